@@ -41,6 +41,8 @@ export interface RawGap {
 	readonly reason: string;
 	/** The new epoch, when this one ended. */
 	readonly epoch: string | undefined;
+	/** The offset of the event that follows the gap. */
+	readonly next: number;
 }
 
 /**
@@ -50,6 +52,11 @@ export interface RawGap {
 export interface Host {
 	/** The socket in use now, so that it can be detached when the wasm instance is lost. */
 	socket(socket: WebSocket | undefined): void;
+	/**
+	 * Whether each event of a frame is an object with a text `type` (EVT-1), or the parts of a `deltas` frame are what DLT-1
+	 * says. Here, because looking at each event from wasm would cost a crossing per event.
+	 */
+	wellFormed(frame: RawEventsFrame): boolean;
 	/** Asks for a token; to be answered by `tokenReady` or `tokenFailed`. Not called again before the answer. */
 	token(): void;
 	/**
@@ -63,8 +70,13 @@ export interface Host {
 	/** A change of state. `retryInMs` only for `waiting`. */
 	state(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void;
 	welcome(session: string, subject: string, maxFrameBytes: number): void;
-	/** Offsets this consumer will never get. */
-	gap(consumer: number, gap: RawGap): void;
+	/**
+	 * Offsets this consumer will never get. Returns whether it was handed over at once (listeners), or waits in a queue
+	 * (an iterator, which reports it by `handedOver(consumer, gap.to)` when it is pulled). With `to` undefined the epoch is
+	 * over: whatever waits in the queue belongs to it and must be dropped, and the gap begins after what was pulled; an
+	 * iterator then reports `handedOver(consumer, gap.next - 1)`.
+	 */
+	gap(consumer: number, gap: RawGap): boolean;
 	/** A catch-up is complete. */
 	resumed(stream: number, verdict: RawVerdict): void;
 	/** The server ended the subscription for good. */

@@ -1,0 +1,26 @@
+//! The sans-IO core: no clock, no socket, no randomness of its own, nothing of the web.
+//!
+//! Read in this order: [`input`] and [`output`] say what goes in and out, [`client`] is the connection, `stream` and `sequencer`
+//! are the order of events, [`wire`] is what frames look like.
+
+mod backoff;
+pub mod client;
+mod close_code;
+pub mod config;
+pub mod input;
+mod instant;
+mod outbox;
+pub mod output;
+mod sequencer;
+mod stats;
+mod stream;
+mod timer;
+pub mod wire;
+
+pub use client::Client;
+pub use close_code::CloseCode;
+pub use config::Config;
+pub use input::{Begin, ConsumerId, Input, SendKind, Slot, SocketId, StreamId};
+pub use instant::Instant;
+pub use output::{ClientError, Event, Gap, Outcome, Output, State, Verdict};
+pub use stats::Stats;

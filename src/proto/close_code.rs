@@ -1,0 +1,81 @@
+//! Close codes: RFC 6455 and our own (PROTOCOL section 10).
+
+/// Why a socket was closed, as a number on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseCode(pub u16);
+
+impl CloseCode {
+    /// The application closed the client.
+    pub const NORMAL: Self = Self(1000);
+    /// The connection broke without a close frame (never on the wire).
+    pub const ABNORMAL: Self = Self(1006);
+    /// The server did not understand a frame of ours.
+    pub const BAD_FRAME: Self = Self(4400);
+    /// A frame of ours was larger than the server allows.
+    pub const FRAME_TOO_LARGE: Self = Self(4402);
+    /// This subject may not connect.
+    pub const FORBIDDEN: Self = Self(4403);
+    /// The token was refused.
+    pub const TOKEN_INVALID: Self = Self(4450);
+    /// The token has expired.
+    pub const TOKEN_EXPIRED: Self = Self(4451);
+    /// The server is about to stop.
+    pub const GOING_AWAY: Self = Self(4453);
+    /// A frame of the server was malformed.
+    pub const BAD_SERVER_FRAME: Self = Self(4480);
+    /// The server was silent for too long.
+    pub const HEARTBEAT_TIMEOUT: Self = Self(4481);
+    /// No welcome came.
+    pub const WELCOME_TIMEOUT: Self = Self(4482);
+    /// A replay request was not answered.
+    pub const REPLAY_UNANSWERED: Self = Self(4483);
+    /// Too many frames came out of order.
+    pub const OUT_OF_ORDER_OVERFLOW: Self = Self(4484);
+
+    /// Tells whether the page may connect again by itself (CLS-1).
+    pub const fn is_retryable(self) -> bool {
+        !matches!(self.0, 4400..=4449)
+    }
+
+    /// Tells whether the next attempt needs another token (CLS-3).
+    pub const fn needs_token(self) -> bool {
+        matches!(self, Self::TOKEN_INVALID | Self::TOKEN_EXPIRED)
+    }
+
+    /// Returns the reason a state change names for this code.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NORMAL => "closed_by_server",
+            Self::BAD_FRAME => "bad_frame",
+            Self::FRAME_TOO_LARGE => "frame_too_large",
+            Self::FORBIDDEN => "forbidden",
+            Self::TOKEN_INVALID => "token_invalid",
+            Self::TOKEN_EXPIRED => "token_expired",
+            Self::GOING_AWAY => "going_away",
+            Self::BAD_SERVER_FRAME => "bad_server_frame",
+            Self::HEARTBEAT_TIMEOUT => "heartbeat_timeout",
+            Self::WELCOME_TIMEOUT => "welcome_timeout",
+            Self::REPLAY_UNANSWERED => "replay_unanswered",
+            Self::OUT_OF_ORDER_OVERFLOW => "out_of_order_overflow",
+            Self(4452) => "hello_timeout",
+            Self(4454) => "slow_consumer",
+            Self(4455) => "overloaded",
+            Self(4456) => "internal",
+            Self(4404..=4449 | 4401) => "refused",
+            Self(_) => "connection_lost",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_refusing_range_of_ours_stops_the_client() {
+        // PROTOCOL: CLS-1, CLS-2
+        for code in 1000..5000 {
+            assert_eq!(CloseCode(code).is_retryable(), !(4400..=4449).contains(&code), "{code}");
+        }
+    }
+}

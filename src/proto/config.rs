@@ -1,0 +1,65 @@
+//! The knobs of the core.
+
+use std::time::Duration;
+
+/// How a [`Client`](super::Client) behaves. [`Config::new`] gives the defaults.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where the jitter starts; two clients with one seed draw the same delays.
+    pub seed: u64,
+    /// Version named in `hello`.
+    pub client_version: String,
+    /// Events the server may send per stream without an acknowledgement, 1 to 65,536. Defaults to 512.
+    pub window_events: u32,
+    /// Bytes of events the server may send per stream without an acknowledgement, 1,024 to 67,108,864. Defaults to
+    /// 262,144.
+    pub window_bytes: u32,
+    /// Sends that may wait for a receipt; one more settles with `outbox_full`. Defaults to 256.
+    pub max_pending: usize,
+    /// Bound of the delay before the first attempt after a loss; it doubles with each attempt. Defaults to 500 ms.
+    pub backoff_base: Duration,
+    /// Upper bound of the delay between two attempts. Defaults to 20 s.
+    pub backoff_max: Duration,
+    /// How long a socket may take to open. Defaults to 10 s.
+    pub connect_timeout: Duration,
+}
+
+impl Config {
+    /// Makes the default configuration with a seed for the jitter.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            client_version: env!("CARGO_PKG_VERSION").into(),
+            window_events: 512,
+            window_bytes: 262_144,
+            max_pending: 256,
+            backoff_base: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How long the welcome may take after the hello (HEL-7).
+pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the application may take to give a token.
+pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an acknowledgement may wait for others (FLO-2).
+pub const ACK_DELAY: Duration = Duration::from_millis(50);
+/// How long an offset that a heartbeat named may take to come by itself (RPL-4).
+pub const MISSING_HEAD_GRACE: Duration = Duration::from_secs(1);
+/// How long a replay request may go without an answer (RPL-5).
+pub const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Replay requests open at once (RPL-2).
+pub const MAX_REPLAYS: usize = 8;
+/// Frames out of order that a stream keeps (RPL-6).
+pub const MAX_PARKED: usize = 64;
+/// Refusals of a token in a row after which the client stops (CLS-3).
+pub const MAX_TOKEN_REFUSALS: u32 = 3;
+/// The shortest silence that counts as death (HBT-2).
+pub const MIN_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Delay before a send that the server could not take is sent again, unless it says otherwise (ERR-2).
+pub const RESEND_DELAY: Duration = Duration::from_secs(1);
+/// Delay before a token is asked for again when a refresh failed.
+pub const REFRESH_RETRY: Duration = Duration::from_secs(10);

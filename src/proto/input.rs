@@ -1,0 +1,152 @@
+//! What happened outside.
+
+use super::{
+    close_code::CloseCode,
+    wire::{DecodeError, Open, ServerFrame},
+};
+
+/// One socket of the driver; a later socket has a larger number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u32);
+
+/// A stream, by the number the application gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u32);
+
+/// One receiver of a stream's events, by the number the application gave it; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerId(pub u32);
+
+/// Where the driver keeps a body, a token or a parsed frame that the core only moves around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// Where a consumer begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Where the stream is: its position, or what `open` says if it has none yet.
+    Stream,
+    /// After an offset of the stream's present epoch, whichever that is.
+    After(u64),
+    /// After a position that the application kept.
+    Position {
+        /// The epoch of the position.
+        epoch: String,
+        /// The last offset that was handed over.
+        offset: u64,
+    },
+}
+
+/// What a keyed frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendKind {
+    /// An answer to an approval request.
+    Approve,
+    /// The wish to end a run.
+    Cancel,
+    /// A message.
+    Message,
+}
+
+/// What happened outside; handed to [`Client::handle_input`](super::Client::handle_input).
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The application gave a socket that is opening, and the token for its hello.
+    Adopt {
+        /// The socket.
+        socket: SocketId,
+        /// Holds the token.
+        token: Slot,
+    },
+    /// A message came that is no frame.
+    BadFrame {
+        /// Where it came from.
+        socket: SocketId,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// The application closes the client for good.
+    Close,
+    /// The application wants to be connected.
+    Connect,
+    /// A frame came.
+    Frame {
+        /// Where it came from.
+        socket: SocketId,
+        /// Its decoded head.
+        frame: ServerFrame,
+        /// Holds the parsed frame, until [`Output::Release`](super::Output::Release).
+        slot: Slot,
+    },
+    /// A consumer has everything up to an offset.
+    HandedOver {
+        /// The consumer.
+        consumer: ConsumerId,
+        /// The last offset it has.
+        through: u64,
+    },
+    /// The browser says whether there is a network.
+    Online(bool),
+    /// The application queues a message, a cancel or an approval.
+    Send {
+        /// Which of them.
+        kind: SendKind,
+        /// The key (SND-1).
+        id: String,
+        /// The name of the stream.
+        stream: String,
+        /// Holds the further fields of the frame.
+        body: Slot,
+    },
+    /// The application sends a signal: now or never.
+    Signal {
+        /// The name of the stream.
+        stream: String,
+        /// Holds the signal.
+        signal: Slot,
+    },
+    /// A socket closed, or never opened.
+    SocketClosed {
+        /// The socket.
+        socket: SocketId,
+        /// Its close code.
+        code: CloseCode,
+    },
+    /// A socket is open.
+    SocketOpened {
+        /// The socket.
+        socket: SocketId,
+        /// Whether the server chose our subprotocol (GEN-1).
+        subprotocol: bool,
+    },
+    /// A consumer attaches to a stream.
+    Subscribe {
+        /// The stream.
+        stream: StreamId,
+        /// The consumer.
+        consumer: ConsumerId,
+        /// The name of the stream.
+        name: String,
+        /// Where the stream begins without a position.
+        open: Open,
+        /// Where the consumer begins.
+        begin: Begin,
+    },
+    /// Time has passed; sent when a deadline is due, harmless at any other time.
+    Timeout,
+    /// The application could not give a token.
+    TokenFailed {
+        /// Whether asking again can help.
+        retryable: bool,
+    },
+    /// The application gives the token it was asked for.
+    TokenReady {
+        /// Holds the token.
+        token: Slot,
+    },
+    /// A consumer detaches.
+    Unsubscribe {
+        /// The consumer.
+        consumer: ConsumerId,
+    },
+}

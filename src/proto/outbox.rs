@@ -1,0 +1,142 @@
+//! Messages, cancels and approvals that have no receipt yet.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    config::RESEND_DELAY,
+    input::{SendKind, Slot},
+    instant::Instant,
+    output::{Event, Outcome, Output},
+    wire::{ClientFrame, ReceiptError},
+};
+
+#[derive(Debug)]
+struct Entry {
+    kind: SendKind,
+    id: String,
+    stream: String,
+    body: Slot,
+    /// When it went out for the first time; the server's horizon counts from here (SND-5).
+    first_sent: Option<Instant>,
+    in_flight: bool,
+    not_before: Option<Instant>,
+}
+
+/// The sends of a client, in the order they were made.
+///
+/// An entry leaves by exactly one [`Event::Settled`] (I6).
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    entries: VecDeque<Entry>,
+    max: usize,
+}
+
+impl Outbox {
+    pub(crate) const fn new(max: usize) -> Self {
+        Self { entries: VecDeque::new(), max }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Queues a send, or settles it when there is no room or its key is in use.
+    pub(crate) fn push(&mut self, kind: SendKind, id: String, stream: String, body: Slot, out: &mut VecDeque<Output>) {
+        if self.entries.iter().any(|entry| entry.id == id && entry.stream == stream) {
+            // The entry that is queued settles this id; a second answer would break I6.
+            out.push_back(Output::Release(body));
+            return;
+        }
+        if self.entries.len() >= self.max {
+            settle(id, body, Outcome::Failed("outbox_full"), out);
+            return;
+        }
+        self.entries.push_back(Entry { kind, id, stream, body, first_sent: None, in_flight: false, not_before: None });
+    }
+
+    /// Writes what may go out now, oldest first; returns when to try again.
+    ///
+    /// A send that has to wait holds back the later ones of its stream (SND-4).
+    pub(crate) fn flush(&mut self, now: Instant, mut send: impl FnMut(ClientFrame)) -> Option<Instant> {
+        let mut held = BTreeSet::new();
+        let mut retry_at = None::<Instant>;
+        for entry in &mut self.entries {
+            if entry.in_flight || held.contains(&entry.stream) {
+                continue;
+            }
+            if let Some(at) = entry.not_before.filter(|&at| at > now) {
+                held.insert(entry.stream.clone());
+                retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
+                continue;
+            }
+            entry.in_flight = true;
+            entry.first_sent.get_or_insert(now);
+            let (id, stream, body) = (entry.id.clone(), entry.stream.clone(), entry.body);
+            send(match entry.kind {
+                SendKind::Approve => ClientFrame::Approve { id, stream, body },
+                SendKind::Cancel => ClientFrame::Cancel { id, stream, body },
+                SendKind::Message => ClientFrame::Send { id, stream, body },
+            });
+        }
+        retry_at
+    }
+
+    /// Settles what the server no longer remembers (SND-5).
+    pub(crate) fn expire(&mut self, now: Instant, horizon: Duration, out: &mut VecDeque<Output>) {
+        let expired = |entry: &Entry| entry.first_sent.is_some_and(|sent| now.since(sent) > horizon);
+        for entry in self.take_where(expired) {
+            settle(entry.id, entry.body, Outcome::Failed("outcome_unknown"), out);
+        }
+    }
+
+    /// Takes a receipt. Returns when to send again, if the server could not take it for now.
+    pub(crate) fn on_receipt(
+        &mut self,
+        id: &str,
+        error: Option<&ReceiptError>,
+        slot: Slot,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) -> Option<Instant> {
+        let index = self.entries.iter().position(|entry| entry.id == id && entry.in_flight)?;
+        if let Some(error) = error.filter(|error| error.retryable) {
+            let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
+            let entry = &mut self.entries[index];
+            entry.in_flight = false;
+            entry.not_before = Some(now + delay);
+            return entry.not_before;
+        }
+        if let Some(entry) = self.entries.remove(index) {
+            settle(entry.id, entry.body, Outcome::Receipt { slot }, out);
+        }
+        None
+    }
+
+    /// Forgets what is on the way: the socket is gone.
+    pub(crate) fn on_link_down(&mut self) {
+        for entry in &mut self.entries {
+            entry.in_flight = false;
+        }
+    }
+
+    /// Settles everything: the client has ended.
+    pub(crate) fn settle_all(&mut self, code: &'static str, out: &mut VecDeque<Output>) {
+        for entry in self.take_where(|_| true) {
+            settle(entry.id, entry.body, Outcome::Failed(code), out);
+        }
+    }
+
+    fn take_where(&mut self, take: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let (taken, kept) = std::mem::take(&mut self.entries).into_iter().partition::<Vec<_>, _>(take);
+        self.entries = kept.into();
+        taken
+    }
+}
+
+fn settle(id: String, body: Slot, outcome: Outcome, out: &mut VecDeque<Output>) {
+    out.push_back(Output::Event(Event::Settled { id, outcome }));
+    out.push_back(Output::Release(body));
+}

@@ -1,0 +1,229 @@
+//! What the driver does next.
+
+use std::time::Duration;
+
+use super::{
+    close_code::CloseCode,
+    input::{ConsumerId, Slot, SocketId, StreamId},
+    instant::Instant,
+    wire::{ClientFrame, DecodeError},
+};
+
+/// What the driver does next; taken from [`Client::poll_output`](super::Client::poll_output).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Close a socket. Its events no longer matter.
+    CloseSocket {
+        /// The socket.
+        socket: SocketId,
+        /// The code to close it with.
+        code: CloseCode,
+    },
+    /// Hand events to a consumer, then report what it took by
+    /// [`Input::HandedOver`](super::Input::HandedOver).
+    Deliver {
+        /// The consumer.
+        consumer: ConsumerId,
+        /// Holds the parsed frame.
+        slot: Slot,
+        /// Index of the first event to hand over.
+        skip: u32,
+        /// How many events to hand over.
+        take: u32,
+        /// Offset of the first of them.
+        offset: u64,
+        /// Offsets up to this one are replays (EVT-5).
+        replay_through: u64,
+    },
+    /// Tell the application a fact.
+    Event(Event),
+    /// Open a socket.
+    OpenSocket(SocketId),
+    /// Forget what a slot holds.
+    Release(Slot),
+    /// Ask the application for a token.
+    RequestToken,
+    /// Send a frame.
+    SendFrame {
+        /// The socket.
+        socket: SocketId,
+        /// The frame.
+        frame: ClientFrame,
+    },
+    /// Nothing more to do until an input comes, or until this point in time.
+    Timeout(Option<Instant>),
+}
+
+/// A fact for the application.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Something went wrong that ended nothing.
+    Error(ClientError),
+    /// The server ended a subscription for good.
+    Ended {
+        /// The stream.
+        stream: StreamId,
+        /// Why.
+        reason: String,
+    },
+    /// A consumer will never get some offsets. The driver reports by
+    /// [`Input::HandedOver`](super::Input::HandedOver) with `next - 1` when the consumer has taken note.
+    Gap {
+        /// The consumer.
+        consumer: ConsumerId,
+        /// What is missing.
+        gap: Gap,
+    },
+    /// A frame came for the application: a signal, a notice or a page of history.
+    Message {
+        /// Holds the parsed frame.
+        slot: Slot,
+    },
+    /// The slowest consumer of a stream has moved.
+    PositionMoved {
+        /// The stream.
+        stream: StreamId,
+        /// The epoch of the position.
+        epoch: String,
+        /// The last offset that all consumers have.
+        offset: u64,
+    },
+    /// A catch-up is complete.
+    Resumed {
+        /// The stream.
+        stream: StreamId,
+        /// What it brought.
+        verdict: Verdict,
+    },
+    /// A send is settled; nothing else will come for its id.
+    Settled {
+        /// The key of the send.
+        id: String,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The state of the connection changed.
+    StateChanged {
+        /// The new state.
+        state: State,
+        /// Why.
+        reason: &'static str,
+        /// How long until the next attempt, in [`State::Waiting`].
+        retry_in: Option<Duration>,
+        /// Attempts since the last catch-up.
+        attempt: u32,
+    },
+    /// The server accepted the token.
+    Welcomed {
+        /// Names the connection in logs.
+        session: String,
+        /// The user.
+        subject: String,
+        /// The largest frame the server takes, in bytes.
+        max_frame_bytes: u64,
+    },
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientError {
+    /// A frame of the server was malformed.
+    BadServerFrame(DecodeError),
+    /// A frame of the server contradicts what it said before.
+    Contradiction(&'static str),
+    /// The server sent an `error` frame.
+    Server {
+        /// Its code.
+        code: String,
+        /// Its text for developers.
+        message: String,
+        /// Holds the parsed frame.
+        slot: Slot,
+    },
+    /// The application did not give a token in time, or could not.
+    Token(&'static str),
+}
+
+/// Offsets that will never come (GAP-5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first of them.
+    pub from: u64,
+    /// The last of them; `None` for the rest of the epoch.
+    pub to: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// The epoch that follows, when this one ended.
+    pub epoch: Option<String>,
+    /// The offset of the event that follows.
+    pub next: u64,
+}
+
+/// How a send ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The client ended it, for the reason named.
+    Failed(&'static str),
+    /// The server answered.
+    Receipt {
+        /// Holds the parsed `receipt` frame.
+        slot: Slot,
+    },
+}
+
+/// What a catch-up brought (I3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether everything that was missed came.
+    pub recovered: bool,
+    /// The epoch the stream is in.
+    pub epoch: String,
+    /// The first offset that was missing.
+    pub from: u64,
+    /// The last offset of the catch-up: the head of the moment of subscribing.
+    pub to: u64,
+    /// Events handed over that were replays.
+    pub replayed: u64,
+    /// Events dropped that the page had.
+    pub duplicates_dropped: u64,
+    /// What will never come.
+    pub gap: Option<Gap>,
+    /// Connections it took.
+    pub attempts: u32,
+    /// The runs that are open at `to`.
+    pub open_runs: Vec<String>,
+}
+
+/// The state of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Closed by the application; terminal.
+    Closed,
+    /// The server has welcomed us.
+    Connected,
+    /// A token is asked for, or a socket is opening.
+    Connecting,
+    /// It cannot go on by itself; terminal.
+    Failed,
+    /// Not started.
+    Idle,
+    /// Without a network; goes on when there is one.
+    Offline,
+    /// Between two attempts.
+    Waiting,
+}
+
+impl State {
+    /// Returns the state's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Connected => "connected",
+            Self::Connecting => "connecting",
+            Self::Failed => "failed",
+            Self::Idle => "idle",
+            Self::Offline => "offline",
+            Self::Waiting => "waiting",
+        }
+    }
+}

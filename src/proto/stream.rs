@@ -1,0 +1,513 @@
+//! One stream: who consumes it, what they have, and what is still to come.
+//!
+//! A stream has a [`Sequencer`] for what arrives, and a cursor per consumer for what was handed over. Most of the time all
+//! cursors stand at the sequencer's next offset. A consumer that began earlier lags behind: it is served by `replay` requests
+//! until it has caught up, while the others go on.
+
+use std::collections::VecDeque;
+
+use super::{
+    input::{Begin, ConsumerId, Slot, StreamId},
+    instant::Instant,
+    output::{Event, Gap, Output, Verdict},
+    sequencer::{Arrival, Parked, ParkedFull, Sequencer},
+    stats::Stats,
+    wire::{Open, StreamRequest, Subscribed},
+};
+
+/// A receiver of events.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) id: ConsumerId,
+    /// The offset to deliver next; 0 while the stream has no position.
+    pub(crate) next: u64,
+    /// The last offset that was handed over.
+    done: u64,
+    /// Where to begin, until the stream has a position.
+    begin: Option<Begin>,
+}
+
+impl Consumer {
+    fn start_at(&mut self, next: u64) {
+        self.next = next;
+        self.done = next - 1;
+    }
+
+    /// Events that were delivered and wait in the consumer's own queue.
+    pub(crate) const fn queued(&self) -> u64 {
+        self.next - 1 - self.done
+    }
+}
+
+/// A stream's subscription on the present socket.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) ch: u32,
+    /// The head of the moment of subscribing: what is at or below it is a replay (EVT-5).
+    pub(crate) head: u64,
+    pub(crate) caught_up: bool,
+    pub(crate) acked: u64,
+    /// What must have come by now: the end of the catch-up, or a head that a heartbeat named (RPL-4).
+    pub(crate) expected: u64,
+    /// Where the catch-up ends.
+    through: u64,
+    pub(crate) suspect: Option<Suspect>,
+    open_runs: Vec<String>,
+}
+
+/// A head above what came, that may still come by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suspect {
+    pub(crate) next: u64,
+    pub(crate) head: u64,
+    pub(crate) at: Instant,
+}
+
+/// How far the present catch-up is.
+#[derive(Debug, Default)]
+struct CatchUp {
+    from: u64,
+    replayed: u64,
+    duplicates: u64,
+    gap: Option<Gap>,
+    attempts: u32,
+}
+
+/// Where the stream stands with the server.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Not asked for on this socket.
+    Detached,
+    /// Asked for, from a position if the stream has one.
+    Requested(Option<Position>),
+    /// Answered.
+    Subscribed(Subscription),
+    /// Ended by the server; asked for again when another consumer attaches (SUB-11).
+    Ended,
+}
+
+/// The last event that was handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    epoch: String,
+    offset: u64,
+}
+
+/// The server contradicts what it said before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Contradiction(pub(crate) &'static str);
+
+/// A named, ordered log as the page sees it.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: StreamId,
+    pub(crate) name: String,
+    open: Open,
+    epoch: Option<String>,
+    pub(crate) sequencer: Sequencer,
+    pub(crate) consumers: Vec<Consumer>,
+    pub(crate) phase: Phase,
+    catch_up: CatchUp,
+    reported: u64,
+}
+
+impl Stream {
+    pub(crate) fn new(id: StreamId, name: String, open: Open) -> Self {
+        Self {
+            id,
+            name,
+            open,
+            epoch: None,
+            sequencer: Sequencer::default(),
+            consumers: Vec::new(),
+            phase: Phase::Detached,
+            catch_up: CatchUp::default(),
+            reported: 0,
+        }
+    }
+
+    pub(crate) const fn subscription(&self) -> Option<&Subscription> {
+        if let Phase::Subscribed(subscription) = &self.phase { Some(subscription) } else { None }
+    }
+
+    pub(crate) const fn subscription_mut(&mut self) -> Option<&mut Subscription> {
+        if let Phase::Subscribed(subscription) = &mut self.phase { Some(subscription) } else { None }
+    }
+
+    /// Tells whether the stream should be asked for on a new socket.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        !self.consumers.is_empty() && !matches!(self.phase, Phase::Ended)
+    }
+
+    /// Tells whether nothing is left of the catch-up.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        !self.is_wanted() || self.subscription().is_some_and(|subscription| subscription.caught_up)
+    }
+
+    const fn has_position(&self) -> bool {
+        self.epoch.is_some()
+    }
+
+    /// Attaches a consumer (I4).
+    pub(crate) fn attach(&mut self, id: ConsumerId, begin: Begin, out: &mut VecDeque<Output>) {
+        if matches!(self.phase, Phase::Ended) {
+            self.phase = Phase::Detached;
+        }
+        self.consumers.push(Consumer { id, next: 0, done: 0, begin: Some(begin.clone()) });
+        if let (Phase::Detached, Begin::Position { epoch, offset }) = (&self.phase, begin) {
+            if !self.has_position() {
+                self.epoch = Some(epoch);
+                self.sequencer.start_at(offset + 1);
+                self.reported = offset;
+            } else if self.epoch.as_ref() == Some(&epoch) {
+                // Nothing is asked yet: the stream begins with the slowest consumer.
+                self.sequencer.start_at(self.sequencer.next().min(offset + 1));
+            }
+        }
+        self.place_consumers(out);
+    }
+
+    /// Gives the consumers that wait for it their start, once the stream has a position.
+    fn place_consumers(&mut self, out: &mut VecDeque<Output>) {
+        let Some(epoch) = &self.epoch else { return };
+        let next = self.sequencer.next();
+        for consumer in &mut self.consumers {
+            match consumer.begin.take() {
+                None => {}
+                Some(Begin::Stream) => consumer.start_at(next),
+                Some(Begin::After(offset)) => consumer.start_at(next.min(offset + 1)),
+                Some(Begin::Position { epoch: own, offset }) if own == *epoch => {
+                    consumer.start_at(next.min(offset + 1));
+                }
+                Some(Begin::Position { offset, .. }) => {
+                    consumer.start_at(next);
+                    let (from, reason) = (offset + 1, "epoch".into());
+                    let gap = Gap { from, to: None, reason, epoch: Some(epoch.clone()), next };
+                    out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
+                }
+            }
+        }
+    }
+
+    /// Detaches a consumer; returns whether it was the last one.
+    pub(crate) fn detach(&mut self, id: ConsumerId, out: &mut VecDeque<Output>) -> bool {
+        // What the last one has is where the next one begins.
+        if let [last] = self.consumers.as_slice()
+            && last.id == id
+            && self.has_position()
+        {
+            let next = last.done + 1;
+            self.release_parked(out);
+            self.sequencer.start_at(next);
+        }
+        self.consumers.retain(|consumer| consumer.id != id);
+        self.consumers.is_empty()
+    }
+
+    /// Says what to ask of the server, and counts the attempt.
+    pub(crate) fn request(&mut self) -> StreamRequest {
+        self.catch_up.attempts += 1;
+        let position = self.epoch.clone().map(|epoch| Position { epoch, offset: self.position() });
+        if self.catch_up.from == 0 {
+            self.catch_up.from = position.as_ref().map_or(0, |position| position.offset + 1);
+        }
+        let named = position.clone().map(|position| (position.epoch, position.offset));
+        self.phase = Phase::Requested(position);
+        StreamRequest { name: self.name.clone(), position: named, open: self.open }
+    }
+
+    /// The last offset that every consumer has.
+    fn position(&self) -> u64 {
+        self.consumers.iter().map(|consumer| consumer.done).min().unwrap_or_else(|| self.sequencer.next() - 1)
+    }
+
+    /// Takes the answer of the server (SUB-3 to SUB-9).
+    pub(crate) fn on_subscribed(
+        &mut self,
+        answer: &Subscribed,
+        stats: &mut Stats,
+        out: &mut VecDeque<Output>,
+    ) -> Result<(), Contradiction> {
+        let Phase::Requested(requested) = std::mem::replace(&mut self.phase, Phase::Detached) else {
+            return Err(Contradiction("subscribed: the stream was not asked for"));
+        };
+        let reason = answer.reason.as_deref().unwrap_or_default();
+        match requested {
+            Some(Position { epoch, offset }) if epoch == answer.epoch => {
+                let after = offset + 1;
+                if answer.recovered && answer.next != after {
+                    return Err(Contradiction("subscribed: recovered, but next is not the offset after the position"));
+                }
+                if !answer.recovered {
+                    if answer.next <= after {
+                        return Err(Contradiction("subscribed: not recovered, but nothing is missing"));
+                    }
+                    self.skip_to(after, answer.next, reason, stats, out);
+                }
+            }
+            Some(_) if answer.recovered => {
+                return Err(Contradiction("subscribed: recovered, but in another epoch"));
+            }
+            Some(_) => self.change_epoch(answer.epoch.clone(), answer.next, reason, stats, out),
+            None => {
+                let first = if answer.recovered { answer.next } else { 1 };
+                self.epoch = Some(answer.epoch.clone());
+                self.sequencer.start_at(first);
+                self.place_consumers(out);
+                self.reported = self.position();
+                self.announce_position(out);
+                if !answer.recovered {
+                    self.skip_to(1, answer.next, reason, stats, out);
+                }
+            }
+        }
+        // On a new socket the server sends from the position on. What had come beyond it is taken as a duplicate.
+        self.release_parked(out);
+        if self.catch_up.from == 0 {
+            self.catch_up.from = answer.next;
+        }
+        self.phase = Phase::Subscribed(Subscription {
+            ch: answer.ch,
+            head: answer.head,
+            caught_up: false,
+            acked: answer.next - 1,
+            expected: 0,
+            through: answer.head,
+            suspect: None,
+            open_runs: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Takes a frame of events. The slot is released here or when the frame leaves the park.
+    pub(crate) fn on_events(
+        &mut self,
+        first: u64,
+        count: u32,
+        slot: Slot,
+        stats: &mut Stats,
+        out: &mut VecDeque<Output>,
+    ) -> Result<(), ParkedFull> {
+        match self.sequencer.classify(first, count) {
+            Arrival::Early => {
+                stats.out_of_order += 1;
+                if let Some(unneeded) = self.sequencer.park(Parked { first, count, slot })? {
+                    out.push_back(Output::Release(unneeded));
+                }
+            }
+            Arrival::Old | Arrival::Next => {
+                self.take(Parked { first, count, slot }, stats, out);
+                while let Some(frame) = self.sequencer.take_ready() {
+                    self.take(frame, stats, out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a frame that is not early to each consumer that needs a part of it.
+    fn take(&mut self, frame: Parked, stats: &mut Stats, out: &mut VecDeque<Output>) {
+        let last = frame.first + u64::from(frame.count) - 1;
+        let replay_through = self.subscription().map_or(0, |subscription| subscription.head);
+        let known = self.sequencer.next();
+        let mut wanted = false;
+        for consumer in &mut self.consumers {
+            if consumer.next < frame.first || consumer.next > last {
+                continue;
+            }
+            wanted = true;
+            let (skip, take) = (consumer.next - frame.first, last - consumer.next + 1);
+            out.push_back(Output::Deliver {
+                consumer: consumer.id,
+                slot: frame.slot,
+                skip: narrow(skip),
+                take: narrow(take),
+                offset: consumer.next,
+                replay_through,
+            });
+            stats.events_delivered += take;
+            let replays = (replay_through.min(last) + 1).saturating_sub(consumer.next);
+            stats.events_replayed += replays;
+            consumer.next = last + 1;
+        }
+        let fresh_from = frame.first.max(known);
+        self.catch_up.replayed += (replay_through.min(last) + 1).saturating_sub(fresh_from);
+        let old = (last + 1).min(known).saturating_sub(frame.first);
+        if old > 0 && (!wanted || last >= known) {
+            stats.duplicates_dropped += old;
+            self.catch_up.duplicates += old;
+        }
+        self.sequencer.advance_past(last);
+        out.push_back(Output::Release(frame.slot));
+    }
+
+    /// Takes a gap that the server declared (GAP-2).
+    pub(crate) fn on_gap(
+        &mut self,
+        from: u64,
+        to: Option<u64>,
+        reason: &str,
+        epoch: Option<String>,
+        stats: &mut Stats,
+        out: &mut VecDeque<Output>,
+    ) -> Result<(), Contradiction> {
+        match (to, epoch) {
+            (Some(to), _) => {
+                if from > self.sequencer.next() {
+                    return Err(Contradiction("gap: begins after an offset that did not come"));
+                }
+                self.skip_to(from, to + 1, reason, stats, out);
+            }
+            (None, Some(epoch)) => {
+                self.change_epoch(epoch, 1, reason, stats, out);
+                if let Some(subscription) = self.subscription_mut() {
+                    // Whatever follows in the new epoch was not there when we subscribed.
+                    (subscription.head, subscription.acked, subscription.expected) = (0, 0, 0);
+                    (subscription.through, subscription.suspect) = (0, None);
+                }
+            }
+            (None, None) => return Err(Contradiction("gap: ends the epoch without naming the next")),
+        }
+        Ok(())
+    }
+
+    /// Takes the end of a replay request: what is below `oldest` is trimmed (RPL-3).
+    pub(crate) fn on_replay_end(&mut self, oldest: u64, stats: &mut Stats, out: &mut VecDeque<Output>) {
+        self.skip_to(1, oldest, "trimmed", stats, out);
+    }
+
+    /// Tells each consumer whose cursor lies in `from..next` that it lies in a gap, and moves it behind.
+    fn skip_to(&mut self, from: u64, next: u64, reason: &str, stats: &mut Stats, out: &mut VecDeque<Output>) {
+        let mut told = None;
+        for consumer in &mut self.consumers {
+            if consumer.next < from || consumer.next >= next {
+                continue;
+            }
+            let gap = Gap { from: consumer.next, to: Some(next - 1), reason: reason.into(), epoch: None, next };
+            out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap: gap.clone() }));
+            consumer.next = next;
+            told = Some(gap);
+        }
+        if let Some(gap) = told {
+            stats.gaps += 1;
+            self.catch_up.gap = Some(gap);
+        }
+        if next > self.sequencer.next() {
+            self.sequencer.advance_past(next - 1);
+            while let Some(frame) = self.sequencer.take_ready() {
+                self.take(frame, stats, out);
+            }
+        }
+    }
+
+    /// Ends the present epoch: what waits in queues belongs to it, so the gap begins after what was handed over.
+    fn change_epoch(&mut self, epoch: String, next: u64, reason: &str, stats: &mut Stats, out: &mut VecDeque<Output>) {
+        self.release_parked(out);
+        for consumer in self.consumers.iter_mut().filter(|consumer| consumer.begin.is_none()) {
+            let gap =
+                Gap { from: consumer.done + 1, to: None, reason: reason.into(), epoch: Some(epoch.clone()), next };
+            consumer.start_at(next);
+            self.catch_up.gap = Some(gap.clone());
+            out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
+        }
+        stats.gaps += 1;
+        self.epoch = Some(epoch);
+        self.sequencer.start_at(next);
+        self.place_consumers(out);
+        self.catch_up.from = next;
+        self.reported = self.position();
+        self.announce_position(out);
+    }
+
+    /// Takes the end of the catch-up; the verdict follows when everything came.
+    pub(crate) fn on_caught_up(&mut self, offset: u64, open_runs: Vec<String>) {
+        if let Some(subscription) = self.subscription_mut() {
+            subscription.open_runs = open_runs;
+            subscription.expected = subscription.expected.max(offset);
+            subscription.through = offset;
+            subscription.caught_up = true;
+        }
+    }
+
+    /// Says the verdict if the catch-up is complete (I3).
+    pub(crate) fn conclude(&mut self, out: &mut VecDeque<Output>) {
+        let next = self.sequencer.next();
+        let Phase::Subscribed(subscription) = &mut self.phase else { return };
+        if !subscription.caught_up || self.catch_up.attempts == 0 || next <= subscription.through {
+            return;
+        }
+        let catch_up = std::mem::take(&mut self.catch_up);
+        let verdict = Verdict {
+            recovered: catch_up.gap.is_none(),
+            epoch: self.epoch.clone().unwrap_or_default(),
+            from: catch_up.from,
+            to: subscription.through,
+            replayed: catch_up.replayed,
+            duplicates_dropped: catch_up.duplicates,
+            gap: catch_up.gap,
+            attempts: catch_up.attempts,
+            open_runs: std::mem::take(&mut subscription.open_runs),
+        };
+        out.push_back(Output::Event(Event::Resumed { stream: self.id, verdict }));
+    }
+
+    /// Takes note of what a consumer has; returns whether the consumer is one of ours.
+    pub(crate) fn handed_over(&mut self, id: ConsumerId, through: u64, out: &mut VecDeque<Output>) -> bool {
+        let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else {
+            return false;
+        };
+        consumer.done = consumer.done.max(through.min(consumer.next.saturating_sub(1)));
+        self.report_position(out);
+        true
+    }
+
+    fn report_position(&mut self, out: &mut VecDeque<Output>) {
+        let offset = self.position();
+        if offset > self.reported {
+            self.reported = offset;
+            self.announce_position(out);
+        }
+    }
+
+    fn announce_position(&self, out: &mut VecDeque<Output>) {
+        if let Some(epoch) = self.epoch.clone() {
+            let (stream, offset) = (self.id, self.reported);
+            out.push_back(Output::Event(Event::PositionMoved { stream, epoch, offset }));
+        }
+    }
+
+    /// The offset that may be acknowledged: what every consumer has that does not lag (FLO-2).
+    pub(crate) fn acknowledgeable(&self) -> u64 {
+        let next = self.sequencer.next();
+        self.consumers
+            .iter()
+            .filter(|consumer| consumer.next == next)
+            .map(|consumer| consumer.done)
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// Returns what is missing and must have come (RPL-4 a, b).
+    pub(crate) fn missing(&self) -> Option<(u64, u64)> {
+        let subscription = self.subscription()?;
+        let next = self.sequencer.next();
+        self.sequencer.hole().or_else(|| (next <= subscription.expected).then_some((next, subscription.expected)))
+    }
+
+    /// The socket is gone; what had come beyond the handed over stays with its consumers.
+    pub(crate) fn on_link_down(&mut self, out: &mut VecDeque<Output>) {
+        self.release_parked(out);
+        if !matches!(self.phase, Phase::Ended) {
+            self.phase = Phase::Detached;
+        }
+    }
+
+    pub(crate) fn release_parked(&mut self, out: &mut VecDeque<Output>) {
+        out.extend(self.sequencer.take_parked().map(|frame| Output::Release(frame.slot)));
+    }
+}
+
+/// Narrows a number of events of one frame, at most 10,000 (EVT-1).
+fn narrow(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,328 @@
+//! Reads a frame of the server: all of it, or a [`DecodeError`] (GEN-4).
+
+use std::fmt;
+
+use super::{Name, Reader, ReceiptError, ServerFrame, Subscribed, Welcome};
+
+/// The largest integer on the wire, 2^53 - 1 (GEN-5).
+const MAX_INTEGER: u64 = (1 << 53) - 1;
+const MAX_CH: u64 = (1 << 31) - 1;
+const MAX_COUNT: u64 = 10_000;
+const MAX_DELAY_MS: u64 = 300_000;
+
+/// Why a frame of the server is malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// The field at fault.
+    pub field: Name,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It contradicts another field.
+    Contradiction,
+    /// It is required and missing.
+    Missing,
+    /// The message is not text that holds one JSON object.
+    NotAnObject,
+    /// It is outside its range.
+    OutOfRange,
+    /// It has another JSON type.
+    WrongType,
+}
+
+impl Problem {
+    /// Returns the problem in words that follow the name of the field.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Contradiction => "contradicts another field",
+            Self::Missing => "is missing",
+            Self::NotAnObject => "cannot be read: the message is not one JSON object",
+            Self::OutOfRange => "is outside its range",
+            Self::WrongType => "has the wrong type",
+        }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.field.as_str())?;
+        f.write_str(" ")?;
+        f.write_str(self.problem.as_str())
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+const fn error<T>(field: Name, problem: Problem) -> Result<T, DecodeError> {
+    Err(DecodeError { field, problem })
+}
+
+/// Reads one frame of the server.
+///
+/// # Errors
+///
+/// When the value is not an object with a text `type`, or when a known frame is malformed (GEN-4). An unknown type is
+/// [`ServerFrame::Unknown`].
+pub fn decode<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    if !frame.is_object() {
+        return error(Name::Type, Problem::NotAnObject);
+    }
+    let kind = require(frame, Name::Type)?;
+    if kind.is(Name::Events) {
+        return events(frame, &require(frame, Name::Events)?);
+    }
+    if kind.is(Name::Deltas) {
+        return deltas(frame);
+    }
+    let Some(kind) = kind.text() else {
+        return error(Name::Type, Problem::WrongType);
+    };
+    match kind.as_str() {
+        "caughtUp" => caught_up(frame),
+        "error" => Ok(ServerFrame::Error {
+            code: text(frame, Name::Code, 64)?,
+            message: text(frame, Name::Message, usize::MAX)?,
+            retry_after_ms: {
+                boolean(frame, Name::Retryable)?;
+                optional_integer(frame, Name::RetryAfterMs, 0, 86_400_000)?
+            },
+            req: optional_integer(frame, Name::Req, 0, MAX_INTEGER)?,
+        }),
+        "gap" => gap(frame),
+        "goaway" => Ok(ServerFrame::GoAway {
+            reason: text(frame, Name::Reason, 64)?,
+            reconnect_after_ms: integer(frame, Name::ReconnectAfterMs, 0, MAX_DELAY_MS)?,
+            spread_ms: integer(frame, Name::SpreadMs, 0, MAX_DELAY_MS)?,
+        }),
+        "heartbeat" => heartbeat(frame),
+        "history" => Ok(ServerFrame::History { req: integer(frame, Name::Req, 0, MAX_INTEGER)? }),
+        "notice" => {
+            text(frame, Name::Kind, 64)?;
+            Ok(ServerFrame::Notice)
+        }
+        "ping" => Ok(ServerFrame::Ping { n: integer(frame, Name::N, 0, MAX_INTEGER)? }),
+        "pong" => Ok(ServerFrame::Pong { n: integer(frame, Name::N, 0, MAX_INTEGER)? }),
+        "receipt" => receipt(frame),
+        "refreshed" => Ok(ServerFrame::Refreshed { token_expires_in_ms: expiry(frame)? }),
+        "replayEnd" => Ok(ServerFrame::ReplayEnd {
+            req: integer(frame, Name::Req, 0, MAX_INTEGER)?,
+            to: integer(frame, Name::To, 0, MAX_INTEGER)?,
+            oldest: integer(frame, Name::Oldest, 1, MAX_INTEGER)?,
+        }),
+        "signal" => {
+            text(frame, Name::Stream, 256)?;
+            let signal = require(frame, Name::Signal)?;
+            if !signal.is_object() {
+                return error(Name::Signal, Problem::WrongType);
+            }
+            text(&signal, Name::Type, 64)?;
+            Ok(ServerFrame::Signal)
+        }
+        "subscribed" => subscribed(frame),
+        "unsubscribed" => Ok(ServerFrame::Unsubscribed {
+            ch: optional_integer(frame, Name::Ch, 1, MAX_CH)?.map(narrow),
+            name: text(frame, Name::Name, 256)?,
+            reason: text(frame, Name::Reason, 64)?,
+        }),
+        "welcome" => Ok(ServerFrame::Welcome(Welcome {
+            session: text(frame, Name::Session, 128)?,
+            subject: text(frame, Name::Subject, 256)?,
+            heartbeat_ms: integer(frame, Name::HeartbeatMs, 100, 300_000)?,
+            max_frame_bytes: integer(frame, Name::MaxFrameBytes, 4_096, 16_777_216)?,
+            max_streams: integer(frame, Name::MaxStreams, 1, 10_000)?,
+            send_horizon_ms: integer(frame, Name::SendHorizonMs, 0, MAX_INTEGER)?,
+            token_expires_in_ms: expiry(frame)?,
+        })),
+        _ => Ok(ServerFrame::Unknown),
+    }
+}
+
+fn events<R: Reader>(frame: &R, events: &R) -> Result<ServerFrame, DecodeError> {
+    let (ch, first, count) = range(frame)?;
+    match events.length() {
+        None => return error(Name::Events, Problem::WrongType),
+        Some(length) if length as u64 != u64::from(count) => return error(Name::Count, Problem::Contradiction),
+        Some(_) => {}
+    }
+    if !frame.well_formed() {
+        return error(Name::Events, Problem::WrongType);
+    }
+    Ok(ServerFrame::Events { ch, first, count })
+}
+
+fn deltas<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let (ch, first, count) = range(frame)?;
+    for name in [Name::Times, Name::Texts] {
+        match require(frame, name)?.length() {
+            None => return error(name, Problem::WrongType),
+            Some(length) if length as u64 != u64::from(count) => {
+                return error(Name::Count, Problem::Contradiction);
+            }
+            Some(_) => {}
+        }
+    }
+    if !require(frame, Name::Head)?.is_object() || !frame.well_formed() {
+        return error(Name::Head, Problem::WrongType);
+    }
+    Ok(ServerFrame::Events { ch, first, count })
+}
+
+fn range<R: Reader>(frame: &R) -> Result<(u32, u64, u32), DecodeError> {
+    let ch = integer(frame, Name::Ch, 1, MAX_CH)?;
+    let first = integer(frame, Name::First, 1, MAX_INTEGER)?;
+    let count = integer(frame, Name::Count, 1, MAX_COUNT)?;
+    if first + count - 1 > MAX_INTEGER {
+        return error(Name::Count, Problem::OutOfRange);
+    }
+    Ok((narrow(ch), first, narrow(count)))
+}
+
+fn caught_up<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let runs = require(frame, Name::OpenRuns)?;
+    let Some(length) = runs.length() else {
+        return error(Name::OpenRuns, Problem::WrongType);
+    };
+    let open_runs = (0..length)
+        .map(|index| runs.item(index).and_then(|run| run.text()))
+        .collect::<Option<Vec<_>>>()
+        .map_or_else(|| error(Name::OpenRuns, Problem::WrongType), Ok)?;
+    Ok(ServerFrame::CaughtUp {
+        ch: narrow(integer(frame, Name::Ch, 1, MAX_CH)?),
+        offset: integer(frame, Name::Offset, 0, MAX_INTEGER)?,
+        open_runs,
+    })
+}
+
+fn gap<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let from = integer(frame, Name::From, 1, MAX_INTEGER)?;
+    let bound = require(frame, Name::To)?;
+    let to = if bound.is_null() { None } else { Some(as_integer(&bound, Name::To, 1, MAX_INTEGER)?) };
+    let epoch = match frame.get(Name::Epoch) {
+        None => None,
+        Some(_) => Some(text(frame, Name::Epoch, 64)?),
+    };
+    if to.is_some_and(|to| to < from) || (to.is_none() != epoch.is_some()) {
+        return error(Name::To, Problem::Contradiction);
+    }
+    Ok(ServerFrame::Gap {
+        ch: narrow(integer(frame, Name::Ch, 1, MAX_CH)?),
+        from,
+        to,
+        reason: text(frame, Name::Reason, 64)?,
+        epoch,
+    })
+}
+
+fn heartbeat<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let heads = require(frame, Name::Heads)?;
+    if !heads.is_object() {
+        return error(Name::Heads, Problem::WrongType);
+    }
+    let heads = heads
+        .members()
+        .into_iter()
+        .map(|(ch, head)| {
+            let ch = ch.parse::<u32>().ok().filter(|&ch| ch >= 1 && u64::from(ch) <= MAX_CH);
+            let Some(ch) = ch else {
+                return error(Name::Heads, Problem::OutOfRange);
+            };
+            Ok((ch, as_integer(&head, Name::Heads, 0, MAX_INTEGER)?))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(ServerFrame::Heartbeat { heads })
+}
+
+fn receipt<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let id = text(frame, Name::Id, 128)?;
+    let status = text(frame, Name::Status, 64)?;
+    let error_object = frame.get(Name::Error);
+    if (status == "rejected") != error_object.is_some() {
+        return error(Name::Error, Problem::Contradiction);
+    }
+    let error = match error_object {
+        None => None,
+        Some(object) if !object.is_object() => return error(Name::Error, Problem::WrongType),
+        Some(object) => Some(ReceiptError {
+            code: text(&object, Name::Code, 64)?,
+            retryable: boolean(&object, Name::Retryable)?,
+            retry_after_ms: optional_integer(&object, Name::RetryAfterMs, 0, 86_400_000)?,
+        }),
+    };
+    Ok(ServerFrame::Receipt { id, status, error })
+}
+
+fn subscribed<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let subscribed = Subscribed {
+        ch: narrow(integer(frame, Name::Ch, 1, MAX_CH)?),
+        name: text(frame, Name::Name, 256)?,
+        epoch: text(frame, Name::Epoch, 64)?,
+        oldest: integer(frame, Name::Oldest, 1, MAX_INTEGER)?,
+        head: integer(frame, Name::Head, 0, MAX_INTEGER - 1)?,
+        next: integer(frame, Name::Next, 1, MAX_INTEGER)?,
+        recovered: boolean(frame, Name::Recovered)?,
+        reason: match frame.get(Name::Reason) {
+            None => None,
+            Some(_) => Some(text(frame, Name::Reason, 64)?),
+        },
+    };
+    if subscribed.next < subscribed.oldest || subscribed.next > subscribed.head + 1 {
+        return error(Name::Next, Problem::Contradiction);
+    }
+    if !subscribed.recovered && subscribed.reason.is_none() {
+        return error(Name::Reason, Problem::Missing);
+    }
+    Ok(ServerFrame::Subscribed(subscribed))
+}
+
+fn expiry<R: Reader>(frame: &R) -> Result<Option<u64>, DecodeError> {
+    optional_integer(frame, Name::TokenExpiresInMs, 0, MAX_INTEGER)
+}
+
+fn require<R: Reader>(value: &R, name: Name) -> Result<R, DecodeError> {
+    value.get(name).map_or_else(|| error(name, Problem::Missing), Ok)
+}
+
+fn integer<R: Reader>(value: &R, name: Name, min: u64, max: u64) -> Result<u64, DecodeError> {
+    as_integer(&require(value, name)?, name, min, max)
+}
+
+fn optional_integer<R: Reader>(value: &R, name: Name, min: u64, max: u64) -> Result<Option<u64>, DecodeError> {
+    value.get(name).map(|member| as_integer(&member, name, min, max)).transpose()
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be an integer in range")]
+fn as_integer<R: Reader>(value: &R, name: Name, min: u64, max: u64) -> Result<u64, DecodeError> {
+    let Some(number) = value.number() else {
+        return error(name, Problem::WrongType);
+    };
+    // NaN and the infinities fail the comparison.
+    if !(number >= min as f64 && number <= max as f64 && number.trunc() == number) {
+        return error(name, Problem::OutOfRange);
+    }
+    Ok(number as u64)
+}
+
+fn text<R: Reader>(value: &R, name: Name, max_bytes: usize) -> Result<String, DecodeError> {
+    let Some(text) = require(value, name)?.text() else {
+        return error(name, Problem::WrongType);
+    };
+    // `message` of an error is for people and may be empty or long.
+    if max_bytes != usize::MAX && (text.is_empty() || text.len() > max_bytes) {
+        return error(name, Problem::OutOfRange);
+    }
+    Ok(text)
+}
+
+fn boolean<R: Reader>(value: &R, name: Name) -> Result<bool, DecodeError> {
+    require(value, name)?.boolean().map_or_else(|| error(name, Problem::WrongType), Ok)
+}
+
+/// Narrows a number whose range was checked.
+#[allow(clippy::cast_possible_truncation, reason = "callers check the range")]
+const fn narrow(number: u64) -> u32 {
+    number as u32
+}

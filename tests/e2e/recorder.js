@@ -1,0 +1,120 @@
+// A page as an application would write it, that tells the server what its handlers were given.
+
+import { connect, sessionPositions } from "/pkg/dist/index.js";
+
+import { canonical, fingerprint } from "./canonical.js";
+import { Outbox } from "./outbox.js";
+import { Runs } from "./runs.js";
+
+/** Where a life with stored positions keeps its open runs: they belong to the position, and live as long. */
+const RUNS_KEY = "recorder.runs";
+const QUESTION = "Give me a tour of this project";
+
+const params = new URLSearchParams(location.search);
+const life = Number(params.get("life"));
+const stored = params.get("mode") === "store";
+const status = document.getElementById("status");
+
+const saved = stored ? sessionStorage.getItem(RUNS_KEY) : null;
+const runs = new Runs(saved === null ? undefined : JSON.parse(saved));
+let connected = false;
+let caughtUp = false;
+let last = 0;
+let ask = false;
+let asking = false;
+/** When the connection was lost, until the next event was handed over. */
+let lostAt;
+
+const outbox = new Outbox(life, view, (answer) => {
+	ask = answer.ask;
+	askIfIdle();
+});
+
+reportConsole("error");
+reportConsole("warn");
+addEventListener("error", (event) => outbox.fact({ kind: "console", level: "uncaught", text: describe(event.error ?? event.message) }));
+addEventListener("unhandledrejection", (event) => outbox.fact({ kind: "console", level: "unhandled", text: describe(event.reason) }));
+addEventListener("pagehide", () => {
+	if (stored) sessionStorage.setItem(RUNS_KEY, JSON.stringify(runs.saved()));
+	outbox.leave();
+});
+
+const client = await connect({
+	url: params.get("ws"),
+	token: fetchToken,
+	...(stored ? { positions: sessionPositions() } : {}),
+});
+
+client.on("state", () => {
+	const { name, reason, attempt } = client.state;
+	if (connected && name !== "connected") {
+		lostAt ??= performance.now();
+		caughtUp = false;
+	}
+	connected = name === "connected";
+	outbox.fact({ kind: "state", name, reason, attempt });
+});
+client.on("error", (error) => outbox.fact({ kind: "error", code: String(error?.code), text: describe(error) }));
+
+const thread = client.thread(params.get("thread"), stored ? {} : { from: "start" });
+
+thread.on("event", (event) => {
+	const body = canonical(event);
+	outbox.record(event.offset, event.epoch, event.delivery === "replay", fingerprint(body), body);
+	last = event.offset;
+	runs.apply(event);
+	if (event.type === "user_message") asking = false;
+	if (event.type === "agent_died") outbox.fact({ kind: "died", offset: event.offset, cause: String(event.cause) });
+	if (lostAt !== undefined && connected) {
+		outbox.fact({ kind: "recovered", ms: performance.now() - lostAt });
+		lostAt = undefined;
+	}
+	askIfIdle();
+});
+thread.on("gap", ({ from, to, reason, epoch }) => outbox.fact({ kind: "gap", from, to, reason, epoch }));
+thread.on("resumed", ({ recovered, from, to, replayed, duplicatesDropped }) => {
+	caughtUp = true;
+	outbox.fact({ kind: "resumed", recovered, from, to, replayed, duplicatesDropped });
+	askIfIdle();
+});
+thread.on("ended", (fact) => outbox.fact({ kind: "ended", reason: String(fact?.reason ?? fact) }));
+
+status.textContent = "recording";
+outbox.fact({ kind: "started", mode: stored ? "store" : "start" });
+
+function view() {
+	return { last, open: runs.open, waiting: runs.waiting, connected, caughtUp, asking };
+}
+
+/** Asks when nothing is under way; a message that is lost with the page is simply asked again by the next one. */
+function askIfIdle() {
+	if (!ask || asking || !connected || !caughtUp || runs.open > 0 || runs.waiting > 0) return;
+	asking = true;
+	// Not inside a handler of the thread: what is sent there is only queued, which would test less.
+	queueMicrotask(() => {
+		const message = thread.send({ content: QUESTION });
+		message.receipt.catch((error) => {
+			asking = false;
+			outbox.fact({ kind: "error", code: String(error?.code), text: `a question was not taken: ${describe(error)}` });
+		});
+	});
+}
+
+async function fetchToken() {
+	const response = await fetch("/token", { method: "POST" });
+	if (!response.ok) throw new Error(`no token: the server answered ${response.status}`);
+	const { token } = await response.json();
+	return token;
+}
+
+function describe(value) {
+	return value instanceof Error ? `${value.name}: ${value.message}` : String(value);
+}
+
+function reportConsole(level) {
+	const original = console[level].bind(console);
+	console[level] = (...values) => {
+		original(...values);
+		outbox.fact({ kind: "console", level, text: values.map(describe).join(" ") });
+	};
+}
