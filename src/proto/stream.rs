@@ -34,7 +34,7 @@ impl Consumer {
     }
 
     /// Events that were delivered and wait in the consumer's own queue.
-    pub(crate) const fn queued(&self) -> u64 {
+    const fn queued(&self) -> u64 {
         self.next - 1 - self.done
     }
 }
@@ -46,6 +46,8 @@ pub(crate) struct Subscription {
     /// The head of the moment of subscribing: what is at or below it is a replay (EVT-5).
     pub(crate) head: u64,
     pub(crate) caught_up: bool,
+    /// The last offset that came in order on this socket; what was handed over before counts for nothing here.
+    pub(crate) received: u64,
     pub(crate) acked: u64,
     /// What must have come by now: the end of the catch-up, or a head that a heartbeat named (RPL-4).
     pub(crate) expected: u64,
@@ -270,6 +272,7 @@ impl Stream {
             ch: answer.ch,
             head: answer.head,
             caught_up: false,
+            received: answer.next - 1,
             acked: answer.next - 1,
             expected: 0,
             through: answer.head,
@@ -338,6 +341,11 @@ impl Stream {
             self.catch_up.duplicates += old;
         }
         self.sequencer.advance_past(last);
+        if let Some(subscription) = self.subscription_mut()
+            && frame.first <= subscription.received + 1
+        {
+            subscription.received = subscription.received.max(last);
+        }
         out.push_back(Output::Release(frame.slot));
     }
 
@@ -362,8 +370,8 @@ impl Stream {
                 self.change_epoch(epoch, 1, reason, stats, out);
                 if let Some(subscription) = self.subscription_mut() {
                     // Whatever follows in the new epoch was not there when we subscribed.
-                    (subscription.head, subscription.acked, subscription.expected) = (0, 0, 0);
-                    (subscription.through, subscription.suspect) = (0, None);
+                    (subscription.head, subscription.through, subscription.expected) = (0, 0, 0);
+                    (subscription.received, subscription.acked, subscription.suspect) = (0, 0, None);
                 }
             }
             (None, None) => return Err(Contradiction("gap: ends the epoch without naming the next")),
@@ -391,6 +399,9 @@ impl Stream {
         if let Some(gap) = told {
             stats.gaps += 1;
             self.catch_up.gap = Some(gap);
+        }
+        if let Some(subscription) = self.subscription_mut() {
+            subscription.received = subscription.received.max(next - 1);
         }
         if next > self.sequencer.next() {
             self.sequencer.advance_past(next - 1);
@@ -476,15 +487,27 @@ impl Stream {
         }
     }
 
-    /// The offset that may be acknowledged: what every consumer has that does not lag (FLO-2).
+    /// The offset that may be acknowledged: what every consumer has that this socket's flow has reached (FLO-2).
+    ///
+    /// A consumer that lags behind the flow is served by requests, which the window does not count (FLO-5).
     pub(crate) fn acknowledgeable(&self) -> u64 {
-        let next = self.sequencer.next();
+        let received = self.subscription().map_or(0, |subscription| subscription.received);
         self.consumers
             .iter()
-            .filter(|consumer| consumer.next == next)
-            .map(|consumer| consumer.done)
+            .filter(|consumer| consumer.next > received)
+            .map(|consumer| consumer.done.min(received))
             .min()
             .unwrap_or(0)
+    }
+
+    /// The consumers that the flow has passed by, with the offset that each needs next.
+    pub(crate) fn lagging(&self, max_queued: u64) -> Vec<(ConsumerId, u64)> {
+        let Some(subscription) = self.subscription() else { return Vec::new() };
+        self.consumers
+            .iter()
+            .filter(|consumer| consumer.next <= subscription.received && consumer.queued() <= max_queued)
+            .map(|consumer| (consumer.id, consumer.next))
+            .collect()
     }
 
     /// Returns what is missing and must have come (RPL-4 a, b).

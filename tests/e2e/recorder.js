@@ -20,13 +20,16 @@ const runs = new Runs(saved === null ? undefined : JSON.parse(saved));
 let connected = false;
 let caughtUp = false;
 let last = 0;
-let ask = false;
+/** Whether the server wants questions; the first answer says. */
+let ask = true;
+let told = false;
 let asking = false;
 /** When the connection was lost, until the next event was handed over. */
 let lostAt;
 
 const outbox = new Outbox(life, view, (answer) => {
 	ask = answer.ask;
+	told = true;
 	askIfIdle();
 });
 
@@ -44,6 +47,7 @@ const client = await connect({
 	token: fetchToken,
 	...(stored ? { positions: sessionPositions() } : {}),
 });
+connected = client.state.name === "connected";
 
 client.on("state", () => {
 	const { name, reason, attempt } = client.state;
@@ -83,12 +87,12 @@ status.textContent = "recording";
 outbox.fact({ kind: "started", mode: stored ? "store" : "start" });
 
 function view() {
-	return { last, open: runs.open, waiting: runs.waiting, connected, caughtUp, asking };
+	return { last, open: runs.open, waiting: runs.waiting, connected, caughtUp, asking: asking || ask };
 }
 
 /** Asks when nothing is under way; a message that is lost with the page is simply asked again by the next one. */
 function askIfIdle() {
-	if (!ask || asking || !connected || !caughtUp || runs.open > 0 || runs.waiting > 0) return;
+	if (!ask || !told || asking || !connected || !caughtUp || runs.open > 0 || runs.waiting > 0) return;
 	asking = true;
 	// Not inside a handler of the thread: what is sent there is only queued, which would test less.
 	queueMicrotask(() => {

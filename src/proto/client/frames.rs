@@ -106,7 +106,7 @@ impl Client {
         self.flush_outbox();
     }
 
-    /// Asks for a token when a tenth of its life is left, at most 30 seconds and at least half of its life before the end.
+    /// Asks for a token a tenth of its life before the end: at least 30 seconds, at most half of its life.
     fn arm_refresh(&mut self, expires_in_ms: Option<u64>) {
         if let Some(ms) = expires_in_ms {
             let early = (ms / 10).clamp(30_000.min(ms / 2), ms / 2);

@@ -89,7 +89,7 @@ impl Client {
             let next = stream.sequencer.next();
             let Some(subscription) = stream.subscription_mut() else { continue };
             // While something is unacknowledged the server may be holding back for the window's sake.
-            let comparable = subscription.caught_up && subscription.acked + 1 == next;
+            let comparable = subscription.caught_up && subscription.acked + 1 == next && subscription.received + 1 == next;
             if comparable && *head >= next && subscription.suspect.is_none() {
                 subscription.suspect = Some(Suspect { next, head: *head, at });
                 self.timers.set_earliest(Timer::MissingHead, at);
@@ -131,15 +131,9 @@ impl Client {
     fn request_catch_ups(&mut self, id: StreamId) {
         let window = u64::from(self.config.window_events);
         let Some(stream) = self.stream(id) else { return };
-        let next = stream.sequencer.next();
-        let lagging = stream
-            .consumers
-            .iter()
-            .filter(|consumer| consumer.next < next && consumer.queued() <= window / 2)
-            .map(|consumer| (consumer.id, consumer.next))
-            .collect::<Vec<_>>();
-        for (consumer, from) in lagging {
-            self.request_replay(id, Purpose::CatchUp(consumer), from, next - 1);
+        let last = stream.sequencer.next() - 1;
+        for (consumer, from) in stream.lagging(window / 2) {
+            self.request_replay(id, Purpose::CatchUp(consumer), from, last);
         }
     }
 

@@ -1,0 +1,182 @@
+//! Sends settle exactly once and apply at most once (I6).
+
+mod support;
+
+use std::time::Duration;
+
+use agentwire::proto::{Config, Input};
+use support::World;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn receipt(id: &str) -> (String, String) {
+    (id.into(), "Receipt".into())
+}
+
+fn settled(world: &World) -> Vec<(String, String)> {
+    world
+        .settled()
+        .into_iter()
+        .map(|(id, outcome)| (id, outcome.split_whitespace().next().unwrap_or_default().into()))
+        .collect()
+}
+
+#[test]
+fn a_send_settles_by_its_receipt() {
+    // PROTOCOL: SND-1
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.send("m1", "t", "hello");
+    world.settle();
+    assert_eq!(settled(&world), [receipt("m1")]);
+    let frame = world.sent_of("send")[0];
+    assert_eq!((frame["id"].as_str(), frame["stream"].as_str()), (Some("m1"), Some("t")));
+    assert_eq!(frame["message"]["content"], "hello");
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
+fn sends_made_offline_go_out_in_order_when_connected() {
+    // PROTOCOL: SND-4
+    let mut world = World::new();
+    for index in 0..5 {
+        world.send(&format!("m{index}"), "t", "x");
+    }
+    world.connect();
+    world.settle();
+    let ids = world.server.applied.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>();
+    assert_eq!(ids, ["m0", "m1", "m2", "m3", "m4"]);
+    assert_eq!(world.settled().len(), 5);
+}
+
+#[test]
+fn a_send_without_a_receipt_is_sent_again_and_applied_once() {
+    // PROTOCOL: SND-1, SND-4
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.server.no_receipts = true;
+    world.send("m1", "t", "x");
+    world.settle();
+    world.cut();
+    world.server.no_receipts = false;
+    world.run_for(2 * SECOND);
+    assert_eq!(world.sent_of("send").len(), 2);
+    assert_eq!(world.server.applied.len(), 1);
+    assert_eq!(settled(&world), [receipt("m1")]);
+}
+
+#[test]
+fn a_send_older_than_the_horizon_is_not_sent_again() {
+    // PROTOCOL: SND-5
+    let mut world = World::new();
+    world.server.send_horizon_ms = 60_000;
+    world.connect();
+    world.settle();
+    world.server.no_receipts = true;
+    world.send("m1", "t", "x");
+    world.settle();
+    world.refusing = true;
+    world.cut();
+    world.run_for(120 * SECOND);
+    world.send("m2", "t", "never sent before");
+    world.refusing = false;
+    world.server.no_receipts = false;
+    world.run_for(30 * SECOND);
+    assert_eq!(world.settled()[0], ("m1".into(), r#"Failed("outcome_unknown")"#.into()));
+    assert_eq!(settled(&world)[1], receipt("m2"));
+    assert_eq!(world.sent_of("send").iter().filter(|frame| frame["id"] == "m1").count(), 1);
+}
+
+#[test]
+fn what_the_server_cannot_take_now_waits_and_holds_back_the_later_ones_of_its_stream() {
+    // PROTOCOL: SND-9, SND-4, ERR-2
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.server.overloaded = 1;
+    world.send("m1", "t", "x");
+    world.run_for(SECOND / 10);
+    world.send("m2", "t", "y");
+    world.send("m3", "u", "z");
+    world.settle();
+    let ids = world.server.applied.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>();
+    assert_eq!(ids, ["m3", "m1", "m2"]);
+    assert_eq!(world.settled().len(), 3);
+}
+
+#[test]
+fn the_outbox_is_bounded_and_says_so() {
+    // I9
+    let mut config = Config::new(1);
+    config.max_pending = 3;
+    let mut world = World::with(config);
+    for index in 0..5 {
+        world.send(&format!("m{index}"), "t", "x");
+    }
+    let full = r#"Failed("outbox_full")"#.to_owned();
+    assert_eq!(world.settled(), [("m3".into(), full.clone()), ("m4".into(), full)]);
+    assert_eq!(world.slots_held(), 3);
+    world.connect();
+    world.settle();
+    assert_eq!(world.settled().len(), 5);
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
+fn closing_settles_what_is_left_exactly_once() {
+    // I6
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.server.no_receipts = true;
+    world.send("m1", "t", "x");
+    world.settle();
+    world.input(Input::Close);
+    world.run_for(SECOND);
+    assert_eq!(world.settled(), [("m1".into(), r#"Failed("closed")"#.into())]);
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
+fn a_second_receipt_changes_nothing() {
+    // I6
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.send("m1", "t", "x");
+    world.settle();
+    world.inject(r#"{"type":"receipt","id":"m1","status":"accepted"}"#);
+    world.inject(r#"{"type":"receipt","id":"unknown","status":"accepted"}"#);
+    world.settle();
+    assert_eq!(settled(&world), [receipt("m1")]);
+}
+
+#[test]
+fn a_key_in_use_is_not_queued_twice() {
+    // PROTOCOL: SND-1
+    let mut world = World::new();
+    world.send("m1", "t", "x");
+    world.send("m1", "t", "x");
+    world.connect();
+    world.settle();
+    assert_eq!(settled(&world), [receipt("m1")]);
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
+fn a_signal_is_sent_now_or_never() {
+    // PROTOCOL: SIG-1
+    let mut world = World::new();
+    let signal = world.keep(serde_json::json!({"type": "typing"}));
+    world.input(Input::Signal { stream: "t".into(), signal });
+    world.connect();
+    world.settle();
+    assert_eq!(world.sent_of("signal").len(), 0);
+    let signal = world.keep(serde_json::json!({"type": "typing"}));
+    world.input(Input::Signal { stream: "t".into(), signal });
+    world.settle();
+    assert_eq!(world.sent_of("signal")[0]["signal"]["type"], "typing");
+    assert_eq!(world.slots_held(), 0);
+}
