@@ -1,0 +1,142 @@
+//! `RawClient`, the class that the package drives (`pkg/src/raw.ts`).
+
+use std::{rc::Rc, time::Duration};
+
+use js_sys::Reflect;
+use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+use web_sys::WebSocket;
+
+use super::{driver::Driver, host::Host};
+use crate::proto::{Begin, Config, ConsumerId, Input, SendKind, StreamId, wire::Open};
+
+/// The core as the package sees it. Every method may be called from within a callback; it then takes effect when the running
+/// call is over.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct RawClient {
+    driver: Rc<Driver>,
+}
+
+#[wasm_bindgen]
+impl RawClient {
+    /// Makes an idle client. `config` was validated where the user can read the error.
+    #[wasm_bindgen(constructor)]
+    pub fn new(host: Host, config: &JsValue) -> Self {
+        let mut settings = Config::new(integer(config, "seed"));
+        settings.client_version = text(config, "clientVersion");
+        settings.window_events = integer(config, "windowEvents") as u32;
+        settings.window_bytes = integer(config, "windowBytes") as u32;
+        settings.max_pending = integer(config, "maxPending") as usize;
+        settings.backoff_base = Duration::from_millis(integer(config, "backoffBaseMs"));
+        settings.backoff_max = Duration::from_millis(integer(config, "backoffMaxMs"));
+        settings.connect_timeout = Duration::from_millis(integer(config, "connectTimeoutMs"));
+        Self { driver: Driver::new(settings, text(config, "url"), host) }
+    }
+
+    /// Leaves the idle state.
+    pub fn connect(&self) {
+        self.driver.feed(Input::Connect);
+    }
+
+    /// Leaves the idle state with a socket that is opening or open.
+    pub fn adopt(&self, socket: WebSocket, token: JsValue) {
+        self.driver.adopt(socket, token);
+    }
+
+    /// Closes for good.
+    pub fn close(&self) {
+        self.driver.feed(Input::Close);
+    }
+
+    /// Attaches a consumer.
+    pub fn subscribe(&self, stream: u32, consumer: u32, name: String, open: f64, epoch: Option<String>, offset: f64) {
+        let begin = match epoch {
+            Some(epoch) => Begin::Position { epoch, offset: offset as u64 },
+            None if offset < 0.0 => Begin::Stream,
+            None => Begin::After(offset as u64),
+        };
+        let open = if open < 0.0 {
+            Open::Live
+        } else if open > 0.0 {
+            Open::Last(open as u32)
+        } else {
+            Open::Start
+        };
+        let (stream, consumer) = (StreamId(stream), ConsumerId(consumer));
+        self.driver.feed(Input::Subscribe { stream, consumer, name, open, begin });
+    }
+
+    /// Detaches a consumer.
+    pub fn unsubscribe(&self, consumer: u32) {
+        self.driver.feed(Input::Unsubscribe { consumer: ConsumerId(consumer) });
+    }
+
+    /// Takes note that an iterator has pulled everything up to an offset.
+    #[wasm_bindgen(js_name = handedOver)]
+    pub fn handed_over(&self, consumer: u32, offset: f64) {
+        self.driver.feed(Input::HandedOver { consumer: ConsumerId(consumer), through: offset as u64 });
+    }
+
+    /// Queues a message (0), a cancel (1) or an approval (2).
+    pub fn send(&self, kind: u32, id: String, stream: String, body: JsValue) {
+        let kind = match kind {
+            1 => SendKind::Cancel,
+            2 => SendKind::Approve,
+            _ => SendKind::Message,
+        };
+        let body = self.driver.keep(body);
+        self.driver.feed(Input::Send { kind, id, stream, body });
+    }
+
+    /// Sends a signal now, or not at all.
+    pub fn signal(&self, stream: String, signal: JsValue) {
+        let signal = self.driver.keep(signal);
+        self.driver.feed(Input::Signal { stream, signal });
+    }
+
+    /// Gives the token that was asked for.
+    #[wasm_bindgen(js_name = tokenReady)]
+    pub fn token_ready(&self, token: JsValue) {
+        let token = self.driver.keep(token);
+        self.driver.feed(Input::TokenReady { token });
+    }
+
+    /// Says that there is no token.
+    #[wasm_bindgen(js_name = tokenFailed)]
+    pub fn token_failed(&self, retryable: bool) {
+        self.driver.feed(Input::TokenFailed { retryable });
+    }
+
+    /// Says whether there is a network.
+    pub fn online(&self, online: bool) {
+        self.driver.feed(Input::Online(online));
+    }
+
+    /// Returns the counters.
+    pub fn stats(&self) -> JsValue {
+        let (stats, state) = self.driver.with_core(|core| (core.stats(), core.state()));
+        // Counters are plain numbers; there is nothing in them that could fail to convert.
+        let object = serde_wasm_bindgen::to_value(&stats).unwrap_or(JsValue::UNDEFINED);
+        let _ = Reflect::set(&object, &"state".into(), &state.as_str().into());
+        object
+    }
+
+    /// Traps, to test that the package recovers.
+    #[cfg(feature = "__trap")]
+    pub fn trap(&self) {
+        panic!("a trap that was asked for");
+    }
+}
+
+fn member(config: &JsValue, name: &str) -> JsValue {
+    Reflect::get(config, &name.into()).unwrap_or(JsValue::UNDEFINED)
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "validated by the package")]
+fn integer(config: &JsValue, name: &str) -> u64 {
+    member(config, name).as_f64().unwrap_or(0.0) as u64
+}
+
+fn text(config: &JsValue, name: &str) -> String {
+    member(config, name).as_string().unwrap_or_default()
+}

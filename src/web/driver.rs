@@ -1,0 +1,253 @@
+//! The loop between the browser and the core.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+};
+
+use gloo_timers::callback::Timeout;
+use js_sys::JsString;
+use wasm_bindgen::prelude::{JsCast, JsValue};
+use web_sys::WebSocket;
+
+use super::{
+    clock::Clock,
+    host::{self, Host, number},
+    json::{self, Built, Parsed},
+    slots::Slots,
+    socket::Socket,
+};
+use crate::proto::{
+    Client, ClientError, Config, Event, Input, Instant, Outcome, Output, Slot, SocketId,
+    wire::{self, DecodeError, Name, Problem},
+};
+
+/// The longest delay `setTimeout` takes, in milliseconds; a longer one would fire at once.
+const MAX_TIMEOUT_MS: u64 = (1 << 31) - 1;
+
+/// The number of the socket that the package opened itself.
+const ADOPTED: SocketId = SocketId(0);
+
+/// Owns the core, the socket, the timer and the slots.
+///
+/// Each `RefCell` is borrowed for one statement and never while JavaScript runs.
+#[derive(Debug)]
+pub(super) struct Driver {
+    core: RefCell<Client>,
+    host: Host,
+    url: String,
+    clock: Clock,
+    slots: RefCell<Slots>,
+    socket: RefCell<Option<Socket>>,
+    timer: RefCell<Option<(Instant, Timeout)>>,
+    /// What came while the loop ran: calls made inside a handler only queue (I10).
+    inbox: RefCell<VecDeque<Input>>,
+    draining: Cell<bool>,
+}
+
+impl Driver {
+    pub(super) fn new(config: Config, url: String, host: Host) -> Rc<Self> {
+        Rc::new(Self {
+            core: RefCell::new(Client::new(config)),
+            host,
+            url,
+            clock: Clock::new(),
+            slots: RefCell::default(),
+            socket: RefCell::default(),
+            timer: RefCell::default(),
+            inbox: RefCell::default(),
+            draining: Cell::new(false),
+        })
+    }
+
+    pub(super) fn keep(&self, value: JsValue) -> Slot {
+        self.slots.borrow_mut().keep(value)
+    }
+
+    pub(super) fn with_core<T>(&self, look: impl FnOnce(&Client) -> T) -> T {
+        look(&self.core.borrow())
+    }
+
+    /// Takes over the socket that the package opened while the wasm was loading.
+    pub(super) fn adopt(self: &Rc<Self>, web: WebSocket, token: JsValue) {
+        let token = self.keep(token);
+        let socket = Socket::attach(ADOPTED, web, Rc::downgrade(self));
+        let missed = socket.missed();
+        let _ = self.host.socket(Some(socket.web.clone()));
+        *self.socket.borrow_mut() = Some(socket);
+        self.feed(Input::Adopt { socket: ADOPTED, token });
+        if let Some(input) = missed {
+            self.feed(input);
+        }
+    }
+
+    /// Takes a message of a socket: parsed once, by the browser.
+    pub(super) fn on_message(self: &Rc<Self>, socket: SocketId, data: &JsValue) {
+        let not_a_frame = DecodeError { field: Name::Type, problem: Problem::NotAnObject };
+        let parsed = data.dyn_ref::<JsString>().and_then(|text| json::parse(text).ok());
+        let Some(value) = parsed else {
+            self.feed(Input::BadFrame { socket, error: not_a_frame });
+            return;
+        };
+        let parsed = Parsed(value, &self.host);
+        match wire::decode(&parsed) {
+            Ok(frame) => {
+                let slot = self.keep(parsed.0);
+                self.feed(Input::Frame { socket, frame, slot });
+            }
+            Err(error) => self.feed(Input::BadFrame { socket, error }),
+        }
+    }
+
+    /// Feeds the core and does what it says, until there is nothing left to do.
+    pub(super) fn feed(self: &Rc<Self>, input: Input) {
+        self.inbox.borrow_mut().push_back(input);
+        if self.draining.replace(true) {
+            return;
+        }
+        let mut deadline = None;
+        loop {
+            let Some(input) = self.inbox.borrow_mut().pop_front() else { break };
+            self.core.borrow_mut().handle_input(input, self.clock.now());
+            loop {
+                let output = self.core.borrow_mut().poll_output();
+                if let Output::Timeout(at) = output {
+                    deadline = at;
+                    break;
+                }
+                self.perform(output);
+            }
+        }
+        self.draining.set(false);
+        self.arm(deadline);
+    }
+
+    fn perform(self: &Rc<Self>, output: Output) {
+        match output {
+            Output::CloseSocket { socket, code } => {
+                // Taken out first: closing must find no handler that could call back into the loop.
+                let taken = self.socket.borrow_mut().take_if(|known| known.id == socket);
+                if let Some(taken) = taken {
+                    let _ = self.host.socket(None);
+                    taken.close(code);
+                }
+            }
+            Output::Deliver { consumer, slot, skip, take, offset, replay_through } => {
+                let frame = self.slots.borrow().get(slot);
+                let Some(frame) = frame else { return };
+                let (first, through) = (number(offset), number(replay_through));
+                let handed = self.host.deliver(consumer.0, &frame, skip, take, first, through).unwrap_or(0);
+                if handed > 0 {
+                    let through = offset + u64::from(handed.min(take)) - 1;
+                    self.tell_core(Input::HandedOver { consumer, through });
+                }
+            }
+            Output::Event(event) => self.report(event),
+            Output::OpenSocket(socket) => self.open(socket),
+            Output::Release(slot) => self.slots.borrow_mut().release(slot),
+            Output::RequestToken => {
+                let _ = self.host.token();
+            }
+            Output::SendFrame { socket, frame } => {
+                let built = wire::encode(&frame, |slot| self.slots.borrow().get(slot).map(Built));
+                let text = built.and_then(|built| json::stringify(&built.0).ok());
+                let socket = self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
+                if let (Some(text), Some(web)) = (text, socket) {
+                    // A socket that is closing takes no more; its close event follows.
+                    let _ = super::socket::send(&web, &text);
+                }
+            }
+            // The loop ends with it.
+            Output::Timeout(_) => {}
+        }
+    }
+
+    fn open(self: &Rc<Self>, socket: SocketId) {
+        match Socket::open(socket, &self.url, Rc::downgrade(self)) {
+            Ok(opened) => {
+                let _ = self.host.socket(Some(opened.web.clone()));
+                *self.socket.borrow_mut() = Some(opened);
+            }
+            // A policy of the page can refuse the address; the core tries again by its backoff.
+            Err(_) => self.inbox.borrow_mut().push_back(Input::SocketClosed {
+                socket,
+                code: crate::proto::CloseCode::ABNORMAL,
+            }),
+        }
+    }
+
+    fn report(&self, event: Event) {
+        // The host promises not to throw, and nothing here depends on it.
+        let _ = match event {
+            Event::Error(error) => self.report_error(error),
+            Event::Ended { stream, reason } => self.host.ended(stream.0, &reason),
+            Event::Gap { consumer, gap } => {
+                let handed = self.host.gap(consumer.0, &host::gap(&gap)).unwrap_or(false);
+                if handed {
+                    self.tell_core(Input::HandedOver { consumer, through: gap.next - 1 });
+                }
+                Ok(())
+            }
+            Event::Message { slot } => self.host.message(&self.value(slot)),
+            Event::PositionMoved { stream, epoch, offset } => self.host.position(stream.0, &epoch, number(offset)),
+            Event::Resumed { stream, verdict } => self.host.resumed(stream.0, &host::verdict(&verdict)),
+            Event::Settled { id, outcome } => match outcome {
+                Outcome::Failed(code) => self.host.settled(&id, &JsValue::UNDEFINED, Some(code)),
+                Outcome::Receipt { slot } => self.host.settled(&id, &self.value(slot), None),
+            },
+            Event::StateChanged { state, reason, retry_in, attempt } => {
+                let retry_in_ms = retry_in.map(|delay| delay.as_secs_f64() * 1_000.0);
+                self.host.state(state.as_str(), reason, retry_in_ms, attempt)
+            }
+            Event::Welcomed { session, subject, max_frame_bytes } => {
+                self.host.welcome(&session, &subject, number(max_frame_bytes))
+            }
+        };
+    }
+
+    fn report_error(&self, error: ClientError) -> Result<(), JsValue> {
+        match error {
+            ClientError::BadServerFrame(error) => {
+                let mut message = String::from(error.field.as_str());
+                message.push(' ');
+                message.push_str(error.problem.as_str());
+                self.host.error("bad_server_frame", &message, &JsValue::UNDEFINED)
+            }
+            ClientError::Contradiction(message) => self.host.error("bad_server_frame", message, &JsValue::UNDEFINED),
+            ClientError::Server { code, message, slot } => self.host.error(&code, &message, &self.value(slot)),
+            ClientError::Token(code) => self.host.error(code, "", &JsValue::UNDEFINED),
+        }
+    }
+
+    fn value(&self, slot: Slot) -> JsValue {
+        self.slots.borrow().get(slot).unwrap_or(JsValue::UNDEFINED)
+    }
+
+    /// Adds to what the core knows while the loop runs; what follows from it comes out of the same loop.
+    fn tell_core(&self, input: Input) {
+        self.core.borrow_mut().handle_input(input, self.clock.now());
+    }
+
+    /// Arms the one timer for the next deadline; leaves it alone when it is armed for the same.
+    fn arm(self: &Rc<Self>, deadline: Option<Instant>) {
+        let armed = self.timer.borrow().as_ref().map(|(at, _)| *at);
+        if armed == deadline {
+            return;
+        }
+        let timer = deadline.map(|at| {
+            // One more than the rest: a timer may fire a fraction of a millisecond early.
+            let delay = at.since(self.clock.now()).as_millis() as u64 + 1;
+            let driver = Rc::downgrade(self);
+            let timeout = Timeout::new(delay.min(MAX_TIMEOUT_MS) as u32, move || {
+                if let Some(driver) = driver.upgrade() {
+                    // It has fired: dropping it clears nothing.
+                    drop(driver.timer.borrow_mut().take());
+                    driver.feed(Input::Timeout);
+                }
+            });
+            (at, timeout)
+        });
+        drop(self.timer.replace(timer));
+    }
+}
