@@ -22,10 +22,7 @@
 mod frames;
 mod repair;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     backoff::{Backoff, Rng},
@@ -89,9 +86,20 @@ struct Session {
     socket: SocketId,
     heartbeat_timeout: Duration,
     last_heard: Instant,
-    by_ch: BTreeMap<u32, StreamId>,
+    /// The streams by their number on this socket; a handful, so a list.
+    by_ch: Vec<(u32, StreamId)>,
     replays: Vec<Replay>,
     next_req: u64,
+}
+
+impl Session {
+    fn stream_of(&self, ch: u32) -> Option<StreamId> {
+        self.by_ch.iter().find(|(known, _)| *known == ch).map(|&(_, stream)| stream)
+    }
+
+    fn forget_ch(&mut self, ch: u32) {
+        self.by_ch.retain(|(known, _)| *known != ch);
+    }
 }
 
 impl Link {
@@ -501,7 +509,7 @@ impl Client {
             let ch = stream.subscription().map(|subscription| subscription.ch);
             stream.phase = Phase::Detached;
             if let (Some(ch), Link::Live(session)) = (ch, &mut self.link) {
-                session.by_ch.remove(&ch);
+                session.forget_ch(ch);
                 let socket = session.socket;
                 self.send(socket, ClientFrame::Unsubscribe { ch });
             }

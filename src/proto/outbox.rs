@@ -1,9 +1,6 @@
 //! Messages, cancels and approvals that have no receipt yet.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     config::RESEND_DELAY,
@@ -61,14 +58,14 @@ impl Outbox {
     ///
     /// A send that has to wait holds back the later ones of its stream (SND-4).
     pub(crate) fn flush(&mut self, now: Instant, mut send: impl FnMut(ClientFrame)) -> Option<Instant> {
-        let mut held = BTreeSet::new();
+        let mut held = Vec::new();
         let mut retry_at = None::<Instant>;
         for entry in &mut self.entries {
             if entry.in_flight || held.contains(&entry.stream) {
                 continue;
             }
             if let Some(at) = entry.not_before.filter(|&at| at > now) {
-                held.insert(entry.stream.clone());
+                held.push(entry.stream.clone());
                 retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
                 continue;
             }

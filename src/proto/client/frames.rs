@@ -1,6 +1,6 @@
 //! What the server's frames do.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::{Client, Link, Session, heartbeat_timeout};
 use crate::proto::{
@@ -90,7 +90,7 @@ impl Client {
             socket,
             heartbeat_timeout,
             last_heard: self.now,
-            by_ch: BTreeMap::new(),
+            by_ch: Vec::new(),
             replays: Vec::new(),
             next_req: 1,
         };
@@ -199,11 +199,12 @@ impl Client {
             self.send(socket, ClientFrame::Unsubscribe { ch: answer.ch });
             return;
         }
-        if session.by_ch.insert(answer.ch, stream.id).is_some() {
+        if session.stream_of(answer.ch).is_some() {
             self.contradicted(Contradiction("subscribed: the ch is in use"));
             return;
         }
         let id = stream.id;
+        session.by_ch.push((answer.ch, id));
         match stream.on_subscribed(answer, &mut self.stats, &mut self.out) {
             Ok(()) => self.serve(id),
             Err(contradiction) => self.contradicted(contradiction),
@@ -221,7 +222,7 @@ impl Client {
     fn on_unsubscribed(&mut self, ch: Option<u32>, name: &str, reason: String) {
         let Link::Live(session) = &mut self.link else { return };
         if let Some(ch) = ch {
-            session.by_ch.remove(&ch);
+            session.forget_ch(ch);
         }
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == name) else { return };
         // The answer to an unsubscribe of ours may come after the stream was asked for again.
@@ -265,7 +266,7 @@ impl Client {
     /// Finds the stream of a `ch`; frames of one that is not in use are ignored (SUB-12).
     fn stream_of(&mut self, ch: u32) -> Option<StreamId> {
         let Link::Live(session) = &self.link else { return None };
-        let id = session.by_ch.get(&ch).copied();
+        let id = session.stream_of(ch);
         if id.is_none() {
             self.stats.frames_ignored += 1;
         }

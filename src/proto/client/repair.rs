@@ -84,8 +84,8 @@ impl Client {
         let Link::Live(session) = &self.link else { return };
         let at = self.now + MISSING_HEAD_GRACE;
         for (ch, head) in heads {
-            let Some(id) = session.by_ch.get(ch) else { continue };
-            let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == *id) else { continue };
+            let Some(id) = session.stream_of(*ch) else { continue };
+            let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else { continue };
             let next = stream.sequencer.next();
             let Some(subscription) = stream.subscription_mut() else { continue };
             // While something is unacknowledged the server may be holding back for the window's sake.
