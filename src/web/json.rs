@@ -153,3 +153,52 @@ impl Writer for Built {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+    use super::*;
+    use crate::proto::wire::decode;
+
+    wasm_bindgen_test_configure!(run_in_browser);
+
+    #[wasm_bindgen(inline_js = r#"
+    const typed = (value) => typeof value === "object" && value !== null && !Array.isArray(value) && typeof value.type === "string";
+    export class PlainHost {
+        wellFormed(frame) {
+            if (frame.type === "events") return frame.events.every(typed);
+            return typed(frame.head) && !("time" in frame.head) && !("text" in frame.head)
+                && frame.times.every((time) => typeof time === "number") && frame.texts.every((text) => typeof text === "string");
+        }
+    }
+    "#)]
+    extern "C" {
+        type PlainHost;
+        #[wasm_bindgen(constructor)]
+        fn new() -> PlainHost;
+    }
+
+    /// The vectors again, through `JSON.parse`: what is fuzzed natively is what ships.
+    #[wasm_bindgen_test]
+    fn every_server_frame_is_read_or_refused_as_the_vectors_say() {
+        let host = PlainHost::new().unchecked_into::<Host>();
+        let vectors = parse(&include_str!("../../tests/vectors/protocol.json").into()).ok();
+        let vectors = Parsed(vectors.expect("the vectors are JSON"), &host);
+        let cases = vectors.with(member(&vectors.0, &"server_frames".into()));
+        let count = cases.length().expect("a list");
+        assert!(count > 100);
+        for index in 0..count {
+            let case = cases.item(index).expect("in range");
+            let text_of = |name: &str| member(&case.0, &name.into()).as_string();
+            let (name, text) = (text_of("name").expect("a name"), text_of("text").expect("a text"));
+            let frame = parse(&JsString::from(text.as_str())).map(|value| decode(&Parsed(value, &host)));
+            match (text_of("error"), frame) {
+                (Some(field), Ok(Err(error))) => assert!(field == "any" || error.field.as_str() == field, "{name}: {error}"),
+                (Some(field), Err(_)) => assert_eq!(field, "any", "{name}"),
+                (None, Ok(Ok(_))) => {}
+                (expected, frame) => panic!("{name}: expected {expected:?}, got {frame:?}"),
+            }
+        }
+    }
+}
