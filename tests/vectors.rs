@@ -31,7 +31,8 @@ fn kind(frame: &ServerFrame) -> &'static str {
 #[test]
 fn every_server_frame_is_read_or_refused_as_the_vectors_say() {
     // PROTOCOL: GEN-2, GEN-3, GEN-4, GEN-5, GEN-6, GEN-8, HEL-4, SUB-3, SUB-11, EVT-1, EVT-7, DLT-1, GAP-2, HBT-1, RPL-1, SND-1, TOK-1, SIG-1, NTC-1, NTC-2, ERR-1, HIS-2
-    let vectors: Value = serde_json::from_str(include_str!("vectors/protocol.json")).expect("the vectors are JSON");
+    let vectors: Value =
+        serde_json::from_str(include_str!("vectors/protocol.json")).expect("the vectors are JSON");
     let cases = vectors["server_frames"].as_array().expect("a list");
     assert!(cases.len() > 100, "{} cases", cases.len());
     for case in cases {
@@ -40,7 +41,8 @@ fn every_server_frame_is_read_or_refused_as_the_vectors_say() {
         let parsed = serde_json::from_str::<Value>(text);
         match (case["kind"].as_str(), case["error"].as_str()) {
             (Some(expected), None) => {
-                let Some(expected) = expected.strip_suffix(":browser").map_or(Some(expected), |_| None) else {
+                let Some(expected) = expected.strip_suffix(":browser").map_or(Some(expected), |_| None)
+                else {
                     // serde_json refuses what JSON.parse reads: the browser's tests cover it.
                     assert!(parsed.is_err(), "{name}");
                     continue;
@@ -57,7 +59,10 @@ fn every_server_frame_is_read_or_refused_as_the_vectors_say() {
                     continue;
                 };
                 let error = decode(&&value).expect_err(name);
-                assert!(field == "any" || error.field.as_str() == field, "{name}: {error}, expected {field}");
+                assert!(
+                    field == "any" || error.field.as_str() == field,
+                    "{name}: {error}, expected {field}"
+                );
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -67,8 +72,14 @@ fn every_server_frame_is_read_or_refused_as_the_vectors_say() {
 #[test]
 fn deltas_expand_as_the_vectors_say() {
     // PROTOCOL: DLT-1, DLT-2
-    let vectors: Value = serde_json::from_str(include_str!("vectors/protocol.json")).expect("the vectors are JSON");
+    let vectors: Value =
+        serde_json::from_str(include_str!("vectors/protocol.json")).expect("the vectors are JSON");
     for case in vectors["deltas"].as_array().expect("a list") {
-        assert_eq!(Value::Array(support::expand(&case["frame"])), case["events"], "{}", case["name"]);
+        assert_eq!(
+            Value::Array(support::expand(&case["frame"])),
+            case["events"],
+            "{}",
+            case["name"]
+        );
     }
 }

@@ -27,7 +27,9 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     backoff::{Backoff, Rng},
     close_code::CloseCode,
-    config::{Config, MAX_TOKEN_REFUSALS, MIN_HEARTBEAT_TIMEOUT, REFRESH_RETRY, TOKEN_TIMEOUT, WELCOME_TIMEOUT},
+    config::{
+        Config, MAX_TOKEN_REFUSALS, MIN_HEARTBEAT_TIMEOUT, REFRESH_RETRY, TOKEN_TIMEOUT, WELCOME_TIMEOUT,
+    },
     input::{ConsumerId, Input, Slot, SocketId, StreamId},
     instant::Instant,
     outbox::Outbox,
@@ -94,7 +96,10 @@ struct Session {
 
 impl Session {
     fn stream_of(&self, ch: u32) -> Option<StreamId> {
-        self.by_ch.iter().find(|(known, _)| *known == ch).map(|&(_, stream)| stream)
+        self.by_ch
+            .iter()
+            .find(|(known, _)| *known == ch)
+            .map(|&(_, stream)| stream)
     }
 
     fn forget_ch(&mut self, ch: u32) {
@@ -117,7 +122,9 @@ impl Link {
 
     const fn socket(&self) -> Option<SocketId> {
         match self {
-            Self::Greeting { socket } | Self::Opening { socket, .. } | Self::Live(Session { socket, .. }) => Some(*socket),
+            Self::Greeting { socket } | Self::Opening { socket, .. } | Self::Live(Session { socket, .. }) => {
+                Some(*socket)
+            }
             Self::Closed | Self::Failed | Self::Idle | Self::Offline | Self::Token | Self::Waiting => None,
         }
     }
@@ -156,7 +163,11 @@ impl Client {
     /// Returns the counters.
     pub fn stats(&self) -> Stats {
         Stats {
-            parked_frames: self.streams.iter().map(|stream| stream.sequencer.parked_frames() as u64).sum(),
+            parked_frames: self
+                .streams
+                .iter()
+                .map(|stream| stream.sequencer.parked_frames() as u64)
+                .sum(),
             sends_pending: self.outbox.len() as u64,
             ..self.stats.clone()
         }
@@ -189,7 +200,12 @@ impl Client {
             }
             Input::HandedOver { consumer, through } => self.on_handed_over(consumer, through),
             Input::Online(online) => self.on_online(online),
-            Input::Send { kind, id, stream, body } => {
+            Input::Send {
+                kind,
+                id,
+                stream,
+                body,
+            } => {
                 if self.is_terminal() {
                     let outcome = super::output::Outcome::Failed("closed");
                     self.out.push_back(Output::Event(Event::Settled { id, outcome }));
@@ -211,11 +227,21 @@ impl Client {
                 }
             }
             Input::SocketOpened { socket, subprotocol } => self.on_socket_opened(socket, subprotocol),
-            Input::Subscribe { stream, consumer, name, open, begin } => {
-                let index = self.streams.iter().position(|known| known.id == stream).unwrap_or_else(|| {
-                    self.streams.push(Stream::new(stream, name, open));
-                    self.streams.len() - 1
-                });
+            Input::Subscribe {
+                stream,
+                consumer,
+                name,
+                open,
+                begin,
+            } => {
+                let index = self
+                    .streams
+                    .iter()
+                    .position(|known| known.id == stream)
+                    .unwrap_or_else(|| {
+                        self.streams.push(Stream::new(stream, name, open));
+                        self.streams.len() - 1
+                    });
                 self.streams[index].attach(consumer, begin, &mut self.out);
                 self.subscribe_detached();
                 self.serve(stream);
@@ -230,7 +256,9 @@ impl Client {
     /// Takes the next thing to do; [`Output::Timeout`] when there is none until an input comes or the deadline is due.
     #[must_use]
     pub fn poll_output(&mut self) -> Output {
-        self.out.pop_front().unwrap_or_else(|| Output::Timeout(self.timers.next_deadline()))
+        self.out
+            .pop_front()
+            .unwrap_or_else(|| Output::Timeout(self.timers.next_deadline()))
     }
 
     // --- Connecting ---
@@ -239,11 +267,15 @@ impl Client {
         self.next_socket = self.next_socket.max(socket.0 + 1);
         if !matches!(self.link, Link::Idle) {
             self.out.push_back(Output::Release(token));
-            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
+            self.out.push_back(Output::CloseSocket {
+                socket,
+                code: CloseCode::NORMAL,
+            });
             return;
         }
         self.stats.attempts += 1;
-        self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
+        self.timers
+            .set(Timer::Connect, self.now + self.config.connect_timeout);
         self.go(Link::Opening { socket, token }, "connect", None);
     }
 
@@ -274,7 +306,8 @@ impl Client {
                 let socket = SocketId(self.next_socket);
                 self.next_socket += 1;
                 self.timers.stop(Timer::Token);
-                self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
+                self.timers
+                    .set(Timer::Connect, self.now + self.config.connect_timeout);
                 self.link = Link::Opening { socket, token };
                 self.out.push_back(Output::OpenSocket(socket));
             }
@@ -315,7 +348,11 @@ impl Client {
     }
 
     fn on_socket_opened(&mut self, socket: SocketId, subprotocol: bool) {
-        let Link::Opening { socket: opening, token } = self.link else {
+        let Link::Opening {
+            socket: opening,
+            token,
+        } = self.link
+        else {
             self.stats.stale_events += 1;
             return;
         };
@@ -324,11 +361,19 @@ impl Client {
             return;
         }
         if !subprotocol {
-            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
+            self.out.push_back(Output::CloseSocket {
+                socket,
+                code: CloseCode::NORMAL,
+            });
             self.fail("unsupported_protocol");
             return;
         }
-        let streams = self.streams.iter_mut().filter(|stream| stream.is_wanted()).map(Stream::request).collect();
+        let streams = self
+            .streams
+            .iter_mut()
+            .filter(|stream| stream.is_wanted())
+            .map(Stream::request)
+            .collect();
         let hello = ClientFrame::Hello {
             token,
             version: self.config.client_version.clone(),
@@ -429,7 +474,10 @@ impl Client {
             return;
         }
         if let Some(socket) = self.link.socket() {
-            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
+            self.out.push_back(Output::CloseSocket {
+                socket,
+                code: CloseCode::NORMAL,
+            });
         }
         self.end(Link::Closed, "closed");
     }
@@ -459,6 +507,7 @@ impl Client {
                 Timer::GoAway => self.drop_socket(CloseCode::GOING_AWAY),
                 Timer::Heartbeat => self.check_heartbeat(),
                 Timer::MissingHead => self.check_heads(),
+                Timer::Receipt => self.watch_receipts(),
                 Timer::Reconnect => self.attempt("retry"),
                 Timer::Refresh => self.ask_token(),
                 Timer::Replay => self.check_replays(),
@@ -487,7 +536,9 @@ impl Client {
 
     /// Asks for the streams that no one has asked for on this socket.
     fn subscribe_detached(&mut self) {
-        let Link::Live(Session { socket, .. }) = self.link else { return };
+        let Link::Live(Session { socket, .. }) = self.link else {
+            return;
+        };
         let streams = self
             .streams
             .iter_mut()
@@ -500,8 +551,10 @@ impl Client {
     }
 
     fn on_unsubscribe(&mut self, consumer: ConsumerId) {
-        let Some(stream) =
-            self.streams.iter_mut().find(|stream| stream.consumers.iter().any(|known| known.id == consumer))
+        let Some(stream) = self
+            .streams
+            .iter_mut()
+            .find(|stream| stream.consumers.iter().any(|known| known.id == consumer))
         else {
             return;
         };
@@ -517,11 +570,24 @@ impl Client {
     }
 
     fn flush_outbox(&mut self) {
-        let Link::Live(Session { socket, .. }) = self.link else { return };
+        let Link::Live(Session { socket, .. }) = self.link else {
+            return;
+        };
         let (out, outbox) = (&mut self.out, &mut self.outbox);
-        let retry_at = outbox.flush(self.now, |frame| out.push_back(Output::SendFrame { socket, frame }));
+        let retry_at = outbox.flush(self.now, |frame| {
+            out.push_back(Output::SendFrame { socket, frame })
+        });
         if let Some(at) = retry_at {
             self.timers.set(Timer::Resend, at);
+        }
+        self.watch_receipts();
+    }
+
+    fn watch_receipts(&mut self) {
+        match self.outbox.receipt_deadline() {
+            None => self.timers.stop(Timer::Receipt),
+            Some(at) if at <= self.now => self.drop_socket(CloseCode::RECEIPT_TIMEOUT),
+            Some(at) => self.timers.set(Timer::Receipt, at),
         }
     }
 
@@ -543,7 +609,12 @@ impl Client {
         let state = self.link.state();
         if state != before {
             let attempt = self.backoff.attempt();
-            self.out.push_back(Output::Event(Event::StateChanged { state, reason, retry_in, attempt }));
+            self.out.push_back(Output::Event(Event::StateChanged {
+                state,
+                reason,
+                retry_in,
+                attempt,
+            }));
         }
     }
 

@@ -31,6 +31,8 @@ impl CloseCode {
     pub const REPLAY_UNANSWERED: Self = Self(4483);
     /// Too many frames came out of order.
     pub const OUT_OF_ORDER_OVERFLOW: Self = Self(4484);
+    /// A send was not answered.
+    pub const RECEIPT_TIMEOUT: Self = Self(4487);
 
     /// Tells whether the page may connect again by itself (CLS-1).
     pub const fn is_retryable(self) -> bool {
@@ -57,6 +59,7 @@ impl CloseCode {
             Self::WELCOME_TIMEOUT => "welcome_timeout",
             Self::REPLAY_UNANSWERED => "replay_unanswered",
             Self::OUT_OF_ORDER_OVERFLOW => "out_of_order_overflow",
+            Self::RECEIPT_TIMEOUT => "receipt_timeout",
             Self(4452) => "hello_timeout",
             Self(4454) => "slow_consumer",
             Self(4455) => "overloaded",
@@ -75,7 +78,11 @@ mod tests {
     fn only_the_refusing_range_of_ours_stops_the_client() {
         // PROTOCOL: CLS-1, CLS-2
         for code in 1000..5000 {
-            assert_eq!(CloseCode(code).is_retryable(), !(4400..=4449).contains(&code), "{code}");
+            assert_eq!(
+                CloseCode(code).is_retryable(),
+                !(4400..=4449).contains(&code),
+                "{code}"
+            );
         }
     }
 }

@@ -59,6 +59,8 @@ pub const MAX_PARKED: usize = 64;
 pub const MAX_TOKEN_REFUSALS: u32 = 3;
 /// The shortest silence that counts as death (HBT-2).
 pub const MIN_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a receipt may take before the client sends again on another socket (SND-10).
+pub const RECEIPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Delay before a send that the server could not take is sent again, unless it says otherwise (ERR-2).
 pub const RESEND_DELAY: Duration = Duration::from_secs(1);
 /// Delay before a token is asked for again when a refresh failed.

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    config::RESEND_DELAY,
+    config::{RECEIPT_TIMEOUT, RESEND_DELAY},
     input::{SendKind, Slot},
     instant::Instant,
     output::{Event, Outcome, Output},
@@ -18,7 +18,8 @@ struct Entry {
     body: Slot,
     /// When it went out for the first time; the server's horizon counts from here (SND-5).
     first_sent: Option<Instant>,
-    in_flight: bool,
+    /// When it went out on this socket; `None` while it waits to go out.
+    sent: Option<Instant>,
     not_before: Option<Instant>,
 }
 
@@ -33,7 +34,10 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) const fn new(max: usize) -> Self {
-        Self { entries: VecDeque::new(), max }
+        Self {
+            entries: VecDeque::new(),
+            max,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -41,8 +45,19 @@ impl Outbox {
     }
 
     /// Queues a send, or settles it when there is no room or its key is in use.
-    pub(crate) fn push(&mut self, kind: SendKind, id: String, stream: String, body: Slot, out: &mut VecDeque<Output>) {
-        if self.entries.iter().any(|entry| entry.id == id && entry.stream == stream) {
+    pub(crate) fn push(
+        &mut self,
+        kind: SendKind,
+        id: String,
+        stream: String,
+        body: Slot,
+        out: &mut VecDeque<Output>,
+    ) {
+        if self
+            .entries
+            .iter()
+            .any(|entry| entry.id == id && entry.stream == stream)
+        {
             // The entry that is queued settles this id; a second answer would break I6.
             out.push_back(Output::Release(body));
             return;
@@ -51,7 +66,15 @@ impl Outbox {
             settle(id, body, Outcome::Failed("outbox_full"), out);
             return;
         }
-        self.entries.push_back(Entry { kind, id, stream, body, first_sent: None, in_flight: false, not_before: None });
+        self.entries.push_back(Entry {
+            kind,
+            id,
+            stream,
+            body,
+            first_sent: None,
+            sent: None,
+            not_before: None,
+        });
     }
 
     /// Writes what may go out now, oldest first; returns when to try again.
@@ -61,7 +84,7 @@ impl Outbox {
         let mut held = Vec::new();
         let mut retry_at = None::<Instant>;
         for entry in &mut self.entries {
-            if entry.in_flight || held.contains(&entry.stream) {
+            if entry.sent.is_some() || held.contains(&entry.stream) {
                 continue;
             }
             if let Some(at) = entry.not_before.filter(|&at| at > now) {
@@ -69,7 +92,7 @@ impl Outbox {
                 retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
                 continue;
             }
-            entry.in_flight = true;
+            entry.sent = Some(now);
             entry.first_sent.get_or_insert(now);
             let (id, stream, body) = (entry.id.clone(), entry.stream.clone(), entry.body);
             send(match entry.kind {
@@ -79,6 +102,15 @@ impl Outbox {
             });
         }
         retry_at
+    }
+
+    /// Returns when the patience with the oldest send on this socket ends (SND-10).
+    pub(crate) fn receipt_deadline(&self) -> Option<Instant> {
+        self.entries
+            .iter()
+            .filter_map(|entry| entry.sent)
+            .min()
+            .map(|sent| sent + RECEIPT_TIMEOUT)
     }
 
     /// Settles what the server no longer remembers (SND-5).
@@ -98,11 +130,14 @@ impl Outbox {
         now: Instant,
         out: &mut VecDeque<Output>,
     ) -> Option<Instant> {
-        let index = self.entries.iter().position(|entry| entry.id == id && entry.in_flight)?;
+        let index = self
+            .entries
+            .iter()
+            .position(|entry| entry.id == id && entry.sent.is_some())?;
         if let Some(error) = error.filter(|error| error.retryable) {
             let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
             let entry = &mut self.entries[index];
-            entry.in_flight = false;
+            entry.sent = None;
             entry.not_before = Some(now + delay);
             return entry.not_before;
         }
@@ -115,7 +150,7 @@ impl Outbox {
     /// Forgets what is on the way: the socket is gone.
     pub(crate) fn on_link_down(&mut self) {
         for entry in &mut self.entries {
-            entry.in_flight = false;
+            entry.sent = None;
         }
     }
 
@@ -127,7 +162,9 @@ impl Outbox {
     }
 
     fn take_where(&mut self, take: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        let (taken, kept) = std::mem::take(&mut self.entries).into_iter().partition::<Vec<_>, _>(take);
+        let (taken, kept) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition::<Vec<_>, _>(take);
         self.entries = kept.into();
         taken
     }

@@ -129,11 +129,19 @@ impl Stream {
     }
 
     pub(crate) const fn subscription(&self) -> Option<&Subscription> {
-        if let Phase::Subscribed(subscription) = &self.phase { Some(subscription) } else { None }
+        if let Phase::Subscribed(subscription) = &self.phase {
+            Some(subscription)
+        } else {
+            None
+        }
     }
 
     pub(crate) const fn subscription_mut(&mut self) -> Option<&mut Subscription> {
-        if let Phase::Subscribed(subscription) = &mut self.phase { Some(subscription) } else { None }
+        if let Phase::Subscribed(subscription) = &mut self.phase {
+            Some(subscription)
+        } else {
+            None
+        }
     }
 
     /// Tells whether the stream should be asked for on a new socket.
@@ -143,7 +151,10 @@ impl Stream {
 
     /// Tells whether nothing is left of the catch-up.
     pub(crate) fn has_caught_up(&self) -> bool {
-        !self.is_wanted() || self.subscription().is_some_and(|subscription| subscription.caught_up)
+        !self.is_wanted()
+            || self
+                .subscription()
+                .is_some_and(|subscription| subscription.caught_up)
     }
 
     const fn has_position(&self) -> bool {
@@ -155,7 +166,12 @@ impl Stream {
         if matches!(self.phase, Phase::Ended) {
             self.phase = Phase::Detached;
         }
-        self.consumers.push(Consumer { id, next: 0, done: 0, begin: Some(begin.clone()) });
+        self.consumers.push(Consumer {
+            id,
+            next: 0,
+            done: 0,
+            begin: Some(begin.clone()),
+        });
         if let (Phase::Detached, Begin::Position { epoch, offset }) = (&self.phase, begin) {
             if !self.has_position() {
                 self.epoch = Some(epoch);
@@ -184,8 +200,17 @@ impl Stream {
                 Some(Begin::Position { offset, .. }) => {
                     consumer.start_at(next);
                     let (from, reason) = (offset + 1, "epoch".into());
-                    let gap = Gap { from, to: None, reason, epoch: Some(epoch.clone()), next };
-                    out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
+                    let gap = Gap {
+                        from,
+                        to: None,
+                        reason,
+                        epoch: Some(epoch.clone()),
+                        next,
+                    };
+                    out.push_back(Output::Event(Event::Gap {
+                        consumer: consumer.id,
+                        gap,
+                    }));
                 }
             }
         }
@@ -209,18 +234,29 @@ impl Stream {
     /// Says what to ask of the server, and counts the attempt.
     pub(crate) fn request(&mut self) -> StreamRequest {
         self.catch_up.attempts += 1;
-        let position = self.epoch.clone().map(|epoch| Position { epoch, offset: self.position() });
+        let position = self.epoch.clone().map(|epoch| Position {
+            epoch,
+            offset: self.position(),
+        });
         if self.catch_up.from == 0 {
             self.catch_up.from = position.as_ref().map_or(0, |position| position.offset + 1);
         }
         let named = position.clone().map(|position| (position.epoch, position.offset));
         self.phase = Phase::Requested(position);
-        StreamRequest { name: self.name.clone(), position: named, open: self.open }
+        StreamRequest {
+            name: self.name.clone(),
+            position: named,
+            open: self.open,
+        }
     }
 
     /// The last offset that every consumer has.
     fn position(&self) -> u64 {
-        self.consumers.iter().map(|consumer| consumer.done).min().unwrap_or_else(|| self.sequencer.next() - 1)
+        self.consumers
+            .iter()
+            .map(|consumer| consumer.done)
+            .min()
+            .unwrap_or_else(|| self.sequencer.next() - 1)
     }
 
     /// Takes the answer of the server (SUB-3 to SUB-9).
@@ -238,7 +274,9 @@ impl Stream {
             Some(Position { epoch, offset }) if epoch == answer.epoch => {
                 let after = offset + 1;
                 if answer.recovered && answer.next != after {
-                    return Err(Contradiction("subscribed: recovered, but next is not the offset after the position"));
+                    return Err(Contradiction(
+                        "subscribed: recovered, but next is not the offset after the position",
+                    ));
                 }
                 if !answer.recovered {
                     if answer.next <= after {
@@ -391,8 +429,17 @@ impl Stream {
             if consumer.next < from || consumer.next >= next {
                 continue;
             }
-            let gap = Gap { from: consumer.next, to: Some(next - 1), reason: reason.into(), epoch: None, next };
-            out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap: gap.clone() }));
+            let gap = Gap {
+                from: consumer.next,
+                to: Some(next - 1),
+                reason: reason.into(),
+                epoch: None,
+                next,
+            };
+            out.push_back(Output::Event(Event::Gap {
+                consumer: consumer.id,
+                gap: gap.clone(),
+            }));
             consumer.next = next;
             told = Some(gap);
         }
@@ -412,14 +459,33 @@ impl Stream {
     }
 
     /// Ends the present epoch: what waits in queues belongs to it, so the gap begins after what was handed over.
-    fn change_epoch(&mut self, epoch: String, next: u64, reason: &str, stats: &mut Stats, out: &mut VecDeque<Output>) {
+    fn change_epoch(
+        &mut self,
+        epoch: String,
+        next: u64,
+        reason: &str,
+        stats: &mut Stats,
+        out: &mut VecDeque<Output>,
+    ) {
         self.release_parked(out);
-        for consumer in self.consumers.iter_mut().filter(|consumer| consumer.begin.is_none()) {
-            let gap =
-                Gap { from: consumer.done + 1, to: None, reason: reason.into(), epoch: Some(epoch.clone()), next };
+        for consumer in self
+            .consumers
+            .iter_mut()
+            .filter(|consumer| consumer.begin.is_none())
+        {
+            let gap = Gap {
+                from: consumer.done + 1,
+                to: None,
+                reason: reason.into(),
+                epoch: Some(epoch.clone()),
+                next,
+            };
             consumer.start_at(next);
             self.catch_up.gap = Some(gap.clone());
-            out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
+            out.push_back(Output::Event(Event::Gap {
+                consumer: consumer.id,
+                gap,
+            }));
         }
         stats.gaps += 1;
         self.epoch = Some(epoch);
@@ -443,7 +509,9 @@ impl Stream {
     /// Says the verdict if the catch-up is complete (I3).
     pub(crate) fn conclude(&mut self, out: &mut VecDeque<Output>) {
         let next = self.sequencer.next();
-        let Phase::Subscribed(subscription) = &mut self.phase else { return };
+        let Phase::Subscribed(subscription) = &mut self.phase else {
+            return;
+        };
         if !subscription.caught_up || self.catch_up.attempts == 0 || next <= subscription.through {
             return;
         }
@@ -459,7 +527,10 @@ impl Stream {
             attempts: catch_up.attempts,
             open_runs: std::mem::take(&mut subscription.open_runs),
         };
-        out.push_back(Output::Event(Event::Resumed { stream: self.id, verdict }));
+        out.push_back(Output::Event(Event::Resumed {
+            stream: self.id,
+            verdict,
+        }));
     }
 
     /// Takes note of what a consumer has; returns whether the consumer is one of ours.
@@ -483,7 +554,11 @@ impl Stream {
     fn announce_position(&self, out: &mut VecDeque<Output>) {
         if let Some(epoch) = self.epoch.clone() {
             let (stream, offset) = (self.id, self.reported);
-            out.push_back(Output::Event(Event::PositionMoved { stream, epoch, offset }));
+            out.push_back(Output::Event(Event::PositionMoved {
+                stream,
+                epoch,
+                offset,
+            }));
         }
     }
 
@@ -491,7 +566,9 @@ impl Stream {
     ///
     /// A consumer that lags behind the flow is served by requests, which the window does not count (FLO-5).
     pub(crate) fn acknowledgeable(&self) -> u64 {
-        let received = self.subscription().map_or(0, |subscription| subscription.received);
+        let received = self
+            .subscription()
+            .map_or(0, |subscription| subscription.received);
         self.consumers
             .iter()
             .filter(|consumer| consumer.next > received)
@@ -502,7 +579,9 @@ impl Stream {
 
     /// The consumers that the flow has passed by, with the offset that each needs next.
     pub(crate) fn lagging(&self, max_queued: u64) -> Vec<(ConsumerId, u64)> {
-        let Some(subscription) = self.subscription() else { return Vec::new() };
+        let Some(subscription) = self.subscription() else {
+            return Vec::new();
+        };
         self.consumers
             .iter()
             .filter(|consumer| consumer.next <= subscription.received && consumer.queued() <= max_queued)
@@ -514,7 +593,9 @@ impl Stream {
     pub(crate) fn missing(&self) -> Option<(u64, u64)> {
         let subscription = self.subscription()?;
         let next = self.sequencer.next();
-        self.sequencer.hole().or_else(|| (next <= subscription.expected).then_some((next, subscription.expected)))
+        self.sequencer
+            .hole()
+            .or_else(|| (next <= subscription.expected).then_some((next, subscription.expected)))
     }
 
     /// The socket is gone; what had come beyond the handed over stays with its consumers.
@@ -526,7 +607,11 @@ impl Stream {
     }
 
     pub(crate) fn release_parked(&mut self, out: &mut VecDeque<Output>) {
-        out.extend(self.sequencer.take_parked().map(|frame| Output::Release(frame.slot)));
+        out.extend(
+            self.sequencer
+                .take_parked()
+                .map(|frame| Output::Release(frame.slot)),
+        );
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Heartbeat,
     /// When to ask for offsets that a heartbeat named and that still did not come.
     MissingHead,
+    /// When to give up waiting for the receipt of a send.
+    Receipt,
     /// When to make the next attempt.
     Reconnect,
     /// When to ask for a token before the present one expires.
@@ -29,12 +31,13 @@ pub(crate) enum Timer {
     Welcome,
 }
 
-const TIMERS: [Timer; 11] = [
+const TIMERS: [Timer; 12] = [
     Timer::Ack,
     Timer::Connect,
     Timer::GoAway,
     Timer::Heartbeat,
     Timer::MissingHead,
+    Timer::Receipt,
     Timer::Reconnect,
     Timer::Refresh,
     Timer::Replay,

@@ -31,10 +31,18 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn new() -> Self {
         let now = performance_now();
-        Self { start: now, last: Cell::new((now, date_now())), slept: Cell::new(0.0) }
+        Self {
+            start: now,
+            last: Cell::new((now, date_now())),
+            slept: Cell::new(0.0),
+        }
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds of a page's life")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds of a page's life"
+    )]
     pub(super) fn now(&self) -> Instant {
         let (steady, wall) = (performance_now(), date_now());
         let (last_steady, last_wall) = self.last.replace((steady, wall));

@@ -76,7 +76,10 @@ impl Driver {
         let missed = socket.missed();
         let _ = self.host.socket(Some(socket.web.clone()));
         *self.socket.borrow_mut() = Some(socket);
-        self.feed(Input::Adopt { socket: ADOPTED, token });
+        self.feed(Input::Adopt {
+            socket: ADOPTED,
+            token,
+        });
         if let Some(input) = missed {
             self.feed(input);
         }
@@ -84,10 +87,16 @@ impl Driver {
 
     /// Takes a message of a socket: parsed once, by the browser.
     pub(super) fn on_message(self: &Rc<Self>, socket: SocketId, data: &JsValue) {
-        let not_a_frame = DecodeError { field: Name::Type, problem: Problem::NotAnObject };
+        let not_a_frame = DecodeError {
+            field: Name::Type,
+            problem: Problem::NotAnObject,
+        };
         let parsed = data.dyn_ref::<JsString>().and_then(|text| json::parse(text).ok());
         let Some(value) = parsed else {
-            self.feed(Input::BadFrame { socket, error: not_a_frame });
+            self.feed(Input::BadFrame {
+                socket,
+                error: not_a_frame,
+            });
             return;
         };
         let parsed = Parsed(value, &self.host);
@@ -108,7 +117,9 @@ impl Driver {
         }
         let mut deadline = None;
         loop {
-            let Some(input) = self.inbox.borrow_mut().pop_front() else { break };
+            let Some(input) = self.inbox.borrow_mut().pop_front() else {
+                break;
+            };
             self.core.borrow_mut().handle_input(input, self.clock.now());
             loop {
                 let output = self.core.borrow_mut().poll_output();
@@ -133,11 +144,21 @@ impl Driver {
                     taken.close(code);
                 }
             }
-            Output::Deliver { consumer, slot, skip, take, offset, replay_through } => {
+            Output::Deliver {
+                consumer,
+                slot,
+                skip,
+                take,
+                offset,
+                replay_through,
+            } => {
                 let frame = self.slots.borrow().get(slot);
                 let Some(frame) = frame else { return };
                 let (first, through) = (number(offset), number(replay_through));
-                let handed = self.host.deliver(consumer.0, &frame, skip, take, first, through).unwrap_or(0);
+                let handed = self
+                    .host
+                    .deliver(consumer.0, &frame, skip, take, first, through)
+                    .unwrap_or(0);
                 if handed > 0 {
                     let through = offset + u64::from(handed.min(take)) - 1;
                     self.tell_core(Input::HandedOver { consumer, through });
@@ -152,7 +173,12 @@ impl Driver {
             Output::SendFrame { socket, frame } => {
                 let built = wire::encode(&frame, |slot| self.slots.borrow().get(slot).map(Built));
                 let text = built.and_then(|built| json::stringify(&built.0).ok());
-                let socket = self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
+                let socket = self
+                    .socket
+                    .borrow()
+                    .as_ref()
+                    .filter(|known| known.id == socket)
+                    .map(|known| known.web.clone());
                 if let (Some(text), Some(web)) = (text, socket) {
                     // A socket that is closing takes no more; its close event follows.
                     let _ = super::socket::send(&web, &text);
@@ -185,24 +211,38 @@ impl Driver {
             Event::Gap { consumer, gap } => {
                 let handed = self.host.gap(consumer.0, &host::gap(&gap)).unwrap_or(false);
                 if handed {
-                    self.tell_core(Input::HandedOver { consumer, through: gap.next - 1 });
+                    self.tell_core(Input::HandedOver {
+                        consumer,
+                        through: gap.next - 1,
+                    });
                 }
                 Ok(())
             }
             Event::Message { slot } => self.host.message(&self.value(slot)),
-            Event::PositionMoved { stream, epoch, offset } => self.host.position(stream.0, &epoch, number(offset)),
+            Event::PositionMoved {
+                stream,
+                epoch,
+                offset,
+            } => self.host.position(stream.0, &epoch, number(offset)),
             Event::Resumed { stream, verdict } => self.host.resumed(stream.0, &host::verdict(&verdict)),
             Event::Settled { id, outcome } => match outcome {
                 Outcome::Failed(code) => self.host.settled(&id, &JsValue::UNDEFINED, Some(code)),
                 Outcome::Receipt { slot } => self.host.settled(&id, &self.value(slot), None),
             },
-            Event::StateChanged { state, reason, retry_in, attempt } => {
+            Event::StateChanged {
+                state,
+                reason,
+                retry_in,
+                attempt,
+            } => {
                 let retry_in_ms = retry_in.map(|delay| delay.as_secs_f64() * 1_000.0);
                 self.host.state(state.as_str(), reason, retry_in_ms, attempt)
             }
-            Event::Welcomed { session, subject, max_frame_bytes } => {
-                self.host.welcome(&session, &subject, number(max_frame_bytes))
-            }
+            Event::Welcomed {
+                session,
+                subject,
+                max_frame_bytes,
+            } => self.host.welcome(&session, &subject, number(max_frame_bytes)),
         };
     }
 
@@ -214,8 +254,12 @@ impl Driver {
                 message.push_str(error.problem.as_str());
                 self.host.error("bad_server_frame", &message, &JsValue::UNDEFINED)
             }
-            ClientError::Contradiction(message) => self.host.error("bad_server_frame", message, &JsValue::UNDEFINED),
-            ClientError::Server { code, message, slot } => self.host.error(&code, &message, &self.value(slot)),
+            ClientError::Contradiction(message) => {
+                self.host.error("bad_server_frame", message, &JsValue::UNDEFINED)
+            }
+            ClientError::Server { code, message, slot } => {
+                self.host.error(&code, &message, &self.value(slot))
+            }
             ClientError::Token(code) => self.host.error(code, "", &JsValue::UNDEFINED),
         }
     }

@@ -4,10 +4,7 @@ use js_sys::{Array, Object};
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use web_sys::WebSocket;
 
-use crate::proto::{
-    Gap, Verdict,
-    wire::Writer as _,
-};
+use crate::proto::{Gap, Verdict, wire::Writer as _};
 
 use super::json::Built;
 
@@ -45,7 +42,12 @@ extern "C" {
         attempt: u32,
     ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn welcome(this: &Host, session: &str, subject: &str, max_frame_bytes: f64) -> Result<(), JsValue>;
+    pub(super) fn welcome(
+        this: &Host,
+        session: &str,
+        subject: &str,
+        max_frame_bytes: f64,
+    ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn gap(this: &Host, consumer: u32, gap: &JsValue) -> Result<bool, JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -53,7 +55,12 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn ended(this: &Host, stream: u32, reason: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn settled(this: &Host, id: &str, receipt: &JsValue, error: Option<&str>) -> Result<(), JsValue>;
+    pub(super) fn settled(
+        this: &Host,
+        id: &str,
+        receipt: &JsValue,
+        error: Option<&str>,
+    ) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn message(this: &Host, frame: &JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -91,7 +98,11 @@ pub(super) fn gap(gap: &Gap) -> JsValue {
 
 /// Makes a `RawVerdict`.
 pub(super) fn verdict(verdict: &Verdict) -> JsValue {
-    let runs = verdict.open_runs.iter().map(|run| JsValue::from_str(run)).collect::<Array>();
+    let runs = verdict
+        .open_runs
+        .iter()
+        .map(|run| JsValue::from_str(run))
+        .collect::<Array>();
     build(&[
         ("recovered", verdict.recovered.into()),
         ("epoch", verdict.epoch.as_str().into()),

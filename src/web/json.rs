@@ -156,12 +156,10 @@ impl Writer for Built {
 
 #[cfg(test)]
 mod tests {
-    use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+    use wasm_bindgen_test::wasm_bindgen_test;
 
     use super::*;
     use crate::proto::wire::decode;
-
-    wasm_bindgen_test_configure!(run_in_browser);
 
     #[wasm_bindgen(inline_js = r#"
     const typed = (value) => typeof value === "object" && value !== null && !Array.isArray(value) && typeof value.type === "string";
@@ -194,7 +192,9 @@ mod tests {
             let (name, text) = (text_of("name").expect("a name"), text_of("text").expect("a text"));
             let frame = parse(&JsString::from(text.as_str())).map(|value| decode(&Parsed(value, &host)));
             match (text_of("error"), frame) {
-                (Some(field), Ok(Err(error))) => assert!(field == "any" || error.field.as_str() == field, "{name}: {error}"),
+                (Some(field), Ok(Err(error))) => {
+                    assert!(field == "any" || error.field.as_str() == field, "{name}: {error}")
+                }
                 (Some(field), Err(_)) => assert_eq!(field, "any", "{name}"),
                 (None, Ok(Ok(_))) => {}
                 (expected, frame) => panic!("{name}: expected {expected:?}, got {frame:?}"),

@@ -101,9 +101,11 @@ impl Default for Server {
 
 impl Server {
     pub fn log(&mut self, name: &str) -> &mut Log {
-        self.logs
-            .entry(name.into())
-            .or_insert_with(|| Log { epoch: "e1".into(), oldest: 1, events: Vec::new() })
+        self.logs.entry(name.into()).or_insert_with(|| Log {
+            epoch: "e1".into(),
+            oldest: 1,
+            events: Vec::new(),
+        })
     }
 
     /// Writes `count` more events to a log.
@@ -137,7 +139,11 @@ impl Server {
     /// Begins a new life of a log, with these many events in it.
     pub fn new_epoch(&mut self, name: &str, epoch: &str, events: u64) {
         let log = self.log(name);
-        *log = Log { epoch: epoch.into(), oldest: 1, events: Vec::new() };
+        *log = Log {
+            epoch: epoch.into(),
+            oldest: 1,
+            events: Vec::new(),
+        };
         let mut frames = Vec::new();
         for (socket, connection) in &mut self.connections {
             for (ch, sub) in connection.subs.iter_mut().filter(|(_, sub)| sub.name == name) {
@@ -158,7 +164,14 @@ impl Server {
 
     pub fn connect(&mut self, socket: SocketId, now: Instant) {
         let next_heartbeat = now + Duration::from_millis(self.heartbeat_ms);
-        self.connections.insert(socket, Connection { next_ch: 1, next_heartbeat, ..Connection::default() });
+        self.connections.insert(
+            socket,
+            Connection {
+                next_ch: 1,
+                next_heartbeat,
+                ..Connection::default()
+            },
+        );
     }
 
     pub fn disconnect(&mut self, socket: SocketId) {
@@ -177,7 +190,10 @@ impl Server {
         if self.no_heartbeats || self.mute {
             return None;
         }
-        self.connections.values().map(|connection| connection.next_heartbeat).min()
+        self.connections
+            .values()
+            .map(|connection| connection.next_heartbeat)
+            .min()
     }
 
     pub fn on_time(&mut self, now: Instant) {
@@ -225,9 +241,15 @@ impl Server {
             "subscribe" => self.on_streams(socket, &frame["streams"]),
             "unsubscribe" => {
                 let ch = integer(&frame["ch"]);
-                let sub = self.connection(socket).subs.remove(&u32::try_from(ch).expect("a ch"));
+                let sub = self
+                    .connection(socket)
+                    .subs
+                    .remove(&u32::try_from(ch).expect("a ch"));
                 if let Some(sub) = sub {
-                    self.emit(socket, &json!({"type": "unsubscribed", "ch": ch, "name": sub.name, "reason": "requested"}));
+                    self.emit(
+                        socket,
+                        &json!({"type": "unsubscribed", "ch": ch, "name": sub.name, "reason": "requested"}),
+                    );
                 }
             }
             "ack" => self.on_ack(socket, &frame),
@@ -236,7 +258,10 @@ impl Server {
             "send" | "cancel" | "approve" => self.on_send(socket, &frame),
             "refresh" => {
                 self.refreshed += 1;
-                self.emit(socket, &json!({"type": "refreshed", "tokenExpiresInMs": self.token_expires_in_ms}));
+                self.emit(
+                    socket,
+                    &json!({"type": "refreshed", "tokenExpiresInMs": self.token_expires_in_ms}),
+                );
             }
             "ping" => self.emit(socket, &json!({"type": "pong", "n": frame["n"]})),
             "pong" | "signal" => {}
@@ -251,7 +276,10 @@ impl Server {
     fn on_hello(&mut self, socket: SocketId, frame: &Value) {
         assert!(!frame["token"].as_str().expect("a token").is_empty(), "HEL-2");
         if frame["token"] == "expired" {
-            self.emit(socket, &json!({"type": "error", "code": "token_expired", "message": "expired", "retryable": true}));
+            self.emit(
+                socket,
+                &json!({"type": "error", "code": "token_expired", "message": "expired", "retryable": true}),
+            );
             self.closing.push((socket, 4451));
             return;
         }
@@ -272,7 +300,10 @@ impl Server {
         for request in streams.as_array().expect("a list") {
             let name = request["name"].as_str().expect("a name").to_owned();
             if self.forbidden.contains(&name) {
-                self.emit(socket, &json!({"type": "unsubscribed", "name": name, "reason": "forbidden"}));
+                self.emit(
+                    socket,
+                    &json!({"type": "unsubscribed", "name": name, "reason": "forbidden"}),
+                );
                 continue;
             }
             let answer = self.place(&name, request);
@@ -349,7 +380,12 @@ impl Server {
 
     fn send_one_round(&mut self, socket: SocketId) -> bool {
         let per_frame = self.events_per_frame as u64;
-        let Self { logs, connections, forgets, .. } = self;
+        let Self {
+            logs,
+            connections,
+            forgets,
+            ..
+        } = self;
         let connection = connections.get_mut(&socket).expect("checked by the caller");
         let window = connection.window;
         let mut frames = Vec::new();
@@ -391,7 +427,11 @@ impl Server {
             let offset = integer(offset);
             let believes = self.believes_acks;
             if let Some(sub) = self.connection(socket).subs.get_mut(&ch.parse().expect("a ch")) {
-                assert!(believes || offset < sub.next, "FLO-3: ack {offset} above what was sent, next {}", sub.next);
+                assert!(
+                    believes || offset < sub.next,
+                    "FLO-3: ack {offset} above what was sent, next {}",
+                    sub.next
+                );
                 sub.acked = sub.acked.max(offset);
             }
         }
@@ -399,11 +439,17 @@ impl Server {
     }
 
     fn on_replay(&mut self, socket: SocketId, frame: &Value) {
-        let (ch, from, to) = (integer(&frame["ch"]), integer(&frame["from"]), integer(&frame["to"]));
+        let (ch, from, to) = (
+            integer(&frame["ch"]),
+            integer(&frame["from"]),
+            integer(&frame["to"]),
+        );
         let per_frame = self.events_per_frame as u64;
         let connection = self.connection(socket);
         assert!(to - from < connection.window, "RPL-2");
-        let Some(sub) = connection.subs.get(&u32::try_from(ch).expect("a ch")) else { return };
+        let Some(sub) = connection.subs.get(&u32::try_from(ch).expect("a ch")) else {
+            return;
+        };
         let name = sub.name.clone();
         let log = self.logs[&name].clone();
         let (first, last) = (from.max(log.oldest), to.min(log.head()));
@@ -411,15 +457,24 @@ impl Server {
         while next <= last {
             let end = last.min(next + per_frame - 1);
             let events = &log.events[next as usize - 1..end as usize];
-            self.emit(socket, &json!({"type": "events", "ch": ch, "first": next, "count": events.len(), "events": events}));
+            self.emit(
+                socket,
+                &json!({"type": "events", "ch": ch, "first": next, "count": events.len(), "events": events}),
+            );
             next = end + 1;
         }
         let sent = if first <= last { last } else { from - 1 };
-        self.emit(socket, &json!({"type": "replayEnd", "req": frame["req"], "to": sent, "oldest": log.oldest}));
+        self.emit(
+            socket,
+            &json!({"type": "replayEnd", "req": frame["req"], "to": sent, "oldest": log.oldest}),
+        );
     }
 
     fn on_send(&mut self, socket: SocketId, frame: &Value) {
-        let (stream, id) = (frame["stream"].as_str().expect("a stream"), frame["id"].as_str().expect("an id"));
+        let (stream, id) = (
+            frame["stream"].as_str().expect("a stream"),
+            frame["id"].as_str().expect("an id"),
+        );
         if self.overloaded > 0 {
             self.overloaded -= 1;
             self.emit(
@@ -428,7 +483,10 @@ impl Server {
             );
             return;
         }
-        let known = self.applied.iter().any(|(known_stream, known_id, _)| known_stream == stream && known_id == id);
+        let known = self
+            .applied
+            .iter()
+            .any(|(known_stream, known_id, _)| known_stream == stream && known_id == id);
         if !known {
             self.applied.push((stream.into(), id.into(), frame.clone()));
             if frame["type"] == "send" {
@@ -438,7 +496,10 @@ impl Server {
             }
         }
         if !self.no_receipts {
-            self.emit(socket, &json!({"type": "receipt", "id": id, "status": "accepted"}));
+            self.emit(
+                socket,
+                &json!({"type": "receipt", "id": id, "status": "accepted"}),
+            );
         }
         self.send_all();
     }

@@ -46,7 +46,12 @@ impl Client {
     fn on_greeting_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
             ServerFrame::Welcome(welcome) => self.on_welcome(welcome),
-            ServerFrame::Error { code, message, retry_after_ms, .. } => {
+            ServerFrame::Error {
+                code,
+                message,
+                retry_after_ms,
+                ..
+            } => {
                 self.on_error(code, message, retry_after_ms, slot);
             }
             ServerFrame::Unknown => self.stats.frames_ignored += 1,
@@ -72,10 +77,19 @@ impl Client {
     }
 
     fn on_welcome(&mut self, welcome: Welcome) {
-        let Link::Greeting { socket } = self.link else { return };
-        if self.subject.as_ref().is_some_and(|subject| *subject != welcome.subject) {
+        let Link::Greeting { socket } = self.link else {
+            return;
+        };
+        if self
+            .subject
+            .as_ref()
+            .is_some_and(|subject| *subject != welcome.subject)
+        {
             // Nothing of the former user may be sent or shown (HEL-6).
-            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
+            self.out.push_back(Output::CloseSocket {
+                socket,
+                code: CloseCode::NORMAL,
+            });
             self.fail("subject_changed");
             return;
         }
@@ -102,7 +116,11 @@ impl Client {
         }));
         self.subscribe_detached();
         self.reset_backoff_if_caught_up();
-        self.outbox.expire(self.now, Duration::from_millis(welcome.send_horizon_ms), &mut self.out);
+        self.outbox.expire(
+            self.now,
+            Duration::from_millis(welcome.send_horizon_ms),
+            &mut self.out,
+        );
         self.flush_outbox();
     }
 
@@ -110,7 +128,8 @@ impl Client {
     fn arm_refresh(&mut self, expires_in_ms: Option<u64>) {
         if let Some(ms) = expires_in_ms {
             let early = (ms / 10).clamp(30_000.min(ms / 2), ms / 2);
-            self.timers.set(Timer::Refresh, self.now + Duration::from_millis(ms - early));
+            self.timers
+                .set(Timer::Refresh, self.now + Duration::from_millis(ms - early));
         } else {
             self.timers.stop(Timer::Refresh);
         }
@@ -122,8 +141,13 @@ impl Client {
             return;
         };
         self.note_replay_progress(id, first, count);
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else { return };
-        if stream.on_events(first, count, slot, &mut self.stats, &mut self.out).is_err() {
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
+            return;
+        };
+        if stream
+            .on_events(first, count, slot, &mut self.stats, &mut self.out)
+            .is_err()
+        {
             self.out.push_back(Output::Release(slot));
             self.drop_socket(CloseCode::OUT_OF_ORDER_OVERFLOW);
             return;
@@ -133,7 +157,11 @@ impl Client {
 
     fn on_control_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
-            ServerFrame::CaughtUp { ch, offset, open_runs } => {
+            ServerFrame::CaughtUp {
+                ch,
+                offset,
+                open_runs,
+            } => {
                 if let Some(id) = self.stream_of(ch) {
                     if let Some(stream) = self.stream(id) {
                         stream.on_caught_up(offset, open_runs);
@@ -141,18 +169,33 @@ impl Client {
                     self.serve(id);
                 }
             }
-            ServerFrame::Error { code, message, retry_after_ms, req } => {
+            ServerFrame::Error {
+                code,
+                message,
+                retry_after_ms,
+                req,
+            } => {
                 if let Some(req) = req {
                     self.on_replay_refused(req);
                 }
                 self.on_error(code, message, retry_after_ms, slot);
             }
-            ServerFrame::Gap { ch, from, to, reason, epoch } => {
+            ServerFrame::Gap {
+                ch,
+                from,
+                to,
+                reason,
+                epoch,
+            } => {
                 if let Some(id) = self.stream_of(ch) {
                     self.on_gap(id, from, to, &reason, epoch);
                 }
             }
-            ServerFrame::GoAway { reconnect_after_ms, spread_ms, .. } => {
+            ServerFrame::GoAway {
+                reconnect_after_ms,
+                spread_ms,
+                ..
+            } => {
                 let spread = self.rng.up_to(Duration::from_millis(spread_ms));
                 let at = self.now + Duration::from_millis(reconnect_after_ms) + spread;
                 self.not_before = Some(at);
@@ -170,7 +213,9 @@ impl Client {
             // That it came is all that matters.
             ServerFrame::Pong { .. } => {}
             ServerFrame::Receipt { id, error, .. } => {
-                let retry_at = self.outbox.on_receipt(&id, error.as_ref(), slot, self.now, &mut self.out);
+                let retry_at = self
+                    .outbox
+                    .on_receipt(&id, error.as_ref(), slot, self.now, &mut self.out);
                 if let Some(at) = retry_at {
                     self.timers.set_earliest(Timer::Resend, at);
                 }
@@ -189,7 +234,9 @@ impl Client {
     }
 
     fn on_subscribed(&mut self, answer: &Subscribed) {
-        let Link::Live(session) = &mut self.link else { return };
+        let Link::Live(session) = &mut self.link else {
+            return;
+        };
         let socket = session.socket;
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == answer.name) else {
             return;
@@ -212,7 +259,9 @@ impl Client {
     }
 
     fn on_gap(&mut self, id: StreamId, from: u64, to: Option<u64>, reason: &str, epoch: Option<String>) {
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else { return };
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
+            return;
+        };
         match stream.on_gap(from, to, reason, epoch, &mut self.stats, &mut self.out) {
             Ok(()) => self.serve(id),
             Err(contradiction) => self.contradicted(contradiction),
@@ -220,11 +269,15 @@ impl Client {
     }
 
     fn on_unsubscribed(&mut self, ch: Option<u32>, name: &str, reason: String) {
-        let Link::Live(session) = &mut self.link else { return };
+        let Link::Live(session) = &mut self.link else {
+            return;
+        };
         if let Some(ch) = ch {
             session.forget_ch(ch);
         }
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == name) else { return };
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == name) else {
+            return;
+        };
         // The answer to an unsubscribe of ours may come after the stream was asked for again.
         let concerns_us = match &stream.phase {
             Phase::Requested(_) => ch.is_none(),
@@ -247,7 +300,8 @@ impl Client {
         }
         if code == "token_invalid" && matches!(self.link, Link::Live(_)) {
             // A refresh was refused: the socket goes on with the former token (TOK-1).
-            self.timers.set(Timer::Refresh, self.now + crate::proto::config::REFRESH_RETRY);
+            self.timers
+                .set(Timer::Refresh, self.now + crate::proto::config::REFRESH_RETRY);
         }
         self.error(ClientError::Server { code, message, slot });
     }
@@ -258,14 +312,21 @@ impl Client {
 
     /// Starts the backoff anew when nothing is left to catch up with (CLS-4).
     pub(super) fn reset_backoff_if_caught_up(&mut self) {
-        if matches!(self.link, Link::Live(_)) && self.streams.iter().all(crate::proto::stream::Stream::has_caught_up) {
+        if matches!(self.link, Link::Live(_))
+            && self
+                .streams
+                .iter()
+                .all(crate::proto::stream::Stream::has_caught_up)
+        {
             self.backoff.reset();
         }
     }
 
     /// Finds the stream of a `ch`; frames of one that is not in use are ignored (SUB-12).
     fn stream_of(&mut self, ch: u32) -> Option<StreamId> {
-        let Link::Live(session) = &self.link else { return None };
+        let Link::Live(session) = &self.link else {
+            return None;
+        };
         let id = session.stream_of(ch);
         if id.is_none() {
             self.stats.frames_ignored += 1;

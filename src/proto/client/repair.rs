@@ -33,7 +33,10 @@ enum Purpose {
 impl Client {
     pub(super) fn on_handed_over(&mut self, consumer: ConsumerId, through: u64) {
         let out = &mut self.out;
-        let stream = self.streams.iter_mut().find_map(|stream| stream.handed_over(consumer, through, out).then_some(stream.id));
+        let stream = self
+            .streams
+            .iter_mut()
+            .find_map(|stream| stream.handed_over(consumer, through, out).then_some(stream.id));
         if let Some(id) = stream {
             self.serve(id);
         }
@@ -42,7 +45,9 @@ impl Client {
     /// Does what a stream needs after anything about it changed: verdict, acknowledgement, requests.
     pub(super) fn serve(&mut self, id: StreamId) {
         let window = u64::from(self.config.window_events);
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else { return };
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
+            return;
+        };
         stream.conclude(&mut self.out);
         let acknowledgeable = stream.acknowledgeable();
         if let Some(subscription) = stream.subscription() {
@@ -61,7 +66,9 @@ impl Client {
     /// Acknowledges everything that may be, in one frame.
     pub(super) fn send_acks(&mut self) {
         self.timers.stop(Timer::Ack);
-        let Link::Live(Session { socket, .. }) = self.link else { return };
+        let Link::Live(Session { socket, .. }) = self.link else {
+            return;
+        };
         let mut offsets = Vec::new();
         for stream in &mut self.streams {
             let acknowledgeable = stream.acknowledgeable();
@@ -84,14 +91,25 @@ impl Client {
         let Link::Live(session) = &self.link else { return };
         let at = self.now + MISSING_HEAD_GRACE;
         for (ch, head) in heads {
-            let Some(id) = session.stream_of(*ch) else { continue };
-            let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else { continue };
+            let Some(id) = session.stream_of(*ch) else {
+                continue;
+            };
+            let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
+                continue;
+            };
             let next = stream.sequencer.next();
-            let Some(subscription) = stream.subscription_mut() else { continue };
+            let Some(subscription) = stream.subscription_mut() else {
+                continue;
+            };
             // While something is unacknowledged the server may be holding back for the window's sake.
-            let comparable = subscription.caught_up && subscription.acked + 1 == next && subscription.received + 1 == next;
+            let comparable =
+                subscription.caught_up && subscription.acked + 1 == next && subscription.received + 1 == next;
             if comparable && *head >= next && subscription.suspect.is_none() {
-                subscription.suspect = Some(Suspect { next, head: *head, at });
+                subscription.suspect = Some(Suspect {
+                    next,
+                    head: *head,
+                    at,
+                });
                 self.timers.set_earliest(Timer::MissingHead, at);
             }
         }
@@ -102,8 +120,12 @@ impl Client {
         let now = self.now;
         for stream in &mut self.streams {
             let (id, next) = (stream.id, stream.sequencer.next());
-            let Some(subscription) = stream.subscription_mut() else { continue };
-            let Some(suspect) = subscription.suspect else { continue };
+            let Some(subscription) = stream.subscription_mut() else {
+                continue;
+            };
+            let Some(suspect) = subscription.suspect else {
+                continue;
+            };
             if suspect.at > now {
                 self.timers.set_earliest(Timer::MissingHead, suspect.at);
                 continue;
@@ -123,7 +145,9 @@ impl Client {
     // --- Replay requests (section 6) ---
 
     fn request_repair(&mut self, id: StreamId) {
-        let Some((from, to)) = self.stream(id).and_then(|stream| stream.missing()) else { return };
+        let Some((from, to)) = self.stream(id).and_then(|stream| stream.missing()) else {
+            return;
+        };
         self.request_replay(id, Purpose::Repair, from, to);
     }
 
@@ -141,15 +165,29 @@ impl Client {
     fn request_replay(&mut self, stream: StreamId, purpose: Purpose, from: u64, to: u64) {
         let to = to.min(from + u64::from(self.config.window_events) - 1);
         let deadline = self.now + REPLAY_TIMEOUT;
-        let Some(ch) = self.stream(stream).and_then(|stream| Some(stream.subscription()?.ch)) else { return };
-        let Link::Live(session) = &mut self.link else { return };
+        let Some(ch) = self
+            .stream(stream)
+            .and_then(|stream| Some(stream.subscription()?.ch))
+        else {
+            return;
+        };
+        let Link::Live(session) = &mut self.link else {
+            return;
+        };
         let open = |replay: &Replay| replay.stream == stream && replay.purpose == purpose;
         if session.replays.len() >= MAX_REPLAYS || session.replays.iter().any(open) {
             return;
         }
         let (req, socket) = (session.next_req, session.socket);
         session.next_req += 1;
-        session.replays.push(Replay { req, stream, purpose, from, to, deadline });
+        session.replays.push(Replay {
+            req,
+            stream,
+            purpose,
+            from,
+            to,
+            deadline,
+        });
         self.stats.replay_requests += 1;
         self.timers.set_earliest(Timer::Replay, deadline);
         self.send(socket, ClientFrame::Replay { req, ch, from, to });
@@ -158,7 +196,9 @@ impl Client {
     /// An answer under way puts the end of a request's patience off (RPL-5).
     pub(super) fn note_replay_progress(&mut self, stream: StreamId, first: u64, count: u32) {
         let deadline = self.now + REPLAY_TIMEOUT;
-        let Link::Live(session) = &mut self.link else { return };
+        let Link::Live(session) = &mut self.link else {
+            return;
+        };
         let last = first + u64::from(count) - 1;
         for replay in &mut session.replays {
             if replay.stream == stream && first <= replay.to && last >= replay.from {
@@ -169,7 +209,9 @@ impl Client {
 
     pub(super) fn check_replays(&mut self) {
         let Link::Live(session) = &self.link else { return };
-        let Some(deadline) = session.replays.iter().map(|replay| replay.deadline).min() else { return };
+        let Some(deadline) = session.replays.iter().map(|replay| replay.deadline).min() else {
+            return;
+        };
         if deadline <= self.now {
             self.drop_socket(CloseCode::REPLAY_UNANSWERED);
         } else {
@@ -178,14 +220,19 @@ impl Client {
     }
 
     pub(super) fn on_replay_end(&mut self, req: u64, oldest: u64) {
-        let Some(replay) = self.take_replay(req) else { return };
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == replay.stream) else { return };
+        let Some(replay) = self.take_replay(req) else {
+            return;
+        };
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == replay.stream) else {
+            return;
+        };
         stream.on_replay_end(oldest, &mut self.stats, &mut self.out);
         let unmoved = match replay.purpose {
             Purpose::Repair => stream.missing().is_some_and(|(from, _)| from == replay.from),
-            Purpose::CatchUp(id) => {
-                stream.consumers.iter().any(|consumer| consumer.id == id && consumer.next == replay.from)
-            }
+            Purpose::CatchUp(id) => stream
+                .consumers
+                .iter()
+                .any(|consumer| consumer.id == id && consumer.next == replay.from),
         };
         if unmoved {
             self.drop_socket(CloseCode::REPLAY_UNANSWERED);
@@ -209,7 +256,9 @@ impl Client {
     }
 
     fn take_replay(&mut self, req: u64) -> Option<Replay> {
-        let Link::Live(session) = &mut self.link else { return None };
+        let Link::Live(session) = &mut self.link else {
+            return None;
+        };
         let index = session.replays.iter().position(|replay| replay.req == req)?;
         Some(session.replays.swap_remove(index))
     }

@@ -99,15 +99,23 @@ pub fn decode<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
             spread_ms: integer(frame, Name::SpreadMs, 0, MAX_DELAY_MS)?,
         }),
         "heartbeat" => heartbeat(frame),
-        "history" => Ok(ServerFrame::History { req: integer(frame, Name::Req, 0, MAX_INTEGER)? }),
+        "history" => Ok(ServerFrame::History {
+            req: integer(frame, Name::Req, 0, MAX_INTEGER)?,
+        }),
         "notice" => {
             text(frame, Name::Kind, 64)?;
             Ok(ServerFrame::Notice)
         }
-        "ping" => Ok(ServerFrame::Ping { n: integer(frame, Name::N, 0, MAX_INTEGER)? }),
-        "pong" => Ok(ServerFrame::Pong { n: integer(frame, Name::N, 0, MAX_INTEGER)? }),
+        "ping" => Ok(ServerFrame::Ping {
+            n: integer(frame, Name::N, 0, MAX_INTEGER)?,
+        }),
+        "pong" => Ok(ServerFrame::Pong {
+            n: integer(frame, Name::N, 0, MAX_INTEGER)?,
+        }),
         "receipt" => receipt(frame),
-        "refreshed" => Ok(ServerFrame::Refreshed { token_expires_in_ms: expiry(frame)? }),
+        "refreshed" => Ok(ServerFrame::Refreshed {
+            token_expires_in_ms: expiry(frame)?,
+        }),
         "replayEnd" => Ok(ServerFrame::ReplayEnd {
             req: integer(frame, Name::Req, 0, MAX_INTEGER)?,
             to: integer(frame, Name::To, 0, MAX_INTEGER)?,
@@ -145,7 +153,9 @@ fn events<R: Reader>(frame: &R, events: &R) -> Result<ServerFrame, DecodeError> 
     let (ch, first, count) = range(frame)?;
     match events.length() {
         None => return error(Name::Events, Problem::WrongType),
-        Some(length) if length as u64 != u64::from(count) => return error(Name::Count, Problem::Contradiction),
+        Some(length) if length as u64 != u64::from(count) => {
+            return error(Name::Count, Problem::Contradiction);
+        }
         Some(_) => {}
     }
     if !frame.well_formed() {
@@ -200,7 +210,11 @@ fn caught_up<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
 fn gap<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
     let from = integer(frame, Name::From, 1, MAX_INTEGER)?;
     let bound = require(frame, Name::To)?;
-    let to = if bound.is_null() { None } else { Some(as_integer(&bound, Name::To, 1, MAX_INTEGER)?) };
+    let to = if bound.is_null() {
+        None
+    } else {
+        Some(as_integer(&bound, Name::To, 1, MAX_INTEGER)?)
+    };
     let epoch = match frame.get(Name::Epoch) {
         None => None,
         Some(_) => Some(text(frame, Name::Epoch, 64)?),
@@ -226,7 +240,10 @@ fn heartbeat<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
         .members()
         .into_iter()
         .map(|(ch, head)| {
-            let ch = ch.parse::<u32>().ok().filter(|&ch| ch >= 1 && u64::from(ch) <= MAX_CH);
+            let ch = ch
+                .parse::<u32>()
+                .ok()
+                .filter(|&ch| ch >= 1 && u64::from(ch) <= MAX_CH);
             let Some(ch) = ch else {
                 return error(Name::Heads, Problem::OutOfRange);
             };
@@ -290,11 +307,23 @@ fn integer<R: Reader>(value: &R, name: Name, min: u64, max: u64) -> Result<u64, 
     as_integer(&require(value, name)?, name, min, max)
 }
 
-fn optional_integer<R: Reader>(value: &R, name: Name, min: u64, max: u64) -> Result<Option<u64>, DecodeError> {
-    value.get(name).map(|member| as_integer(&member, name, min, max)).transpose()
+fn optional_integer<R: Reader>(
+    value: &R,
+    name: Name,
+    min: u64,
+    max: u64,
+) -> Result<Option<u64>, DecodeError> {
+    value
+        .get(name)
+        .map(|member| as_integer(&member, name, min, max))
+        .transpose()
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be an integer in range")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be an integer in range"
+)]
 fn as_integer<R: Reader>(value: &R, name: Name, min: u64, max: u64) -> Result<u64, DecodeError> {
     let Some(number) = value.number() else {
         return error(name, Problem::WrongType);
@@ -318,7 +347,9 @@ fn text<R: Reader>(value: &R, name: Name, max_bytes: usize) -> Result<String, De
 }
 
 fn boolean<R: Reader>(value: &R, name: Name) -> Result<bool, DecodeError> {
-    require(value, name)?.boolean().map_or_else(|| error(name, Problem::WrongType), Ok)
+    require(value, name)?
+        .boolean()
+        .map_or_else(|| error(name, Problem::WrongType), Ok)
 }
 
 /// Narrows a number whose range was checked.

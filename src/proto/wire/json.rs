@@ -43,7 +43,12 @@ impl Reader for &Value {
 
     fn members(&self) -> Vec<(String, Self)> {
         self.as_object()
-            .map(|members| members.iter().map(|(name, value)| (name.clone(), value)).collect())
+            .map(|members| {
+                members
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value))
+                    .collect()
+            })
             .unwrap_or_default()
     }
 
@@ -60,7 +65,9 @@ impl Reader for &Value {
                 && all("times", Value::is_number)
                 && all("texts", Value::is_string);
         }
-        self["events"].as_array().is_some_and(|events| events.iter().all(|event| event.is_object() && typed(event)))
+        self["events"]
+            .as_array()
+            .is_some_and(|events| events.iter().all(|event| event.is_object() && typed(event)))
     }
 }
 
@@ -77,7 +84,11 @@ impl Writer for Value {
         Self::String(text.into())
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the core writes integers below 2^53")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the core writes integers below 2^53"
+    )]
     fn from_number(number: f64) -> Self {
         Self::from(number as u64)
     }
