@@ -33,10 +33,7 @@ fn hello_is_the_first_frame_and_a_welcome_connects() {
     assert_eq!(hello["token"], "token-of-ada");
     assert_eq!(hello["window"]["events"], 512);
     assert_eq!(hello["streams"][0]["open"]["from"], "start");
-    assert_eq!(
-        reasons(&world),
-        [("connecting", "connect"), ("connected", "welcome")]
-    );
+    assert_eq!(reasons(&world), [("connecting", "connect"), ("connected", "welcome")]);
     assert_eq!(world.slots_held(), 0, "token and frames are released");
 }
 
@@ -57,15 +54,9 @@ fn a_second_connect_changes_nothing() {
 fn an_adopted_socket_says_hello_with_the_token_it_came_with() {
     let mut world = World::new();
     let token = world.keep(serde_json::json!("early"));
-    world.input(Input::Adopt {
-        socket: SocketId(0),
-        token,
-    });
+    world.input(Input::Adopt { socket: SocketId(0), token });
     world.server.connect(SocketId(0), world.now);
-    world.input(Input::SocketOpened {
-        socket: SocketId(0),
-        subprotocol: true,
-    });
+    world.input(Input::SocketOpened { socket: SocketId(0), subprotocol: true });
     world.settle();
     assert_eq!(world.sent_of("hello")[0]["token"], "early");
     assert_eq!(world.state(), State::Connected);
@@ -76,14 +67,8 @@ fn a_server_without_our_subprotocol_ends_the_client() {
     // PROTOCOL: GEN-1
     let mut world = World::new();
     let token = world.keep(serde_json::json!("t"));
-    world.input(Input::Adopt {
-        socket: SocketId(0),
-        token,
-    });
-    world.input(Input::SocketOpened {
-        socket: SocketId(0),
-        subprotocol: false,
-    });
+    world.input(Input::Adopt { socket: SocketId(0), token });
+    world.input(Input::SocketOpened { socket: SocketId(0), subprotocol: false });
     world.settle();
     assert_eq!(world.state(), State::Failed);
     assert_eq!(reasons(&world).last(), Some(&("failed", "unsupported_protocol")));
@@ -103,12 +88,7 @@ fn a_refused_connection_is_tried_until_it_succeeds_within_the_bounds_of_the_back
     world.run_for(21 * SECOND);
     assert_eq!(world.state(), State::Connected);
     for fact in &world.facts {
-        if let Event::StateChanged {
-            retry_in: Some(delay),
-            attempt,
-            ..
-        } = fact
-        {
+        if let Event::StateChanged { retry_in: Some(delay), attempt, .. } = fact {
             assert!(*delay <= Duration::from_millis(500 * (1 << (attempt - 1).min(10))).min(20 * SECOND));
         }
     }
@@ -152,10 +132,7 @@ fn without_a_welcome_the_socket_is_given_up() {
 fn a_socket_that_never_opens_is_given_up() {
     let mut world = World::new();
     let token = world.keep(serde_json::json!("t"));
-    world.input(Input::Adopt {
-        socket: SocketId(0),
-        token,
-    });
+    world.input(Input::Adopt { socket: SocketId(0), token });
     world.run_for(12 * SECOND);
     assert_eq!(world.state(), State::Connected, "a second socket");
     assert_eq!(world.slots_held(), 0, "the first token is released");
@@ -250,11 +227,7 @@ fn a_token_that_does_not_come_is_asked_for_again_but_not_twice_at_once() {
     world.connect();
     world.run_for(200 * SECOND);
     assert_eq!(world.state(), State::Connecting, "a token is awaited");
-    let timeouts = world
-        .facts
-        .iter()
-        .filter(|fact| matches!(fact, Event::Error(_)))
-        .count();
+    let timeouts = world.facts.iter().filter(|fact| matches!(fact, Event::Error(_))).count();
     assert!(timeouts >= 3, "{timeouts}");
     world.give_token("at-last");
     world.run_for(21 * SECOND);
@@ -304,15 +277,8 @@ fn another_subject_ends_the_client_and_sends_nothing_of_the_former() {
     world.server.subject = "eve".into();
     world.run_for(5 * SECOND);
     assert_eq!(world.state(), State::Failed);
-    assert_eq!(
-        world.sent_of("send").len(),
-        1,
-        "not sent again to the new subject"
-    );
-    assert_eq!(
-        world.settled(),
-        [("m1".into(), r#"Failed("subject_changed")"#.into())]
-    );
+    assert_eq!(world.sent_of("send").len(), 1, "not sent again to the new subject");
+    assert_eq!(world.settled(), [("m1".into(), r#"Failed("subject_changed")"#.into())]);
 }
 
 #[test]
@@ -323,19 +289,11 @@ fn offline_waits_for_the_network_and_online_connects_at_once() {
     world.connect();
     world.settle();
     world.input(Input::Online(false));
-    assert_eq!(
-        world.state(),
-        State::Connected,
-        "a hint does not end a socket that works"
-    );
+    assert_eq!(world.state(), State::Connected, "a hint does not end a socket that works");
     world.cut();
     assert_eq!(world.state(), State::Offline);
     world.run_for(600 * SECOND);
-    assert_eq!(
-        world.client.stats().attempts,
-        1,
-        "nothing is tried without a network"
-    );
+    assert_eq!(world.client.stats().attempts, 1, "nothing is tried without a network");
     world.input(Input::Online(true));
     world.settle();
     assert_eq!(world.state(), State::Connected);
@@ -399,14 +357,8 @@ fn inputs_of_an_older_socket_are_harmless() {
     assert_eq!(world.state(), State::Connected);
     let before = world.client.stats().stale_events;
     let code = agentwire::proto::CloseCode(4400);
-    world.input(Input::SocketClosed {
-        socket: SocketId(0),
-        code,
-    });
-    world.input(Input::SocketOpened {
-        socket: SocketId(0),
-        subprotocol: false,
-    });
+    world.input(Input::SocketClosed { socket: SocketId(0), code });
+    world.input(Input::SocketOpened { socket: SocketId(0), subprotocol: false });
     assert_eq!(world.state(), State::Connected);
     assert_eq!(world.client.stats().stale_events, before + 2);
 }

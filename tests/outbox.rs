@@ -31,10 +31,7 @@ fn a_send_settles_by_its_receipt() {
     world.settle();
     assert_eq!(settled(&world), [receipt("m1")]);
     let frame = world.sent_of("send")[0];
-    assert_eq!(
-        (frame["id"].as_str(), frame["stream"].as_str()),
-        (Some("m1"), Some("t"))
-    );
+    assert_eq!((frame["id"].as_str(), frame["stream"].as_str()), (Some("m1"), Some("t")));
     assert_eq!(frame["message"]["content"], "hello");
     assert_eq!(world.slots_held(), 0);
 }
@@ -48,12 +45,7 @@ fn sends_made_offline_go_out_in_order_when_connected() {
     }
     world.connect();
     world.settle();
-    let ids = world
-        .server
-        .applied
-        .iter()
-        .map(|(_, id, _)| id.as_str())
-        .collect::<Vec<_>>();
+    let ids = world.server.applied.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>();
     assert_eq!(ids, ["m0", "m1", "m2", "m3", "m4"]);
     assert_eq!(world.settled().len(), 5);
 }
@@ -92,19 +84,9 @@ fn a_send_older_than_the_horizon_is_not_sent_again() {
     world.refusing = false;
     world.server.no_receipts = false;
     world.run_for(30 * SECOND);
-    assert_eq!(
-        world.settled()[0],
-        ("m1".into(), r#"Failed("outcome_unknown")"#.into())
-    );
+    assert_eq!(world.settled()[0], ("m1".into(), r#"Failed("outcome_unknown")"#.into()));
     assert_eq!(settled(&world)[1], receipt("m2"));
-    assert_eq!(
-        world
-            .sent_of("send")
-            .iter()
-            .filter(|frame| frame["id"] == "m1")
-            .count(),
-        1
-    );
+    assert_eq!(world.sent_of("send").iter().filter(|frame| frame["id"] == "m1").count(), 1);
 }
 
 #[test]
@@ -119,12 +101,7 @@ fn what_the_server_cannot_take_now_waits_and_holds_back_the_later_ones_of_its_st
     world.send("m2", "t", "y");
     world.send("m3", "u", "z");
     world.settle();
-    let ids = world
-        .server
-        .applied
-        .iter()
-        .map(|(_, id, _)| id.as_str())
-        .collect::<Vec<_>>();
+    let ids = world.server.applied.iter().map(|(_, id, _)| id.as_str()).collect::<Vec<_>>();
     assert_eq!(ids, ["m3", "m1", "m2"]);
     assert_eq!(world.settled().len(), 3);
 }
@@ -139,10 +116,7 @@ fn the_outbox_is_bounded_and_says_so() {
         world.send(&format!("m{index}"), "t", "x");
     }
     let full = r#"Failed("outbox_full")"#.to_owned();
-    assert_eq!(
-        world.settled(),
-        [("m3".into(), full.clone()), ("m4".into(), full)]
-    );
+    assert_eq!(world.settled(), [("m3".into(), full.clone()), ("m4".into(), full)]);
     assert_eq!(world.slots_held(), 3);
     world.connect();
     world.settle();
@@ -196,18 +170,12 @@ fn a_signal_is_sent_now_or_never() {
     // PROTOCOL: SIG-1
     let mut world = World::new();
     let signal = world.keep(serde_json::json!({"type": "typing"}));
-    world.input(Input::Signal {
-        stream: "t".into(),
-        signal,
-    });
+    world.input(Input::Signal { stream: "t".into(), signal });
     world.connect();
     world.settle();
     assert_eq!(world.sent_of("signal").len(), 0);
     let signal = world.keep(serde_json::json!({"type": "typing"}));
-    world.input(Input::Signal {
-        stream: "t".into(),
-        signal,
-    });
+    world.input(Input::Signal { stream: "t".into(), signal });
     world.settle();
     assert_eq!(world.sent_of("signal")[0]["signal"]["type"], "typing");
     assert_eq!(world.slots_held(), 0);

@@ -42,11 +42,8 @@ fn a_stream_from_the_start_brings_everything_and_then_what_is_live() {
     world.server.publish("t", 5);
     world.settle();
     assert_eq!(world.receiver(1).offsets(), upto(125));
-    let replays = world
-        .receiver(1)
-        .handed
-        .iter()
-        .filter(|item| matches!(item, Handed::Event { replay: true, .. }));
+    let replays =
+        world.receiver(1).handed.iter().filter(|item| matches!(item, Handed::Event { replay: true, .. }));
     assert_eq!(replays.count(), 120);
     assert_eq!(world.slots_held(), 0);
 }
@@ -60,11 +57,7 @@ fn a_resume_takes_one_round_trip_and_repeats_nothing() {
     world.sent.clear();
     world.run_for(SECOND);
     assert_eq!(world.receiver(1).offsets(), upto(50));
-    let kinds = world
-        .sent
-        .iter()
-        .map(|(_, frame)| frame["type"].as_str().expect("text"))
-        .collect::<Vec<_>>();
+    let kinds = world.sent.iter().map(|(_, frame)| frame["type"].as_str().expect("text")).collect::<Vec<_>>();
     assert_eq!(kinds, ["hello", "ack"]);
     assert_eq!(world.sent[0].1["streams"][0]["position"]["offset"], 30);
     assert_eq!(world.client.stats().duplicates_dropped, 0);
@@ -100,16 +93,7 @@ fn a_stored_position_continues_after_it() {
     // PROTOCOL: LIF-2
     let mut world = World::new();
     world.server.publish("t", 10);
-    world.subscribe(
-        1,
-        1,
-        "t",
-        Open::Start,
-        Begin::Position {
-            epoch: "e1".into(),
-            offset: 6,
-        },
-    );
+    world.subscribe(1, 1, "t", Open::Start, Begin::Position { epoch: "e1".into(), offset: 6 });
     world.connect();
     world.settle();
     assert_eq!(world.receiver(1).offsets(), [7, 8, 9, 10]);
@@ -135,9 +119,7 @@ fn many_cuts_lose_and_repeat_nothing() {
 fn several_streams_share_a_socket() {
     let mut world = World::new();
     for stream in 1..=5 {
-        world
-            .server
-            .publish(&format!("t{stream}"), u64::from(stream) * 100);
+        world.server.publish(&format!("t{stream}"), u64::from(stream) * 100);
         world.subscribe(stream, stream, &format!("t{stream}"), Open::Start, Begin::Stream);
     }
     world.connect();
@@ -202,21 +184,11 @@ fn each_catch_up_ends_in_one_verdict() {
     let verdicts = verdicts(&world);
     assert_eq!(verdicts.len(), 2);
     assert_eq!(
-        (
-            verdicts[0].recovered,
-            verdicts[0].from,
-            verdicts[0].to,
-            verdicts[0].replayed
-        ),
+        (verdicts[0].recovered, verdicts[0].from, verdicts[0].to, verdicts[0].replayed),
         (true, 1, 30, 30)
     );
     assert_eq!(
-        (
-            verdicts[1].recovered,
-            verdicts[1].from,
-            verdicts[1].to,
-            verdicts[1].replayed
-        ),
+        (verdicts[1].recovered, verdicts[1].from, verdicts[1].to, verdicts[1].replayed),
         (true, 31, 50, 20)
     );
     assert_eq!((verdicts[1].attempts, verdicts[1].gap.as_ref()), (1, None));
@@ -253,13 +225,9 @@ fn a_trimmed_log_is_one_gap_before_the_next_event() {
     world.run_for(2 * SECOND);
     assert_eq!(world.receiver(1).gaps(), [(11, Some(25), "trimmed")]);
     assert_eq!(world.receiver(1).offsets()[10..], [26, 27, 28, 29, 30]);
-    assert!(matches!(
-        world.receiver(1).handed[10],
-        Handed::Gap { next: 26, .. }
-    ));
-    let last = verdicts(&world)
-        .last()
-        .map(|verdict| (verdict.recovered, verdict.gap.clone().expect("a gap").to));
+    assert!(matches!(world.receiver(1).handed[10], Handed::Gap { next: 26, .. }));
+    let last =
+        verdicts(&world).last().map(|verdict| (verdict.recovered, verdict.gap.clone().expect("a gap").to));
     assert_eq!(last, Some((false, Some(25))));
 }
 
@@ -335,10 +303,7 @@ fn silence_never_becomes_a_gap() {
     world.run_for(60 * SECOND);
     assert_eq!(world.receiver(1).gaps(), []);
     assert_eq!(world.receiver(1).offsets(), [1, 2]);
-    assert!(
-        world.client.stats().connects > 2,
-        "it drops the socket and resumes"
-    );
+    assert!(world.client.stats().connects > 2, "it drops the socket and resumes");
     world.server.forgets.clear();
     world.run_for(60 * SECOND);
     assert_eq!(world.receiver(1).offsets(), upto(5));
@@ -356,10 +321,7 @@ fn a_hole_is_asked_for_and_filled_in_order() {
     assert_eq!(world.receiver(1).offsets(), upto(7));
     let asked = world.sent_of("replay");
     assert_eq!(asked.len(), 1);
-    assert_eq!(
-        (asked[0]["from"].as_u64(), asked[0]["to"].as_u64()),
-        (Some(3), Some(4))
-    );
+    assert_eq!((asked[0]["from"].as_u64(), asked[0]["to"].as_u64()), (Some(3), Some(4)));
     assert_eq!(world.client.stats().connects, 1);
     assert_eq!(world.slots_held(), 0);
 }
@@ -481,36 +443,9 @@ fn a_late_consumer_below_the_oldest_gets_a_gap_of_its_own() {
 fn consumers_rebuilt_with_positions_of_their_own_lose_and_repeat_nothing() {
     let mut world = World::new();
     world.server.publish("t", 50);
-    world.subscribe(
-        1,
-        1,
-        "t",
-        Open::Start,
-        Begin::Position {
-            epoch: "e1".into(),
-            offset: 40,
-        },
-    );
-    world.subscribe(
-        1,
-        2,
-        "t",
-        Open::Start,
-        Begin::Position {
-            epoch: "e1".into(),
-            offset: 30,
-        },
-    );
-    world.subscribe(
-        1,
-        3,
-        "t",
-        Open::Start,
-        Begin::Position {
-            epoch: "e0".into(),
-            offset: 30,
-        },
-    );
+    world.subscribe(1, 1, "t", Open::Start, Begin::Position { epoch: "e1".into(), offset: 40 });
+    world.subscribe(1, 2, "t", Open::Start, Begin::Position { epoch: "e1".into(), offset: 30 });
+    world.subscribe(1, 3, "t", Open::Start, Begin::Position { epoch: "e0".into(), offset: 30 });
     world.connect();
     world.run_for(2 * SECOND);
     assert_eq!(world.receiver(1).offsets(), (41..=50).collect::<Vec<_>>());
@@ -534,11 +469,7 @@ fn an_iterator_moves_the_position_when_it_pulls() {
     let hello = world.sent_of("hello");
     assert_eq!(hello[1]["streams"][0]["position"]["offset"], 7);
     world.pull(1, 100);
-    assert_eq!(
-        world.receiver(1).offsets(),
-        upto(20),
-        "what waited in the queue is not repeated"
-    );
+    assert_eq!(world.receiver(1).offsets(), upto(20), "what waited in the queue is not repeated");
 }
 
 #[test]
@@ -607,17 +538,12 @@ fn a_handler_that_leaves_within_a_frame_has_what_it_took() {
 fn a_stream_that_nobody_consumes_is_not_asked_for() {
     // PROTOCOL: SUB-12
     let mut world = connected("t", 3);
-    world.input(agentwire::proto::Input::Unsubscribe {
-        consumer: agentwire::proto::ConsumerId(1),
-    });
+    world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(1) });
     world.server.publish("t", 3);
     world.cut();
     world.run_for(2 * SECOND);
     assert_eq!(world.receiver(1).offsets(), [1, 2, 3]);
-    assert_eq!(
-        world.sent_of("hello")[1]["streams"].as_array().map(Vec::len),
-        Some(0)
-    );
+    assert_eq!(world.sent_of("hello")[1]["streams"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]
@@ -625,9 +551,7 @@ fn leaving_before_the_answer_unsubscribes_when_it_comes() {
     // PROTOCOL: SUB-12
     let mut world = connected("t", 1);
     world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
-    world.input(agentwire::proto::Input::Unsubscribe {
-        consumer: agentwire::proto::ConsumerId(2),
-    });
+    world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(2) });
     world.settle();
     assert_eq!(world.sent_of("unsubscribe").len(), 1);
     assert_eq!(world.client.stats().malformed_frames, 0);
@@ -655,11 +579,7 @@ fn a_small_batch_is_acknowledged_within_the_delay() {
     world.server.publish("t", 1);
     let published = world.now;
     world.settle();
-    let (at, _) = world
-        .sent
-        .iter()
-        .find(|(_, frame)| frame["type"] == "ack")
-        .expect("an ack");
+    let (at, _) = world.sent.iter().find(|(_, frame)| frame["type"] == "ack").expect("an ack");
     assert!(at.since(published) <= world.latency + config::ACK_DELAY);
 }
 
@@ -676,32 +596,20 @@ fn frames_in_any_order_are_handed_over_as_the_vectors_say() {
         let mut world = World::new();
         world.server.ignores_replay = true;
         world.server.believes_acks = true;
-        let begin = Begin::Position {
-            epoch: "e1".into(),
-            offset: next - 1,
-        };
+        let begin = Begin::Position { epoch: "e1".into(), offset: next - 1 };
         // The log holds what is before the position; what follows is fed by hand.
         world.server.publish("t", next - 1);
         world.subscribe(1, 1, "t", Open::Start, begin);
         world.connect();
         world.settle();
         for frame in case["feed"].as_array().expect("a list") {
-            let (first, count) = (
-                frame[0].as_u64().expect("first"),
-                frame[1].as_u64().expect("count"),
-            );
-            let events = (0..count)
-                .map(|_| serde_json::json!({"type": "a"}))
-                .collect::<Vec<_>>();
+            let (first, count) = (frame[0].as_u64().expect("first"), frame[1].as_u64().expect("count"));
+            let events = (0..count).map(|_| serde_json::json!({"type": "a"})).collect::<Vec<_>>();
             let frame = serde_json::json!({"type": "events", "ch": 1, "first": first, "count": count, "events": events});
             world.inject(frame.to_string());
         }
         world.run_for(SECOND / 10);
-        assert_eq!(
-            serde_json::json!(world.receiver(1).offsets()),
-            case["handed"],
-            "{name}"
-        );
+        assert_eq!(serde_json::json!(world.receiver(1).offsets()), case["handed"], "{name}");
         assert_eq!(
             world.client.stats().duplicates_dropped,
             case["duplicates"].as_u64().expect("a count"),

@@ -59,10 +59,7 @@ fn every_server_frame_is_read_or_refused_as_the_vectors_say() {
                     continue;
                 };
                 let error = decode(&&value).expect_err(name);
-                assert!(
-                    field == "any" || error.field.as_str() == field,
-                    "{name}: {error}, expected {field}"
-                );
+                assert!(field == "any" || error.field.as_str() == field, "{name}: {error}, expected {field}");
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -75,11 +72,6 @@ fn deltas_expand_as_the_vectors_say() {
     let vectors: Value =
         serde_json::from_str(include_str!("vectors/protocol.json")).expect("the vectors are JSON");
     for case in vectors["deltas"].as_array().expect("a list") {
-        assert_eq!(
-            Value::Array(support::expand(&case["frame"])),
-            case["events"],
-            "{}",
-            case["name"]
-        );
+        assert_eq!(Value::Array(support::expand(&case["frame"])), case["events"], "{}", case["name"]);
     }
 }

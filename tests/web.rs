@@ -97,19 +97,13 @@ fn open(url: &str) -> Page {
         }
     });
     host.set_on_token(on_token.as_ref().unchecked_ref());
-    Page {
-        host,
-        client,
-        _token: on_token,
-    }
+    Page { host, client, _token: on_token }
 }
 
 impl Page {
     async fn until(&self, condition: &str) {
         let check = Function::new_with_args("host", &format!("return {condition}"));
-        JsFuture::from(self.host.until(&check))
-            .await
-            .expect("the promise only resolves");
+        JsFuture::from(self.host.until(&check)).await.expect("the promise only resolves");
     }
 
     fn list(&self, name: &str) -> Vec<String> {
@@ -127,27 +121,19 @@ impl Page {
         let picked = Function::new_with_args("host", &pick)
             .call1(&JsValue::NULL, &self.host)
             .expect("it does not throw");
-        picked
-            .unchecked_into::<Array>()
-            .iter()
-            .filter_map(|offset| offset.as_f64())
-            .collect()
+        picked.unchecked_into::<Array>().iter().filter_map(|offset| offset.as_f64()).collect()
     }
 
     fn say(&self, id: &str, stream: &str, content: &str) {
-        let body = js_sys::JSON::parse(&format!(
-            r#"{{"message":{{"type":"user_message","content":"{content}"}}}}"#
-        ))
-        .expect("JSON");
+        let body =
+            js_sys::JSON::parse(&format!(r#"{{"message":{{"type":"user_message","content":"{content}"}}}}"#))
+                .expect("JSON");
         self.client.send(0, id.into(), stream.into(), body);
     }
 }
 
 fn contiguous(offsets: &[f64]) -> bool {
-    offsets
-        .iter()
-        .enumerate()
-        .all(|(index, offset)| *offset == (index + 1) as f64)
+    offsets.iter().enumerate().all(|(index, offset)| *offset == (index + 1) as f64)
 }
 
 #[wasm_bindgen_test]
@@ -157,8 +143,7 @@ async fn a_question_is_answered_in_order_over_a_real_socket() {
     page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0);
     page.client.connect();
     page.say("m1", &stream, "list files");
-    page.until("host.events.some((e) => e.event.type === 'agent_completed')")
-        .await;
+    page.until("host.events.some((e) => e.event.type === 'agent_completed')").await;
     let offsets = page.offsets(1);
     assert!(offsets.len() > 3, "{offsets:?}");
     assert!(contiguous(&offsets), "{offsets:?}");
@@ -212,10 +197,7 @@ async fn calls_made_inside_a_handler_only_queue() {
             client.send(0, "inside".into(), name.clone(), body);
             client.stats();
             client.handed_over(1, 999.0);
-            client.signal(
-                name.clone(),
-                js_sys::JSON::parse(r#"{"type":"typing"}"#).expect("JSON"),
-            );
+            client.signal(name.clone(), js_sys::JSON::parse(r#"{"type":"typing"}"#).expect("JSON"));
         }
         if offset == 3.0 {
             client.unsubscribe(1);
@@ -242,15 +224,11 @@ async fn closing_inside_a_handler_ends_everything() {
     page.client.connect();
     page.say("m1", &stream, "list files");
     page.until("host.states.at(-1) === 'closed:closed'").await;
-    let socket = Reflect::get(&page.host, &"sockets".into())
-        .expect("a member")
-        .unchecked_into::<Array>()
-        .get(0);
+    let socket =
+        Reflect::get(&page.host, &"sockets".into()).expect("a member").unchecked_into::<Array>().get(0);
     for handler in ["onopen", "onmessage", "onclose"] {
         assert!(
-            Reflect::get(&socket, &handler.into())
-                .expect("a member")
-                .is_null(),
+            Reflect::get(&socket, &handler.into()).expect("a member").is_null(),
             "{handler} is taken off"
         );
     }
@@ -264,10 +242,8 @@ async fn a_broken_socket_is_replaced_and_the_stream_resumes() {
     page.client.connect();
     page.say("m1", &stream, "list files");
     page.until("host.events.length >= 2").await;
-    let socket = Reflect::get(&page.host, &"sockets".into())
-        .expect("a member")
-        .unchecked_into::<Array>()
-        .get(0);
+    let socket =
+        Reflect::get(&page.host, &"sockets".into()).expect("a member").unchecked_into::<Array>().get(0);
     socket.unchecked_into::<WebSocket>().close().expect("it closes");
     page.until("host.verdicts.length === 2 && host.events.some((e) => e.event.type === 'agent_completed')")
         .await;
@@ -284,21 +260,15 @@ async fn a_bad_token_is_refused_three_times_and_ends() {
     page.host.set_on_token(on_token.as_ref().unchecked_ref());
     page.client.connect();
     page.until("host.states.at(-1) === 'failed:token_rejected'").await;
-    assert_eq!(
-        page.list("errors"),
-        ["token_invalid", "token_invalid", "token_invalid"]
-    );
+    assert_eq!(page.list("errors"), ["token_invalid", "token_invalid", "token_invalid"]);
 }
 
 #[wasm_bindgen_test]
 async fn an_address_that_cannot_be_opened_waits_and_does_not_throw() {
     let page = open("ws://127.0.0.1:1/");
     page.client.connect();
-    page.until("host.states.filter((state) => state.startsWith('waiting')).length >= 2")
-        .await;
-    let attempts = Reflect::get(&page.client.stats(), &"attempts".into())
-        .expect("a member")
-        .as_f64();
+    page.until("host.states.filter((state) => state.startsWith('waiting')).length >= 2").await;
+    let attempts = Reflect::get(&page.client.stats(), &"attempts".into()).expect("a member").as_f64();
     assert!(attempts >= Some(2.0), "{attempts:?}");
     page.client.close();
 }

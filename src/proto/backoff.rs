@@ -38,11 +38,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) const fn new(base: Duration, max: Duration) -> Self {
-        Self {
-            base,
-            max,
-            attempt: 0,
-        }
+        Self { base, max, attempt: 0 }
     }
 
     /// Returns how many attempts were made since the last reset.
@@ -105,11 +101,8 @@ mod tests {
     #[test]
     fn many_attempts_do_not_overflow() {
         let mut rng = Rng::new(1);
-        let mut backoff = Backoff {
-            base: Duration::from_secs(1),
-            max: Duration::from_secs(20),
-            attempt: u32::MAX,
-        };
+        let mut backoff =
+            Backoff { base: Duration::from_secs(1), max: Duration::from_secs(20), attempt: u32::MAX };
         assert!(backoff.next_delay(&mut rng) <= Duration::from_secs(20));
     }
 }

@@ -96,10 +96,7 @@ struct Session {
 
 impl Session {
     fn stream_of(&self, ch: u32) -> Option<StreamId> {
-        self.by_ch
-            .iter()
-            .find(|(known, _)| *known == ch)
-            .map(|&(_, stream)| stream)
+        self.by_ch.iter().find(|(known, _)| *known == ch).map(|&(_, stream)| stream)
     }
 
     fn forget_ch(&mut self, ch: u32) {
@@ -163,11 +160,7 @@ impl Client {
     /// Returns the counters.
     pub fn stats(&self) -> Stats {
         Stats {
-            parked_frames: self
-                .streams
-                .iter()
-                .map(|stream| stream.sequencer.parked_frames() as u64)
-                .sum(),
+            parked_frames: self.streams.iter().map(|stream| stream.sequencer.parked_frames() as u64).sum(),
             sends_pending: self.outbox.len() as u64,
             ..self.stats.clone()
         }
@@ -200,12 +193,7 @@ impl Client {
             }
             Input::HandedOver { consumer, through } => self.on_handed_over(consumer, through),
             Input::Online(online) => self.on_online(online),
-            Input::Send {
-                kind,
-                id,
-                stream,
-                body,
-            } => {
+            Input::Send { kind, id, stream, body } => {
                 if self.is_terminal() {
                     let outcome = super::output::Outcome::Failed("closed");
                     self.out.push_back(Output::Event(Event::Settled { id, outcome }));
@@ -227,21 +215,11 @@ impl Client {
                 }
             }
             Input::SocketOpened { socket, subprotocol } => self.on_socket_opened(socket, subprotocol),
-            Input::Subscribe {
-                stream,
-                consumer,
-                name,
-                open,
-                begin,
-            } => {
-                let index = self
-                    .streams
-                    .iter()
-                    .position(|known| known.id == stream)
-                    .unwrap_or_else(|| {
-                        self.streams.push(Stream::new(stream, name, open));
-                        self.streams.len() - 1
-                    });
+            Input::Subscribe { stream, consumer, name, open, begin } => {
+                let index = self.streams.iter().position(|known| known.id == stream).unwrap_or_else(|| {
+                    self.streams.push(Stream::new(stream, name, open));
+                    self.streams.len() - 1
+                });
                 self.streams[index].attach(consumer, begin, &mut self.out);
                 self.subscribe_detached();
                 self.serve(stream);
@@ -256,9 +234,7 @@ impl Client {
     /// Takes the next thing to do; [`Output::Timeout`] when there is none until an input comes or the deadline is due.
     #[must_use]
     pub fn poll_output(&mut self) -> Output {
-        self.out
-            .pop_front()
-            .unwrap_or_else(|| Output::Timeout(self.timers.next_deadline()))
+        self.out.pop_front().unwrap_or_else(|| Output::Timeout(self.timers.next_deadline()))
     }
 
     // --- Connecting ---
@@ -267,15 +243,11 @@ impl Client {
         self.next_socket = self.next_socket.max(socket.0 + 1);
         if !matches!(self.link, Link::Idle) {
             self.out.push_back(Output::Release(token));
-            self.out.push_back(Output::CloseSocket {
-                socket,
-                code: CloseCode::NORMAL,
-            });
+            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
             return;
         }
         self.stats.attempts += 1;
-        self.timers
-            .set(Timer::Connect, self.now + self.config.connect_timeout);
+        self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
         self.go(Link::Opening { socket, token }, "connect", None);
     }
 
@@ -306,8 +278,7 @@ impl Client {
                 let socket = SocketId(self.next_socket);
                 self.next_socket += 1;
                 self.timers.stop(Timer::Token);
-                self.timers
-                    .set(Timer::Connect, self.now + self.config.connect_timeout);
+                self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
                 self.link = Link::Opening { socket, token };
                 self.out.push_back(Output::OpenSocket(socket));
             }
@@ -348,11 +319,7 @@ impl Client {
     }
 
     fn on_socket_opened(&mut self, socket: SocketId, subprotocol: bool) {
-        let Link::Opening {
-            socket: opening,
-            token,
-        } = self.link
-        else {
+        let Link::Opening { socket: opening, token } = self.link else {
             self.stats.stale_events += 1;
             return;
         };
@@ -361,19 +328,12 @@ impl Client {
             return;
         }
         if !subprotocol {
-            self.out.push_back(Output::CloseSocket {
-                socket,
-                code: CloseCode::NORMAL,
-            });
+            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
             self.fail("unsupported_protocol");
             return;
         }
-        let streams = self
-            .streams
-            .iter_mut()
-            .filter(|stream| stream.is_wanted())
-            .map(Stream::request)
-            .collect();
+        let streams =
+            self.streams.iter_mut().filter(|stream| stream.is_wanted()).map(Stream::request).collect();
         let hello = ClientFrame::Hello {
             token,
             version: self.config.client_version.clone(),
@@ -474,10 +434,7 @@ impl Client {
             return;
         }
         if let Some(socket) = self.link.socket() {
-            self.out.push_back(Output::CloseSocket {
-                socket,
-                code: CloseCode::NORMAL,
-            });
+            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
         }
         self.end(Link::Closed, "closed");
     }
@@ -551,10 +508,8 @@ impl Client {
     }
 
     fn on_unsubscribe(&mut self, consumer: ConsumerId) {
-        let Some(stream) = self
-            .streams
-            .iter_mut()
-            .find(|stream| stream.consumers.iter().any(|known| known.id == consumer))
+        let Some(stream) =
+            self.streams.iter_mut().find(|stream| stream.consumers.iter().any(|known| known.id == consumer))
         else {
             return;
         };
@@ -574,9 +529,7 @@ impl Client {
             return;
         };
         let (out, outbox) = (&mut self.out, &mut self.outbox);
-        let retry_at = outbox.flush(self.now, |frame| {
-            out.push_back(Output::SendFrame { socket, frame })
-        });
+        let retry_at = outbox.flush(self.now, |frame| out.push_back(Output::SendFrame { socket, frame }));
         if let Some(at) = retry_at {
             self.timers.set(Timer::Resend, at);
         }
@@ -609,12 +562,7 @@ impl Client {
         let state = self.link.state();
         if state != before {
             let attempt = self.backoff.attempt();
-            self.out.push_back(Output::Event(Event::StateChanged {
-                state,
-                reason,
-                retry_in,
-                attempt,
-            }));
+            self.out.push_back(Output::Event(Event::StateChanged { state, reason, retry_in, attempt }));
         }
     }
 

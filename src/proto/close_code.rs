@@ -78,11 +78,7 @@ mod tests {
     fn only_the_refusing_range_of_ours_stops_the_client() {
         // PROTOCOL: CLS-1, CLS-2
         for code in 1000..5000 {
-            assert_eq!(
-                CloseCode(code).is_retryable(),
-                !(4400..=4449).contains(&code),
-                "{code}"
-            );
+            assert_eq!(CloseCode(code).is_retryable(), !(4400..=4449).contains(&code), "{code}");
         }
     }
 }

@@ -49,6 +49,8 @@ pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
 pub const ACK_DELAY: Duration = Duration::from_millis(50);
 /// How long an offset that a heartbeat named may take to come by itself (RPL-4).
 pub const MISSING_HEAD_GRACE: Duration = Duration::from_secs(1);
+/// The same, while the server has not sent everything that was missing yet.
+pub const CATCH_UP_GRACE: Duration = Duration::from_secs(10);
 /// How long a replay request may go without an answer (RPL-5).
 pub const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Replay requests open at once (RPL-2).

@@ -34,10 +34,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) const fn new(max: usize) -> Self {
-        Self {
-            entries: VecDeque::new(),
-            max,
-        }
+        Self { entries: VecDeque::new(), max }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -53,11 +50,7 @@ impl Outbox {
         body: Slot,
         out: &mut VecDeque<Output>,
     ) {
-        if self
-            .entries
-            .iter()
-            .any(|entry| entry.id == id && entry.stream == stream)
-        {
+        if self.entries.iter().any(|entry| entry.id == id && entry.stream == stream) {
             // The entry that is queued settles this id; a second answer would break I6.
             out.push_back(Output::Release(body));
             return;
@@ -106,11 +99,7 @@ impl Outbox {
 
     /// Returns when the patience with the oldest send on this socket ends (SND-10).
     pub(crate) fn receipt_deadline(&self) -> Option<Instant> {
-        self.entries
-            .iter()
-            .filter_map(|entry| entry.sent)
-            .min()
-            .map(|sent| sent + RECEIPT_TIMEOUT)
+        self.entries.iter().filter_map(|entry| entry.sent).min().map(|sent| sent + RECEIPT_TIMEOUT)
     }
 
     /// Settles what the server no longer remembers (SND-5).
@@ -130,10 +119,7 @@ impl Outbox {
         now: Instant,
         out: &mut VecDeque<Output>,
     ) -> Option<Instant> {
-        let index = self
-            .entries
-            .iter()
-            .position(|entry| entry.id == id && entry.sent.is_some())?;
+        let index = self.entries.iter().position(|entry| entry.id == id && entry.sent.is_some())?;
         if let Some(error) = error.filter(|error| error.retryable) {
             let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
             let entry = &mut self.entries[index];
@@ -162,9 +148,7 @@ impl Outbox {
     }
 
     fn take_where(&mut self, take: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        let (taken, kept) = std::mem::take(&mut self.entries)
-            .into_iter()
-            .partition::<Vec<_>, _>(take);
+        let (taken, kept) = std::mem::take(&mut self.entries).into_iter().partition::<Vec<_>, _>(take);
         self.entries = kept.into();
         taken
     }

@@ -45,10 +45,7 @@ impl Sequencer {
 
     /// Starts at an offset. Whatever is parked must have been taken before.
     pub(crate) fn start_at(&mut self, next: u64) {
-        debug_assert!(
-            self.parked.is_empty(),
-            "parked frames would be lost with their slots"
-        );
+        debug_assert!(self.parked.is_empty(), "parked frames would be lost with their slots");
         self.next = next;
     }
 
@@ -72,11 +69,7 @@ impl Sequencer {
         match self.parked.binary_search_by_key(&frame.first, |kept| kept.first) {
             Ok(index) => {
                 let kept = &mut self.parked[index];
-                let shorter = if frame.count > kept.count {
-                    std::mem::replace(kept, frame)
-                } else {
-                    frame
-                };
+                let shorter = if frame.count > kept.count { std::mem::replace(kept, frame) } else { frame };
                 Ok(Some(shorter.slot))
             }
             Err(_) if self.parked.len() >= MAX_PARKED => Err(ParkedFull),
@@ -110,11 +103,7 @@ mod tests {
     use super::*;
 
     fn parked(first: u64, count: u32) -> Parked {
-        Parked {
-            first,
-            count,
-            slot: Slot(u32::try_from(first).expect("small")),
-        }
+        Parked { first, count, slot: Slot(u32::try_from(first).expect("small")) }
     }
 
     #[test]
@@ -149,30 +138,9 @@ mod tests {
     fn of_two_frames_with_one_beginning_the_longer_stays() {
         let mut sequencer = Sequencer::default();
         sequencer.start_at(1);
-        assert_eq!(
-            sequencer.park(Parked {
-                first: 5,
-                count: 1,
-                slot: Slot(1)
-            }),
-            Ok(None)
-        );
-        assert_eq!(
-            sequencer.park(Parked {
-                first: 5,
-                count: 3,
-                slot: Slot(2)
-            }),
-            Ok(Some(Slot(1)))
-        );
-        assert_eq!(
-            sequencer.park(Parked {
-                first: 5,
-                count: 2,
-                slot: Slot(3)
-            }),
-            Ok(Some(Slot(3)))
-        );
+        assert_eq!(sequencer.park(Parked { first: 5, count: 1, slot: Slot(1) }), Ok(None));
+        assert_eq!(sequencer.park(Parked { first: 5, count: 3, slot: Slot(2) }), Ok(Some(Slot(1))));
+        assert_eq!(sequencer.park(Parked { first: 5, count: 2, slot: Slot(3) }), Ok(Some(Slot(3))));
     }
 
     #[test]

@@ -2,11 +2,7 @@
 
 /// Counters of one client since it was made. They only grow, except those that say "now".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    target_arch = "wasm32",
-    derive(serde::Serialize),
-    serde(rename_all = "camelCase")
-)]
+#[cfg_attr(target_arch = "wasm32", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct Stats {
     /// Attempts to connect.

@@ -12,7 +12,7 @@ use super::{
     output::{Event, Gap, Output, Verdict},
     sequencer::{Arrival, Parked, ParkedFull, Sequencer},
     stats::Stats,
-    wire::{Open, StreamRequest, Subscribed},
+    wire::{GapEnd, Open, StreamRequest, Subscribed},
 };
 
 /// A receiver of events.
@@ -25,12 +25,21 @@ pub(crate) struct Consumer {
     done: u64,
     /// Where to begin, until the stream has a position.
     begin: Option<Begin>,
+    /// Where the gap begins of an epoch that ended, until the consumer has taken note of it.
+    untold: Option<u64>,
 }
 
 impl Consumer {
     fn start_at(&mut self, next: u64) {
         self.next = next;
         self.done = next - 1;
+    }
+
+    /// Moves into a new epoch. If the gap of an earlier one was not handed over yet, this one takes its place.
+    fn enter_epoch(&mut self, from: u64, epoch: &str, next: u64, reason: &str) -> Gap {
+        let from = *self.untold.get_or_insert(from);
+        self.start_at(next);
+        Gap { from, to: None, reason: reason.into(), epoch: Some(epoch.into()), next }
     }
 
     /// Events that were delivered and wait in the consumer's own queue.
@@ -46,7 +55,7 @@ pub(crate) struct Subscription {
     /// The head of the moment of subscribing: what is at or below it is a replay (EVT-5).
     pub(crate) head: u64,
     pub(crate) caught_up: bool,
-    /// The last offset that came in order on this socket; what was handed over before counts for nothing here.
+    /// The last offset that this socket brought; what was handed over before counts for nothing here.
     pub(crate) received: u64,
     pub(crate) acked: u64,
     /// What must have come by now: the end of the catch-up, or a head that a heartbeat named (RPL-4).
@@ -60,7 +69,7 @@ pub(crate) struct Subscription {
 /// A head above what came, that may still come by itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suspect {
-    pub(crate) next: u64,
+    pub(crate) received: u64,
     pub(crate) head: u64,
     pub(crate) at: Instant,
 }
@@ -129,19 +138,11 @@ impl Stream {
     }
 
     pub(crate) const fn subscription(&self) -> Option<&Subscription> {
-        if let Phase::Subscribed(subscription) = &self.phase {
-            Some(subscription)
-        } else {
-            None
-        }
+        if let Phase::Subscribed(subscription) = &self.phase { Some(subscription) } else { None }
     }
 
     pub(crate) const fn subscription_mut(&mut self) -> Option<&mut Subscription> {
-        if let Phase::Subscribed(subscription) = &mut self.phase {
-            Some(subscription)
-        } else {
-            None
-        }
+        if let Phase::Subscribed(subscription) = &mut self.phase { Some(subscription) } else { None }
     }
 
     /// Tells whether the stream should be asked for on a new socket.
@@ -151,10 +152,7 @@ impl Stream {
 
     /// Tells whether nothing is left of the catch-up.
     pub(crate) fn has_caught_up(&self) -> bool {
-        !self.is_wanted()
-            || self
-                .subscription()
-                .is_some_and(|subscription| subscription.caught_up)
+        !self.is_wanted() || self.subscription().is_some_and(|subscription| subscription.caught_up)
     }
 
     const fn has_position(&self) -> bool {
@@ -166,12 +164,7 @@ impl Stream {
         if matches!(self.phase, Phase::Ended) {
             self.phase = Phase::Detached;
         }
-        self.consumers.push(Consumer {
-            id,
-            next: 0,
-            done: 0,
-            begin: Some(begin.clone()),
-        });
+        self.consumers.push(Consumer { id, next: 0, done: 0, begin: Some(begin.clone()), untold: None });
         if let (Phase::Detached, Begin::Position { epoch, offset }) = (&self.phase, begin) {
             if !self.has_position() {
                 self.epoch = Some(epoch);
@@ -198,19 +191,8 @@ impl Stream {
                     consumer.start_at(next.min(offset + 1));
                 }
                 Some(Begin::Position { offset, .. }) => {
-                    consumer.start_at(next);
-                    let (from, reason) = (offset + 1, "epoch".into());
-                    let gap = Gap {
-                        from,
-                        to: None,
-                        reason,
-                        epoch: Some(epoch.clone()),
-                        next,
-                    };
-                    out.push_back(Output::Event(Event::Gap {
-                        consumer: consumer.id,
-                        gap,
-                    }));
+                    let gap = consumer.enter_epoch(offset + 1, epoch, next, "epoch");
+                    out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
                 }
             }
         }
@@ -234,29 +216,18 @@ impl Stream {
     /// Says what to ask of the server, and counts the attempt.
     pub(crate) fn request(&mut self) -> StreamRequest {
         self.catch_up.attempts += 1;
-        let position = self.epoch.clone().map(|epoch| Position {
-            epoch,
-            offset: self.position(),
-        });
+        let position = self.epoch.clone().map(|epoch| Position { epoch, offset: self.position() });
         if self.catch_up.from == 0 {
             self.catch_up.from = position.as_ref().map_or(0, |position| position.offset + 1);
         }
         let named = position.clone().map(|position| (position.epoch, position.offset));
         self.phase = Phase::Requested(position);
-        StreamRequest {
-            name: self.name.clone(),
-            position: named,
-            open: self.open,
-        }
+        StreamRequest { name: self.name.clone(), position: named, open: self.open }
     }
 
     /// The last offset that every consumer has.
     fn position(&self) -> u64 {
-        self.consumers
-            .iter()
-            .map(|consumer| consumer.done)
-            .min()
-            .unwrap_or_else(|| self.sequencer.next() - 1)
+        self.consumers.iter().map(|consumer| consumer.done).min().unwrap_or_else(|| self.sequencer.next() - 1)
     }
 
     /// Takes the answer of the server (SUB-3 to SUB-9).
@@ -379,9 +350,7 @@ impl Stream {
             self.catch_up.duplicates += old;
         }
         self.sequencer.advance_past(last);
-        if let Some(subscription) = self.subscription_mut()
-            && frame.first <= subscription.received + 1
-        {
+        if let Some(subscription) = self.subscription_mut() {
             subscription.received = subscription.received.max(last);
         }
         out.push_back(Output::Release(frame.slot));
@@ -391,28 +360,27 @@ impl Stream {
     pub(crate) fn on_gap(
         &mut self,
         from: u64,
-        to: Option<u64>,
+        end: GapEnd,
         reason: &str,
-        epoch: Option<String>,
         stats: &mut Stats,
         out: &mut VecDeque<Output>,
     ) -> Result<(), Contradiction> {
-        match (to, epoch) {
-            (Some(to), _) => {
+        match end {
+            GapEnd::Offset(to) => {
                 if from > self.sequencer.next() {
                     return Err(Contradiction("gap: begins after an offset that did not come"));
                 }
                 self.skip_to(from, to + 1, reason, stats, out);
             }
-            (None, Some(epoch)) => {
+            GapEnd::Epoch { epoch, new_ch } => {
                 self.change_epoch(epoch, 1, reason, stats, out);
                 if let Some(subscription) = self.subscription_mut() {
+                    subscription.ch = new_ch;
                     // Whatever follows in the new epoch was not there when we subscribed.
                     (subscription.head, subscription.through, subscription.expected) = (0, 0, 0);
                     (subscription.received, subscription.acked, subscription.suspect) = (0, 0, None);
                 }
             }
-            (None, None) => return Err(Contradiction("gap: ends the epoch without naming the next")),
         }
         Ok(())
     }
@@ -429,17 +397,9 @@ impl Stream {
             if consumer.next < from || consumer.next >= next {
                 continue;
             }
-            let gap = Gap {
-                from: consumer.next,
-                to: Some(next - 1),
-                reason: reason.into(),
-                epoch: None,
-                next,
-            };
-            out.push_back(Output::Event(Event::Gap {
-                consumer: consumer.id,
-                gap: gap.clone(),
-            }));
+            let gap =
+                Gap { from: consumer.next, to: Some(next - 1), reason: reason.into(), epoch: None, next };
+            out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap: gap.clone() }));
             consumer.next = next;
             told = Some(gap);
         }
@@ -468,24 +428,10 @@ impl Stream {
         out: &mut VecDeque<Output>,
     ) {
         self.release_parked(out);
-        for consumer in self
-            .consumers
-            .iter_mut()
-            .filter(|consumer| consumer.begin.is_none())
-        {
-            let gap = Gap {
-                from: consumer.done + 1,
-                to: None,
-                reason: reason.into(),
-                epoch: Some(epoch.clone()),
-                next,
-            };
-            consumer.start_at(next);
+        for consumer in self.consumers.iter_mut().filter(|consumer| consumer.begin.is_none()) {
+            let gap = consumer.enter_epoch(consumer.done + 1, &epoch, next, reason);
             self.catch_up.gap = Some(gap.clone());
-            out.push_back(Output::Event(Event::Gap {
-                consumer: consumer.id,
-                gap,
-            }));
+            out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
         }
         stats.gaps += 1;
         self.epoch = Some(epoch);
@@ -527,10 +473,7 @@ impl Stream {
             attempts: catch_up.attempts,
             open_runs: std::mem::take(&mut subscription.open_runs),
         };
-        out.push_back(Output::Event(Event::Resumed {
-            stream: self.id,
-            verdict,
-        }));
+        out.push_back(Output::Event(Event::Resumed { stream: self.id, verdict }));
     }
 
     /// Takes note of what a consumer has; returns whether the consumer is one of ours.
@@ -538,6 +481,7 @@ impl Stream {
         let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else {
             return false;
         };
+        consumer.untold = None;
         consumer.done = consumer.done.max(through.min(consumer.next.saturating_sub(1)));
         self.report_position(out);
         true
@@ -554,11 +498,7 @@ impl Stream {
     fn announce_position(&self, out: &mut VecDeque<Output>) {
         if let Some(epoch) = self.epoch.clone() {
             let (stream, offset) = (self.id, self.reported);
-            out.push_back(Output::Event(Event::PositionMoved {
-                stream,
-                epoch,
-                offset,
-            }));
+            out.push_back(Output::Event(Event::PositionMoved { stream, epoch, offset }));
         }
     }
 
@@ -566,9 +506,7 @@ impl Stream {
     ///
     /// A consumer that lags behind the flow is served by requests, which the window does not count (FLO-5).
     pub(crate) fn acknowledgeable(&self) -> u64 {
-        let received = self
-            .subscription()
-            .map_or(0, |subscription| subscription.received);
+        let received = self.subscription().map_or(0, |subscription| subscription.received);
         self.consumers
             .iter()
             .filter(|consumer| consumer.next > received)
@@ -590,12 +528,12 @@ impl Stream {
     }
 
     /// Returns what is missing and must have come (RPL-4 a, b).
+    ///
+    /// Counted from what this socket brought: a consumer that is behind the others waits for it.
     pub(crate) fn missing(&self) -> Option<(u64, u64)> {
         let subscription = self.subscription()?;
-        let next = self.sequencer.next();
-        self.sequencer
-            .hole()
-            .or_else(|| (next <= subscription.expected).then_some((next, subscription.expected)))
+        let (received, expected) = (subscription.received, subscription.expected);
+        self.sequencer.hole().or_else(|| (received < expected).then_some((received + 1, expected)))
     }
 
     /// The socket is gone; what had come beyond the handed over stays with its consumers.
@@ -607,11 +545,7 @@ impl Stream {
     }
 
     pub(crate) fn release_parked(&mut self, out: &mut VecDeque<Output>) {
-        out.extend(
-            self.sequencer
-                .take_parked()
-                .map(|frame| Output::Release(frame.slot)),
-        );
+        out.extend(self.sequencer.take_parked().map(|frame| Output::Release(frame.slot)));
     }
 }
 

@@ -88,6 +88,7 @@ names! {
     Texts = "texts",
     Name = "name",
     Epoch = "epoch",
+    NewCh = "newCh",
     Oldest = "oldest",
     Next = "next",
     Recovered = "recovered",
@@ -128,34 +129,15 @@ names! {
 #[allow(missing_docs, reason = "fields are those of PROTOCOL.md, which explains them")]
 pub enum ServerFrame {
     /// `caughtUp` (SUB-10).
-    CaughtUp {
-        ch: u32,
-        offset: u64,
-        open_runs: Vec<String>,
-    },
+    CaughtUp { ch: u32, offset: u64, open_runs: Vec<String> },
     /// `error` (ERR-1).
-    Error {
-        code: String,
-        message: String,
-        retry_after_ms: Option<u64>,
-        req: Option<u64>,
-    },
+    Error { code: String, message: String, retry_after_ms: Option<u64>, req: Option<u64> },
     /// `events` (EVT-1) or `deltas` (DLT-1); the body stays where it was parsed.
     Events { ch: u32, first: u64, count: u32 },
     /// `gap` (GAP-2).
-    Gap {
-        ch: u32,
-        from: u64,
-        to: Option<u64>,
-        reason: String,
-        epoch: Option<String>,
-    },
+    Gap { ch: u32, from: u64, end: GapEnd, reason: String },
     /// `goaway` (NTC-2).
-    GoAway {
-        reason: String,
-        reconnect_after_ms: u64,
-        spread_ms: u64,
-    },
+    GoAway { reason: String, reconnect_after_ms: u64, spread_ms: u64 },
     /// `heartbeat` (HBT-1).
     Heartbeat { heads: Vec<(u32, u64)> },
     /// `history` (HIS-2); its items are for the application.
@@ -167,11 +149,7 @@ pub enum ServerFrame {
     /// `pong` (HBT-3).
     Pong { n: u64 },
     /// `receipt` (SND-1).
-    Receipt {
-        id: String,
-        status: String,
-        error: Option<ReceiptError>,
-    },
+    Receipt { id: String, status: String, error: Option<ReceiptError> },
     /// `refreshed` (TOK-1).
     Refreshed { token_expires_in_ms: Option<u64> },
     /// `replayEnd` (RPL-1).
@@ -181,15 +159,25 @@ pub enum ServerFrame {
     /// `subscribed` (SUB-3).
     Subscribed(Subscribed),
     /// `unsubscribed` (SUB-11).
-    Unsubscribed {
-        ch: Option<u32>,
-        name: String,
-        reason: String,
-    },
+    Unsubscribed { ch: Option<u32>, name: String, reason: String },
     /// A type this version does not know (GEN-3).
     Unknown,
     /// `welcome` (HEL-4).
     Welcome(Welcome),
+}
+
+/// How far a gap goes (GAP-2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GapEnd {
+    /// To the end of the epoch; the stream goes on under another number.
+    Epoch {
+        /// The epoch that follows.
+        epoch: String,
+        /// The number of the stream from here on.
+        new_ch: u32,
+    },
+    /// To this offset.
+    Offset(u64),
 }
 
 /// The answer to a stream request.
@@ -259,13 +247,7 @@ pub enum ClientFrame {
     /// `cancel` (SND-7).
     Cancel { id: String, stream: String, body: Slot },
     /// `hello` (HEL-2).
-    Hello {
-        token: Slot,
-        version: String,
-        window_events: u32,
-        window_bytes: u32,
-        streams: Vec<StreamRequest>,
-    },
+    Hello { token: Slot, version: String, window_events: u32, window_bytes: u32, streams: Vec<StreamRequest> },
     /// `ping` (HBT-3).
     Ping { n: u64 },
     /// `pong` (HBT-3).

@@ -30,9 +30,7 @@ impl RawClient {
         settings.backoff_base = Duration::from_millis(integer(config, "backoffBaseMs"));
         settings.backoff_max = Duration::from_millis(integer(config, "backoffMaxMs"));
         settings.connect_timeout = Duration::from_millis(integer(config, "connectTimeoutMs"));
-        Self {
-            driver: Driver::new(settings, text(config, "url"), host),
-        }
+        Self { driver: Driver::new(settings, text(config, "url"), host) }
     }
 
     /// Leaves the idle state.
@@ -61,10 +59,7 @@ impl RawClient {
         offset: f64,
     ) {
         let begin = match epoch {
-            Some(epoch) => Begin::Position {
-                epoch,
-                offset: offset as u64,
-            },
+            Some(epoch) => Begin::Position { epoch, offset: offset as u64 },
             None if offset < 0.0 => Begin::Stream,
             None => Begin::After(offset as u64),
         };
@@ -76,29 +71,18 @@ impl RawClient {
             Open::Start
         };
         let (stream, consumer) = (StreamId(stream), ConsumerId(consumer));
-        self.driver.feed(Input::Subscribe {
-            stream,
-            consumer,
-            name,
-            open,
-            begin,
-        });
+        self.driver.feed(Input::Subscribe { stream, consumer, name, open, begin });
     }
 
     /// Detaches a consumer.
     pub fn unsubscribe(&self, consumer: u32) {
-        self.driver.feed(Input::Unsubscribe {
-            consumer: ConsumerId(consumer),
-        });
+        self.driver.feed(Input::Unsubscribe { consumer: ConsumerId(consumer) });
     }
 
     /// Takes note that an iterator has pulled everything up to an offset.
     #[wasm_bindgen(js_name = handedOver)]
     pub fn handed_over(&self, consumer: u32, offset: f64) {
-        self.driver.feed(Input::HandedOver {
-            consumer: ConsumerId(consumer),
-            through: offset as u64,
-        });
+        self.driver.feed(Input::HandedOver { consumer: ConsumerId(consumer), through: offset as u64 });
     }
 
     /// Queues a message (0), a cancel (1) or an approval (2).
@@ -109,12 +93,7 @@ impl RawClient {
             _ => SendKind::Message,
         };
         let body = self.driver.keep(body);
-        self.driver.feed(Input::Send {
-            kind,
-            id,
-            stream,
-            body,
-        });
+        self.driver.feed(Input::Send { kind, id, stream, body });
     }
 
     /// Sends a signal now, or not at all.
@@ -161,11 +140,7 @@ fn member(config: &JsValue, name: &str) -> JsValue {
     Reflect::get(config, &name.into()).unwrap_or(JsValue::UNDEFINED)
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "validated by the package"
-)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "validated by the package")]
 fn integer(config: &JsValue, name: &str) -> u64 {
     member(config, name).as_f64().unwrap_or(0.0) as u64
 }

@@ -31,11 +31,7 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn new() -> Self {
         let now = performance_now();
-        Self {
-            start: now,
-            last: Cell::new((now, date_now())),
-            slept: Cell::new(0.0),
-        }
+        Self { start: now, last: Cell::new((now, date_now())), slept: Cell::new(0.0) }
     }
 
     #[allow(

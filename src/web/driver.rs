@@ -76,10 +76,7 @@ impl Driver {
         let missed = socket.missed();
         let _ = self.host.socket(Some(socket.web.clone()));
         *self.socket.borrow_mut() = Some(socket);
-        self.feed(Input::Adopt {
-            socket: ADOPTED,
-            token,
-        });
+        self.feed(Input::Adopt { socket: ADOPTED, token });
         if let Some(input) = missed {
             self.feed(input);
         }
@@ -87,16 +84,10 @@ impl Driver {
 
     /// Takes a message of a socket: parsed once, by the browser.
     pub(super) fn on_message(self: &Rc<Self>, socket: SocketId, data: &JsValue) {
-        let not_a_frame = DecodeError {
-            field: Name::Type,
-            problem: Problem::NotAnObject,
-        };
+        let not_a_frame = DecodeError { field: Name::Type, problem: Problem::NotAnObject };
         let parsed = data.dyn_ref::<JsString>().and_then(|text| json::parse(text).ok());
         let Some(value) = parsed else {
-            self.feed(Input::BadFrame {
-                socket,
-                error: not_a_frame,
-            });
+            self.feed(Input::BadFrame { socket, error: not_a_frame });
             return;
         };
         let parsed = Parsed(value, &self.host);
@@ -144,21 +135,11 @@ impl Driver {
                     taken.close(code);
                 }
             }
-            Output::Deliver {
-                consumer,
-                slot,
-                skip,
-                take,
-                offset,
-                replay_through,
-            } => {
+            Output::Deliver { consumer, slot, skip, take, offset, replay_through } => {
                 let frame = self.slots.borrow().get(slot);
                 let Some(frame) = frame else { return };
                 let (first, through) = (number(offset), number(replay_through));
-                let handed = self
-                    .host
-                    .deliver(consumer.0, &frame, skip, take, first, through)
-                    .unwrap_or(0);
+                let handed = self.host.deliver(consumer.0, &frame, skip, take, first, through).unwrap_or(0);
                 if handed > 0 {
                     let through = offset + u64::from(handed.min(take)) - 1;
                     self.tell_core(Input::HandedOver { consumer, through });
@@ -196,10 +177,10 @@ impl Driver {
                 *self.socket.borrow_mut() = Some(opened);
             }
             // A policy of the page can refuse the address; the core tries again by its backoff.
-            Err(_) => self.inbox.borrow_mut().push_back(Input::SocketClosed {
-                socket,
-                code: crate::proto::CloseCode::ABNORMAL,
-            }),
+            Err(_) => self
+                .inbox
+                .borrow_mut()
+                .push_back(Input::SocketClosed { socket, code: crate::proto::CloseCode::ABNORMAL }),
         }
     }
 
@@ -211,38 +192,26 @@ impl Driver {
             Event::Gap { consumer, gap } => {
                 let handed = self.host.gap(consumer.0, &host::gap(&gap)).unwrap_or(false);
                 if handed {
-                    self.tell_core(Input::HandedOver {
-                        consumer,
-                        through: gap.next - 1,
-                    });
+                    self.tell_core(Input::HandedOver { consumer, through: gap.next - 1 });
                 }
                 Ok(())
             }
             Event::Message { slot } => self.host.message(&self.value(slot)),
-            Event::PositionMoved {
-                stream,
-                epoch,
-                offset,
-            } => self.host.position(stream.0, &epoch, number(offset)),
+            Event::PositionMoved { stream, epoch, offset } => {
+                self.host.position(stream.0, &epoch, number(offset))
+            }
             Event::Resumed { stream, verdict } => self.host.resumed(stream.0, &host::verdict(&verdict)),
             Event::Settled { id, outcome } => match outcome {
                 Outcome::Failed(code) => self.host.settled(&id, &JsValue::UNDEFINED, Some(code)),
                 Outcome::Receipt { slot } => self.host.settled(&id, &self.value(slot), None),
             },
-            Event::StateChanged {
-                state,
-                reason,
-                retry_in,
-                attempt,
-            } => {
+            Event::StateChanged { state, reason, retry_in, attempt } => {
                 let retry_in_ms = retry_in.map(|delay| delay.as_secs_f64() * 1_000.0);
                 self.host.state(state.as_str(), reason, retry_in_ms, attempt)
             }
-            Event::Welcomed {
-                session,
-                subject,
-                max_frame_bytes,
-            } => self.host.welcome(&session, &subject, number(max_frame_bytes)),
+            Event::Welcomed { session, subject, max_frame_bytes } => {
+                self.host.welcome(&session, &subject, number(max_frame_bytes))
+            }
         };
     }
 

@@ -98,11 +98,7 @@ pub(super) fn gap(gap: &Gap) -> JsValue {
 
 /// Makes a `RawVerdict`.
 pub(super) fn verdict(verdict: &Verdict) -> JsValue {
-    let runs = verdict
-        .open_runs
-        .iter()
-        .map(|run| JsValue::from_str(run))
-        .collect::<Array>();
+    let runs = verdict.open_runs.iter().map(|run| JsValue::from_str(run)).collect::<Array>();
     build(&[
         ("recovered", verdict.recovered.into()),
         ("epoch", verdict.epoch.as_str().into()),

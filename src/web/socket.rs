@@ -33,11 +33,7 @@ pub(super) struct Socket {
 impl Socket {
     /// Opens a socket.
     pub(super) fn open(id: SocketId, url: &str, driver: Weak<Driver>) -> Result<Self, JsValue> {
-        Ok(Self::attach(
-            id,
-            WebSocket::new_with_str(url, SUBPROTOCOL)?,
-            driver,
-        ))
+        Ok(Self::attach(id, WebSocket::new_with_str(url, SUBPROTOCOL)?, driver))
     }
 
     /// Takes over a socket that was opened elsewhere.
@@ -55,24 +51,12 @@ impl Socket {
             })
         };
         let on_close = Closure::new(move |event: CloseEvent| {
-            feed(
-                &driver,
-                Input::SocketClosed {
-                    socket: id,
-                    code: CloseCode(event.code()),
-                },
-            );
+            feed(&driver, Input::SocketClosed { socket: id, code: CloseCode(event.code()) });
         });
         web.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         web.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         web.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Self {
-            id,
-            web,
-            _open: on_open,
-            _message: on_message,
-            _close: on_close,
-        }
+        Self { id, web, _open: on_open, _message: on_message, _close: on_close }
     }
 
     /// Returns what an adopted socket did before its handlers were on.
@@ -80,10 +64,7 @@ impl Socket {
         match self.web.ready_state() {
             WebSocket::CONNECTING => None,
             WebSocket::OPEN => Some(opened(self.id, &self.web)),
-            _ => Some(Input::SocketClosed {
-                socket: self.id,
-                code: CloseCode::ABNORMAL,
-            }),
+            _ => Some(Input::SocketClosed { socket: self.id, code: CloseCode::ABNORMAL }),
         }
     }
 
@@ -111,10 +92,7 @@ pub(super) fn send(web: &WebSocket, text: &JsString) -> Result<(), JsValue> {
 }
 
 fn opened(socket: SocketId, web: &WebSocket) -> Input {
-    Input::SocketOpened {
-        socket,
-        subprotocol: web.protocol() == SUBPROTOCOL,
-    }
+    Input::SocketOpened { socket, subprotocol: web.protocol() == SUBPROTOCOL }
 }
 
 fn feed(driver: &Weak<Driver>, input: Input) {

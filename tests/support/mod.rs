@@ -25,17 +25,8 @@ use server::Server;
 /// What a consumer was handed, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Handed {
-    Event {
-        offset: u64,
-        replay: bool,
-        body: Value,
-    },
-    Gap {
-        from: u64,
-        to: Option<u64>,
-        reason: String,
-        next: u64,
-    },
+    Event { offset: u64, replay: bool, body: Value },
+    Gap { from: u64, to: Option<u64>, reason: String, next: u64, epoch: Option<String> },
 }
 
 /// One receiver in the page: takes all at once, or waits to be pulled.
@@ -162,22 +153,14 @@ impl World {
                 Handed::Gap { next, .. } => next - 1,
             };
             receiver.handed.push(item);
-            self.input(Input::HandedOver {
-                consumer: ConsumerId(consumer),
-                through,
-            });
+            self.input(Input::HandedOver { consumer: ConsumerId(consumer), through });
         }
     }
 
     pub fn send(&mut self, id: &str, stream: &str, content: &str) {
         let body = self.keep(json!({"message": {"type": "user_message", "content": content}}));
         let (id, stream) = (id.into(), stream.into());
-        self.input(Input::Send {
-            kind: SendKind::Message,
-            id,
-            stream,
-            body,
-        });
+        self.input(Input::Send { kind: SendKind::Message, id, stream, body });
     }
 
     pub fn give_token(&mut self, token: &str) {
@@ -192,10 +175,7 @@ impl World {
         if let Some(socket) = self.open.take() {
             self.travelling.clear();
             self.server.disconnect(socket);
-            self.input(Input::SocketClosed {
-                socket,
-                code: CloseCode::ABNORMAL,
-            });
+            self.input(Input::SocketClosed { socket, code: CloseCode::ABNORMAL });
         }
     }
 
@@ -210,22 +190,21 @@ impl World {
     /// Puts a message of the server on the wire, whatever it holds.
     pub fn inject(&mut self, text: impl Into<String>) {
         let socket = self.open.expect("a socket is open");
-        self.travelling.push_back((
-            self.now + self.latency,
-            Travelling::ToClient {
-                socket,
-                text: text.into(),
-            },
-        ));
+        self.travelling
+            .push_back((self.now + self.latency, Travelling::ToClient { socket, text: text.into() }));
+    }
+
+    /// As [`inject`](Self::inject), if there is a socket.
+    pub fn try_inject(&mut self, text: &str) {
+        if self.open.is_some() {
+            self.inject(text);
+        }
     }
 
     pub fn close_by_server(&mut self, code: u16) {
         if let Some(socket) = self.open {
             self.server.disconnect(socket);
-            self.travelling.push_back((
-                self.now + self.latency,
-                Travelling::ClosedByServer { socket, code },
-            ));
+            self.travelling.push_back((self.now + self.latency, Travelling::ClosedByServer { socket, code }));
         }
     }
 
@@ -243,10 +222,7 @@ impl World {
             let deadline = self.drain();
             self.pump_server();
             let arrival = self.travelling.front().map(|(at, _)| *at);
-            let Some(next) = [deadline, arrival, self.server.next_deadline()]
-                .into_iter()
-                .flatten()
-                .min()
+            let Some(next) = [deadline, arrival, self.server.next_deadline()].into_iter().flatten().min()
             else {
                 self.now = end;
                 return;
@@ -278,17 +254,11 @@ impl World {
     }
 
     pub fn receiver_mut(&mut self, consumer: u32) -> &mut Receiver {
-        self.receivers
-            .get_mut(&ConsumerId(consumer))
-            .expect("a known consumer")
+        self.receivers.get_mut(&ConsumerId(consumer)).expect("a known consumer")
     }
 
     pub fn sent_of(&self, kind: &str) -> Vec<&Value> {
-        self.sent
-            .iter()
-            .map(|(_, frame)| frame)
-            .filter(|frame| frame["type"] == kind)
-            .collect()
+        self.sent.iter().map(|(_, frame)| frame).filter(|frame| frame["type"] == kind).collect()
     }
 
     pub fn settled(&self) -> Vec<(String, String)> {
@@ -326,17 +296,9 @@ impl World {
                     if self.open == Some(socket) {
                         self.open = None;
                     }
-                    self.travelling
-                        .push_back((self.now + self.latency, Travelling::ClosedByClient(socket)));
+                    self.travelling.push_back((self.now + self.latency, Travelling::ClosedByClient(socket)));
                 }
-                Output::Deliver {
-                    consumer,
-                    slot,
-                    skip,
-                    take,
-                    offset,
-                    replay_through,
-                } => {
+                Output::Deliver { consumer, slot, skip, take, offset, replay_through } => {
                     self.deliver(consumer, slot, skip, take, offset, replay_through);
                 }
                 Output::Event(event) => self.on_event(event),
@@ -350,10 +312,7 @@ impl World {
                     self.travelling.push_back((self.now + self.latency, then));
                 }
                 Output::Release(slot) => {
-                    assert!(
-                        self.slots.remove(&slot.0).is_some(),
-                        "{slot:?} was released twice"
-                    );
+                    assert!(self.slots.remove(&slot.0).is_some(), "{slot:?} was released twice");
                 }
                 Output::RequestToken => {
                     if let Some(token) = self.token.clone() {
@@ -388,40 +347,24 @@ impl World {
             return;
         };
         let mut through = offset - 1;
-        for (index, body) in bodies
-            .into_iter()
-            .skip(skip as usize)
-            .take(take as usize)
-            .enumerate()
-        {
+        for (index, body) in bodies.into_iter().skip(skip as usize).take(take as usize).enumerate() {
             let offset = offset + index as u64;
-            let item = Handed::Event {
-                offset,
-                replay: offset <= replay_through,
-                body,
-            };
+            let item = Handed::Event { offset, replay: offset <= replay_through, body };
             if receiver.pulls {
                 receiver.queue.push_back(item);
                 continue;
             }
-            if receiver
-                .stops_after
-                .is_some_and(|limit| receiver.handed.len() >= limit)
-            {
+            if receiver.stops_after.is_some_and(|limit| receiver.handed.len() >= limit) {
                 break;
             }
             receiver.handed.push(item);
             through = offset;
         }
         if !receiver.pulls {
-            let stopped = receiver
-                .stops_after
-                .is_some_and(|limit| receiver.handed.len() >= limit);
-            self.client
-                .handle_input(Input::HandedOver { consumer, through }, self.now);
+            let stopped = receiver.stops_after.is_some_and(|limit| receiver.handed.len() >= limit);
+            self.client.handle_input(Input::HandedOver { consumer, through }, self.now);
             if stopped {
-                self.client
-                    .handle_input(Input::Unsubscribe { consumer }, self.now);
+                self.client.handle_input(Input::Unsubscribe { consumer }, self.now);
             }
         }
     }
@@ -435,6 +378,7 @@ impl World {
                 to: gap.to,
                 reason: gap.reason.clone(),
                 next: gap.next,
+                epoch: gap.epoch.clone(),
             };
             if receiver.pulls {
                 if gap.to.is_none() {
@@ -444,16 +388,10 @@ impl World {
             } else {
                 receiver.handed.push(item);
                 let (consumer, through) = (*consumer, gap.next - 1);
-                self.client
-                    .handle_input(Input::HandedOver { consumer, through }, self.now);
+                self.client.handle_input(Input::HandedOver { consumer, through }, self.now);
             }
         }
-        if let Event::PositionMoved {
-            stream,
-            epoch,
-            offset,
-        } = &event
-        {
+        if let Event::PositionMoved { stream, epoch, offset } = &event {
             self.positions.insert(*stream, (epoch.clone(), *offset));
         }
         self.facts.push(event);
@@ -469,34 +407,21 @@ impl World {
                 if self.open == Some(socket) {
                     self.open = None;
                 }
-                self.input(Input::SocketClosed {
-                    socket,
-                    code: CloseCode(code),
-                });
+                self.input(Input::SocketClosed { socket, code: CloseCode(code) });
             }
             Travelling::Opened(socket) => {
                 self.server.connect(socket, self.now);
-                self.input(Input::SocketOpened {
-                    socket,
-                    subprotocol: true,
-                });
+                self.input(Input::SocketOpened { socket, subprotocol: true });
             }
             Travelling::ToClient { socket, text } => {
                 let input = match serde_json::from_str::<Value>(&text) {
                     Err(_) => Input::BadFrame {
                         socket,
-                        error: wire::DecodeError {
-                            field: Name::Type,
-                            problem: Problem::NotAnObject,
-                        },
+                        error: wire::DecodeError { field: Name::Type, problem: Problem::NotAnObject },
                     },
                     Ok(value) => match wire::decode(&&value) {
                         Err(error) => Input::BadFrame { socket, error },
-                        Ok(frame) => Input::Frame {
-                            socket,
-                            frame,
-                            slot: self.keep(value),
-                        },
+                        Ok(frame) => Input::Frame { socket, frame, slot: self.keep(value) },
                     },
                 };
                 self.input(input);
@@ -507,14 +432,10 @@ impl World {
 
     fn pump_server(&mut self) {
         for (socket, text) in self.server.take_outgoing() {
-            self.travelling
-                .push_back((self.now + self.latency, Travelling::ToClient { socket, text }));
+            self.travelling.push_back((self.now + self.latency, Travelling::ToClient { socket, text }));
         }
         for (socket, code) in self.server.take_closing() {
-            self.travelling.push_back((
-                self.now + self.latency,
-                Travelling::ClosedByServer { socket, code },
-            ));
+            self.travelling.push_back((self.now + self.latency, Travelling::ClosedByServer { socket, code }));
         }
     }
 }

@@ -26,6 +26,8 @@ struct Sub {
     epoch: String,
     next: u64,
     acked: u64,
+    /// The last offset that answered a `replay`.
+    replayed: u64,
     head: u64,
     caught_up: bool,
 }
@@ -113,13 +115,14 @@ impl Server {
         let log = self.log(name);
         for _ in 0..count {
             let n = log.head() + 1;
-            log.events.push(json!({"type": "message_delta", "runId": "r1", "messageId": "m1", "time": n, "text": format!("{name} {n}")}));
+            log.events.push(json!({"type": "message_delta", "runId": "r1", "messageId": "m1", "time": n, "text": format!("{name} {} {n}", log.epoch)}));
         }
         self.send_all();
     }
 
     pub fn trim(&mut self, name: &str, through: u64) {
-        self.log(name).oldest = through + 1;
+        let log = self.log(name);
+        log.oldest = log.oldest.max(through + 1);
         let mut frames = Vec::new();
         for (socket, connection) in &mut self.connections {
             for (ch, sub) in connection.subs.iter_mut().filter(|(_, sub)| sub.name == name) {
@@ -139,16 +142,20 @@ impl Server {
     /// Begins a new life of a log, with these many events in it.
     pub fn new_epoch(&mut self, name: &str, epoch: &str, events: u64) {
         let log = self.log(name);
-        *log = Log {
-            epoch: epoch.into(),
-            oldest: 1,
-            events: Vec::new(),
-        };
+        *log = Log { epoch: epoch.into(), oldest: 1, events: Vec::new() };
         let mut frames = Vec::new();
         for (socket, connection) in &mut self.connections {
-            for (ch, sub) in connection.subs.iter_mut().filter(|(_, sub)| sub.name == name) {
-                frames.push((*socket, json!({"type": "gap", "ch": ch, "from": sub.next, "to": null, "reason": "epoch", "epoch": epoch})));
+            let subscribed = connection.subs.iter().filter(|(_, sub)| sub.name == name).map(|(ch, _)| *ch);
+            for ch in subscribed.collect::<Vec<_>>() {
+                let Some(mut sub) = connection.subs.remove(&ch) else {
+                    continue;
+                };
+                let new_ch = connection.next_ch;
+                connection.next_ch += 1;
+                frames.push((*socket, json!({"type": "gap", "ch": ch, "from": sub.next, "to": null, "reason": "epoch", "epoch": epoch, "newCh": new_ch})));
                 (sub.next, sub.acked, sub.head, sub.epoch) = (1, 0, 0, epoch.into());
+                sub.replayed = 0;
+                connection.subs.insert(new_ch, sub);
             }
         }
         for (socket, frame) in frames {
@@ -164,14 +171,7 @@ impl Server {
 
     pub fn connect(&mut self, socket: SocketId, now: Instant) {
         let next_heartbeat = now + Duration::from_millis(self.heartbeat_ms);
-        self.connections.insert(
-            socket,
-            Connection {
-                next_ch: 1,
-                next_heartbeat,
-                ..Connection::default()
-            },
-        );
+        self.connections.insert(socket, Connection { next_ch: 1, next_heartbeat, ..Connection::default() });
     }
 
     pub fn disconnect(&mut self, socket: SocketId) {
@@ -190,10 +190,7 @@ impl Server {
         if self.no_heartbeats || self.mute {
             return None;
         }
-        self.connections
-            .values()
-            .map(|connection| connection.next_heartbeat)
-            .min()
+        self.connections.values().map(|connection| connection.next_heartbeat).min()
     }
 
     pub fn on_time(&mut self, now: Instant) {
@@ -241,10 +238,7 @@ impl Server {
             "subscribe" => self.on_streams(socket, &frame["streams"]),
             "unsubscribe" => {
                 let ch = integer(&frame["ch"]);
-                let sub = self
-                    .connection(socket)
-                    .subs
-                    .remove(&u32::try_from(ch).expect("a ch"));
+                let sub = self.connection(socket).subs.remove(&u32::try_from(ch).expect("a ch"));
                 if let Some(sub) = sub {
                     self.emit(
                         socket,
@@ -300,10 +294,7 @@ impl Server {
         for request in streams.as_array().expect("a list") {
             let name = request["name"].as_str().expect("a name").to_owned();
             if self.forbidden.contains(&name) {
-                self.emit(
-                    socket,
-                    &json!({"type": "unsubscribed", "name": name, "reason": "forbidden"}),
-                );
+                self.emit(socket, &json!({"type": "unsubscribed", "name": name, "reason": "forbidden"}));
                 continue;
             }
             let answer = self.place(&name, request);
@@ -315,6 +306,7 @@ impl Server {
                 epoch: answer["epoch"].as_str().expect("an epoch").into(),
                 next: integer(&answer["next"]),
                 acked: integer(&answer["next"]) - 1,
+                replayed: 0,
                 head: integer(&answer["head"]),
                 caught_up: false,
             };
@@ -380,12 +372,7 @@ impl Server {
 
     fn send_one_round(&mut self, socket: SocketId) -> bool {
         let per_frame = self.events_per_frame as u64;
-        let Self {
-            logs,
-            connections,
-            forgets,
-            ..
-        } = self;
+        let Self { logs, connections, forgets, .. } = self;
         let connection = connections.get_mut(&socket).expect("checked by the caller");
         let window = connection.window;
         let mut frames = Vec::new();
@@ -428,7 +415,7 @@ impl Server {
             let believes = self.believes_acks;
             if let Some(sub) = self.connection(socket).subs.get_mut(&ch.parse().expect("a ch")) {
                 assert!(
-                    believes || offset < sub.next,
+                    believes || offset < sub.next.max(sub.replayed + 1),
                     "FLO-3: ack {offset} above what was sent, next {}",
                     sub.next
                 );
@@ -439,20 +426,14 @@ impl Server {
     }
 
     fn on_replay(&mut self, socket: SocketId, frame: &Value) {
-        let (ch, from, to) = (
-            integer(&frame["ch"]),
-            integer(&frame["from"]),
-            integer(&frame["to"]),
-        );
+        let (ch, from, to) = (integer(&frame["ch"]), integer(&frame["from"]), integer(&frame["to"]));
         let per_frame = self.events_per_frame as u64;
-        let connection = self.connection(socket);
+        let Some(connection) = self.connections.get_mut(&socket) else { return };
         assert!(to - from < connection.window, "RPL-2");
-        let Some(sub) = connection.subs.get(&u32::try_from(ch).expect("a ch")) else {
-            return;
-        };
-        let name = sub.name.clone();
-        let log = self.logs[&name].clone();
+        let Some(sub) = connection.subs.get_mut(&u32::try_from(ch).expect("a ch")) else { return };
+        let log = self.logs[&sub.name].clone();
         let (first, last) = (from.max(log.oldest), to.min(log.head()));
+        sub.replayed = sub.replayed.max(last);
         let mut next = first;
         while next <= last {
             let end = last.min(next + per_frame - 1);
@@ -471,10 +452,8 @@ impl Server {
     }
 
     fn on_send(&mut self, socket: SocketId, frame: &Value) {
-        let (stream, id) = (
-            frame["stream"].as_str().expect("a stream"),
-            frame["id"].as_str().expect("an id"),
-        );
+        let (stream, id) =
+            (frame["stream"].as_str().expect("a stream"), frame["id"].as_str().expect("an id"));
         if self.overloaded > 0 {
             self.overloaded -= 1;
             self.emit(
@@ -483,10 +462,8 @@ impl Server {
             );
             return;
         }
-        let known = self
-            .applied
-            .iter()
-            .any(|(known_stream, known_id, _)| known_stream == stream && known_id == id);
+        let known =
+            self.applied.iter().any(|(known_stream, known_id, _)| known_stream == stream && known_id == id);
         if !known {
             self.applied.push((stream.into(), id.into(), frame.clone()));
             if frame["type"] == "send" {
@@ -496,10 +473,7 @@ impl Server {
             }
         }
         if !self.no_receipts {
-            self.emit(
-                socket,
-                &json!({"type": "receipt", "id": id, "status": "accepted"}),
-            );
+            self.emit(socket, &json!({"type": "receipt", "id": id, "status": "accepted"}));
         }
         self.send_all();
     }

@@ -9,7 +9,7 @@ use crate::proto::{
     output::{ClientError, Event, Output},
     stream::{Contradiction, Phase},
     timer::Timer,
-    wire::{ClientFrame, ServerFrame, Subscribed, Welcome},
+    wire::{ClientFrame, GapEnd, ServerFrame, Subscribed, Welcome},
 };
 
 impl Client {
@@ -46,12 +46,7 @@ impl Client {
     fn on_greeting_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
             ServerFrame::Welcome(welcome) => self.on_welcome(welcome),
-            ServerFrame::Error {
-                code,
-                message,
-                retry_after_ms,
-                ..
-            } => {
+            ServerFrame::Error { code, message, retry_after_ms, .. } => {
                 self.on_error(code, message, retry_after_ms, slot);
             }
             ServerFrame::Unknown => self.stats.frames_ignored += 1,
@@ -80,16 +75,9 @@ impl Client {
         let Link::Greeting { socket } = self.link else {
             return;
         };
-        if self
-            .subject
-            .as_ref()
-            .is_some_and(|subject| *subject != welcome.subject)
-        {
+        if self.subject.as_ref().is_some_and(|subject| *subject != welcome.subject) {
             // Nothing of the former user may be sent or shown (HEL-6).
-            self.out.push_back(Output::CloseSocket {
-                socket,
-                code: CloseCode::NORMAL,
-            });
+            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
             self.fail("subject_changed");
             return;
         }
@@ -116,11 +104,7 @@ impl Client {
         }));
         self.subscribe_detached();
         self.reset_backoff_if_caught_up();
-        self.outbox.expire(
-            self.now,
-            Duration::from_millis(welcome.send_horizon_ms),
-            &mut self.out,
-        );
+        self.outbox.expire(self.now, Duration::from_millis(welcome.send_horizon_ms), &mut self.out);
         self.flush_outbox();
     }
 
@@ -128,8 +112,7 @@ impl Client {
     fn arm_refresh(&mut self, expires_in_ms: Option<u64>) {
         if let Some(ms) = expires_in_ms {
             let early = (ms / 10).clamp(30_000.min(ms / 2), ms / 2);
-            self.timers
-                .set(Timer::Refresh, self.now + Duration::from_millis(ms - early));
+            self.timers.set(Timer::Refresh, self.now + Duration::from_millis(ms - early));
         } else {
             self.timers.stop(Timer::Refresh);
         }
@@ -144,10 +127,7 @@ impl Client {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
             return;
         };
-        if stream
-            .on_events(first, count, slot, &mut self.stats, &mut self.out)
-            .is_err()
-        {
+        if stream.on_events(first, count, slot, &mut self.stats, &mut self.out).is_err() {
             self.out.push_back(Output::Release(slot));
             self.drop_socket(CloseCode::OUT_OF_ORDER_OVERFLOW);
             return;
@@ -157,11 +137,7 @@ impl Client {
 
     fn on_control_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
-            ServerFrame::CaughtUp {
-                ch,
-                offset,
-                open_runs,
-            } => {
+            ServerFrame::CaughtUp { ch, offset, open_runs } => {
                 if let Some(id) = self.stream_of(ch) {
                     if let Some(stream) = self.stream(id) {
                         stream.on_caught_up(offset, open_runs);
@@ -169,33 +145,18 @@ impl Client {
                     self.serve(id);
                 }
             }
-            ServerFrame::Error {
-                code,
-                message,
-                retry_after_ms,
-                req,
-            } => {
+            ServerFrame::Error { code, message, retry_after_ms, req } => {
                 if let Some(req) = req {
                     self.on_replay_refused(req);
                 }
                 self.on_error(code, message, retry_after_ms, slot);
             }
-            ServerFrame::Gap {
-                ch,
-                from,
-                to,
-                reason,
-                epoch,
-            } => {
+            ServerFrame::Gap { ch, from, end, reason } => {
                 if let Some(id) = self.stream_of(ch) {
-                    self.on_gap(id, from, to, &reason, epoch);
+                    self.on_gap(id, ch, from, end, &reason);
                 }
             }
-            ServerFrame::GoAway {
-                reconnect_after_ms,
-                spread_ms,
-                ..
-            } => {
+            ServerFrame::GoAway { reconnect_after_ms, spread_ms, .. } => {
                 let spread = self.rng.up_to(Duration::from_millis(spread_ms));
                 let at = self.now + Duration::from_millis(reconnect_after_ms) + spread;
                 self.not_before = Some(at);
@@ -213,9 +174,7 @@ impl Client {
             // That it came is all that matters.
             ServerFrame::Pong { .. } => {}
             ServerFrame::Receipt { id, error, .. } => {
-                let retry_at = self
-                    .outbox
-                    .on_receipt(&id, error.as_ref(), slot, self.now, &mut self.out);
+                let retry_at = self.outbox.on_receipt(&id, error.as_ref(), slot, self.now, &mut self.out);
                 if let Some(at) = retry_at {
                     self.timers.set_earliest(Timer::Resend, at);
                 }
@@ -258,11 +217,20 @@ impl Client {
         }
     }
 
-    fn on_gap(&mut self, id: StreamId, from: u64, to: Option<u64>, reason: &str, epoch: Option<String>) {
+    fn on_gap(&mut self, id: StreamId, ch: u32, from: u64, end: GapEnd, reason: &str) {
+        if let (GapEnd::Epoch { new_ch, .. }, Link::Live(session)) = (&end, &mut self.link) {
+            if session.stream_of(*new_ch).is_some() {
+                self.contradicted(Contradiction("gap: the new ch is in use"));
+                return;
+            }
+            session.forget_ch(ch);
+            session.by_ch.push((*new_ch, id));
+            session.replays.retain(|replay| replay.stream != id);
+        }
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
             return;
         };
-        match stream.on_gap(from, to, reason, epoch, &mut self.stats, &mut self.out) {
+        match stream.on_gap(from, end, reason, &mut self.stats, &mut self.out) {
             Ok(()) => self.serve(id),
             Err(contradiction) => self.contradicted(contradiction),
         }
@@ -300,8 +268,7 @@ impl Client {
         }
         if code == "token_invalid" && matches!(self.link, Link::Live(_)) {
             // A refresh was refused: the socket goes on with the former token (TOK-1).
-            self.timers
-                .set(Timer::Refresh, self.now + crate::proto::config::REFRESH_RETRY);
+            self.timers.set(Timer::Refresh, self.now + crate::proto::config::REFRESH_RETRY);
         }
         self.error(ClientError::Server { code, message, slot });
     }
@@ -313,10 +280,7 @@ impl Client {
     /// Starts the backoff anew when nothing is left to catch up with (CLS-4).
     pub(super) fn reset_backoff_if_caught_up(&mut self) {
         if matches!(self.link, Link::Live(_))
-            && self
-                .streams
-                .iter()
-                .all(crate::proto::stream::Stream::has_caught_up)
+            && self.streams.iter().all(crate::proto::stream::Stream::has_caught_up)
         {
             self.backoff.reset();
         }

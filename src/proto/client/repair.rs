@@ -3,7 +3,7 @@
 use super::{Client, Link, Session};
 use crate::proto::{
     close_code::CloseCode,
-    config::{ACK_DELAY, MAX_REPLAYS, MISSING_HEAD_GRACE, REPLAY_TIMEOUT},
+    config::{ACK_DELAY, CATCH_UP_GRACE, MAX_REPLAYS, MISSING_HEAD_GRACE, REPLAY_TIMEOUT},
     input::{ConsumerId, StreamId},
     instant::Instant,
     stream::Suspect,
@@ -15,7 +15,7 @@ use crate::proto::{
 #[derive(Debug)]
 pub(super) struct Replay {
     req: u64,
-    stream: StreamId,
+    pub(super) stream: StreamId,
     purpose: Purpose,
     from: u64,
     to: u64,
@@ -89,27 +89,16 @@ impl Client {
 
     pub(super) fn on_heads(&mut self, heads: &[(u32, u64)]) {
         let Link::Live(session) = &self.link else { return };
-        let at = self.now + MISSING_HEAD_GRACE;
         for (ch, head) in heads {
-            let Some(id) = session.stream_of(*ch) else {
-                continue;
-            };
-            let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
-                continue;
-            };
-            let next = stream.sequencer.next();
-            let Some(subscription) = stream.subscription_mut() else {
-                continue;
-            };
+            let Some(id) = session.stream_of(*ch) else { continue };
+            let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else { continue };
+            let Some(subscription) = stream.subscription_mut() else { continue };
             // While something is unacknowledged the server may be holding back for the window's sake.
-            let comparable =
-                subscription.caught_up && subscription.acked + 1 == next && subscription.received + 1 == next;
-            if comparable && *head >= next && subscription.suspect.is_none() {
-                subscription.suspect = Some(Suspect {
-                    next,
-                    head: *head,
-                    at,
-                });
+            let received = subscription.received;
+            if subscription.acked == received && *head > received && subscription.suspect.is_none() {
+                let grace = if subscription.caught_up { MISSING_HEAD_GRACE } else { CATCH_UP_GRACE };
+                let at = self.now + grace;
+                subscription.suspect = Some(Suspect { received, head: *head, at });
                 self.timers.set_earliest(Timer::MissingHead, at);
             }
         }
@@ -119,21 +108,17 @@ impl Client {
         let mut missing = Vec::new();
         let now = self.now;
         for stream in &mut self.streams {
-            let (id, next) = (stream.id, stream.sequencer.next());
-            let Some(subscription) = stream.subscription_mut() else {
-                continue;
-            };
-            let Some(suspect) = subscription.suspect else {
-                continue;
-            };
+            let id = stream.id;
+            let Some(subscription) = stream.subscription_mut() else { continue };
+            let Some(suspect) = subscription.suspect else { continue };
             if suspect.at > now {
                 self.timers.set_earliest(Timer::MissingHead, suspect.at);
                 continue;
             }
             subscription.suspect = None;
             // If anything came since, data flows and the next heartbeat looks again.
-            if next == suspect.next {
-                subscription.expected = suspect.head;
+            if subscription.received == suspect.received {
+                subscription.expected = subscription.expected.max(suspect.head);
                 missing.push(id);
             }
         }
@@ -155,7 +140,7 @@ impl Client {
     fn request_catch_ups(&mut self, id: StreamId) {
         let window = u64::from(self.config.window_events);
         let Some(stream) = self.stream(id) else { return };
-        let last = stream.sequencer.next() - 1;
+        let Some(last) = stream.subscription().map(|subscription| subscription.received) else { return };
         for (consumer, from) in stream.lagging(window / 2) {
             self.request_replay(id, Purpose::CatchUp(consumer), from, last);
         }
@@ -165,10 +150,7 @@ impl Client {
     fn request_replay(&mut self, stream: StreamId, purpose: Purpose, from: u64, to: u64) {
         let to = to.min(from + u64::from(self.config.window_events) - 1);
         let deadline = self.now + REPLAY_TIMEOUT;
-        let Some(ch) = self
-            .stream(stream)
-            .and_then(|stream| Some(stream.subscription()?.ch))
-        else {
+        let Some(ch) = self.stream(stream).and_then(|stream| Some(stream.subscription()?.ch)) else {
             return;
         };
         let Link::Live(session) = &mut self.link else {
@@ -180,14 +162,7 @@ impl Client {
         }
         let (req, socket) = (session.next_req, session.socket);
         session.next_req += 1;
-        session.replays.push(Replay {
-            req,
-            stream,
-            purpose,
-            from,
-            to,
-            deadline,
-        });
+        session.replays.push(Replay { req, stream, purpose, from, to, deadline });
         self.stats.replay_requests += 1;
         self.timers.set_earliest(Timer::Replay, deadline);
         self.send(socket, ClientFrame::Replay { req, ch, from, to });
@@ -229,10 +204,9 @@ impl Client {
         stream.on_replay_end(oldest, &mut self.stats, &mut self.out);
         let unmoved = match replay.purpose {
             Purpose::Repair => stream.missing().is_some_and(|(from, _)| from == replay.from),
-            Purpose::CatchUp(id) => stream
-                .consumers
-                .iter()
-                .any(|consumer| consumer.id == id && consumer.next == replay.from),
+            Purpose::CatchUp(id) => {
+                stream.consumers.iter().any(|consumer| consumer.id == id && consumer.next == replay.from)
+            }
         };
         if unmoved {
             self.drop_socket(CloseCode::REPLAY_UNANSWERED);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Name, Reader, ReceiptError, ServerFrame, Subscribed, Welcome};
+use super::{GapEnd, Name, Reader, ReceiptError, ServerFrame, Subscribed, Welcome};
 
 /// The largest integer on the wire, 2^53 - 1 (GEN-5).
 const MAX_INTEGER: u64 = (1 << 53) - 1;
@@ -99,23 +99,15 @@ pub fn decode<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
             spread_ms: integer(frame, Name::SpreadMs, 0, MAX_DELAY_MS)?,
         }),
         "heartbeat" => heartbeat(frame),
-        "history" => Ok(ServerFrame::History {
-            req: integer(frame, Name::Req, 0, MAX_INTEGER)?,
-        }),
+        "history" => Ok(ServerFrame::History { req: integer(frame, Name::Req, 0, MAX_INTEGER)? }),
         "notice" => {
             text(frame, Name::Kind, 64)?;
             Ok(ServerFrame::Notice)
         }
-        "ping" => Ok(ServerFrame::Ping {
-            n: integer(frame, Name::N, 0, MAX_INTEGER)?,
-        }),
-        "pong" => Ok(ServerFrame::Pong {
-            n: integer(frame, Name::N, 0, MAX_INTEGER)?,
-        }),
+        "ping" => Ok(ServerFrame::Ping { n: integer(frame, Name::N, 0, MAX_INTEGER)? }),
+        "pong" => Ok(ServerFrame::Pong { n: integer(frame, Name::N, 0, MAX_INTEGER)? }),
         "receipt" => receipt(frame),
-        "refreshed" => Ok(ServerFrame::Refreshed {
-            token_expires_in_ms: expiry(frame)?,
-        }),
+        "refreshed" => Ok(ServerFrame::Refreshed { token_expires_in_ms: expiry(frame)? }),
         "replayEnd" => Ok(ServerFrame::ReplayEnd {
             req: integer(frame, Name::Req, 0, MAX_INTEGER)?,
             to: integer(frame, Name::To, 0, MAX_INTEGER)?,
@@ -210,25 +202,19 @@ fn caught_up<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
 fn gap<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
     let from = integer(frame, Name::From, 1, MAX_INTEGER)?;
     let bound = require(frame, Name::To)?;
-    let to = if bound.is_null() {
-        None
+    let end = if bound.is_null() {
+        let epoch = text(frame, Name::Epoch, 64)?;
+        let new_ch = narrow(integer(frame, Name::NewCh, 1, MAX_CH)?);
+        GapEnd::Epoch { epoch, new_ch }
     } else {
-        Some(as_integer(&bound, Name::To, 1, MAX_INTEGER)?)
+        let to = as_integer(&bound, Name::To, 1, MAX_INTEGER)?;
+        if to < from || frame.get(Name::Epoch).is_some() || frame.get(Name::NewCh).is_some() {
+            return error(Name::To, Problem::Contradiction);
+        }
+        GapEnd::Offset(to)
     };
-    let epoch = match frame.get(Name::Epoch) {
-        None => None,
-        Some(_) => Some(text(frame, Name::Epoch, 64)?),
-    };
-    if to.is_some_and(|to| to < from) || (to.is_none() != epoch.is_some()) {
-        return error(Name::To, Problem::Contradiction);
-    }
-    Ok(ServerFrame::Gap {
-        ch: narrow(integer(frame, Name::Ch, 1, MAX_CH)?),
-        from,
-        to,
-        reason: text(frame, Name::Reason, 64)?,
-        epoch,
-    })
+    let ch = narrow(integer(frame, Name::Ch, 1, MAX_CH)?);
+    Ok(ServerFrame::Gap { ch, from, end, reason: text(frame, Name::Reason, 64)? })
 }
 
 fn heartbeat<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
@@ -240,10 +226,7 @@ fn heartbeat<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
         .members()
         .into_iter()
         .map(|(ch, head)| {
-            let ch = ch
-                .parse::<u32>()
-                .ok()
-                .filter(|&ch| ch >= 1 && u64::from(ch) <= MAX_CH);
+            let ch = ch.parse::<u32>().ok().filter(|&ch| ch >= 1 && u64::from(ch) <= MAX_CH);
             let Some(ch) = ch else {
                 return error(Name::Heads, Problem::OutOfRange);
             };
@@ -313,10 +296,7 @@ fn optional_integer<R: Reader>(
     min: u64,
     max: u64,
 ) -> Result<Option<u64>, DecodeError> {
-    value
-        .get(name)
-        .map(|member| as_integer(&member, name, min, max))
-        .transpose()
+    value.get(name).map(|member| as_integer(&member, name, min, max)).transpose()
 }
 
 #[allow(
@@ -347,9 +327,7 @@ fn text<R: Reader>(value: &R, name: Name, max_bytes: usize) -> Result<String, De
 }
 
 fn boolean<R: Reader>(value: &R, name: Name) -> Result<bool, DecodeError> {
-    require(value, name)?
-        .boolean()
-        .map_or_else(|| error(name, Problem::WrongType), Ok)
+    require(value, name)?.boolean().map_or_else(|| error(name, Problem::WrongType), Ok)
 }
 
 /// Narrows a number whose range was checked.

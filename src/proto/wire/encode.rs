@@ -21,13 +21,7 @@ pub fn encode<W: Writer>(frame: &ClientFrame, slot: impl Fn(Slot) -> Option<W>) 
         }
         ClientFrame::Approve { id, stream, body } => keyed(&mut out, "approve", id, stream, &slot(*body)?),
         ClientFrame::Cancel { id, stream, body } => keyed(&mut out, "cancel", id, stream, &slot(*body)?),
-        ClientFrame::Hello {
-            token,
-            version,
-            window_events,
-            window_bytes,
-            streams,
-        } => {
+        ClientFrame::Hello { token, version, window_events, window_bytes, streams } => {
             kind(&mut out, "hello");
             out.set("token", slot(*token)?);
             let mut client = W::object();

@@ -43,12 +43,7 @@ impl Reader for &Value {
 
     fn members(&self) -> Vec<(String, Self)> {
         self.as_object()
-            .map(|members| {
-                members
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value))
-                    .collect()
-            })
+            .map(|members| members.iter().map(|(name, value)| (name.clone(), value)).collect())
             .unwrap_or_default()
     }
 
