@@ -648,3 +648,63 @@ fn an_iterator_behind_a_handler_stays_bounded_after_a_cut() {
     }
     assert_eq!(world.receiver(2).offsets(), upto(1_000));
 }
+
+#[test]
+fn leaving_and_coming_back_before_the_answer_asks_only_once() {
+    // PROTOCOL: SUB-2
+    let mut world = connected("t", 1);
+    world.server.publish("u", 4);
+    world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
+    world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(2) });
+    world.subscribe(2, 3, "u", Open::Start, Begin::Stream);
+    world.settle();
+    assert_eq!(world.sent_of("subscribe").len(), 1);
+    assert_eq!(world.receiver(3).offsets(), upto(4));
+    assert_eq!(world.receiver(2).offsets(), [] as [u64; 0]);
+}
+
+#[test]
+fn a_consumer_that_is_ahead_of_the_others_is_not_moved_back() {
+    let mut world = World::new();
+    world.server.publish("t", 8);
+    world.subscribe(1, 1, "t", Open::Start, Begin::Position { epoch: "e1".into(), offset: 2 });
+    world.subscribe(1, 2, "t", Open::Start, Begin::Position { epoch: "e1".into(), offset: 5 });
+    world.connect();
+    world.settle();
+    assert_eq!(world.receiver(1).offsets(), [3, 4, 5, 6, 7, 8]);
+    assert_eq!(world.receiver(2).offsets(), [6, 7, 8]);
+    assert_eq!(world.sent_of("hello")[0]["streams"][0]["seen"], 5);
+}
+
+#[test]
+fn a_log_that_went_back_behind_the_fastest_consumer_is_noticed() {
+    // PROTOCOL: SUB-6; I13
+    let mut world = connected("t", 10);
+    world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(0));
+    world.settle();
+    world.pull(2, 4);
+    world.cut();
+    world.server.roll_back("t", 6);
+    world.server.publish("t", 1);
+    world.run_for(2 * SECOND);
+    world.pull(2, 100);
+    for consumer in [1, 2] {
+        let gaps = world.receiver(consumer).gaps();
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert_eq!(gaps[0].2, "ahead");
+    }
+    assert_eq!(world.receiver(1).offsets()[10..], upto(7));
+}
+
+#[test]
+fn a_consumer_that_begins_earlier_moves_the_stored_position_back() {
+    // I4: the position is the slowest consumer's.
+    let mut world = connected("t", 10);
+    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 10)));
+    world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(3));
+    world.settle();
+    world.pull(2, 1);
+    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 4)));
+    world.pull(2, 100);
+    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 10)));
+}

@@ -513,14 +513,16 @@ impl Client {
         else {
             return;
         };
-        if stream.detach(consumer, &mut self.out) {
-            let ch = stream.subscription().map(|subscription| subscription.ch);
+        // A request under way is answered first: asking for a name twice on one socket is malformed (SUB-2).
+        if stream.detach(consumer, &mut self.out)
+            && let Some(ch) = stream.subscription().map(|subscription| subscription.ch)
+            && let Link::Live(session) = &mut self.link
+        {
             stream.phase = Phase::Detached;
-            if let (Some(ch), Link::Live(session)) = (ch, &mut self.link) {
-                session.forget_ch(ch);
-                let socket = session.socket;
-                self.send(socket, ClientFrame::Unsubscribe { ch });
-            }
+            session.forget_ch(ch);
+            session.replays.retain(|replay| replay.stream != stream.id);
+            let socket = session.socket;
+            self.send(socket, ClientFrame::Unsubscribe { ch });
         }
     }
 

@@ -187,8 +187,9 @@ impl Stream {
                 None => {}
                 Some(Begin::Stream) => consumer.start_at(next),
                 Some(Begin::After(offset)) => consumer.start_at(next.min(offset + 1)),
+                // It may be ahead of the others: what it has is not handed to it again.
                 Some(Begin::Position { epoch: own, offset }) if own == *epoch => {
-                    consumer.start_at(next.min(offset + 1));
+                    consumer.start_at(offset + 1)
                 }
                 Some(Begin::Position { offset, .. }) => {
                     let gap = consumer.enter_epoch(offset + 1, epoch, next, "epoch");
@@ -221,8 +222,11 @@ impl Stream {
             self.catch_up.from = position.as_ref().map_or(0, |position| position.offset + 1);
         }
         let named = position.clone().map(|position| (position.epoch, position.offset));
+        // A log that went back must be noticed also when it still holds the slowest consumer's position.
+        let furthest = self.consumers.iter().map(|consumer| consumer.next.saturating_sub(1)).max();
+        let seen = furthest.filter(|&furthest| named.as_ref().is_some_and(|(_, offset)| furthest > *offset));
         self.phase = Phase::Requested(position);
-        StreamRequest { name: self.name.clone(), position: named, open: self.open }
+        StreamRequest { name: self.name.clone(), position: named, seen, open: self.open }
     }
 
     /// The last offset that every consumer has.
@@ -489,7 +493,8 @@ impl Stream {
 
     fn report_position(&mut self, out: &mut VecDeque<Output>) {
         let offset = self.position();
-        if offset > self.reported {
+        // Also back: a consumer that began earlier holds it there.
+        if offset != self.reported {
             self.reported = offset;
             self.announce_position(out);
         }

@@ -233,6 +233,7 @@ pub enum Open {
 pub struct StreamRequest {
     pub name: String,
     pub position: Option<(String, u64)>,
+    pub seen: Option<u64>,
     pub open: Open,
 }
 

@@ -325,7 +325,7 @@ impl Server {
         let next = match request.get("position") {
             Some(position) if position["epoch"] == log.epoch.as_str() => {
                 let offset = integer(&position["offset"]);
-                if offset > log.head() {
+                if offset.max(request["seen"].as_u64().unwrap_or(0)) > log.head() {
                     log.epoch = format!("{}+", log.epoch);
                     reason = Some("ahead");
                     None

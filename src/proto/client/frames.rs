@@ -200,8 +200,9 @@ impl Client {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == answer.name) else {
             return;
         };
-        if !matches!(stream.phase, Phase::Requested(_)) {
+        if stream.consumers.is_empty() && matches!(stream.phase, Phase::Requested(_)) {
             // The last consumer left while the answer was under way.
+            stream.phase = Phase::Detached;
             self.send(socket, ClientFrame::Unsubscribe { ch: answer.ch });
             return;
         }

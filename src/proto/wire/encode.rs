@@ -93,6 +93,9 @@ fn requests<W: Writer>(streams: &[StreamRequest]) -> W {
             position.set("offset", number(*offset));
             item.set("position", position);
         }
+        if let Some(seen) = request.seen {
+            item.set("seen", number(seen));
+        }
         let mut open = W::object();
         match request.open {
             Open::Start => open.set("from", W::from_text("start")),
