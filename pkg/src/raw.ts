@@ -65,7 +65,10 @@ export interface Host {
 	 * iterator, which reports its pulls by `handedOver`).
 	 */
 	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number;
-	/** The slowest consumer of the stream has moved: this is the position to store. */
+	/**
+	 * The position of the stream is now this: the slowest consumer's, and the one to store. Called when the server has
+	 * answered, before the first `deliver`, and then whenever the position changes.
+	 */
 	position(stream: number, epoch: string, offset: number): void;
 	/** A change of state. `retryInMs` only for `waiting`. */
 	state(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void;
@@ -136,7 +139,7 @@ export interface RawClient {
 	close(): void;
 	/**
 	 * Attaches a consumer to a stream; ids are the caller's and are never used twice. With `epoch`, the consumer has
-	 * everything up to `offset` of it. Without, the first consumer of a stream begins as `open` says, and a later one at
+	 * everything up to `offset` of it, also when others of the stream have less. Without, the first consumer of a stream begins as `open` says, and a later one at
 	 * the stream's position, or after `offset` if that is not -1.
 	 */
 	subscribe(stream: number, consumer: number, name: string, open: RawOpen, epoch: string | undefined, offset: number): void;

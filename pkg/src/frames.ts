@@ -1,0 +1,44 @@
+/**
+ * The events of a frame. A `deltas` frame is expanded (DLT-1), once, so that nothing behind this file knows that it
+ * exists (DLT-2).
+ */
+import type { RawEventsFrame } from "./raw.js";
+
+/** An event between `JSON.parse` and its handing over. */
+export type ParsedEvent = Record<string, unknown>;
+
+/** Is each event an object with a text `type` (EVT-1), or are the parts of a `deltas` frame what DLT-1 says? */
+export function wellFormed(frame: RawEventsFrame): boolean {
+	const { count, events, head, times, texts } = frame;
+	if (frame.type === "events") return isList(events) && events.length === count && events.every(isTyped);
+	if (!isList(times) || !isList(texts) || times.length !== count || texts.length !== count) return false;
+	return isTyped(head) && !("time" in head) && !("text" in head) && times.every(isTime) && texts.every((text) => typeof text === "string");
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+	return Array.isArray(value);
+}
+
+function isTyped(value: unknown): value is ParsedEvent {
+	return typeof value === "object" && value !== null && !Array.isArray(value) && "type" in value && typeof value.type === "string";
+}
+
+function isTime(value: unknown): boolean {
+	return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+type Expandable = { -readonly [K in keyof RawEventsFrame]: RawEventsFrame[K] };
+
+/** The events that `frame` carries or stands for. The same list for the same frame, so that consumers share them. */
+export function eventsOf(frame: RawEventsFrame): readonly ParsedEvent[] {
+	return frame.events ?? expand(frame);
+}
+
+function expand(frame: Expandable): readonly ParsedEvent[] {
+	const { head, times, texts } = frame;
+	if (head === undefined || times === undefined || texts === undefined) return [];
+	// Events share the nested values of the head: what is handed over is read-only.
+	const events = texts.map((text, index) => ({ ...head, time: times[index], text }));
+	frame.events = events;
+	return events;
+}

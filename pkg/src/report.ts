@@ -1,0 +1,62 @@
+/**
+ * Where errors go that nobody can catch: to the client's "error" handlers and the logger, and when there is neither, to
+ * the page's own reporting. Nothing here throws.
+ */
+import { AgentwireError, describe } from "./errors.js";
+
+/** Gets the client's log lines. No line and no detail ever holds a token. */
+export interface Logger {
+	debug?(message: string, details?: Readonly<Record<string, unknown>>): void;
+	info?(message: string, details?: Readonly<Record<string, unknown>>): void;
+	warn?(message: string, details?: Readonly<Record<string, unknown>>): void;
+	error?(message: string, details?: Readonly<Record<string, unknown>>): void;
+}
+
+/** A level of the {@link Logger}. */
+export type LogLevel = keyof Logger;
+
+/** Takes errors to whoever listens. */
+export class Reporter {
+	readonly #logger: Logger | undefined;
+	#listener: ((error: AgentwireError) => boolean) | undefined;
+	#reporting = false;
+
+	constructor(logger: Logger | undefined) {
+		this.#logger = logger;
+	}
+
+	/** `listener` says whether anybody got the error. */
+	listen(listener: (error: AgentwireError) => boolean): void {
+		this.#listener = listener;
+	}
+
+	log(level: LogLevel, message: string, details?: Readonly<Record<string, unknown>>): void {
+		try {
+			this.#logger?.[level]?.(message, details);
+		} catch (error) {
+			lastResort(error);
+		}
+	}
+
+	error(error: AgentwireError): void {
+		this.log("error", error.message, { code: error.code, cause: error.cause });
+		// An "error" handler that throws is told to the page, not to itself.
+		if (this.#reporting) return lastResort(error);
+		this.#reporting = true;
+		try {
+			const heard = this.#listener?.(error) ?? false;
+			if (!heard && this.#logger?.error === undefined) lastResort(error);
+		} finally {
+			this.#reporting = false;
+		}
+	}
+
+	handlerThrew(cause: unknown): void {
+		this.error(new AgentwireError("handler_threw", `a handler threw: ${describe(cause)}`, { cause }));
+	}
+}
+
+function lastResort(error: unknown): void {
+	if (typeof globalThis.reportError === "function") globalThis.reportError(error);
+	else console.error(error);
+}

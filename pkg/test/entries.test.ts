@@ -1,0 +1,220 @@
+/** The entries as a page loads them, beside a stand-in for the generated glue. */
+import assert from "node:assert/strict";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
+
+const GLUE = `
+export const log = [];
+let ready = false;
+export let fetchError;
+export function failWith(error) { fetchError = error; }
+export default async function init(options) {
+	log.push(["init", options?.module_or_path]);
+	await new Promise((resolve) => setTimeout(resolve, 0));
+	if (fetchError) throw fetchError;
+	ready = true;
+}
+export function initSync({ module }) { log.push(["initSync", module.length, module[1]]); ready = true; }
+export function __wbg_reset_state() { log.push(["reset"]); }
+export class RawClient {
+	constructor(host, config) {
+		if (!ready) throw new WebAssembly.RuntimeError("used before it was there");
+		this.host = host;
+		log.push(["new", config.url, Number.isSafeInteger(config.seed)]);
+	}
+	connect() { log.push(["connect"]); this.host.token(); }
+	adopt(socket, token) { log.push(["adopt", socket.protocol, token]); }
+	tokenReady(token) { log.push(["tokenReady", token]); }
+	online() {} close() { log.push(["close"]); } free() { log.push(["free"]); }
+	stats() { throw new WebAssembly.RuntimeError("unreachable"); }
+}
+`;
+
+interface Glue {
+	readonly log: unknown[][];
+	failWith(error: unknown): void;
+}
+
+type Entry = typeof import("../src/index.js");
+
+let folder: string;
+let count = 0;
+
+before(async () => {
+	folder = await mkdtemp(join(tmpdir(), "agentwire-pkg-"));
+});
+
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** A package of its own, so that each test has its own page. */
+async function page(): Promise<{ entry(name: string): Promise<Entry>; glue(): Promise<Glue>; url: URL }> {
+	count += 1;
+	const root = join(folder, String(count));
+	await mkdir(join(root, "wasm"), { recursive: true });
+	await cp(new URL("../src/", import.meta.url), join(root, "dist"), { recursive: true });
+	await writeFile(join(root, "package.json"), '{"type":"module"}');
+	await writeFile(join(root, "wasm/agentwire.js"), GLUE);
+	await writeFile(join(root, "wasm/inline.js"), `export const wasmBase64 = ${JSON.stringify(btoa("\0asm"))};`);
+	const url = pathToFileURL(`${root}/`);
+	return {
+		url,
+		entry: (name) => import(new URL(`dist/${name}.js`, url).href) as Promise<Entry>,
+		glue: () => import(new URL("wasm/agentwire.js", url).href) as Promise<Glue>,
+	};
+}
+
+function globalSocket(): void {
+	class Socket {
+		static readonly OPEN = 1;
+		readonly readyState = 0;
+		readonly protocol: string;
+		constructor(_url: string, protocol: string) {
+			this.protocol = protocol;
+		}
+		close(): void {}
+	}
+	(globalThis as { WebSocket?: unknown }).WebSocket = Socket;
+}
+
+/** Longer than what the glue takes to load, and all that follows from it. */
+const tick = (): Promise<void> => new Promise((resolve) => setTimeout(() => setTimeout(() => setImmediate(resolve), 0), 5));
+
+test("importing touches nothing of a page: plain Node", async () => {
+	const { entry, glue } = await page();
+	const names = ["window", "document", "location", "WebSocket", "navigator", "sessionStorage", "localStorage", "addEventListener", "fetch"];
+	const kept = names.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
+	for (const name of names) {
+		Object.defineProperty(globalThis, name, {
+			get() {
+				throw new Error(`${name} was touched`);
+			},
+			configurable: true,
+		});
+	}
+	try {
+		for (const name of ["index", "inline"]) {
+			const module = await entry(name);
+			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "VERSION", "connect", "localPositions", "sessionPositions"]);
+		}
+	} finally {
+		for (const [name, descriptor] of kept) {
+			if (descriptor === undefined) Reflect.deleteProperty(globalThis, name);
+			else Object.defineProperty(globalThis, name, descriptor);
+		}
+	}
+	assert.deepEqual((await glue()).log, []);
+});
+
+test("importing works in a worker", async () => {
+	const { url } = await page();
+	const code = `import { parentPort } from "node:worker_threads"; const m = await import(${JSON.stringify(new URL("dist/index.js", url).href)}); parentPort.postMessage(typeof m.connect);`;
+	const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
+	const said = await new Promise((resolve, reject) => {
+		worker.once("message", resolve);
+		worker.once("error", reject);
+	});
+	await worker.terminate();
+	assert.equal(said, "function");
+});
+
+test("rendering on a server makes a client that says why it cannot connect", async () => {
+	const { entry } = await page();
+	delete (globalThis as { WebSocket?: unknown }).WebSocket;
+	const { connect } = await entry("index");
+	const client = await connect({ url: "wss://x/ws", token: () => "t", logger: { error() {} } });
+	await assert.rejects(client.ready(), { code: "no_websocket" });
+});
+
+test("agentwire fetches the wasm once, opens the socket meanwhile and hands it over", async () => {
+	globalSocket();
+	const { entry, glue } = await page();
+	const { connect } = await entry("index");
+	const client = await connect({ url: "https://x/ws", token: () => "secret" });
+	await tick();
+	const other = await connect({ url: "wss://y/ws", token: () => "secret", wasm: "/elsewhere.wasm" });
+	await tick();
+	const { log } = await glue();
+	assert.deepEqual(log, [["init", undefined], ["new", "wss://x/ws", true], ["adopt", "agentwire.v1", "secret"], ["new", "wss://y/ws", true], ["connect"], ["tokenReady", "secret"]]);
+	client.close();
+	other.close();
+	await tick();
+	assert.deepEqual(log.slice(-4), [["close"], ["close"], ["free"], ["free"]]);
+});
+
+test("the wasm option is where the glue fetches from", async () => {
+	globalSocket();
+	const { entry, glue } = await page();
+	const client = await (await entry("index")).connect({ url: "wss://x/ws", token: () => "t", wasm: "/a.wasm" });
+	await tick();
+	assert.deepEqual((await glue()).log[0], ["init", "/a.wasm"]);
+	client.close();
+});
+
+test("agentwire/inline compiles the bytes at once and lets the core open the socket", async () => {
+	globalSocket();
+	const { entry, glue } = await page();
+	const client = await (await entry("inline")).connect({ url: "wss://x/ws", token: () => "secret" });
+	const { log } = await glue();
+	assert.deepEqual(log.slice(0, 3), [["initSync", 4, "a".charCodeAt(0)], ["new", "wss://x/ws", true], ["connect"]]);
+	client.close();
+});
+
+test("both entries share one instance", async () => {
+	globalSocket();
+	const { entry, glue } = await page();
+	const one = await (await entry("inline")).connect({ url: "wss://x/ws", token: () => "t" });
+	const two = await (await entry("index")).connect({ url: "wss://x/ws", token: () => "t" });
+	const { log } = await glue();
+	assert.equal(log.filter(([name]) => name === "init" || name === "initSync").length, 1);
+	one.stats();
+	await tick();
+	assert.equal(log.filter(([name]) => name === "reset").length, 1);
+	assert.equal(log.filter(([name]) => name === "new").length, 4);
+	one.close();
+	two.close();
+});
+
+test("a fetch that fails is tried again by the next load; a module that does not compile is final", async () => {
+	globalSocket();
+	const { entry, glue } = await page();
+	const { failWith } = await glue();
+	const { connect } = await entry("index");
+	const logger = { error() {} };
+	failWith(new TypeError("Failed to fetch"));
+	const waiting = await connect({ url: "wss://x/ws", token: () => "t", logger });
+	await tick();
+	assert.deepEqual([waiting.state.name, waiting.state.reason], ["waiting", "wasm_unavailable"]);
+	waiting.close();
+	failWith(new WebAssembly.CompileError("unsafe-eval"));
+	const failed = await connect({ url: "wss://x/ws", token: () => "t", logger });
+	await tick();
+	assert.deepEqual([failed.state.name, failed.state.reason], ["failed", "wasm_failed"]);
+	failWith(undefined);
+	const fine = await connect({ url: "wss://x/ws", token: () => "t" });
+	await tick();
+	assert.equal(fine.state.name, "connecting");
+	fine.close();
+});
+
+test("old engines without Symbol.dispose get no method called undefined", async () => {
+	globalSocket();
+	const { entry } = await page();
+	const kept = globalThis.Symbol;
+	const old = Object.create(kept, { dispose: { value: undefined } }) as SymbolConstructor;
+	const connectWithout = async (): Promise<object> => {
+		globalThis.Symbol = old;
+		try {
+			return await (await entry("inline")).connect({ url: "wss://x/ws", token: () => "t" });
+		} finally {
+			globalThis.Symbol = kept;
+		}
+	};
+	const client = await connectWithout();
+	assert.ok("close" in client);
+	assert.ok(!("undefined" in client) && !(kept.dispose in client));
+	assert.ok(kept.dispose in (await (await (await page()).entry("inline")).connect({ url: "wss://x/ws", token: () => "t" })));
+});

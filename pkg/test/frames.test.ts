@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { eventsOf, wellFormed } from "../src/frames.js";
+import type { RawEventsFrame } from "../src/raw.js";
+
+interface Vectors {
+	readonly deltas: readonly { name: string; frame: RawEventsFrame; events: readonly Record<string, unknown>[] }[];
+	readonly server_frames: readonly { name: string; clause: string; text: string; kind?: string; error?: string }[];
+}
+
+// From the compiled file: pkg/.test/test/frames.test.js
+const vectors = JSON.parse(readFileSync(new URL("../../../tests/vectors/protocol.json", import.meta.url), "utf8")) as Vectors;
+
+test("deltas expand as the vectors say (DLT-1)", async (t) => {
+	assert.ok(vectors.deltas.length > 0);
+	for (const { name, frame, events } of vectors.deltas) {
+		await t.test(name, () => {
+			assert.ok(wellFormed(frame));
+			const expanded = eventsOf(frame);
+			assert.deepEqual(expanded, events);
+			assert.deepEqual(expanded.map((event) => Object.keys(event)), events.map((event) => Object.keys(event)));
+			assert.equal(eventsOf(frame), expanded, "the same frame gives the same objects to every consumer (DLT-2)");
+		});
+	}
+});
+
+test("frames of events are well-formed or not as the vectors say (EVT-1, DLT-1)", async (t) => {
+	const judged = vectors.server_frames.filter(({ clause, text, kind, error }) => {
+		if (!/^\{"type":"(events|deltas)"/.test(text) || !/^(EVT|DLT)/.test(clause)) return false;
+		return kind === "events" || ["events", "head", "count"].includes(error ?? "");
+	});
+	assert.ok(judged.length >= 15);
+	for (const { name, text, kind } of judged) {
+		const frame = JSON.parse(text) as RawEventsFrame;
+		// The other numbers are the core's business.
+		if (!(frame.count > 0)) continue;
+		await t.test(name, () => assert.equal(wellFormed(frame), kind === "events"));
+	}
+});

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connectWith } from "../src/connect.js";
+import { AgentwireError } from "../src/errors.js";
+import { type ConnectOptions, settingsOf } from "../src/options.js";
+import { sessionPositions } from "../src/positions.js";
+import { FakeServer, fakeEngine, rig } from "./fake.js";
+import { Instance } from "../src/supervisor.js";
+
+const good = { url: "wss://chat.example.com/ws", token: () => "t" };
+
+/** What is added to good options, and what the error must say. */
+const bad: readonly [name: string, options: unknown, message: RegExp][] = [
+	["nothing", undefined, /^options is undefined, it must be an object$/],
+	["a list", [], /^options is a list/],
+	["no url", { token: good.token }, /^url is undefined, it must be a ws:, wss:/],
+	["url empty", { ...good, url: "" }, /^url is ""/],
+	["url relative without a page", { ...good, url: "/ws" }, /^url is "\/ws", it must be .*relative/],
+	["url of another scheme", { ...good, url: "ftp://x/" }, /^url is "ftp:\/\/x\/"/],
+	["url with a fragment", { ...good, url: "wss://x/#a" }, /without a fragment/],
+	["url with a password", { ...good, url: "wss://ada:hunter2@x/" }, /without user and password/],
+	["no token", { url: good.url }, /^token is undefined, it must be a function$/],
+	["token as text", { ...good, token: "eyJ" }, /^token is "eyJ"/],
+	["positions as text", { ...good, positions: "session" }, /^positions is "session", it must be an object/],
+	["positions without save", { ...good, positions: { load() {}, clear() {} } }, /^positions\.save is undefined, it must be a function/],
+	["window as number", { ...good, window: 5 }, /^window is 5, it must be an object/],
+	["window.events 0", { ...good, window: { events: 0 } }, /^window\.events is 0, it must be an integer from 1 to 65536/],
+	["window.events too large", { ...good, window: { events: 65_537 } }, /^window\.events is 65537/],
+	["window.events with a fraction", { ...good, window: { events: 1.5 } }, /^window\.events is 1\.5/],
+	["window.bytes too small", { ...good, window: { bytes: 1_023 } }, /^window\.bytes is 1023, it must be an integer from 1024 to 67108864/],
+	["window.size unknown", { ...good, window: { byte: 1 } }, /^window\.byte is not an option, did you mean bytes\?/],
+	["backoff.baseMs 0", { ...good, backoff: { baseMs: 0 } }, /^backoff\.baseMs is 0/],
+	["backoff.maxMs below baseMs", { ...good, backoff: { baseMs: 500, maxMs: 400 } }, /^backoff\.maxMs is 400, it must be an integer from 500/],
+	["connectTimeoutMs NaN", { ...good, connectTimeoutMs: Number.NaN }, /^connectTimeoutMs is NaN/],
+	["connectTimeoutMs as text", { ...good, connectTimeoutMs: "10" }, /^connectTimeoutMs is "10"/],
+	["maxPendingSends 0", { ...good, maxPendingSends: 0 }, /^maxPendingSends is 0/],
+	["logger as function", { ...good, logger: () => {} }, /^logger is a value of type function, it must be an object/],
+	["onMetric as object", { ...good, onMetric: {} }, /^onMetric is a value of type object, it must be a function/],
+	["signal that is none", { ...good, signal: {} }, /^signal\.addEventListener is undefined/],
+	["autoConnect as text", { ...good, autoConnect: "no" }, /^autoConnect is "no", it must be true or false/],
+	["wasm as number", { ...good, wasm: 1 }, /^wasm is 1/],
+	["a misspelt option", { ...good, tokn: 1 }, /^tokn is not an option, did you mean token\?/],
+	["another case", { ...good, autoconnect: true }, /^autoconnect is not an option, did you mean autoConnect\?/],
+];
+
+test("connect rejects each bad option with a text that says what to do", async (t) => {
+	for (const [name, options, message] of bad) {
+		await t.test(name, async () => {
+			const page = new Instance(fakeEngine(new FakeServer(), []));
+			await assert.rejects(connectWith(options as ConnectOptions, () => page), (error: unknown) => {
+				assert.ok(error instanceof AgentwireError);
+				assert.equal(error.code, "invalid_option");
+				assert.match(error.message, message);
+				assert.equal(error.retryable, false);
+				assert.notEqual(error.remediation, "");
+				assert.doesNotMatch(error.message, /hunter2/);
+				return true;
+			});
+		});
+	}
+});
+
+test("defaults are what the documentation says", () => {
+	const { config, url, autoConnect } = settingsOf(good);
+	assert.equal(url, "wss://chat.example.com/ws");
+	assert.equal(autoConnect, true);
+	const { seed: _seed, clientVersion: _version, url: _url, ...numbers } = config;
+	assert.deepEqual(numbers, { windowEvents: 512, windowBytes: 262_144, maxPending: 256, backoffBaseMs: 500, backoffMaxMs: 20_000, connectTimeoutMs: 10_000 });
+});
+
+test("http and https stand for ws and wss, and a page's address is the base", () => {
+	assert.equal(settingsOf({ ...good, url: "http://x/ws" }).config.url, "ws://x/ws");
+	assert.equal(settingsOf({ ...good, url: new URL("https://x/ws?v=1") }).config.url, "wss://x/ws?v=1");
+	Object.defineProperty(globalThis, "location", { value: { href: "https://app.example.com/chat/" }, configurable: true });
+	try {
+		assert.equal(settingsOf({ ...good, url: "../ws" }).config.url, "wss://app.example.com/ws");
+	} finally {
+		Reflect.deleteProperty(globalThis, "location");
+	}
+});
+
+test("a client without a store saves nowhere, and undefined options are absent ones", () => {
+	const settings = settingsOf({ ...good, positions: undefined, window: undefined, signal: undefined });
+	assert.equal(settings.positions, undefined);
+	assert.throws(() => sessionPositions({ key: "" }), /key is "", it must be a text of 1 to 64 characters/);
+});
+
+test("threads are named and begin as GEN-6 and SUB-1 allow", async (t) => {
+	const { client } = rig();
+	const cases: readonly [string, () => unknown, RegExp][] = [
+		["empty name", () => client.thread(""), /^thread name is "", it must be a text of 1 to 256 bytes/],
+		["long name", () => client.thread("é".repeat(129)), /1 to 256 bytes/],
+		["control character", () => client.thread("a\nb"), /without control characters/],
+		["lone surrogate", () => client.thread("\ud800"), /^thread name/],
+		["number", () => client.thread(7 as unknown as string), /^thread name is 7/],
+		["from unknown", () => client.thread("a", { from: "end" as "live" }), /^from is "end", it must be "start", "live"/],
+		["last 0", () => client.thread("a", { from: { last: 0 } }), /^from\.last is 0, it must be an integer from 1 to 100000/],
+		["offset -1", () => client.thread("a", { from: { epoch: "e", offset: -1 } }), /^from is a value of type object/],
+		["unknown key", () => client.thread("a", { form: "live" } as object), /^form is not an option|^thread options\.form is not an option, did you mean from\?/],
+		["unknown fact", () => client.on("sate" as "state", () => {}), /^type is "sate", it must be one of state, error/],
+	];
+	for (const [name, call, message] of cases) await t.test(name, () => assert.throws(call, (error: unknown) => error instanceof AgentwireError && error.code === "invalid_option" && message.test(error.message)));
+	client.close();
+});
