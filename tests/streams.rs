@@ -708,3 +708,21 @@ fn a_consumer_that_begins_earlier_moves_the_stored_position_back() {
     world.pull(2, 100);
     assert_eq!(world.positions.values().next(), Some(&("e1".into(), 10)));
 }
+
+#[test]
+fn when_the_slowest_consumer_leaves_the_others_no_longer_wait() {
+    // PROTOCOL: FLO-2
+    let mut config = Config::new(1);
+    config.window_events = 8;
+    let mut world = World::with(config);
+    world.server.publish("t", 100);
+    world.subscribe(1, 1, "t", Open::Start, Begin::Stream);
+    world.subscribe_pulling(1, 2, "t", Open::Start, Begin::Stream);
+    world.connect();
+    world.settle();
+    assert_eq!(world.receiver(1).offsets(), upto(8));
+    world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(2) });
+    world.run_for(3 * SECOND);
+    assert_eq!(world.receiver(1).offsets(), upto(100));
+    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 100)));
+}

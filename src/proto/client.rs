@@ -513,17 +513,23 @@ impl Client {
         else {
             return;
         };
+        let id = stream.id;
+        if !stream.detach(consumer, &mut self.out) {
+            // It may have been the one that the others waited for.
+            self.serve(id);
+            return;
+        }
         // A request under way is answered first: asking for a name twice on one socket is malformed (SUB-2).
-        if stream.detach(consumer, &mut self.out)
-            && let Some(ch) = stream.subscription().map(|subscription| subscription.ch)
+        if let Some(ch) = stream.subscription().map(|subscription| subscription.ch)
             && let Link::Live(session) = &mut self.link
         {
             stream.phase = Phase::Detached;
             session.forget_ch(ch);
-            session.replays.retain(|replay| replay.stream != stream.id);
+            session.replays.retain(|replay| replay.stream != id);
             let socket = session.socket;
             self.send(socket, ClientFrame::Unsubscribe { ch });
         }
+        self.reset_backoff_if_caught_up();
     }
 
     fn flush_outbox(&mut self) {

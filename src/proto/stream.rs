@@ -211,7 +211,11 @@ impl Stream {
             self.sequencer.start_at(next);
         }
         self.consumers.retain(|consumer| consumer.id != id);
-        self.consumers.is_empty()
+        if self.consumers.is_empty() {
+            return true;
+        }
+        self.report_position(out);
+        false
     }
 
     /// Says what to ask of the server, and counts the attempt.
