@@ -1,0 +1,212 @@
+//! Accepted messages on their way to the agent: one at a time per stream, several streams side by side.
+//!
+//! The log holds the queue. A stream that may have work has one worker, which asks the log for the next message that
+//! nobody took up, lets the agent handle it, and ends when there is none.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::bridge::Inner;
+use crate::emitter::{Emitter, PublishError};
+use crate::event::Event;
+use crate::log::{Guard, Pending};
+use crate::run::Run;
+use crate::stream::StreamKey;
+
+/// Answers messages of users.
+pub trait Agent: Send + Sync + 'static {
+    /// Handles one message. The next one of the same stream comes when the future is over.
+    ///
+    /// The message counts as taken up when a run that [`Turn::run`] started is durable, or when the future is over; one
+    /// that is not taken up when the process ends is handled again by the next process. A panic ends the run that the
+    /// future holds with `agent_died {cause: "panicked"}`.
+    fn handle(&self, turn: Turn) -> BoxFuture<'static, ()>;
+}
+
+/// What a user sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserMessage {
+    /// Who sent it.
+    pub user: String,
+    /// The thread it was sent to.
+    pub thread: String,
+    /// The id its page chose.
+    pub send_id: String,
+    /// Its text.
+    pub content: String,
+    /// The whole event as it is stored.
+    pub body: Value,
+}
+
+/// One message and the means to answer it.
+#[derive(Debug)]
+pub struct Turn {
+    /// What to answer.
+    pub message: UserMessage,
+    emitter: Emitter,
+}
+
+impl Turn {
+    /// Starts a run whose `agent_started` carries the `sendId`: with it, the message is taken up.
+    pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
+        Run::start(self.emitter.clone(), agent, Some(&self.message.send_id), None).await
+    }
+
+    /// Publishes to the thread of the message.
+    pub fn emitter(&self) -> Emitter {
+        self.emitter.clone()
+    }
+}
+
+/// Streams with a worker. Bounded by the streams that have a message waiting.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    workers: Mutex<HashMap<StreamKey, Again>>,
+    turns: Arc<Semaphore>,
+}
+
+/// Whether the worker of a stream has to look once more before it ends.
+type Again = bool;
+
+impl Dispatcher {
+    pub(crate) fn new(max_concurrent_turns: usize) -> Self {
+        Self { workers: Mutex::default(), turns: Arc::new(Semaphore::new(max_concurrent_turns)) }
+    }
+
+    /// Says that a stream may have a message to take up.
+    pub(crate) fn wake(inner: &Arc<Inner>, key: &StreamKey) {
+        if inner.agent.is_none() || inner.closing.is_cancelled() {
+            return;
+        }
+        let mut workers = inner.dispatcher.lock();
+        if let Some(again) = workers.get_mut(key) {
+            *again = true;
+            return;
+        }
+        workers.insert(key.clone(), false);
+        drop(workers);
+        let work = work(Arc::clone(inner), key.clone());
+        let closing = inner.closing.clone();
+        inner.spawn(async move {
+            // A shutdown drops the running turn: its run is written as ended.
+            closing.run_until_cancelled_owned(work).await;
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<StreamKey, Again>> {
+        // The map is whole between any two statements, so a panic elsewhere leaves it usable.
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Handles messages of one stream until none is left.
+async fn work(inner: Arc<Inner>, key: StreamKey) {
+    let mut through = 0;
+    loop {
+        let turns = Arc::clone(&inner.dispatcher.turns);
+        // The semaphore is never closed.
+        let Ok(permit) = turns.acquire_owned().await else {
+            return;
+        };
+        match inner.store.log().pending(&key, through).await {
+            Ok(Some(message)) => {
+                through = message.offset;
+                turn(&inner, &key, message).await;
+            }
+            Ok(None) => {
+                let mut workers = inner.dispatcher.lock();
+                match workers.get_mut(&key) {
+                    Some(again) if *again => *again = false,
+                    _ => {
+                        workers.remove(&key);
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(stream = %key, %error, "messages wait: the log does not answer; trying again in a second");
+                drop(permit);
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn turn(inner: &Arc<Inner>, key: &StreamKey, pending: Pending) {
+    let Some(agent) = inner.agent.clone() else { return };
+    let body: Value = serde_json::from_str(&pending.body).unwrap_or_default();
+    let emitter = Emitter::new(Arc::clone(inner), Ok(key.clone()));
+    let message = UserMessage {
+        user: pending.subject.to_string(),
+        thread: key.name().to_owned(),
+        send_id: pending.send_id.to_string(),
+        content: body.get("content").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        body,
+    };
+    let turn = Turn { message, emitter: emitter.clone() };
+    tracing::debug!(stream = %key, offset = pending.offset, "message goes to the agent");
+    // A task of its own, so that a panic stays in it; aborted with this future, and waited for by a shutdown.
+    let task = AbortOnDrop(inner.spawn(async move { agent.handle(turn).await }));
+    let panicked = task.join().await;
+    if panicked {
+        tracing::warn!(stream = %key, offset = pending.offset, "the agent panicked");
+    }
+    if let Err(error) = settle_turn(inner, &emitter, key, &pending, panicked).await {
+        tracing::warn!(stream = %key, offset = pending.offset, %error, "a message was handled, but not noted as taken up");
+    }
+}
+
+/// Notes the message as taken up when no run did. After a panic without a run, a short run tells the page.
+async fn settle_turn(
+    inner: &Arc<Inner>,
+    emitter: &Emitter,
+    key: &StreamKey,
+    pending: &Pending,
+    panicked: bool,
+) -> Result<(), PublishError> {
+    let log = inner.store.log();
+    let next = log.pending(key, pending.offset - 1).await?;
+    if next.is_none_or(|next| next.offset != pending.offset) {
+        return Ok(());
+    }
+    if !panicked {
+        return Ok(log.take_up(key, pending.offset).await?);
+    }
+    let run = format!("run-{}", Uuid::new_v4().simple());
+    let max = inner.limits.max_frame_bytes;
+    let events = vec![
+        Event::new(
+            json!({ "type": "agent_started", "runId": run, "agent": "agent", "sendId": &*pending.send_id }),
+            max,
+        )?,
+        Event::new(json!({ "type": "agent_died", "runId": run, "cause": "panicked" }), max)?,
+    ];
+    emitter.append(events, Guard::None).await.map(drop)
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl AbortOnDrop {
+    /// Waits for the task; says whether it panicked.
+    async fn join(mut self) -> bool {
+        (&mut self.0).await.is_err_and(|error| error.is_panic())
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl fmt::Debug for dyn Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Agent")
+    }
+}

@@ -1,0 +1,281 @@
+//! One event, encoded once: the text that the log stores is the text that goes into frames.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::clock::now_ms;
+
+/// Room that a frame with a single event needs beside its body, in bytes (EVT-8).
+pub(crate) const FRAME_OVERHEAD: usize = 128;
+
+/// What stands in the place of a redacted event (EVT-7).
+pub(crate) const VOID: &str = r#"{"type":"void"}"#;
+
+/// Keys that the page sets on what it hands over (EVT-9).
+const RESERVED: [&str; 3] = ["offset", "epoch", "delivery"];
+
+/// Longest id of a run, a tool call, an approval or a send, in bytes (GEN-6).
+pub(crate) const MAX_ID_BYTES: usize = 128;
+
+/// Types that begin or touch a run, by section 12 of the protocol; those that end it are told apart in [`Effect::of`].
+const RUN_TYPES: [&str; 9] = [
+    "agent_thinking",
+    "message_delta",
+    "message_completed",
+    "agent_response",
+    "tool_executing",
+    "tool_args_delta",
+    "tool_completed",
+    "run_accepted",
+    "agent_started",
+];
+
+/// Why an event cannot be published. Nothing of it enters the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// The event is a list, a number or another value without fields.
+    #[error("an event is a JSON object")]
+    NotAnObject,
+    /// The event has no text `type`.
+    #[error("an event needs a text `type` of 1 byte or more")]
+    NoType,
+    /// The event has a key that pages set themselves.
+    #[error("`{0}` is reserved: the page sets it on what it hands over; use another key")]
+    Reserved(&'static str),
+    /// A field that the protocol knows has another type or range.
+    #[error("`{field}` must be {expected}")]
+    Field {
+        /// The key.
+        field: &'static str,
+        /// What it must hold.
+        expected: &'static str,
+    },
+    /// The event does not fit into one frame.
+    #[error("the event has {bytes} bytes, but a frame holds {max}; split it or store the bulk elsewhere")]
+    TooLarge {
+        /// Bytes of the event.
+        bytes: usize,
+        /// Most bytes an event may have.
+        max: usize,
+    },
+}
+
+/// An event that is ready for the log: checked, with its `time`, encoded once.
+#[derive(Clone, Debug)]
+pub struct Event {
+    body: Arc<str>,
+    effect: Effect,
+    notable: bool,
+}
+
+/// What an event does to the tables that a log keeps beside the events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Nothing.
+    #[default]
+    None,
+    /// The run is open from here on, unless it is known already. A `send_id` takes that message up.
+    Run {
+        /// The run.
+        run: Arc<str>,
+        /// The message the run answers.
+        send_id: Option<Arc<str>>,
+    },
+    /// The run is over, and its open approvals with it.
+    RunEnded {
+        /// The run.
+        run: Arc<str>,
+    },
+    /// The run waits for a person.
+    ApprovalRequested {
+        /// The run.
+        run: Arc<str>,
+        /// The approval.
+        approval: Arc<str>,
+    },
+    /// A person has answered.
+    ApprovalResolved {
+        /// The approval.
+        approval: Arc<str>,
+    },
+}
+
+impl Event {
+    /// Checks and encodes an event; sets `time` when it is missing. `max_frame_bytes` bounds its size (EVT-8).
+    pub fn new(event: Value, max_frame_bytes: usize) -> Result<Self, EventError> {
+        let Value::Object(fields) = event else {
+            return Err(EventError::NotAnObject);
+        };
+        Self::from_fields(fields, max_frame_bytes, true)
+    }
+
+    /// Encodes what a user sent: it is stored as it is, and opens or ends no run, whatever its type says.
+    pub(crate) fn from_send(fields: Map<String, Value>, max_frame_bytes: usize) -> Result<Self, EventError> {
+        let mut event = Self::from_fields(fields, max_frame_bytes, false)?;
+        event.notable = true;
+        Ok(event)
+    }
+
+    fn from_fields(
+        mut fields: Map<String, Value>,
+        max_frame_bytes: usize,
+        tracked: bool,
+    ) -> Result<Self, EventError> {
+        if let Some(key) = RESERVED.into_iter().find(|key| fields.contains_key(*key)) {
+            return Err(EventError::Reserved(key));
+        }
+        let Some(Value::String(kind)) = fields.remove("type") else {
+            return Err(EventError::NoType);
+        };
+        if kind.is_empty() {
+            return Err(EventError::NoType);
+        }
+        match fields.get("time") {
+            None => drop(fields.insert("time".to_owned(), now_ms().into())),
+            Some(time) if time.is_u64() => {}
+            Some(_) => {
+                return Err(EventError::Field { field: "time", expected: "whole milliseconds" });
+            }
+        }
+        let effect = if tracked { Effect::of(&kind, &fields)? } else { Effect::None };
+        let body = encode(&kind, &fields);
+        let max = max_frame_bytes.saturating_sub(FRAME_OVERHEAD);
+        if body.len() > max {
+            return Err(EventError::TooLarge { bytes: body.len(), max });
+        }
+        let notable = kind == "user_message" || matches!(effect, Effect::RunEnded { .. });
+        Ok(Self { body: body.into(), effect, notable })
+    }
+
+    /// Takes a body that was encoded before, without any effect: for the log's own events.
+    pub(crate) fn raw(body: String) -> Self {
+        Self { body: body.into(), effect: Effect::None, notable: false }
+    }
+
+    /// Says that the run is known to be open, so that the log need not look.
+    pub(crate) fn of_open_run(mut self) -> Self {
+        if matches!(self.effect, Effect::Run { .. }) {
+            self.effect = Effect::None;
+        }
+        self
+    }
+
+    /// The JSON text as it is stored and sent.
+    pub fn body(&self) -> &Arc<str> {
+        &self.body
+    }
+
+    /// What the log has to note beside the event.
+    pub fn effect(&self) -> &Effect {
+        &self.effect
+    }
+
+    /// Whether the inbox of the user is told: a message of a user, or the end of a run.
+    pub fn is_notable(&self) -> bool {
+        self.notable
+    }
+}
+
+impl Effect {
+    fn of(kind: &str, fields: &Map<String, Value>) -> Result<Self, EventError> {
+        let run = || id(fields, "runId");
+        Ok(match kind {
+            "agent_completed" | "agent_cancelled" | "agent_died" => Self::RunEnded { run: run()? },
+            "agent_error" if fields.get("recoverable") != Some(&Value::Bool(true)) => {
+                Self::RunEnded { run: run()? }
+            }
+            "agent_error" => Self::Run { run: run()?, send_id: None },
+            "approval_requested" => {
+                Self::ApprovalRequested { run: run()?, approval: id(fields, "approvalId")? }
+            }
+            "approval_resolved" => Self::ApprovalResolved { approval: id(fields, "approvalId")? },
+            "run_accepted" | "agent_started" => {
+                let send_id = if fields.contains_key("sendId") { Some(id(fields, "sendId")?) } else { None };
+                Self::Run { run: run()?, send_id }
+            }
+            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, send_id: None },
+            _ => Self::None,
+        })
+    }
+}
+
+fn id(fields: &Map<String, Value>, field: &'static str) -> Result<Arc<str>, EventError> {
+    match fields.get(field) {
+        Some(Value::String(text)) if (1..=MAX_ID_BYTES).contains(&text.len()) => Ok(text.as_str().into()),
+        _ => Err(EventError::Field { field, expected: "text of 1 to 128 bytes" }),
+    }
+}
+
+/// Writes the event with its type in front, where a reader of the log looks first.
+fn encode(kind: &str, fields: &Map<String, Value>) -> String {
+    let rest = Value::from(fields.clone()).to_string();
+    let kind = Value::from(kind).to_string();
+    let separator = if fields.is_empty() { "" } else { "," };
+    format!("{{\"type\":{kind}{separator}{}", &rest[1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(value: Value) -> Result<Event, EventError> {
+        Event::new(value, 4_096)
+    }
+
+    // PROTOCOL: EVT-8, EVT-9
+    #[test]
+    fn what_pages_cannot_take_is_refused() {
+        assert_eq!(event(json!([1])).unwrap_err(), EventError::NotAnObject);
+        assert_eq!(event(json!({"text": "hi"})).unwrap_err(), EventError::NoType);
+        assert_eq!(event(json!({"type": 1})).unwrap_err(), EventError::NoType);
+        assert_eq!(event(json!({"type": ""})).unwrap_err(), EventError::NoType);
+        for key in RESERVED {
+            assert_eq!(event(json!({"type": "x", key: 1})).unwrap_err(), EventError::Reserved(key));
+        }
+        assert!(matches!(event(json!({"type": "x", "time": 1.5})), Err(EventError::Field { .. })));
+        assert!(matches!(event(json!({"type": "agent_started"})), Err(EventError::Field { .. })));
+        let large = "x".repeat(4_096);
+        assert!(matches!(event(json!({"type": "x", "text": large})), Err(EventError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn the_type_stands_first_and_time_is_set() {
+        let with_time = event(json!({"a": [1, "\""], "time": 5, "type": "x\""})).unwrap();
+        assert_eq!(&**with_time.body(), r#"{"type":"x\"","a":[1,"\""],"time":5}"#);
+        let without: Value = serde_json::from_str(event(json!({"type": "x"})).unwrap().body()).unwrap();
+        assert!(without["time"].as_u64().unwrap() > 1_600_000_000_000);
+    }
+
+    #[test]
+    fn effects_follow_the_table_of_the_protocol() {
+        let effect = |value| event(value).unwrap().effect().clone();
+        let run = || Arc::<str>::from("r1");
+        assert_eq!(effect(json!({"type": "custom", "runId": "r1"})), Effect::None);
+        assert_eq!(
+            effect(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})),
+            Effect::Run { run: run(), send_id: Some("s1".into()) }
+        );
+        assert_eq!(
+            effect(json!({"type": "agent_thinking", "runId": "r1"})),
+            Effect::Run { run: run(), send_id: None }
+        );
+        for kind in ["agent_completed", "agent_cancelled", "agent_died", "agent_error"] {
+            assert_eq!(
+                effect(json!({"type": kind, "runId": "r1"})),
+                Effect::RunEnded { run: run() },
+                "{kind}"
+            );
+        }
+        assert_eq!(
+            effect(json!({"type": "agent_error", "runId": "r1", "recoverable": true})),
+            Effect::Run { run: run(), send_id: None }
+        );
+        let Value::Object(forged) = json!({"type": "agent_died", "runId": "r1"}) else { unreachable!() };
+        assert_eq!(Event::from_send(forged, 4_096).unwrap().effect(), &Effect::None);
+    }
+}

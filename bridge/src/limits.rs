@@ -1,0 +1,144 @@
+//! What the bridge bounds, and how.
+
+use std::time::Duration;
+
+/// Bounds of a bridge. Each has a default that fits one process in front of a few thousand pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sockets open at once; one more is closed with 4455. 1 to 1,000,000, defaults to 10,000.
+    pub max_connections: usize,
+    /// Streams of one socket. 1 to 10,000, defaults to 64.
+    pub max_streams: usize,
+    /// Largest frame in either direction, in bytes. 4,096 to 16,777,216, defaults to 1,048,576.
+    pub max_frame_bytes: usize,
+    /// Bytes of events that one frame aims at; a single larger event goes alone. 1,024 to 1,048,576, defaults to 65,536.
+    pub page_bytes: usize,
+    /// Most events of one frame. 1 to 10,000, defaults to 512.
+    pub page_events: usize,
+    /// How long live events wait for others to share a frame. 0 to 1 second, defaults to 4 milliseconds.
+    pub live_batch: Duration,
+    /// Time between two heartbeats. 100 milliseconds to 300 seconds, defaults to 15 seconds.
+    pub heartbeat: Duration,
+    /// How long a new socket may take to send `hello`. 10 milliseconds to 60 seconds, defaults to 10 seconds.
+    pub hello_timeout: Duration,
+    /// How long one write to a socket may take before it is closed. 10 milliseconds to 300 seconds, defaults to 30 seconds.
+    pub write_timeout: Duration,
+    /// How long ids of sends are remembered. 0 to 365 days, defaults to 24 hours.
+    pub send_horizon: Duration,
+    /// Sends, cancels and approvals of one socket that wait for the log; beyond it the socket is not read.
+    /// 1 to 65,536, defaults to 256.
+    pub max_pending_sends: usize,
+    /// How long a signal is worth showing. 1 millisecond to 60 seconds, defaults to 5 seconds.
+    pub signal_expiry: Duration,
+    /// Turns that agents work on at once, over all streams. 1 to 65,536, defaults to 64.
+    pub max_concurrent_turns: usize,
+    /// Recent events that a watched stream keeps in memory. 0 to 1,000,000, defaults to 1,024.
+    pub cache_events: usize,
+    /// Bytes of recent events that a watched stream keeps in memory. 0 to 1 GiB, defaults to 1,048,576.
+    pub cache_bytes: usize,
+    /// Most events that one answer of `GET /v1/threads/{thread}/events` holds. 1 to 10,000, defaults to 1,000.
+    pub http_page_events: usize,
+    /// What `goaway` asks pages to wait before they reconnect. 0 to 300 seconds, defaults to 1 second.
+    pub goaway_reconnect_after: Duration,
+    /// Over what time `goaway` spreads the reconnects. 0 to 300 seconds, defaults to 5 seconds.
+    pub goaway_spread: Duration,
+    /// How long a shutdown waits for sockets and commits. 10 milliseconds to 300 seconds, defaults to 10 seconds.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_streams: 64,
+            max_frame_bytes: 1_048_576,
+            page_bytes: 65_536,
+            page_events: 512,
+            live_batch: Duration::from_millis(4),
+            heartbeat: Duration::from_secs(15),
+            hello_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            send_horizon: Duration::from_secs(24 * 3600),
+            max_pending_sends: 256,
+            signal_expiry: Duration::from_secs(5),
+            max_concurrent_turns: 64,
+            cache_events: 1_024,
+            cache_bytes: 1_048_576,
+            http_page_events: 1_000,
+            goaway_reconnect_after: Duration::from_secs(1),
+            goaway_spread: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A limit outside its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("limit {name} is {value} {unit}; it must be {min} to {max}")]
+pub struct LimitError {
+    name: &'static str,
+    unit: &'static str,
+    value: u128,
+    min: u128,
+    max: u128,
+}
+
+impl Limits {
+    /// Checks every limit against its range.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let counts = [
+            ("max_connections", self.max_connections, 1, 1_000_000, "connections"),
+            ("max_streams", self.max_streams, 1, 10_000, "streams"),
+            ("max_frame_bytes", self.max_frame_bytes, 4_096, 16_777_216, "bytes"),
+            ("page_bytes", self.page_bytes, 1_024, 1_048_576, "bytes"),
+            ("page_events", self.page_events, 1, 10_000, "events"),
+            ("max_pending_sends", self.max_pending_sends, 1, 65_536, "sends"),
+            ("max_concurrent_turns", self.max_concurrent_turns, 1, 65_536, "turns"),
+            ("cache_events", self.cache_events, 0, 1_000_000, "events"),
+            ("cache_bytes", self.cache_bytes, 0, 1 << 30, "bytes"),
+            ("http_page_events", self.http_page_events, 1, 10_000, "events"),
+        ];
+        for (name, value, min, max, unit) in counts {
+            within(name, unit, value as u128, min as u128, max as u128)?;
+        }
+        let durations = [
+            ("live_batch", self.live_batch, 0, 1_000),
+            ("heartbeat", self.heartbeat, 100, 300_000),
+            ("hello_timeout", self.hello_timeout, 10, 60_000),
+            ("write_timeout", self.write_timeout, 10, 300_000),
+            ("send_horizon", self.send_horizon, 0, 365 * 24 * 3_600_000),
+            ("signal_expiry", self.signal_expiry, 1, 60_000),
+            ("goaway_reconnect_after", self.goaway_reconnect_after, 0, 300_000),
+            ("goaway_spread", self.goaway_spread, 0, 300_000),
+            ("shutdown_timeout", self.shutdown_timeout, 10, 300_000),
+        ];
+        for (name, value, min, max) in durations {
+            within(name, "milliseconds", value.as_millis(), min, max)?;
+        }
+        Ok(())
+    }
+}
+
+fn within(
+    name: &'static str,
+    unit: &'static str,
+    value: u128,
+    min: u128,
+    max: u128,
+) -> Result<(), LimitError> {
+    if (min..=max).contains(&value) { Ok(()) } else { Err(LimitError { name, unit, value, min, max }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_in_range_and_others_are_named() {
+        assert_eq!(Limits::default().check(), Ok(()));
+        let error = Limits { max_frame_bytes: 100, ..Limits::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "limit max_frame_bytes is 100 bytes; it must be 4096 to 16777216");
+        let error = Limits { heartbeat: Duration::ZERO, ..Limits::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "limit heartbeat is 0 milliseconds; it must be 100 to 300000");
+    }
+}

@@ -1,0 +1,120 @@
+//! The file: its settings, its tables, and whether it is ours.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::OpenError;
+
+/// Marks a file as ours: "agwr".
+const APPLICATION_ID: i64 = 0x6167_7772;
+
+/// The newest schema that this version reads and writes.
+const SCHEMA: i64 = 1;
+
+/// How long a statement waits for another program that holds the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    epoch TEXT NOT NULL,
+    epoch_number INTEGER NOT NULL,
+    oldest INTEGER NOT NULL,
+    head INTEGER NOT NULL
+);
+CREATE TABLE events (
+    stream INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (stream, offset)
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    stream INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ended INTEGER,
+    PRIMARY KEY (stream, run)
+) WITHOUT ROWID;
+CREATE INDEX runs_open ON runs (stream, started) WHERE ended IS NULL;
+CREATE TABLE approvals (
+    stream INTEGER NOT NULL,
+    approval TEXT NOT NULL,
+    run TEXT NOT NULL,
+    resolved INTEGER NOT NULL,
+    PRIMARY KEY (stream, approval)
+) WITHOUT ROWID;
+CREATE INDEX approvals_open ON approvals (stream, run) WHERE resolved = 0;
+CREATE TABLE sends (
+    stream INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    taken INTEGER NOT NULL,
+    PRIMARY KEY (stream, id, subject)
+) WITHOUT ROWID;
+CREATE INDEX sends_waiting ON sends (stream, offset) WHERE taken = 0;
+CREATE INDEX sends_taken ON sends (at_ms) WHERE taken = 1;
+";
+
+/// Opens the file for writing, and makes the tables when it is new.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let fail = |error| explain(path, &error);
+    let mut connection = Connection::open(path).map_err(fail)?;
+    connection.busy_timeout(BUSY).map_err(fail)?;
+    let application: i64 = pragma(&connection, "application_id").map_err(fail)?;
+    let schema: i64 = pragma(&connection, "user_version").map_err(fail)?;
+    let is_empty: bool = connection
+        .query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+        .map_err(fail)?;
+    if application != APPLICATION_ID && !is_empty {
+        return Err(OpenError::NotALog(path.to_owned()));
+    }
+    if schema > SCHEMA {
+        return Err(OpenError::Newer { path: path.to_owned(), found: schema, known: SCHEMA });
+    }
+    let journal: String =
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(fail)?;
+    if journal != "wal" {
+        let reason = format!("its file system allows no write-ahead log (journal mode {journal})");
+        return Err(OpenError::Unusable { path: path.to_owned(), reason });
+    }
+    connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(fail)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if is_empty {
+        let transaction = connection.transaction().map_err(fail)?;
+        transaction.execute_batch(TABLES).map_err(fail)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(fail)?;
+        transaction.pragma_update(None, "user_version", SCHEMA).map_err(fail)?;
+        transaction.commit().map_err(fail)?;
+    }
+    Ok(connection)
+}
+
+/// Opens the file for reading.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path),
+        _ => OpenError::Unusable { path, reason: error.to_string() },
+    }
+}

@@ -1,0 +1,45 @@
+//! A question of a run to a person.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::RunCore;
+use crate::emitter::PublishError;
+
+/// What a person answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes.
+    Approved,
+    /// No.
+    Denied,
+}
+
+impl Decision {
+    /// The text on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+pub(super) async fn ask(core: &RunCore, prompt: &str, options: Vec<Value>) -> Result<Decision, PublishError> {
+    let approval: Arc<str> = format!("approval-{}", Uuid::new_v4().simple()).into();
+    let mut fields = Map::new();
+    fields.insert("approvalId".to_owned(), (*approval).into());
+    fields.insert("prompt".to_owned(), prompt.into());
+    if !options.is_empty() {
+        fields.insert("options".to_owned(), options.into());
+    }
+    // Waiting begins before the question is visible, so that no answer can come too early.
+    let answer = core.emitter.inner().runs.wait_for(core.emitter.key()?.clone(), approval);
+    core.write("approval_requested", fields).await?;
+    tokio::select! {
+        decision = answer => decision.ok_or(PublishError::RunEnded),
+        () = core.cancelled.cancelled() => Err(PublishError::Cancelled),
+    }
+}

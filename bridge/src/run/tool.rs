@@ -1,0 +1,120 @@
+//! A tool call: what an agent does between two thoughts.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{RunCore, elapsed_ms, put};
+use crate::emitter::{PublishError, settle};
+use crate::stream::Position;
+
+/// What is known of a tool call when it starts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolStart {
+    /// Name of the tool. Required.
+    pub name: String,
+    /// What it is called with; null is not sent.
+    pub args: Value,
+    /// Why, for people.
+    pub purpose: Option<String>,
+    /// What kind of tool it is, such as `search`.
+    pub category: Option<String>,
+    /// How long it will take, in milliseconds.
+    pub estimated_ms: Option<u64>,
+}
+
+/// A tool call that is under way. Several of one run may be, side by side.
+///
+/// One that is dropped without an end is written as failed, unless the run is over by then.
+#[must_use = "a tool call that is dropped is written as failed"]
+pub struct ToolCall {
+    core: Arc<RunCore>,
+    id: Arc<str>,
+    name: String,
+    started: Instant,
+    ended: bool,
+}
+
+impl ToolCall {
+    pub(super) async fn start(core: Arc<RunCore>, start: ToolStart) -> Result<Self, PublishError> {
+        let id: Arc<str> = format!("tool-{}", Uuid::new_v4().simple()).into();
+        let mut fields = Map::new();
+        fields.insert("toolCallId".to_owned(), (*id).into());
+        fields.insert("toolName".to_owned(), start.name.as_str().into());
+        if !start.args.is_null() {
+            fields.insert("args".to_owned(), start.args);
+        }
+        put(&mut fields, "purpose", start.purpose);
+        put(&mut fields, "category", start.category);
+        put(&mut fields, "estimatedMs", start.estimated_ms);
+        let ticket = core.queue("tool_executing", fields).await?;
+        // The start has its place in the log's queue: from here on a drop writes the end behind it.
+        let mut call = Self { core, id, name: start.name, started: Instant::now(), ended: false };
+        if let Err(error) = settle(ticket.durable().await) {
+            call.ended = true;
+            return Err(error);
+        }
+        Ok(call)
+    }
+
+    /// The id that the bridge gave the call.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Ends the call with its result.
+    pub async fn complete(mut self, result: Value) -> Result<Position, PublishError> {
+        let mut fields = self.outcome(true);
+        fields.insert("result".to_owned(), result);
+        self.end(fields).await
+    }
+
+    /// Ends the call as failed, and says why. The run goes on.
+    pub async fn fail(mut self, why: &str) -> Result<Position, PublishError> {
+        let mut fields = self.outcome(false);
+        fields.insert("error".to_owned(), why.into());
+        self.end(fields).await
+    }
+
+    async fn end(&mut self, fields: Map<String, Value>) -> Result<Position, PublishError> {
+        let position = self.core.write("tool_completed", fields).await?;
+        self.ended = true;
+        Ok(position)
+    }
+
+    fn outcome(&self, success: bool) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("toolCallId".to_owned(), (*self.id).into());
+        fields.insert("toolName".to_owned(), self.name.as_str().into());
+        fields.insert("success".to_owned(), success.into());
+        fields.insert("durationMs".to_owned(), elapsed_ms(self.started).into());
+        fields
+    }
+}
+
+impl Drop for ToolCall {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut fields = self.outcome(false);
+        fields.insert("error".to_owned(), "the tool call was dropped".into());
+        let core = Arc::clone(&self.core);
+        // The guard of the run keeps this out of the log when the run has ended meanwhile.
+        self.core.emitter.inner().spawn(async move {
+            if let Err(error) = core.write("tool_completed", fields).await
+                && error != PublishError::RunEnded
+            {
+                tracing::warn!(run = &*core.id, %error, "the end of a dropped tool call was not written");
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for ToolCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToolCall").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}

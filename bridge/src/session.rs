@@ -1,0 +1,412 @@
+//! One socket of a page: who it is, and then frames in both directions until one side ends it.
+
+mod commands;
+mod pump;
+mod subscribe;
+mod subscription;
+mod writer;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::stream::{FuturesUnordered, SplitStream};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+use uuid::Uuid;
+
+use self::subscription::Subscription;
+use self::writer::Writer;
+use crate::auth::{AuthError, Identity};
+use crate::bridge::Inner;
+use crate::clock::now_ms;
+use crate::hub::Signal;
+use crate::log::LogError;
+use crate::wire::encode::ServerFrame;
+use crate::wire::{ClientFrame, Hello, MAX_HELLO_BYTES, Malformed, Window, close, decode};
+
+/// Answers that may wait for the socket; beyond it the socket is not read.
+const MAX_ANSWERS: usize = 64;
+
+/// Signals that may wait for a session; one more is lost (SIG-1).
+const MAX_SIGNALS: usize = 16;
+
+/// How much of the name of a client goes into a log line.
+const MAX_CLIENT_CHARS: usize = 64;
+
+/// How long the end of a session waits for its last frames, and for the page to close its side.
+const LINGER: Duration = Duration::from_secs(2);
+
+static SESSIONS: AtomicU64 = AtomicU64::new(1);
+
+/// Why a session ends.
+#[derive(Debug)]
+enum End {
+    /// The socket broke, or cannot be written to.
+    Gone,
+    /// The page has closed the socket.
+    Left,
+    /// Another end with an `error` frame before the close.
+    Error { code: &'static str, close: u16, message: String, retryable: bool, remediation: &'static str },
+    /// No `hello` came.
+    HelloTimeout,
+    /// The bridge stops.
+    GoingAway,
+}
+
+impl End {
+    fn too_large(max: usize) -> Self {
+        Self::Error {
+            code: "message_too_large",
+            close: close::FRAME_TOO_LARGE,
+            message: format!("the frame is larger than {max} bytes"),
+            retryable: false,
+            remediation: "Send less, or store the bulk elsewhere.",
+        }
+    }
+
+    fn token_expired() -> Self {
+        AuthError::Expired.into()
+    }
+
+    fn hello_expected() -> Self {
+        Self::Error {
+            code: "hello_expected",
+            close: close::BAD_FRAME,
+            message: "the first frame must be `hello`".to_owned(),
+            retryable: false,
+            remediation: "Send `hello` first.",
+        }
+    }
+}
+
+impl From<Malformed> for End {
+    fn from(malformed: Malformed) -> Self {
+        Self::Error {
+            code: "bad_frame",
+            close: close::BAD_FRAME,
+            message: malformed.to_string(),
+            retryable: false,
+            remediation: "Send frames as docs/PROTOCOL.md says.",
+        }
+    }
+}
+
+impl From<LogError> for End {
+    fn from(error: LogError) -> Self {
+        tracing::warn!(%error, "a session ends: the log does not answer");
+        Self::Error {
+            code: "unavailable",
+            close: close::INTERNAL,
+            message: "the log cannot be used now".to_owned(),
+            retryable: true,
+            remediation: "Reconnect.",
+        }
+    }
+}
+
+impl From<AuthError> for End {
+    fn from(error: AuthError) -> Self {
+        let (code, close, retryable, remediation) = match error {
+            AuthError::Invalid(_) => {
+                ("token_invalid", close::TOKEN_INVALID, true, "Get a new token for this server.")
+            }
+            AuthError::Expired => ("token_expired", close::TOKEN_EXPIRED, true, "Get a new token."),
+            AuthError::Forbidden => ("forbidden", close::FORBIDDEN, false, "Ask for access."),
+            AuthError::Unavailable(_) => ("unavailable", close::INTERNAL, true, "Reconnect later."),
+        };
+        Self::Error { code, close, message: error.to_string(), retryable, remediation }
+    }
+}
+
+/// Serves one socket to its end.
+pub(crate) async fn run(socket: WebSocket, inner: Arc<Inner>) {
+    let (sink, mut frames) = socket.split();
+    let writer = Writer::start(sink, inner.limits.write_timeout);
+    let Ok(_permit) = Arc::clone(&inner.connections).try_acquire_owned() else {
+        tracing::warn!(max = inner.limits.max_connections, "a socket was refused: too many are open");
+        let end = End::Error {
+            code: "overloaded",
+            close: close::OVERLOADED,
+            message: "this server has too many connections".to_owned(),
+            retryable: true,
+            remediation: "Reconnect later.",
+        };
+        finish(end, &inner, writer, frames, &mut FuturesUnordered::new()).await;
+        return;
+    };
+    let mut answers = FuturesUnordered::new();
+    let end = match open(&inner, &mut frames).await {
+        Ok((hello, identity)) => {
+            let mut session = Session::new(Arc::clone(&inner), &hello, &identity);
+            let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
+            tracing::info!(session = session.name, user = ?identity.subject, ?client, "page connected");
+            session.welcome();
+            // Before the streams are looked up, which can take as long as the log.
+            session.flush(&writer).await;
+            let end = match session.subscribe(hello.streams).await {
+                Ok(()) => session.serve(&writer, &mut frames).await,
+                Err(end) => end,
+            };
+            tracing::info!(session = session.name, ?end, "page left");
+            session.flush(&writer).await;
+            answers = std::mem::take(&mut session.answers);
+            end
+        }
+        Err(end) => {
+            tracing::debug!(?end, "a socket was not opened");
+            end
+        }
+    };
+    finish(end, &inner, writer, frames, &mut answers).await;
+}
+
+/// Waits for a valid `hello` with a valid token.
+async fn open(inner: &Inner, frames: &mut SplitStream<WebSocket>) -> Result<(Hello, Identity), End> {
+    let first = async {
+        loop {
+            if let Some(text) =
+                text_of(frames.next().await, MAX_HELLO_BYTES.min(inner.limits.max_frame_bytes))?
+            {
+                return Ok::<_, End>(text);
+            }
+        }
+    };
+    let text = tokio::select! {
+        text = timeout(inner.limits.hello_timeout, first) => text.map_err(|_| End::HelloTimeout)??,
+        () = inner.closing.cancelled() => return Err(End::GoingAway),
+    };
+    let Some(ClientFrame::Hello(hello)) = decode(&text)? else {
+        return Err(End::hello_expected());
+    };
+    let checked = timeout(inner.limits.hello_timeout, inner.authenticator.authenticate(&hello.token.0)).await;
+    let late = || AuthError::Unavailable("the check took too long".to_owned());
+    let identity = checked.map_err(|_| late())??;
+    if identity.expires_at_ms.is_some_and(|expires| expires <= now_ms()) {
+        return Err(End::token_expired());
+    }
+    Ok((hello, identity))
+}
+
+/// The text of a message; `None` for those of the transport.
+fn text_of(
+    message: Option<Result<Message, axum::Error>>,
+    max_bytes: usize,
+) -> Result<Option<axum::extract::ws::Utf8Bytes>, End> {
+    match message {
+        Some(Ok(Message::Text(text))) if text.len() > max_bytes => Err(End::too_large(max_bytes)),
+        Some(Ok(Message::Text(text))) => Ok(Some(text)),
+        Some(Ok(Message::Binary(_))) => Err(Malformed::NotAnObject.into()),
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
+        Some(Ok(Message::Close(_))) => Err(End::Left),
+        None => Err(End::Gone),
+        Some(Err(error)) => match error.into_inner().downcast_ref() {
+            Some(tungstenite::Error::Capacity(_)) => Err(End::too_large(max_bytes)),
+            Some(tungstenite::Error::Utf8(_)) => Err(Malformed::NotAnObject.into()),
+            _ => Err(End::Gone),
+        },
+    }
+}
+
+/// Says why, answers what is still under way if the bridge goes away, and closes.
+async fn finish(
+    end: End,
+    inner: &Inner,
+    writer: Writer,
+    mut frames: SplitStream<WebSocket>,
+    answers: &mut Answers,
+) {
+    let (code, reason) = match end {
+        End::Gone => return,
+        End::Left => {
+            // The page waits for the close to be answered.
+            writer.end(LINGER).await;
+            return;
+        }
+        End::HelloTimeout => (close::HELLO_TIMEOUT, "hello_timeout"),
+        End::Error { code, close, message, retryable, remediation } => {
+            let remediation = Some(remediation);
+            let frame = ServerFrame::Error { code, message: &message, retryable, remediation, req: None };
+            writer.send(frame.encode()).await;
+            (close, code)
+        }
+        End::GoingAway => {
+            let limits = &inner.limits;
+            let frame = ServerFrame::Goaway {
+                reason: "shutdown",
+                reconnect_after_ms: millis(limits.goaway_reconnect_after),
+                spread_ms: millis(limits.goaway_spread),
+            };
+            writer.send(frame.encode()).await;
+            let last = async {
+                while let Some(answer) = answers.next().await {
+                    if let Ok(Some(answer)) = answer {
+                        writer.send(answer).await;
+                    }
+                }
+            };
+            if timeout(LINGER, last).await.is_err() {
+                tracing::warn!("a socket closes with answers under way; its page will ask again");
+            }
+            (close::GOING_AWAY, "going_away")
+        }
+    };
+    writer.close(code, reason, LINGER).await;
+    // What the page still sends is read, so that the close arrives and not a reset.
+    let drain = async { while let Some(Ok(_)) = frames.next().await {} };
+    let _ = timeout(LINGER, drain).await;
+}
+
+/// Answers to sends, cancels and approvals that wait for the log.
+type Answers = FuturesUnordered<JoinHandle<Option<String>>>;
+
+struct Session {
+    inner: Arc<Inner>,
+    /// Tells sessions apart inside the hub.
+    id: u64,
+    /// Names the session in logs.
+    name: String,
+    subject: Arc<str>,
+    window: Window,
+    expires: Option<Instant>,
+    heartbeat_due: Instant,
+    subscriptions: Vec<Subscription>,
+    next_ch: u32,
+    /// Which subscription is served next.
+    turn: usize,
+    control: VecDeque<String>,
+    answers: Answers,
+    wake: Arc<Notify>,
+    signals: mpsc::Receiver<Signal>,
+    signal_sender: mpsc::Sender<Signal>,
+    ignored: u64,
+}
+
+impl Session {
+    fn new(inner: Arc<Inner>, hello: &Hello, identity: &Identity) -> Self {
+        let (signal_sender, signals) = mpsc::channel(MAX_SIGNALS);
+        let mut session = Self {
+            id: SESSIONS.fetch_add(1, Ordering::Relaxed),
+            name: format!("s-{}", Uuid::new_v4().simple()),
+            subject: identity.subject.as_str().into(),
+            window: hello.window,
+            expires: None,
+            heartbeat_due: Instant::now() + inner.limits.heartbeat,
+            subscriptions: Vec::new(),
+            next_ch: 1,
+            turn: 0,
+            control: VecDeque::new(),
+            answers: Answers::new(),
+            wake: Arc::new(Notify::new()),
+            signals,
+            signal_sender,
+            ignored: 0,
+            inner,
+        };
+        session.expire_at(identity.expires_at_ms);
+        session
+    }
+
+    /// Notes when the token is over; returns how long that is.
+    fn expire_at(&mut self, expires_at_ms: Option<u64>) -> Option<u64> {
+        let left = expires_at_ms.map(|expires| expires.saturating_sub(now_ms()));
+        // Further than a year counts as a year: the clock of the runtime has an end.
+        self.expires = left.map(|left| Instant::now() + Duration::from_millis(left.min(31_536_000_000)));
+        left
+    }
+
+    fn welcome(&mut self) {
+        let limits = &self.inner.limits;
+        let token_expires_in_ms =
+            self.expires.map(|expires| millis(expires.saturating_duration_since(Instant::now())));
+        let welcome = ServerFrame::Welcome {
+            session: &self.name,
+            subject: &self.subject,
+            heartbeat_ms: millis(limits.heartbeat),
+            max_frame_bytes: limits.max_frame_bytes,
+            max_streams: limits.max_streams,
+            send_horizon_ms: millis(limits.send_horizon),
+            token_expires_in_ms,
+            features: [],
+        };
+        let welcome = welcome.encode();
+        self.control.push_back(welcome);
+    }
+
+    /// Moves frames in both directions until one side ends it.
+    async fn serve(
+        &mut self,
+        writer: &Writer,
+        frames: &mut (impl Stream<Item = Result<Message, axum::Error>> + Unpin),
+    ) -> End {
+        let closing = self.inner.closing.clone();
+        loop {
+            let filled = match self.fill(writer).await {
+                Ok(filled) => filled,
+                Err(end) => return end,
+            };
+            let deadline = [Some(self.heartbeat_due), self.expires, filled.live_due];
+            let deadline = deadline.into_iter().flatten().min().unwrap_or(self.heartbeat_due);
+            let has_room =
+                self.control.len() < MAX_ANSWERS && self.answers.len() < self.inner.limits.max_pending_sends;
+            let max_bytes = self.inner.limits.max_frame_bytes;
+            tokio::select! {
+                () = closing.cancelled() => return End::GoingAway,
+                () = writer.failed() => return End::Gone,
+                () = writer.room(), if filled.is_blocked => {}
+                Some(answer) = self.answers.next() => self.control.extend(answer.ok().flatten()),
+                message = frames.next(), if has_room => {
+                    let handled = match text_of(message, max_bytes) {
+                        Ok(Some(text)) => self.on_text(&text).await,
+                        Ok(None) => Ok(()),
+                        Err(end) => Err(end),
+                    };
+                    if let Err(end) = handled {
+                        return end;
+                    }
+                }
+                () = self.wake.notified() => {}
+                Some(signal) = self.signals.recv(), if has_room => self.on_signal(&signal),
+                () = sleep_until(deadline) => {
+                    if let Err(end) = self.on_timer() {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_timer(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if self.expires.is_some_and(|expires| expires <= now) {
+            return Err(End::token_expired());
+        }
+        if self.heartbeat_due <= now {
+            self.heartbeat_due = now + self.inner.limits.heartbeat;
+            // A page that does not read gets one heartbeat when it does.
+            if self.control.len() < MAX_ANSWERS {
+                let heads = self.subscriptions.iter().filter_map(Subscription::head).collect();
+                self.control.push_back(ServerFrame::Heartbeat { heads }.encode());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what was answered so far, such as what stands before an error.
+    async fn flush(&mut self, writer: &Writer) {
+        let flush = async {
+            for frame in self.control.drain(..) {
+                writer.send(frame).await;
+            }
+        };
+        let _ = timeout(LINGER, flush).await;
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,50 @@
+//! What goes out: answers first, then the streams in turn, as long as the socket takes it.
+
+use axum::extract::ws::Message;
+use tokio::time::Instant;
+
+use super::writer::Writer;
+use super::{End, Session};
+
+/// Why no further frame was queued.
+pub(super) struct Filled {
+    /// The socket has no room.
+    pub(super) is_blocked: bool,
+    /// When live events are due that wait for others.
+    pub(super) live_due: Option<Instant>,
+}
+
+impl Session {
+    /// Queues frames until the socket is full or nothing is to be sent.
+    pub(super) async fn fill(&mut self, writer: &Writer) -> Result<Filled, End> {
+        loop {
+            let Some(place) = writer.try_place().map_err(|()| End::Gone)? else {
+                return Ok(Filled { is_blocked: true, live_due: None });
+            };
+            let frame = match self.control.pop_front() {
+                Some(frame) => frame,
+                None => match self.next_frame().await? {
+                    Some(frame) => frame,
+                    None => {
+                        let due = self.subscriptions.iter().filter_map(|stream| stream.live_due());
+                        return Ok(Filled { is_blocked: false, live_due: due.min() });
+                    }
+                },
+            };
+            place.send(Message::Text(frame.into()));
+        }
+    }
+
+    /// The next frame of the stream whose turn it is (FLO-4).
+    async fn next_frame(&mut self) -> Result<Option<String>, End> {
+        let count = self.subscriptions.len();
+        for step in 0..count {
+            let index = (self.turn + step) % count;
+            if let Some(frame) = self.subscriptions[index].next_frame(&self.inner, &mut self.next_ch).await? {
+                self.turn = index + 1;
+                return Ok(Some(frame));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,168 @@
+//! Where a subscription begins (SUB-3 to SUB-9).
+
+use std::sync::Arc;
+
+use super::subscription::{Start, Subscription};
+use super::{End, Session};
+use crate::auth::{Access, Refusal};
+use crate::log::StreamState;
+use crate::wire::encode::ServerFrame;
+use crate::wire::{Malformed, Open, StreamRequest};
+
+/// Where a stream goes on for a page, and what it has to be told.
+#[derive(Debug, PartialEq, Eq)]
+struct Resume {
+    next: u64,
+    /// `None` when nothing was lost.
+    reason: Option<&'static str>,
+    /// The position is one that the log does not have: it needs a new epoch first.
+    is_ahead: bool,
+}
+
+impl Resume {
+    fn of(state: &StreamState, request: &StreamRequest) -> Self {
+        let opened = match request.open {
+            Open::Start => state.oldest,
+            Open::Live => state.head + 1,
+            Open::Last(n) => state.oldest.max((state.head + 1).saturating_sub(n)),
+        };
+        let (next, reason) = match &request.position {
+            None if request.open == Open::Start && state.oldest > 1 => (opened, Some("trimmed")),
+            None => (opened, None),
+            Some((epoch, _)) if *epoch != *state.epoch => (opened, Some("epoch")),
+            Some((_, offset)) if request.seen.unwrap_or(*offset) > state.head => (opened, Some("ahead")),
+            Some((_, offset)) if offset + 1 < state.oldest => (state.oldest, Some("trimmed")),
+            Some((_, offset)) => (offset + 1, None),
+        };
+        Self { next, reason, is_ahead: reason == Some("ahead") }
+    }
+}
+
+impl Session {
+    /// Answers each request in order. Nothing is applied when one names a stream that is subscribed (SUB-2).
+    pub(super) async fn subscribe(&mut self, requests: Vec<StreamRequest>) -> Result<(), End> {
+        let is_subscribed =
+            |request: &StreamRequest| self.subscriptions.iter().any(|one| one.name == request.name);
+        if requests.iter().any(is_subscribed) {
+            return Err(Malformed::Contradiction("a stream is subscribed on this socket already").into());
+        }
+        for request in requests {
+            if let Some(reason) = self.subscribe_one(&request).await? {
+                let frame = ServerFrame::Unsubscribed { ch: None, name: &request.name, reason };
+                self.control.push_back(frame.encode());
+            }
+        }
+        Ok(())
+    }
+
+    /// Subscribes to one stream, or says why not.
+    async fn subscribe_one(&mut self, request: &StreamRequest) -> Result<Option<&'static str>, End> {
+        if self.subscriptions.len() >= self.inner.limits.max_streams {
+            return Ok(Some("too_many_streams"));
+        }
+        let answer = self.inner.authorizer.authorize(&self.subject, &request.name, Access::Read).await;
+        let key = match answer {
+            Ok(key) => key,
+            Err(Refusal::Forbidden) => return Ok(Some("forbidden")),
+            Err(Refusal::UnknownStream) => return Ok(Some("unknown_stream")),
+        };
+        // Watched before the state is read, so that no commit falls between the two.
+        let store = &self.inner.store;
+        let watch = store.watch(&key, self.id, Arc::clone(&self.wake), self.signal_sender.clone()).await?;
+        let mut state = store.state(&key).await?;
+        let mut resume = Resume::of(&state, request);
+        if resume.is_ahead {
+            tracing::warn!(session = self.name, stream = %key, head = state.head,
+                "a page is ahead of the log: the log went back, so it gets a new epoch");
+            state = store.log().new_epoch(&key, &state.epoch).await?;
+            resume.next = Resume::of(&state, request).next;
+        }
+        let ch = self.next_ch;
+        self.next_ch += 1;
+        let subscribed = ServerFrame::Subscribed {
+            ch,
+            name: &request.name,
+            epoch: &state.epoch,
+            oldest: state.oldest,
+            head: state.head,
+            next: resume.next,
+            recovered: resume.reason.is_none(),
+            reason: resume.reason,
+        };
+        self.control.push_back(subscribed.encode());
+        self.subscriptions.push(Subscription::new(Start {
+            ch,
+            name: request.name.clone(),
+            key,
+            watch,
+            epoch_number: state.epoch_number,
+            head: state.head,
+            next: resume.next,
+            open_runs: state.open_runs,
+            window: self.window,
+        }));
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resume(
+        oldest: u64,
+        head: u64,
+        position: Option<(&str, u64)>,
+        seen: Option<u64>,
+        open: Open,
+    ) -> (u64, Option<&'static str>) {
+        let state = StreamState { epoch: "e1".into(), epoch_number: 1, oldest, head, open_runs: Vec::new() };
+        let position = position.map(|(epoch, offset)| (epoch.to_owned(), offset));
+        let resume = Resume::of(&state, &StreamRequest { name: "s".to_owned(), position, seen, open });
+        (resume.next, resume.reason)
+    }
+
+    // PROTOCOL: SUB-4, SUB-5, SUB-6, SUB-7, SUB-8
+    #[test]
+    fn positions_and_openings_follow_the_protocol() {
+        use Open::{Last, Live, Start};
+        for (oldest, head, position, open, expected) in [
+            (1, 10, Some(("e1", 4)), Start, (5, None)),
+            (1, 10, Some(("e1", 0)), Start, (1, None)),
+            (1, 10, Some(("e1", 10)), Start, (11, None)),
+            (5, 10, Some(("e1", 4)), Start, (5, None)),
+            (5, 10, Some(("e1", 3)), Start, (5, Some("trimmed"))),
+            (5, 10, Some(("e1", 0)), Live, (5, Some("trimmed"))),
+            (1, 10, Some(("e1", 11)), Start, (1, Some("ahead"))),
+            (1, 10, Some(("e1", 11)), Live, (11, Some("ahead"))),
+            (1, 10, Some(("e1", 11)), Last(3), (8, Some("ahead"))),
+            (1, 10, Some(("e0", 4)), Start, (1, Some("epoch"))),
+            (1, 10, Some(("e0", 4)), Live, (11, Some("epoch"))),
+            (1, 10, None, Start, (1, None)),
+            (5, 10, None, Start, (5, Some("trimmed"))),
+            (5, 10, None, Live, (11, None)),
+            (5, 10, None, Last(3), (8, None)),
+            (5, 10, None, Last(100), (5, None)),
+            (1, 0, None, Start, (1, None)),
+            (1, 0, None, Live, (1, None)),
+            (1, 0, None, Last(5), (1, None)),
+            (11, 10, None, Last(5), (11, None)),
+            (11, 10, Some(("e1", 10)), Start, (11, None)),
+        ] {
+            assert_eq!(
+                resume(oldest, head, position, None, open),
+                expected,
+                "{oldest}..{head} {position:?} {open:?}"
+            );
+        }
+    }
+
+    // PROTOCOL: SUB-1, SUB-4, SUB-6
+    #[test]
+    fn what_a_part_of_the_page_has_seen_counts() {
+        let seen = |epoch, seen| resume(1, 10, Some((epoch, 4)), Some(seen), Open::Start);
+        assert_eq!(seen("e1", 10), (5, None));
+        assert_eq!(seen("e1", 11), (1, Some("ahead")));
+        assert_eq!(seen("e0", 11), (1, Some("epoch")));
+    }
+}

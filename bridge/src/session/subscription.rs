@@ -1,0 +1,265 @@
+//! One stream on one socket: how far it was sent, and how far the page has acknowledged.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::bridge::Inner;
+use crate::hub::{Durable, Watch};
+use crate::log::LogError;
+use crate::stream::StreamKey;
+use crate::wire::encode::{self, ServerFrame};
+use crate::wire::{Malformed, Window};
+
+pub(super) struct Subscription {
+    pub(super) ch: u32,
+    pub(super) name: String,
+    pub(super) key: StreamKey,
+    watch: Watch,
+    epoch_number: u64,
+    /// The head of `subscribed`: later events are live.
+    head: u64,
+    /// Runs that are open at that head.
+    open_runs: Vec<Arc<str>>,
+    is_caught_up: bool,
+    /// The last offset that was sent, or declared lost.
+    sent: u64,
+    /// The last offset that the page may acknowledge: a replay can be ahead of `sent`.
+    ackable: u64,
+    /// Channels of epochs that ended: the page may not know yet that they did.
+    former: Vec<u32>,
+    window: Window,
+    /// Offset and bytes of what was sent and not acknowledged.
+    in_flight: VecDeque<(u64, usize)>,
+    in_flight_bytes: usize,
+    /// When the first live event that was not sent is due.
+    live_due: Option<Instant>,
+    replays: VecDeque<Replay>,
+    /// Whether a replay was served last.
+    replayed: bool,
+}
+
+struct Replay {
+    req: u64,
+    next: u64,
+    to: u64,
+    /// The epoch it asked about has ended.
+    is_over: bool,
+}
+
+/// Where a subscription begins.
+pub(super) struct Start {
+    pub(super) ch: u32,
+    pub(super) name: String,
+    pub(super) key: StreamKey,
+    pub(super) watch: Watch,
+    pub(super) epoch_number: u64,
+    pub(super) head: u64,
+    pub(super) next: u64,
+    pub(super) open_runs: Vec<Arc<str>>,
+    pub(super) window: Window,
+}
+
+impl Subscription {
+    pub(super) fn new(start: Start) -> Self {
+        Self {
+            ch: start.ch,
+            name: start.name,
+            key: start.key,
+            watch: start.watch,
+            epoch_number: start.epoch_number,
+            head: start.head,
+            open_runs: start.open_runs,
+            is_caught_up: false,
+            sent: start.next - 1,
+            ackable: start.next - 1,
+            former: Vec::new(),
+            window: start.window,
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            live_due: None,
+            replays: VecDeque::new(),
+            replayed: false,
+        }
+    }
+
+    /// Replay requests that are not over.
+    pub(super) fn open_replays(&self) -> usize {
+        self.replays.len()
+    }
+
+    pub(super) fn replay(&mut self, req: u64, from: u64, to: u64) {
+        self.replays.push_back(Replay { req, next: from, to, is_over: false });
+    }
+
+    /// Whether the page can mean this subscription by `ch`: also by a number that ended with its epoch.
+    pub(super) fn is_or_was(&self, ch: u32) -> bool {
+        self.ch == ch || self.former.contains(&ch)
+    }
+
+    /// When live events are due that wait for others.
+    pub(super) fn live_due(&self) -> Option<Instant> {
+        self.live_due
+    }
+
+    /// The durable head, if the page knows its epoch.
+    pub(super) fn head(&self) -> Option<(u32, u64)> {
+        let durable = self.watch.durable();
+        (durable.epoch_number == self.epoch_number).then_some((self.ch, durable.head))
+    }
+
+    /// The page has handed over everything up to `offset` (FLO-2, FLO-3).
+    pub(super) fn ack(&mut self, offset: u64) -> Result<(), Malformed> {
+        if offset > self.ackable {
+            return Err(Malformed::Contradiction("the `ack` is above what was sent"));
+        }
+        while let Some(&(sent, bytes)) = self.in_flight.front() {
+            if sent > offset {
+                break;
+            }
+            self.in_flight_bytes -= bytes;
+            self.in_flight.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The next frame of this stream; `None` when there is nothing to send, or no room in the window.
+    ///
+    /// Takes a channel from `next_ch` when the stream goes on in a new epoch.
+    pub(super) async fn next_frame(
+        &mut self,
+        inner: &Inner,
+        next_ch: &mut u32,
+    ) -> Result<Option<String>, LogError> {
+        let durable = self.watch.durable();
+        if durable.epoch_number < self.epoch_number {
+            // The log has told us more than the hub knows; the hub will wake us.
+            return Ok(None);
+        }
+        if durable.epoch_number > self.epoch_number {
+            return Ok(Some(self.change_epoch(&durable, next_ch)));
+        }
+        if self.sent + 1 < durable.oldest {
+            return Ok(Some(self.skip_trimmed(durable.oldest)));
+        }
+        if !self.is_caught_up && self.sent >= self.head {
+            self.is_caught_up = true;
+            let open_runs = std::mem::take(&mut self.open_runs);
+            let frame = ServerFrame::CaughtUp { ch: self.ch, offset: self.head, open_runs: &open_runs };
+            return Ok(Some(frame.encode()));
+        }
+        // In turn, so that neither holds up the other.
+        if !self.replayed
+            && let Some(frame) = self.next_replay(inner, &durable).await?
+        {
+            self.replayed = true;
+            return Ok(Some(frame));
+        }
+        self.replayed = false;
+        if let Some(frame) = self.next_events(inner, &durable).await? {
+            return Ok(Some(frame));
+        }
+        self.next_replay(inner, &durable).await
+    }
+
+    /// The epoch ended after what was sent, and its channel with it; what exists follows from the start of the new one
+    /// (GAP-2).
+    fn change_epoch(&mut self, durable: &Durable, next_ch: &mut u32) -> String {
+        let (ch, from) = (self.ch, self.sent + 1);
+        self.former.push(ch);
+        self.ch = *next_ch;
+        *next_ch += 1;
+        self.epoch_number = durable.epoch_number;
+        self.sent = 0;
+        self.ackable = 0;
+        self.in_flight.clear();
+        self.in_flight_bytes = 0;
+        self.live_due = None;
+        for replay in &mut self.replays {
+            // It asked for offsets of the old epoch; it ends with what it got.
+            replay.is_over = true;
+        }
+        let (epoch, new_ch) = (Some(&*durable.epoch), Some(self.ch));
+        ServerFrame::Gap { ch, from, to: None, reason: "epoch", epoch, new_ch }.encode()
+    }
+
+    fn skip_trimmed(&mut self, oldest: u64) -> String {
+        let from = self.sent + 1;
+        self.sent = oldest - 1;
+        self.ackable = self.ackable.max(self.sent);
+        let to = Some(self.sent);
+        ServerFrame::Gap { ch: self.ch, from, to, reason: "trimmed", epoch: None, new_ch: None }.encode()
+    }
+
+    async fn next_events(&mut self, inner: &Inner, durable: &Durable) -> Result<Option<String>, LogError> {
+        // Up to the head of `subscribed` first, so that `caughtUp` stands at its place.
+        let end = if self.is_caught_up { durable.head } else { durable.head.min(self.head) };
+        let room = self.window.events.saturating_sub(self.in_flight.len());
+        let room_bytes = self.window.bytes.saturating_sub(self.in_flight_bytes);
+        if self.sent >= end || room == 0 || room_bytes == 0 {
+            self.live_due = None;
+            return Ok(None);
+        }
+        let limits = &inner.limits;
+        if self.is_caught_up {
+            let now = Instant::now();
+            if now < *self.live_due.get_or_insert(now + limits.live_batch) {
+                return Ok(None);
+            }
+        }
+        let max_events =
+            limits.page_events.min(room).min(usize::try_from(end - self.sent).unwrap_or(usize::MAX));
+        let max_bytes = page_bytes(inner).min(room_bytes);
+        let page = inner.store.read(&self.watch, self.sent + 1, max_events, max_bytes).await?;
+        let bytes: usize = page.bodies.iter().map(|body| body.len()).sum();
+        // Trimmed or begun anew meanwhile: the hub knows it, or will wake us when it does.
+        let is_other = page.epoch_number != self.epoch_number || page.first != self.sent + 1;
+        // A single event can be larger than the window, but only alone (FLO-1).
+        let is_too_large = bytes > room_bytes && !self.in_flight.is_empty();
+        if is_other || is_too_large || page.bodies.is_empty() {
+            self.live_due = None;
+            return Ok(None);
+        }
+        for body in &page.bodies {
+            self.sent += 1;
+            self.in_flight.push_back((self.sent, body.len()));
+        }
+        self.in_flight_bytes += bytes;
+        self.ackable = self.ackable.max(self.sent);
+        if self.sent >= durable.head {
+            self.live_due = None;
+        }
+        Ok(Some(encode::events(self.ch, page.first, &page.bodies)))
+    }
+
+    /// A page of the oldest replay request, or its end (RPL-1). It does not count against the window (FLO-5).
+    async fn next_replay(&mut self, inner: &Inner, durable: &Durable) -> Result<Option<String>, LogError> {
+        let Some(replay) = self.replays.front_mut() else {
+            return Ok(None);
+        };
+        let to = replay.to.min(durable.head);
+        let next = replay.next.max(durable.oldest);
+        let left = usize::try_from((to + 1).saturating_sub(next)).unwrap_or(usize::MAX);
+        if left > 0 && !replay.is_over {
+            let max_events = inner.limits.page_events.min(left);
+            let page = inner.store.read(&self.watch, next, max_events, page_bytes(inner)).await?;
+            let last = page.first + page.bodies.len() as u64 - 1;
+            if !page.bodies.is_empty() && last <= to && page.epoch_number == self.epoch_number {
+                replay.next = last + 1;
+                self.ackable = self.ackable.max(last);
+                return Ok(Some(encode::events(self.ch, page.first, &page.bodies)));
+            }
+        }
+        // Of an epoch that ended, the page is told by its gap; nothing of it was trimmed.
+        let oldest = if replay.is_over { 1 } else { durable.oldest };
+        let frame = ServerFrame::ReplayEnd { req: replay.req, to: replay.next - 1, oldest }.encode();
+        self.replays.pop_front();
+        Ok(Some(frame))
+    }
+}
+
+/// Bytes of events that a frame aims at: half a frame at the most leaves room for what stands between them.
+fn page_bytes(inner: &Inner) -> usize {
+    inner.limits.page_bytes.min(inner.limits.max_frame_bytes / 2)
+}

@@ -1,0 +1,192 @@
+//! Frames of the bridge.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::stream::Position;
+
+/// A frame of the bridge; `events` alone is built by [`events`].
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum ServerFrame<'a> {
+    CaughtUp {
+        ch: u32,
+        offset: u64,
+        open_runs: &'a [Arc<str>],
+    },
+    Error {
+        code: &'a str,
+        message: &'a str,
+        retryable: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remediation: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        req: Option<u64>,
+    },
+    Gap {
+        ch: u32,
+        from: u64,
+        to: Option<u64>,
+        reason: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<&'a str>,
+        /// The number under which the stream goes on in a new epoch.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        new_ch: Option<u32>,
+    },
+    Goaway {
+        reason: &'a str,
+        reconnect_after_ms: u64,
+        spread_ms: u64,
+    },
+    Heartbeat {
+        heads: BTreeMap<u32, u64>,
+    },
+    Pong {
+        n: u64,
+    },
+    Receipt {
+        id: &'a str,
+        status: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        position: Option<&'a Position>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Rejection<'a>>,
+    },
+    Refreshed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token_expires_in_ms: Option<u64>,
+    },
+    ReplayEnd {
+        req: u64,
+        to: u64,
+        oldest: u64,
+    },
+    Signal {
+        stream: &'a str,
+        from: &'a str,
+        signal: &'a RawValue,
+        expires_in_ms: u64,
+    },
+    Subscribed {
+        ch: u32,
+        name: &'a str,
+        epoch: &'a str,
+        oldest: u64,
+        head: u64,
+        next: u64,
+        recovered: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
+    Unsubscribed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ch: Option<u32>,
+        name: &'a str,
+        reason: &'a str,
+    },
+    Welcome {
+        session: &'a str,
+        subject: &'a str,
+        heartbeat_ms: u64,
+        max_frame_bytes: usize,
+        max_streams: usize,
+        send_horizon_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token_expires_in_ms: Option<u64>,
+        features: [&'a str; 0],
+    },
+}
+
+/// Why a send was rejected (SND-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Rejection<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) message: &'a str,
+    pub(crate) retryable: bool,
+    pub(crate) remediation: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_ms: Option<u64>,
+}
+
+impl ServerFrame<'_> {
+    /// The text of the frame.
+    pub(crate) fn encode(&self) -> String {
+        // Every key is text, and no value can fail.
+        serde_json::to_string(self).expect("frames are plain data")
+    }
+}
+
+/// An `events` frame, put together from the texts of the log, with its keys in the order of EVT-2.
+pub(crate) fn events(ch: u32, first: u64, bodies: &[Arc<str>]) -> String {
+    let bytes: usize = bodies.iter().map(|body| body.len() + 1).sum();
+    let mut frame = String::with_capacity(bytes + crate::event::FRAME_OVERHEAD);
+    frame.push_str(&format!(
+        "{{\"type\":\"events\",\"ch\":{ch},\"first\":{first},\"count\":{},\"events\":[",
+        bodies.len()
+    ));
+    for (index, body) in bodies.iter().enumerate() {
+        if index > 0 {
+            frame.push(',');
+        }
+        frame.push_str(body);
+    }
+    frame.push_str("]}");
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // PROTOCOL: EVT-1, EVT-2
+    #[test]
+    fn events_keep_the_texts_of_the_log_and_the_order_of_keys() {
+        let bodies: [Arc<str>; 2] = [r#"{"type":"a","x":1.0}"#.into(), r#"{"type":"b"}"#.into()];
+        let expected =
+            r#"{"type":"events","ch":3,"first":101,"count":2,"events":[{"type":"a","x":1.0},{"type":"b"}]}"#;
+        assert_eq!(events(3, 101, &bodies), expected);
+        let longest = events(u32::MAX >> 1, (1 << 53) - 1, &[]);
+        assert!(longest.len() <= crate::event::FRAME_OVERHEAD);
+    }
+
+    #[test]
+    fn frames_look_as_in_the_protocol() {
+        let open_runs: [Arc<str>; 1] = ["r1".into()];
+        for (frame, expected) in [
+            (
+                ServerFrame::CaughtUp { ch: 3, offset: 142, open_runs: &open_runs },
+                r#"{"type":"caughtUp","ch":3,"offset":142,"openRuns":["r1"]}"#,
+            ),
+            (
+                ServerFrame::Gap {
+                    ch: 3,
+                    from: 151,
+                    to: None,
+                    reason: "epoch",
+                    epoch: Some("e2"),
+                    new_ch: Some(9),
+                },
+                r#"{"type":"gap","ch":3,"from":151,"to":null,"reason":"epoch","epoch":"e2","newCh":9}"#,
+            ),
+            (
+                ServerFrame::Heartbeat { heads: [(3, 142)].into() },
+                r#"{"type":"heartbeat","heads":{"3":142}}"#,
+            ),
+            (
+                ServerFrame::ReplayEnd { req: 7, to: 140, oldest: 1 },
+                r#"{"type":"replayEnd","req":7,"to":140,"oldest":1}"#,
+            ),
+            (
+                ServerFrame::Goaway { reason: "deploy", reconnect_after_ms: 1000, spread_ms: 5000 },
+                r#"{"type":"goaway","reason":"deploy","reconnectAfterMs":1000,"spreadMs":5000}"#,
+            ),
+        ] {
+            assert_eq!(frame.encode(), expected);
+        }
+    }
+}

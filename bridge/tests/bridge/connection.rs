@@ -1,0 +1,301 @@
+//! Opening, keeping and closing a connection.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use agentwire_bridge::{AuthError, Authenticator, Hs256, Identity, Limits};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::support::{Page, SECRET, Server, hello, hello_with, token, token_of, token_until};
+
+#[expect(clippy::disallowed_methods, reason = "tokens expire by the wall clock")]
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+// PROTOCOL: GEN-1
+#[tokio::test]
+async fn a_socket_without_the_subprotocol_is_refused() {
+    let server = Server::start().await;
+    let error = tokio_tungstenite::connect_async(format!("ws://{}/ws", server.address)).await.unwrap_err();
+    assert!(error.to_string().contains("400"), "{error}");
+}
+
+// PROTOCOL: HEL-3, HEL-4, HEL-5
+#[tokio::test]
+async fn the_welcome_comes_first_and_streams_in_their_order() {
+    let server = Server::start().await;
+    let mut page = Page::connect(&server).await;
+    page.send(hello(&token("ada"), json!([{"name": "b"}, {"name": "a"}, {"name": "inbox"}]))).await;
+    let welcome = page.next().await;
+    assert_eq!(welcome["type"], "welcome");
+    assert_eq!(welcome["subject"], "ada");
+    assert_eq!(welcome["heartbeatMs"], 15_000);
+    assert_eq!(welcome["maxFrameBytes"], 1_048_576);
+    assert_eq!(welcome["maxStreams"], 64);
+    assert_eq!(welcome["sendHorizonMs"], 86_400_000);
+    assert!(welcome["tokenExpiresInMs"].as_u64().unwrap() > 1_000_000);
+    for (ch, name) in [(1, "b"), (2, "a"), (3, "inbox")] {
+        let frame = page.next().await;
+        assert_eq!(
+            (&frame["type"], &frame["name"], &frame["ch"]),
+            (&json!("subscribed"), &json!(name), &json!(ch))
+        );
+    }
+}
+
+// PROTOCOL: HEL-3, CLS-2, GEN-9
+#[tokio::test]
+async fn bad_tokens_are_told_apart() {
+    let server = Server::with(|builder| builder.authenticator(Hs256::new(SECRET).audience("chat"))).await;
+    let good = json!({"sub": "ada", "aud": "chat", "exp": now() + 60});
+    for (token, code, close) in [
+        ("not a token".to_owned(), "token_invalid", 4450),
+        (token_of(&good, "another secret"), "token_invalid", 4450),
+        (token_of(&json!({"sub": "ada", "aud": "mail"}), SECRET), "token_invalid", 4450),
+        (token_of(&json!({"sub": "ada"}), SECRET), "token_invalid", 4450),
+        (token_of(&json!({"aud": "chat"}), SECRET), "token_invalid", 4450),
+        (token_of(&json!({"sub": "ada", "aud": "chat", "exp": now() - 5}), SECRET), "token_expired", 4451),
+    ] {
+        let mut page = Page::connect(&server).await;
+        page.send(hello(&token, json!([]))).await;
+        let (frames, closed) = page.until_close().await;
+        assert_eq!((frames[0]["code"].as_str(), closed), (Some(code), close), "{frames:?}");
+        assert!(!frames[0].to_string().contains(&token));
+    }
+    let mut page = Page::connect(&server).await;
+    page.send(hello(&token_of(&good, SECRET), json!([]))).await;
+    assert_eq!(page.next().await["type"], "welcome");
+}
+
+struct Gate;
+
+impl Authenticator for Gate {
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, AuthError>> {
+        let answer = match token {
+            "closed" => Err(AuthError::Forbidden),
+            "down" => Err(AuthError::Unavailable("no keys".to_owned())),
+            _ => Ok(Identity { subject: token.to_owned(), expires_at_ms: None }),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+// PROTOCOL: HEL-4, CLS-2
+#[tokio::test]
+async fn other_authenticators_can_forbid_and_fail() {
+    let server = Server::with(|builder| builder.authenticator(Gate)).await;
+    for (token, code, close) in [("closed", "forbidden", 4403), ("down", "unavailable", 4456)] {
+        let mut page = Page::connect(&server).await;
+        page.send(hello(token, json!([]))).await;
+        assert_eq!(page.ends_with().await, (code.to_owned(), close));
+    }
+    let mut page = Page::connect(&server).await;
+    page.send(hello("ada", json!([]))).await;
+    assert!(page.next().await.get("tokenExpiresInMs").is_none());
+}
+
+// PROTOCOL: HEL-1
+#[tokio::test]
+async fn hello_has_to_come_first_and_in_time() {
+    let limits = Limits { hello_timeout: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    for first in [json!({"type": "ping", "n": 1}), json!({"type": "later"})] {
+        let mut page = Page::connect(&server).await;
+        page.send(first).await;
+        assert_eq!(page.ends_with().await, ("hello_expected".to_owned(), 4400));
+    }
+    let mut page = Page::connect(&server).await;
+    assert_eq!(page.until_close().await, (Vec::new(), 4452));
+}
+
+// PROTOCOL: GEN-2, GEN-4, GEN-8, HEL-1, SUB-2, FLO-3
+#[tokio::test]
+async fn malformed_frames_end_the_connection() {
+    let server = Server::start().await;
+    for text in [
+        "nope".to_owned(),
+        "[]".to_owned(),
+        r#"{"type":7}"#.to_owned(),
+        r#"{"type":"ping"}"#.to_owned(),
+        r#"{"type":"ping","n":1e400}"#.to_owned(),
+        format!(r#"{{"type":"later","x":{}{}}}"#, "[".repeat(100), "]".repeat(100)),
+        r#"{"type":"subscribe","streams":[{"name":"t"}]}"#.to_owned(),
+        r#"{"type":"ack","offsets":{"1":1}}"#.to_owned(),
+        hello(&token("ada"), json!([])).to_string(),
+    ] {
+        let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+        page.until("caughtUp").await;
+        page.send_text(&text).await;
+        assert_eq!(page.ends_with().await, ("bad_frame".to_owned(), 4400), "{text}");
+    }
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send_raw(Message::binary(b"{}".to_vec())).await;
+    assert_eq!(page.ends_with().await, ("bad_frame".to_owned(), 4400));
+    let mut page = Page::connect(&server).await;
+    page.send_text("{").await;
+    assert_eq!(page.ends_with().await, ("bad_frame".to_owned(), 4400));
+}
+
+/// The frames that all parts of the project read alike, on a real socket.
+// PROTOCOL: GEN-2, GEN-3, GEN-4, GEN-5, GEN-6, GEN-8
+#[tokio::test]
+async fn vectors_of_the_protocol_hold_on_a_socket() {
+    let text = include_str!("../../../tests/vectors/protocol.json");
+    let vectors: Value = serde_json::from_str(text).unwrap();
+    let server = Server::start().await;
+    let vectors = vectors["client_frames"].as_array().unwrap();
+    assert!(vectors.len() > 50);
+    for vector in vectors {
+        let text = vector["text"].as_str().unwrap();
+        if text.starts_with(r#"{"type":"hello""#) {
+            let mut page = Page::connect(&server).await;
+            page.send_text(text).await;
+            // The token of the vectors is not one of ours: a hello that is read ends there.
+            let expected = if vector["error"].is_null() { "token_invalid" } else { "bad_frame" };
+            assert_eq!(page.ends_with().await.0, expected, "{}", vector["name"]);
+            continue;
+        }
+        let mut page = Page::open(&server, "ada", json!([])).await;
+        page.send_text(text).await;
+        if vector["error"].is_null() {
+            page.send(json!({"type": "ping", "n": 77})).await;
+            while page.next().await != json!({"type": "pong", "n": 77}) {}
+        } else {
+            let expected = (vector["error"].as_str().unwrap().to_owned(), 4400);
+            assert_eq!(page.ends_with().await, expected, "{}", vector["name"]);
+        }
+    }
+}
+
+// PROTOCOL: GEN-3
+#[tokio::test]
+async fn unknown_frames_and_fields_are_ignored() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send_text(r#"{"type":"later","n":1e400}"#).await;
+    page.send(json!({"type": "unsubscribe", "ch": 9, "more": true})).await;
+    page.send(json!({"type": "ack", "offsets": {"9": 7}})).await;
+    page.nothing_before_pong(1).await;
+}
+
+// PROTOCOL: GEN-7
+#[tokio::test]
+async fn frames_have_a_size() {
+    let limits = Limits { max_frame_bytes: 100_000, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let padded = |bytes: usize| {
+        let empty = r#"{"type":"later","x":""}"#.len();
+        format!(r#"{{"type":"later","x":"{}"}}"#, "x".repeat(bytes - empty))
+    };
+    let mut page = Page::connect(&server).await;
+    page.send_text(&padded(65_537)).await;
+    assert_eq!(page.until_close().await.1, 4402);
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send_text(&padded(100_000)).await;
+    page.nothing_before_pong(1).await;
+    page.send_text(&padded(100_001)).await;
+    assert_eq!(page.until_close().await.1, 4402);
+    // So large that the transport itself refuses it.
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send_text(&padded(200_001)).await;
+    assert_eq!(page.until_close().await.1, 4402);
+}
+
+// PROTOCOL: TOK-1, TOK-2, TOK-3
+#[tokio::test]
+async fn tokens_are_refreshed_or_expire() {
+    let server = Server::start().await;
+    let mut page = Page::open_with(&server, hello(&token_until("ada", now() + 2), json!([]))).await;
+    for refused in [token("bob"), "nonsense".to_owned(), token_until("ada", now() - 9)] {
+        page.send(json!({"type": "refresh", "token": refused})).await;
+        let error = page.next().await;
+        assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("token_invalid")));
+    }
+    page.send(json!({"type": "refresh", "token": token_until("ada", now() + 60)})).await;
+    let refreshed = page.next().await;
+    assert_eq!(refreshed["type"], "refreshed");
+    assert!((55_000..=60_000).contains(&refreshed["tokenExpiresInMs"].as_u64().unwrap()));
+    // The new expiry counts: it is over at once.
+    page.send(json!({"type": "refresh", "token": token_until("ada", now() + 1)})).await;
+    page.until("refreshed").await;
+    assert_eq!(page.ends_with().await, ("token_expired".to_owned(), 4451));
+}
+
+// PROTOCOL: HBT-1, HBT-3
+#[tokio::test]
+async fn heartbeats_name_the_heads() {
+    let limits = Limits { heartbeat: Duration::from_millis(100), ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    server.publish("a", 3).await;
+    // A window of one event holds the rest back; the heartbeat tells of it all the same.
+    let streams = json!([{"name": "a"}, {"name": "b"}]);
+    let mut page = Page::open_with(&server, hello_with(&token("ada"), streams, 1, 1_024)).await;
+    assert_eq!(page.until("heartbeat").await["heads"], json!({"1": 3, "2": 0}));
+    server.publish("b", 1).await;
+    while page.until("heartbeat").await["heads"] != json!({"1": 3, "2": 1}) {}
+    page.send(json!({"type": "ping", "n": 41})).await;
+    assert_eq!(page.until("pong").await, json!({"type": "pong", "n": 41}));
+}
+
+// PROTOCOL: NTC-2, CLS-2
+#[tokio::test]
+async fn a_shutdown_says_goaway_and_answers_what_is_under_way() {
+    let limits = Limits { goaway_spread: Duration::from_millis(1_234), ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let message = json!({"type": "user_message", "content": "hi"});
+    page.send(json!({"type": "send", "id": "s1", "stream": "t", "message": message})).await;
+    page.nothing_or_receipt().await;
+    let bridge = server.bridge.clone();
+    let stopping = tokio::spawn(async move { bridge.shutdown().await });
+    let (frames, code) = page.until_close().await;
+    let goaway = frames.iter().find(|frame| frame["type"] == "goaway").unwrap();
+    assert_eq!((&goaway["reconnectAfterMs"], &goaway["spreadMs"]), (&json!(1_000), &json!(1_234)));
+    assert_eq!(code, 4453);
+    drop(page);
+    stopping.await.unwrap();
+    let mut late = Page::connect(&server).await;
+    assert_eq!(late.until_close().await.1, 4453);
+}
+
+impl Page {
+    /// Takes the receipt of the only send.
+    async fn nothing_or_receipt(&mut self) {
+        assert_eq!(self.next().await["status"], "accepted");
+    }
+}
+
+// PROTOCOL: CLS-2
+#[tokio::test]
+async fn too_many_connections_are_told_to_come_back() {
+    let limits = Limits { max_connections: 1, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let _first = Page::open(&server, "ada", json!([])).await;
+    let mut second = Page::connect(&server).await;
+    assert_eq!(second.ends_with().await, ("overloaded".to_owned(), 4455));
+}
+
+// PROTOCOL: CLS-2
+#[tokio::test]
+async fn a_close_of_the_page_is_answered() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    page.until("caughtUp").await;
+    let code = CloseCode::from(4485);
+    page.send_raw(Message::Close(Some(CloseFrame { code, reason: "page_left".into() }))).await;
+    assert_eq!(page.until_close().await.1, 4485);
+}
+
+// PROTOCOL: HIS-4
+#[tokio::test]
+async fn history_is_not_offered() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(json!({"type": "history", "req": 9, "stream": "t", "limit": 50})).await;
+    let error = page.next().await;
+    assert_eq!((&error["code"], &error["req"]), (&json!("unsupported"), &json!(9)));
+}

@@ -1,0 +1,203 @@
+//! The window, the order of streams, and what a frame holds.
+
+use std::time::Duration;
+
+use agentwire_bridge::{EventError, Limits, PublishError};
+use serde_json::json;
+
+use crate::support::{Page, Server, hello_with, note, token};
+
+// PROTOCOL: FLO-1, FLO-2, EVT-1, EVT-3
+#[tokio::test]
+async fn no_more_than_the_window_is_in_flight() {
+    let server = Server::start().await;
+    server.publish("t", 30).await;
+    let mut page =
+        Page::open_with(&server, hello_with(&token("ada"), json!([{"name": "t"}]), 10, 65_536)).await;
+    page.until("subscribed").await;
+    let frame = page.next().await;
+    assert_eq!((&frame["first"], &frame["count"]), (&json!(1), &json!(10)));
+    page.nothing_before_pong(1).await;
+    page.ack(1, 4).await;
+    let frame = page.next().await;
+    assert_eq!((&frame["first"], &frame["count"]), (&json!(11), &json!(4)));
+    // One below an earlier one changes nothing.
+    page.ack(1, 2).await;
+    page.nothing_before_pong(2).await;
+    page.ack(1, 14).await;
+    page.events(1, 15, 30).await;
+    // Live events count as well.
+    page.until("caughtUp").await;
+    server.publish("t", 25).await;
+    let mut held = 0;
+    while held < 10 {
+        held += page.next().await["count"].as_u64().unwrap();
+    }
+    assert_eq!(held, 10);
+    page.nothing_before_pong(3).await;
+    page.ack(1, 40).await;
+    page.events(1, 41, 55).await;
+}
+
+// PROTOCOL: FLO-1
+#[tokio::test]
+async fn the_window_counts_bytes_and_a_larger_event_goes_alone() {
+    let server = Server::start().await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let sized = |bytes: usize| {
+        let empty = json!({"type": "x", "text": "", "time": 1}).to_string().len();
+        json!({"type": "x", "text": "x".repeat(bytes - empty), "time": 1})
+    };
+    emitter
+        .publish_all(vec![sized(1_000), sized(1_000), sized(5_000), sized(100), sized(1_948)])
+        .await
+        .unwrap();
+    let mut page =
+        Page::open_with(&server, hello_with(&token("ada"), json!([{"name": "t"}]), 100, 2_048)).await;
+    page.until("subscribed").await;
+    assert_eq!(page.next().await["count"], 2);
+    page.nothing_before_pong(1).await;
+    // The large one waits until it is alone.
+    page.ack(1, 1).await;
+    page.nothing_before_pong(2).await;
+    page.ack(1, 2).await;
+    let frame = page.next().await;
+    assert_eq!((&frame["first"], &frame["count"]), (&json!(3), &json!(1)));
+    page.nothing_before_pong(3).await;
+    page.ack(1, 3).await;
+    // 100 and 1,948 bytes fill the window to the last byte.
+    let frame = page.next().await;
+    assert_eq!((&frame["first"], &frame["count"]), (&json!(4), &json!(2)));
+}
+
+// PROTOCOL: FLO-3
+#[tokio::test]
+async fn an_ack_above_what_was_sent_is_malformed() {
+    let server = Server::start().await;
+    server.publish("t", 5).await;
+    let mut page =
+        Page::open_with(&server, hello_with(&token("ada"), json!([{"name": "t"}]), 3, 65_536)).await;
+    assert_eq!(page.until("events").await["count"], 3);
+    page.ack(1, 4).await;
+    assert_eq!(page.ends_with().await, ("bad_frame".to_owned(), 4400));
+}
+
+// PROTOCOL: FLO-4
+#[tokio::test]
+async fn streams_are_served_in_turn() {
+    let limits = Limits { page_events: 10, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    for thread in ["a", "b", "c"] {
+        server.publish(thread, 100).await;
+    }
+    let streams = json!([{"name": "a"}, {"name": "b"}, {"name": "c"}]);
+    let mut page = Page::open(&server, "ada", streams).await;
+    for _ in 0..3 {
+        page.until("subscribed").await;
+    }
+    let mut order = Vec::new();
+    while order.len() < 30 {
+        let frame = page.next().await;
+        if frame["type"] == "events" {
+            order.push(frame["ch"].as_u64().unwrap());
+        }
+    }
+    assert_eq!(order, [1, 2, 3].repeat(10));
+}
+
+// PROTOCOL: EVT-1, EVT-2
+#[tokio::test]
+async fn frames_are_bounded_and_hold_the_texts_of_the_log() {
+    let limits = Limits { page_bytes: 1_024, page_events: 7, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    server.publish("t", 20).await;
+    let large = json!({"type": "x", "text": "é".repeat(3_000), "time": 1});
+    server.bridge.emitter("ada", "t").publish(large.clone()).await.unwrap();
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    page.until("subscribed").await;
+    let text = page.next_text().await;
+    let start = r#"{"type":"events","ch":1,"first":1,"count":7,"events":[{"type":"note","n":1,"time":1},"#;
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(page.next().await["count"], 7);
+    assert_eq!(page.next().await["count"], 6);
+    assert_eq!(page.next().await["events"], json!([large]));
+}
+
+// PROTOCOL: EVT-5, EVT-9
+#[tokio::test]
+async fn live_events_share_a_frame() {
+    let limits = Limits { live_batch: Duration::from_millis(200), ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    page.until("caughtUp").await;
+    let emitter = server.bridge.emitter("ada", "t");
+    for n in 1..=20 {
+        emitter.publish(note(n)).await.unwrap();
+    }
+    assert_eq!(page.next().await["count"], 20);
+}
+
+// PROTOCOL: EVT-8, EVT-9
+#[tokio::test]
+async fn events_that_no_page_can_take_are_refused() {
+    let limits = Limits { max_frame_bytes: 4_096, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let large = emitter.publish(json!({"type": "x", "text": "x".repeat(4_096)})).await;
+    assert!(matches!(large, Err(PublishError::Event(EventError::TooLarge { .. }))));
+    let reserved = emitter.publish(json!({"type": "x", "offset": 1})).await;
+    assert!(matches!(reserved, Err(PublishError::Event(EventError::Reserved("offset")))));
+    let name = server.bridge.emitter("ada", "a\nb").publish(note(1)).await;
+    assert!(matches!(name, Err(PublishError::Name(_))));
+    assert_eq!(server.head("t").await, 0);
+}
+
+// PROTOCOL: EVT-3, FLO-2
+#[tokio::test]
+async fn a_long_live_stream_arrives_once_and_in_order() {
+    let server = Server::start().await;
+    let mut page =
+        Page::open_with(&server, hello_with(&token("ada"), json!([{"name": "t"}]), 64, 16_384)).await;
+    page.until("caughtUp").await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let writer = tokio::spawn(async move {
+        for n in 1..=5_000 {
+            emitter.publish(note(n)).await.unwrap();
+        }
+    });
+    let events = page.events(1, 1, 5_000).await;
+    writer.await.unwrap();
+    assert_eq!(events, (1..=5_000).map(note).collect::<Vec<_>>());
+}
+
+// PROTOCOL: FLO-6
+#[tokio::test]
+async fn a_page_that_does_not_read_is_closed() {
+    let limits = Limits { write_timeout: Duration::from_millis(200), ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let bulk = json!({"type": "x", "text": "x".repeat(60_000)});
+    for _ in 0..10 {
+        emitter.publish_all(vec![bulk.clone(); 60]).await.unwrap();
+    }
+    // A window far larger than what the sockets buffer, and a page that never reads.
+    let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 65_536, 67_108_864);
+    let mut page = Page::connect(&server).await;
+    page.send(hello).await;
+    assert!(page.is_given_up().await, "the socket is still served");
+}
+
+impl Page {
+    /// Waits, without reading a byte, until the server has given the socket up: writing notices it.
+    async fn is_given_up(&mut self) -> bool {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        while tokio::time::Instant::now() < deadline {
+            ticks.tick().await;
+            if self.try_send(json!({"type": "ping", "n": 1})).await.is_err() {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,17 @@
+//! The bridge over real sockets and real files. Tests name the clauses of docs/PROTOCOL.md that they prove.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it finds something else")]
+
+mod agents;
+mod connection;
+#[cfg(feature = "faults")]
+mod faults;
+mod flow;
+mod http;
+mod kill;
+mod replay;
+mod runs;
+mod sends;
+mod streams;
+mod support;
+mod users;

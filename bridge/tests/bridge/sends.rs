@@ -1,0 +1,224 @@
+//! Sends, cancels, approvals and signals.
+
+use agentwire_bridge::{Bridge, Decision, Hs256, SqliteLog};
+use serde_json::{Value, json};
+
+use crate::support::{Page, SECRET, Server};
+
+fn message(id: &str, content: &str) -> Value {
+    json!({"type": "send", "id": id, "stream": "t", "message": {"type": "user_message", "content": content}})
+}
+
+// PROTOCOL: SND-1, SND-2, SND-3
+#[tokio::test]
+async fn a_send_is_applied_once_and_answered_each_time() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let mut first = message("s1", "hi");
+    first["message"]["extra"] = json!({"a": 1, "b": [2]});
+    first["message"]["user"] = json!("somebody else");
+    page.send(first.clone()).await;
+    let receipt = page.next().await;
+    assert_eq!(
+        (&receipt["id"], &receipt["status"], &receipt["position"]["offset"]),
+        (&json!("s1"), &json!("accepted"), &json!(1))
+    );
+    let stored = server.events("t").await.remove(0);
+    assert_eq!(
+        (&stored["type"], &stored["content"], &stored["extra"]),
+        (&json!("user_message"), &json!("hi"), &json!({"a": 1, "b": [2]}))
+    );
+    assert_eq!((&stored["sendId"], &stored["user"]), (&json!("s1"), &json!("ada")));
+    assert!(stored["time"].is_u64());
+    page.send(first.clone()).await;
+    assert_eq!(page.next().await, receipt);
+    // Another socket of the user, and the same value in another text.
+    let mut other = Page::open(&server, "ada", json!([])).await;
+    let text = r#"{"type":"send","id":"s1","stream":"t","message":{"extra":{"b":[2.0],"a":1},"user":"somebody else","content":"h\u0069","type":"user_message"}}"#;
+    other.send_text(text).await;
+    assert_eq!(other.next().await, receipt);
+    page.send(message("s1", "other")).await;
+    let conflict = page.next().await;
+    assert_eq!(
+        (&conflict["status"], &conflict["error"]["code"], &conflict["error"]["retryable"]),
+        (&json!("rejected"), &json!("conflict"), &json!(false))
+    );
+    assert_eq!(server.head("t").await, 1);
+}
+
+// PROTOCOL: SND-4
+#[tokio::test]
+async fn sends_keep_their_order() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    for n in 0..400 {
+        page.send(message(&format!("s{n}"), &n.to_string())).await;
+    }
+    for _ in 0..400 {
+        let receipt = page.next().await;
+        let n: u64 = receipt["id"].as_str().unwrap()[1..].parse().unwrap();
+        assert_eq!(receipt["position"]["offset"], n + 1);
+    }
+    let contents: Vec<_> = server.events("t").await.iter().map(|event| event["content"].clone()).collect();
+    assert_eq!(contents, (0..400).map(|n| json!(n.to_string())).collect::<Vec<_>>());
+}
+
+// PROTOCOL: SND-6, SND-9, EVT-9, GEN-7
+#[tokio::test]
+async fn messages_are_checked() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    for (body, code) in [
+        (json!({"type": "user_message"}), "invalid_message"),
+        (json!({"type": "user_message", "content": ""}), "invalid_message"),
+        (json!({"type": "user_message", "content": 7}), "invalid_message"),
+        (json!({"type": "", "content": "x"}), "invalid_message"),
+        (json!({"type": "form", "epoch": "e"}), "invalid_message"),
+        (json!({"type": "form", "text": "x".repeat(1_048_440)}), "message_too_large"),
+    ] {
+        page.send(json!({"type": "send", "id": "s", "stream": "t", "message": body})).await;
+        let receipt = page.next().await;
+        assert_eq!((&receipt["status"], &receipt["error"]["code"]), (&json!("rejected"), &json!(code)));
+    }
+    page.send(json!({"type": "send", "id": "s", "stream": "inbox", "message": {"type": "form"}})).await;
+    assert_eq!(page.next().await["error"]["code"], "forbidden");
+    // Any other type is stored as it is, and does nothing to runs.
+    let forged = json!({"type": "agent_started", "runId": "r", "agent": "a"});
+    page.send(json!({"type": "send", "id": "s", "stream": "t", "message": forged})).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    let mut late = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    assert_eq!(late.until("caughtUp").await["openRuns"], json!([]));
+}
+
+// PROTOCOL: SND-1, SND-4, LIF-4
+#[tokio::test]
+async fn receipts_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let start = async || {
+        let log = SqliteLog::open(&path).unwrap();
+        let bridge = Bridge::builder().log(log).authenticator(Hs256::new(SECRET)).build().await.unwrap();
+        Server::serve(bridge).await
+    };
+    let server = start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(message("s1", "one")).await;
+    let receipt = page.next().await;
+    drop(page);
+    server.stop().await;
+    let server = start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(message("s1", "one")).await;
+    page.send(message("s2", "two")).await;
+    assert_eq!(page.next().await, receipt);
+    let second = page.next().await;
+    assert_eq!(
+        (&second["position"]["offset"], &second["position"]["epoch"]),
+        (&json!(2), &receipt["position"]["epoch"])
+    );
+    page.send(message("s1", "other")).await;
+    assert_eq!(page.next().await["error"]["code"], "conflict");
+}
+
+// PROTOCOL: SND-7, SND-1
+#[tokio::test]
+async fn a_cancel_reaches_its_run() {
+    let server = Server::start().await;
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let child = run.child("b").await.unwrap();
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let cancel = |id: &str, run: &str| json!({"type": "cancel", "id": id, "stream": "t", "runId": run});
+    page.send(cancel("c0", "nobody")).await;
+    assert_eq!(page.next().await, json!({"type": "receipt", "id": "c0", "status": "unknown_run"}));
+    assert!(!run.is_cancelled());
+    let id = run.id().to_owned();
+    page.send(cancel("c1", &id)).await;
+    assert_eq!(page.next().await, json!({"type": "receipt", "id": "c1", "status": "cancelled"}));
+    run.cancelled().await;
+    child.cancelled().await;
+    child.cancel("parent").await.unwrap();
+    run.cancel("requested").await.unwrap();
+    page.send(cancel("c2", &id)).await;
+    assert_eq!(page.next().await["status"], "already_finished");
+    // The same id gets the same answer.
+    page.send(cancel("c1", &id)).await;
+    assert_eq!(page.next().await["status"], "cancelled");
+    page.send(cancel("c1", "another")).await;
+    assert_eq!(page.next().await["error"]["code"], "conflict");
+    assert_eq!(server.events("t").await.last().unwrap()["type"], "agent_cancelled");
+}
+
+// PROTOCOL: SND-7
+#[tokio::test]
+async fn a_run_that_nobody_works_on_is_cancelled_by_the_bridge() {
+    let server = Server::start().await;
+    let started = json!({"type": "agent_started", "runId": "r", "agent": "a"});
+    server.bridge.emitter("ada", "t").publish(started).await.unwrap();
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(json!({"type": "cancel", "id": "c1", "stream": "t", "runId": "r"})).await;
+    assert_eq!(page.next().await["status"], "cancelled");
+    assert_eq!(server.until_event("t", "agent_cancelled").await["runId"], "r");
+}
+
+// PROTOCOL: SND-8
+#[tokio::test]
+async fn the_first_answer_of_any_device_wins() {
+    let server = Server::start().await;
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let (run_id, asked) = (
+        run.id().to_owned(),
+        tokio::spawn(async move {
+            let decision = run.ask("Delete it?", vec![json!("yes"), json!("no")]).await.unwrap();
+            run.complete("done").await.unwrap();
+            decision
+        }),
+    );
+    let request = server.until_event("t", "approval_requested").await;
+    assert_eq!((&request["prompt"], &request["options"]), (&json!("Delete it?"), &json!(["yes", "no"])));
+    let approval = request["approvalId"].as_str().unwrap();
+    let approve = |id: &str, approval: &str, decision: &str| json!({"type": "approve", "id": id, "stream": "t", "approvalId": approval, "decision": decision});
+    let mut one = Page::open(&server, "ada", json!([])).await;
+    let mut other = Page::open(&server, "ada", json!([])).await;
+    one.send(approve("a0", "nothing", "approved")).await;
+    assert_eq!(one.next().await["status"], "unknown_approval");
+    one.send(approve("a1", approval, "denied")).await;
+    assert_eq!(one.next().await["status"], "accepted");
+    other.send(approve("a2", approval, "approved")).await;
+    assert_eq!(other.next().await["status"], "already_resolved");
+    one.send(approve("a1", approval, "denied")).await;
+    assert_eq!(one.next().await["status"], "accepted");
+    assert_eq!(asked.await.unwrap(), Decision::Denied);
+    let events = server.events("t").await;
+    let resolved: Vec<_> = events.iter().filter(|event| event["type"] == "approval_resolved").collect();
+    assert_eq!(resolved.len(), 1);
+    assert_eq!(
+        (&resolved[0]["decision"], &resolved[0]["runId"], &resolved[0]["user"]),
+        (&json!("denied"), &json!(run_id), &json!("ada"))
+    );
+}
+
+// PROTOCOL: SIG-1
+#[tokio::test]
+async fn signals_reach_the_other_sockets_of_the_stream_only() {
+    let server = Server::start().await;
+    let mut from = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    let mut to = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    let mut elsewhere = Page::open(&server, "ada", json!([{"name": "u"}])).await;
+    let mut bob = Page::open(&server, "bob", json!([{"name": "t"}])).await;
+    for page in [&mut from, &mut to, &mut elsewhere, &mut bob] {
+        page.until("caughtUp").await;
+    }
+    from.send(json!({"type": "signal", "stream": "t", "signal": {"type": "typing", "active": true}})).await;
+    let expected = json!({
+        "type": "signal", "stream": "t", "from": "ada",
+        "signal": {"type": "typing", "active": true}, "expiresInMs": 5_000
+    });
+    assert_eq!(to.next().await, expected);
+    for page in [&mut from, &mut elsewhere, &mut bob] {
+        page.nothing_before_pong(1).await;
+    }
+    assert_eq!(server.head("t").await, 0);
+    from.send(json!({"type": "signal", "stream": "t", "signal": {"type": "x", "text": "x".repeat(5_000)}}))
+        .await;
+    assert_eq!(from.next().await["code"], "message_too_large");
+}

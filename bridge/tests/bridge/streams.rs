@@ -1,0 +1,330 @@
+//! Subscribing: one test per clause of section 4.
+
+use agentwire_bridge::{Access, Authorizer, Limits, Refusal, StreamKey};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use crate::support::{Page, Server, hello_with, key, note, token};
+
+async fn subscribed(server: &Server, request: Value) -> (Page, Value) {
+    let mut page = Page::open(server, "ada", json!([request])).await;
+    let frame = page.next().await;
+    (page, frame)
+}
+
+async fn epoch(server: &Server) -> String {
+    server.bridge.log().state(&key("t")).await.unwrap().epoch.to_string()
+}
+
+fn at(epoch: &str, offset: u64) -> Value {
+    json!({"name": "t", "position": {"epoch": epoch, "offset": offset}})
+}
+
+fn facts(frame: &Value) -> (u64, u64, u64, bool, Option<&str>) {
+    let number = |field: &str| frame[field].as_u64().unwrap();
+    let recovered = frame["recovered"].as_bool().unwrap();
+    (number("oldest"), number("head"), number("next"), recovered, frame["reason"].as_str())
+}
+
+// PROTOCOL: SUB-1, SUB-8
+#[tokio::test]
+async fn without_a_position_open_says_where_to_start() {
+    let server = Server::start().await;
+    server.publish("t", 10).await;
+    for (open, next) in [
+        (Value::Null, 1),
+        (json!({"from": "start"}), 1),
+        (json!({"from": "live"}), 11),
+        (json!({"last": 3}), 8),
+        (json!({"last": 100}), 1),
+    ] {
+        let mut request = json!({"name": "t"});
+        if !open.is_null() {
+            request["open"] = open;
+        }
+        let (mut page, frame) = subscribed(&server, request).await;
+        assert_eq!(facts(&frame), (1, 10, next, true, None));
+        page.events(1, next, 10).await;
+        assert_eq!(page.next().await, json!({"type": "caughtUp", "ch": 1, "offset": 10, "openRuns": []}));
+    }
+    server.bridge.trim(&key("t"), 4).await.unwrap();
+    for (open, facts_now) in [
+        (json!({"from": "start"}), (5, 10, 5, false, Some("trimmed"))),
+        (json!({"from": "live"}), (5, 10, 11, true, None)),
+        (json!({"last": 100}), (5, 10, 5, true, None)),
+    ] {
+        let (_, frame) = subscribed(&server, json!({"name": "t", "open": open})).await;
+        assert_eq!(facts(&frame), facts_now);
+    }
+}
+
+// PROTOCOL: SUB-2, SUB-11
+#[tokio::test]
+async fn more_streams_than_allowed_are_not_subscribed() {
+    let limits = Limits { max_streams: 2, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let streams = json!([{"name": "a"}, {"name": "b"}, {"name": "c"}]);
+    let mut page = Page::open(&server, "ada", streams).await;
+    assert_eq!(page.next().await["name"], "a");
+    assert_eq!(page.next().await["name"], "b");
+    let refused = json!({"type": "unsubscribed", "name": "c", "reason": "too_many_streams"});
+    assert_eq!(page.next().await, refused);
+    page.send(json!({"type": "unsubscribe", "ch": 1})).await;
+    page.until("unsubscribed").await;
+    page.send(json!({"type": "subscribe", "streams": [{"name": "c"}]})).await;
+    assert_eq!(page.until("subscribed").await["name"], "c");
+}
+
+// PROTOCOL: SUB-3, SUB-12
+#[tokio::test]
+async fn a_channel_is_never_used_twice() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    for ch in 1..5 {
+        let frame = page.until("subscribed").await;
+        assert_eq!((&frame["ch"], &frame["name"]), (&json!(ch), &json!("t")));
+        page.until("caughtUp").await;
+        page.send(json!({"type": "unsubscribe", "ch": ch})).await;
+        let ended = json!({"type": "unsubscribed", "ch": ch, "name": "t", "reason": "requested"});
+        assert_eq!(page.next().await, ended);
+        // It is not in use any more.
+        page.send(json!({"type": "unsubscribe", "ch": ch})).await;
+        server.publish("t", 1).await;
+        page.nothing_before_pong(ch).await;
+        page.send(json!({"type": "subscribe", "streams": [{"name": "t", "open": {"from": "live"}}]})).await;
+    }
+}
+
+// PROTOCOL: SUB-4, SUB-10
+#[tokio::test]
+async fn a_known_position_is_resumed() {
+    let server = Server::start().await;
+    server.publish("t", 10).await;
+    server.bridge.trim(&key("t"), 4).await.unwrap();
+    let epoch = epoch(&server).await;
+    for offset in [4, 7, 10] {
+        let (mut page, frame) = subscribed(&server, at(&epoch, offset)).await;
+        assert_eq!(facts(&frame), (5, 10, offset + 1, true, None));
+        page.events(1, offset + 1, 10).await;
+        assert_eq!(page.next().await["offset"], 10);
+        page.nothing_before_pong(1).await;
+    }
+}
+
+// PROTOCOL: SUB-5
+#[tokio::test]
+async fn a_trimmed_position_goes_on_at_the_oldest() {
+    let server = Server::start().await;
+    server.publish("t", 10).await;
+    server.bridge.trim(&key("t"), 4).await.unwrap();
+    let epoch = epoch(&server).await;
+    let mut request = at(&epoch, 3);
+    request["open"] = json!({"from": "live"});
+    let (mut page, frame) = subscribed(&server, request).await;
+    assert_eq!(facts(&frame), (5, 10, 5, false, Some("trimmed")));
+    page.events(1, 5, 10).await;
+}
+
+// PROTOCOL: SUB-6, GAP-2, GAP-3, HBT-1
+#[tokio::test]
+async fn a_position_ahead_of_the_log_begins_a_new_epoch() {
+    let server = Server::start().await;
+    server.publish("t", 5).await;
+    let old = epoch(&server).await;
+    let (mut other, _) = subscribed(&server, at(&old, 3)).await;
+    other.events(1, 4, 5).await;
+    other.until("caughtUp").await;
+    let (mut page, frame) = subscribed(&server, at(&old, 9)).await;
+    assert_eq!(facts(&frame), (1, 5, 1, false, Some("ahead")));
+    let new = frame["epoch"].as_str().unwrap().to_owned();
+    assert_ne!(new, old);
+    // Durable before it was answered.
+    assert_eq!(epoch(&server).await, new);
+    page.events(1, 1, 5).await;
+    // Who watched the old epoch is told, and gets what exists.
+    let gap =
+        json!({"type": "gap", "ch": 1, "from": 6, "to": null, "reason": "epoch", "epoch": new, "newCh": 2});
+    assert_eq!(other.next().await, gap);
+    // An ack of the old epoch that was under way does no harm.
+    other.ack(1, 5).await;
+    other.events(2, 1, 5).await;
+    server.publish("t", 1).await;
+    other.events(2, 6, 6).await;
+    page.events(1, 6, 6).await;
+    // A page that unsubscribes before it has read of the new number means the stream all the same.
+    other.send(json!({"type": "unsubscribe", "ch": 1})).await;
+    let ended = json!({"type": "unsubscribed", "ch": 1, "name": "t", "reason": "requested"});
+    assert_eq!(other.until("unsubscribed").await, ended);
+    other.send(json!({"type": "subscribe", "streams": [{"name": "t"}]})).await;
+    assert_eq!(other.until("subscribed").await["ch"], 3);
+}
+
+// PROTOCOL: GAP-2, SUB-10, RPL-1
+#[tokio::test]
+async fn a_catch_up_goes_on_in_the_new_epoch() {
+    let server = Server::start().await;
+    server.publish("t", 6).await;
+    let old = epoch(&server).await;
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 2, 65_536);
+    let mut behind = Page::open_with(&server, hello).await;
+    assert_eq!(behind.until("events").await["count"], 2);
+    let (_ahead, frame) = subscribed(&server, at(&old, 100)).await;
+    let gap = json!({"type": "gap", "ch": 1, "from": 3, "to": null, "reason": "epoch", "epoch": frame["epoch"], "newCh": 2});
+    assert_eq!(behind.next().await, gap);
+    // The window is that of the new channel, whatever is acknowledged of the old one.
+    assert_eq!(behind.next().await["count"], 2);
+    behind.ack(1, 2).await;
+    behind.nothing_before_pong(1).await;
+    behind.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 3, "to": 4})).await;
+    assert_eq!(behind.next().await, json!({"type": "replayEnd", "req": 1, "to": 2, "oldest": 1}));
+    behind.ack(2, 2).await;
+    behind.events(2, 3, 7).await;
+    assert_eq!(
+        behind.next().await,
+        json!({"type": "caughtUp", "ch": 2, "offset": 7, "openRuns": [run.id()]})
+    );
+}
+
+// PROTOCOL: SUB-7
+#[tokio::test]
+async fn a_position_of_another_epoch_starts_as_open_says() {
+    let server = Server::start().await;
+    server.publish("t", 5).await;
+    for (open, next) in [(json!({"from": "start"}), 1), (json!({"from": "live"}), 6), (json!({"last": 2}), 4)]
+    {
+        let mut request = at("another", 3);
+        request["open"] = open;
+        let (_, frame) = subscribed(&server, request).await;
+        assert_eq!(facts(&frame), (1, 5, next, false, Some("epoch")));
+    }
+}
+
+// PROTOCOL: SUB-9, LIF-1
+#[tokio::test]
+async fn live_owes_what_is_written_from_then_on() {
+    let server = Server::start().await;
+    server.publish("t", 5).await;
+    let (page, frame) = subscribed(&server, json!({"name": "t", "open": {"from": "live"}})).await;
+    let position = at(frame["epoch"].as_str().unwrap(), frame["next"].as_u64().unwrap() - 1);
+    // The socket drops before anything came.
+    drop(page);
+    server.publish("t", 2).await;
+    let (mut page, frame) = subscribed(&server, position).await;
+    assert_eq!(facts(&frame), (1, 7, 6, true, None));
+    assert_eq!(page.events(1, 6, 7).await, [note(6), note(7)]);
+}
+
+// PROTOCOL: SUB-10, RUN-3
+#[tokio::test]
+async fn caught_up_names_the_runs_that_are_open_at_its_offset() {
+    let server = Server::start().await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let first = emitter.run("a").await.unwrap();
+    let second = emitter.run("b").await.unwrap();
+    let over = emitter.run("c").await.unwrap();
+    over.complete("done").await.unwrap();
+    let head = server.head("t").await;
+    // A window of one event keeps the page behind while the log goes on.
+    let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 1, 65_536);
+    let mut page = Page::open_with(&server, hello).await;
+    assert_eq!(page.next().await["head"], head);
+    let (first_id, second_id) = (first.id().to_owned(), second.id().to_owned());
+    first.complete("done").await.unwrap();
+    let third = emitter.run("d").await.unwrap();
+    page.events(1, 1, head).await;
+    let expected = json!({"type": "caughtUp", "ch": 1, "offset": head, "openRuns": [first_id, second_id]});
+    assert_eq!(page.next().await, expected);
+    page.events(1, head + 1, head + 2).await;
+    drop((second, third));
+}
+
+// PROTOCOL: SUB-10, EVT-5
+#[tokio::test]
+async fn caught_up_stands_between_replayed_and_live_events() {
+    let server = Server::start().await;
+    server.publish("t", 15).await;
+    let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 10, 65_536);
+    let mut page = Page::open_with(&server, hello).await;
+    assert_eq!(page.until("events").await["count"], 10);
+    // Written while the window holds the rest back.
+    server.publish("t", 5).await;
+    page.ack(1, 10).await;
+    let frame = page.next().await;
+    assert_eq!((&frame["first"], &frame["count"]), (&json!(11), &json!(5)));
+    assert_eq!(page.next().await, json!({"type": "caughtUp", "ch": 1, "offset": 15, "openRuns": []}));
+    assert_eq!(page.next().await["first"], 16);
+}
+
+struct Doors;
+
+impl Authorizer for Doors {
+    fn authorize<'a>(
+        &'a self,
+        subject: &'a str,
+        stream: &'a str,
+        access: Access,
+    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+        Box::pin(async move {
+            match (stream, access) {
+                ("closed", _) | ("public", Access::Write) => Err(Refusal::Forbidden),
+                ("missing", _) => Err(Refusal::UnknownStream),
+                ("public", _) => Ok(StreamKey::new("everybody", "public").unwrap()),
+                _ => Ok(StreamKey::new(subject, stream).unwrap()),
+            }
+        })
+    }
+}
+
+// PROTOCOL: SUB-11, SND-9
+#[tokio::test]
+async fn an_authorizer_says_which_streams_there_are() {
+    let server = Server::with(|builder| builder.authorizer(Doors)).await;
+    server.bridge.emitter("everybody", "public").publish(note(1)).await.unwrap();
+    let streams = json!([{"name": "closed"}, {"name": "missing"}, {"name": "public"}]);
+    let mut page = Page::open(&server, "ada", streams).await;
+    assert_eq!(page.next().await, json!({"type": "unsubscribed", "name": "closed", "reason": "forbidden"}));
+    assert_eq!(
+        page.next().await,
+        json!({"type": "unsubscribed", "name": "missing", "reason": "unknown_stream"})
+    );
+    assert_eq!(page.events(1, 1, 1).await, [note(1)]);
+    let message = json!({"type": "user_message", "content": "hi"});
+    page.send(json!({"type": "send", "id": "s", "stream": "public", "message": message})).await;
+    assert_eq!(page.until("receipt").await["error"]["code"], "forbidden");
+}
+
+// PROTOCOL: GAP-1, GAP-2, GAP-5
+#[tokio::test]
+async fn trimming_is_a_gap_only_for_pages_that_miss_something() {
+    let server = Server::start().await;
+    server.publish("t", 10).await;
+    let (mut done, _) = subscribed(&server, json!({"name": "t"})).await;
+    done.events(1, 1, 10).await;
+    done.until("caughtUp").await;
+    let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 2, 65_536);
+    let mut behind = Page::open_with(&server, hello).await;
+    assert_eq!(behind.until("events").await["count"], 2);
+    server.bridge.trim(&key("t"), 6).await.unwrap();
+    done.nothing_before_pong(1).await;
+    let gap = json!({"type": "gap", "ch": 1, "from": 3, "to": 6, "reason": "trimmed"});
+    assert_eq!(behind.next().await, gap);
+    behind.ack(1, 6).await;
+    behind.events(1, 7, 10).await;
+    assert_eq!(behind.next().await["type"], "caughtUp");
+    server.publish("t", 1).await;
+    done.events(1, 11, 11).await;
+    behind.events(1, 11, 11).await;
+}
+
+// PROTOCOL: EVT-7
+#[tokio::test]
+async fn a_redacted_event_is_void_in_its_place() {
+    let server = Server::start().await;
+    server.publish("t", 3).await;
+    let (mut page, _) = subscribed(&server, json!({"name": "t"})).await;
+    page.events(1, 1, 3).await;
+    assert!(server.bridge.redact(&key("t"), 2).await.unwrap());
+    let (mut page, _) = subscribed(&server, json!({"name": "t"})).await;
+    assert_eq!(page.events(1, 1, 3).await, [note(1), json!({"type": "void"}), note(3)]);
+}

@@ -1,0 +1,269 @@
+//! A served bridge and a page that speaks to it frame by frame.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use agentwire_bridge::{Bridge, BridgeBuilder, Hs256, MemoryLog, StreamKey};
+use futures_util::{SinkExt, StreamExt};
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+pub(crate) const SECRET: &str = "a secret for tests";
+
+/// How long a page may live before its test fails.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Far enough ahead for a token that does not expire within a test.
+pub(crate) const LATER: u64 = 4_000_000_000;
+
+pub(crate) struct Server {
+    pub(crate) bridge: Bridge,
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Serves a bridge with a log in memory.
+    pub(crate) async fn start() -> Self {
+        Self::with(|builder| builder).await
+    }
+
+    /// Serves a bridge that `build` has changed.
+    pub(crate) async fn with(build: impl FnOnce(BridgeBuilder) -> BridgeBuilder) -> Self {
+        let builder = Bridge::builder().log(MemoryLog::new()).authenticator(Hs256::new(SECRET));
+        Self::serve(build(builder).build().await.unwrap()).await
+    }
+
+    pub(crate) async fn serve(bridge: Bridge) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = bridge.router();
+        let (stop, stopped) = oneshot::channel();
+        let serve = axum::serve(listener, router).with_graceful_shutdown(async {
+            // A server that is dropped goes on until the test ends.
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        });
+        let task = tokio::spawn(async move { serve.await.unwrap() });
+        Self { bridge, address, stop, task }
+    }
+
+    /// Stops serving and drops the bridge, so that its log can be opened again.
+    pub(crate) async fn stop(self) {
+        self.bridge.shutdown().await;
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+
+    /// Publishes `count` notes to a thread of ada.
+    pub(crate) async fn publish(&self, thread: &str, count: u64) {
+        let first = self.head(thread).await + 1;
+        let notes = (first..first + count).map(note).collect();
+        self.bridge.emitter("ada", thread).publish_all(notes).await.unwrap();
+    }
+
+    pub(crate) async fn head(&self, thread: &str) -> u64 {
+        self.bridge.log().state(&key(thread)).await.unwrap().head
+    }
+
+    /// All events of a thread of ada.
+    pub(crate) async fn events(&self, thread: &str) -> Vec<Value> {
+        let page = self.bridge.log().read(&key(thread), 1, usize::MAX, usize::MAX).await.unwrap();
+        page.bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect()
+    }
+
+    /// Waits until an event of a thread of ada is of a type.
+    pub(crate) async fn until_event(&self, thread: &str, kind: &str) -> Value {
+        let mut page = Page::open(self, "ada", json!([{"name": thread}])).await;
+        loop {
+            let frame = page.until("events").await;
+            let found =
+                frame["events"].as_array().unwrap().iter().find(|event| event["type"] == kind).cloned();
+            if let Some(event) = found {
+                return event;
+            }
+            let last = frame["first"].as_u64().unwrap() + frame["count"].as_u64().unwrap() - 1;
+            page.ack(frame["ch"].as_u64().unwrap(), last).await;
+        }
+    }
+}
+
+pub(crate) fn key(thread: &str) -> StreamKey {
+    StreamKey::new("ada", thread).unwrap()
+}
+
+pub(crate) fn note(n: u64) -> Value {
+    json!({"type": "note", "n": n, "time": 1})
+}
+
+pub(crate) fn token(user: &str) -> String {
+    token_until(user, LATER)
+}
+
+/// A token that expires at a second of the Unix epoch.
+pub(crate) fn token_until(user: &str, exp: u64) -> String {
+    token_of(&json!({"sub": user, "exp": exp}), SECRET)
+}
+
+pub(crate) fn token_of(claims: &Value, secret: &str) -> String {
+    jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+pub(crate) fn hello(token: &str, streams: Value) -> Value {
+    hello_with(token, streams, 512, 262_144)
+}
+
+pub(crate) fn hello_with(token: &str, streams: Value, events: u64, bytes: u64) -> Value {
+    json!({
+        "type": "hello", "token": token, "client": {"name": "test", "version": "0"},
+        "window": {"events": events, "bytes": bytes}, "streams": streams
+    })
+}
+
+/// One socket.
+pub(crate) struct Page {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    deadline: Instant,
+}
+
+impl Page {
+    /// Opens a socket and sends nothing.
+    pub(crate) async fn connect(server: &Server) -> Self {
+        let mut request = format!("ws://{}/ws", server.address).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("agentwire.v1"));
+        let (socket, response) = tokio_tungstenite::connect_async(request).await.unwrap();
+        assert_eq!(response.headers()["sec-websocket-protocol"], "agentwire.v1");
+        Self { socket, deadline: Instant::now() + DEADLINE }
+    }
+
+    /// Opens a socket, says hello and takes the welcome.
+    pub(crate) async fn open(server: &Server, user: &str, streams: Value) -> Self {
+        Self::open_with(server, hello(&token(user), streams)).await
+    }
+
+    pub(crate) async fn open_with(server: &Server, hello: Value) -> Self {
+        let mut page = Self::connect(server).await;
+        page.send(hello).await;
+        let welcome = page.next().await;
+        assert_eq!(welcome["type"], "welcome", "{welcome}");
+        page
+    }
+
+    pub(crate) async fn send(&mut self, frame: Value) {
+        self.send_text(&frame.to_string()).await;
+    }
+
+    pub(crate) async fn send_text(&mut self, text: &str) {
+        self.send_raw(Message::text(text)).await;
+    }
+
+    pub(crate) async fn send_raw(&mut self, message: Message) {
+        self.socket.send(message).await.unwrap();
+    }
+
+    pub(crate) async fn ack(&mut self, ch: u64, offset: u64) {
+        self.send(json!({"type": "ack", "offsets": {ch.to_string(): offset}})).await;
+    }
+
+    pub(crate) async fn try_send(&mut self, frame: Value) -> Result<(), tungstenite::Error> {
+        self.socket.send(Message::text(frame.to_string())).await
+    }
+
+    async fn message(&mut self) -> Option<Result<Message, tungstenite::Error>> {
+        tokio::time::timeout_at(self.deadline, self.socket.next()).await.expect("nothing came in time")
+    }
+
+    /// The next frame, heartbeats left out.
+    pub(crate) async fn next(&mut self) -> Value {
+        loop {
+            let frame = self.next_text().await;
+            let frame: Value = serde_json::from_str(&frame).unwrap();
+            if frame["type"] != "heartbeat" {
+                return frame;
+            }
+        }
+    }
+
+    pub(crate) async fn next_text(&mut self) -> String {
+        match self.message().await {
+            Some(Ok(Message::Text(text))) => text.as_str().to_owned(),
+            other => panic!("no frame, but {other:?}"),
+        }
+    }
+
+    /// The next frame of a type; others are passed over.
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let frame: Value = serde_json::from_str(&self.next_text().await).unwrap();
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// Events of one channel up to an offset, acknowledged; checks that they are contiguous from `first`.
+    pub(crate) async fn events(&mut self, ch: u64, first: u64, to: u64) -> Vec<Value> {
+        let mut next = first;
+        let mut events = Vec::new();
+        while next <= to {
+            let frame = self.until("events").await;
+            assert_eq!((frame["ch"].as_u64(), frame["first"].as_u64()), (Some(ch), Some(next)), "{frame}");
+            let more = frame["events"].as_array().unwrap();
+            assert_eq!(frame["count"].as_u64().unwrap(), more.len() as u64);
+            next += more.len() as u64;
+            events.extend(more.iter().cloned());
+            self.ack(ch, next - 1).await;
+        }
+        assert_eq!(next, to + 1);
+        events
+    }
+
+    /// Events of one channel from the first offset on, acknowledged, until `is_enough`.
+    pub(crate) async fn events_until(&mut self, ch: u64, is_enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let mut events: Vec<Value> = Vec::new();
+        while !is_enough(&events) {
+            let frame = self.until("events").await;
+            assert_eq!(frame["first"], events.len() as u64 + 1, "{frame}");
+            events.extend(frame["events"].as_array().unwrap().iter().cloned());
+            self.ack(ch, events.len() as u64).await;
+        }
+        events
+    }
+
+    /// Proves that nothing else is on its way: what was sent before the answer to a ping would have come.
+    pub(crate) async fn nothing_before_pong(&mut self, n: u64) {
+        self.send(json!({"type": "ping", "n": n})).await;
+        let frame = self.next().await;
+        assert_eq!(frame, json!({"type": "pong", "n": n}));
+    }
+
+    /// Frames up to the close, and its code.
+    pub(crate) async fn until_close(&mut self) -> (Vec<Value>, u16) {
+        let mut frames = Vec::new();
+        loop {
+            match self.message().await {
+                Some(Ok(Message::Text(text))) => frames.push(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(Some(close)))) => return (frames, close.code.into()),
+                Some(Ok(_)) => {}
+                other => panic!("no close, but {other:?} after {frames:?}"),
+            }
+        }
+    }
+
+    /// The code of the `error` frame before the close, and the code of the close.
+    pub(crate) async fn ends_with(&mut self) -> (String, u16) {
+        let (frames, code) = self.until_close().await;
+        let error = frames.last().filter(|frame| frame["type"] == "error");
+        (error.map(|frame| frame["code"].as_str().unwrap().to_owned()).unwrap_or_default(), code)
+    }
+}
