@@ -6,8 +6,6 @@ import { canonical, fingerprint } from "./canonical.js";
 import { Outbox } from "./outbox.js";
 import { Runs } from "./runs.js";
 
-/** Where a life with stored positions keeps its open runs: they belong to the position, and live as long. */
-const RUNS_KEY = "recorder.runs";
 const QUESTION = "Give me a tour of this project";
 
 const params = new URLSearchParams(location.search);
@@ -15,8 +13,7 @@ const life = Number(params.get("life"));
 const stored = params.get("mode") === "store";
 const status = document.getElementById("status");
 
-const saved = stored ? sessionStorage.getItem(RUNS_KEY) : null;
-const runs = new Runs(saved === null ? undefined : JSON.parse(saved));
+const runs = new Runs(stored ? sessionStorage : undefined);
 let connected = false;
 let caughtUp = false;
 let last = 0;
@@ -38,7 +35,7 @@ reportConsole("warn");
 addEventListener("error", (event) => outbox.fact({ kind: "console", level: "uncaught", text: describe(event.error ?? event.message) }));
 addEventListener("unhandledrejection", (event) => outbox.fact({ kind: "console", level: "unhandled", text: describe(event.reason) }));
 addEventListener("pagehide", () => {
-	if (stored) sessionStorage.setItem(RUNS_KEY, JSON.stringify(runs.saved()));
+	runs.leave();
 	outbox.leave();
 });
 

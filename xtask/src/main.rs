@@ -63,13 +63,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let ctx = Context::find()?;
     match cli.command {
         Command::Setup { browsers } => {
-            setup::ensure(
-                &ctx,
-                &Needs {
-                    size: true,
-                    ..Needs::browsers(&browsers)
-                },
-            )?;
+            setup::ensure(&ctx, &Needs { size: true, ..Needs::browsers(&browsers) })?;
             println!("setup: everything is here");
         }
         Command::Build(args) => build::run(&args, &ctx)?,

@@ -1,0 +1,273 @@
+//! Builds the npm package: the core to wasm, the glue, the inline entry, then the TypeScript facade.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::ValueEnum;
+
+use crate::context::Context;
+use crate::fingerprint::{Fingerprint, Stamp};
+use crate::run::{capture, step};
+use crate::setup::{self, Needs};
+
+/// Flags for a std that is compiled with the core: no panic texts, no locations, nothing of `Debug`, and size before
+/// speed inside std. Together they take about a third off the compressed module. They are unstable, hence
+/// `RUSTC_BOOTSTRAP`; what the toolchain does not take falls back to the prebuilt std.
+const REBUILT_RUSTFLAGS: &str =
+    "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none";
+const REBUILT_ARGS: [&str; 2] = ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to build: the package, or a copy in target/trap-pkg whose core can be made to trap (for tests).
+    #[arg(long, value_enum, default_value_t = Variant::Default)]
+    variant: Variant,
+    /// Which std goes into the module: compiled with it (small; needs rust-src), the toolchain's, or the first that works.
+    #[arg(long, value_enum, default_value_t = Std::Auto)]
+    std: Std,
+}
+
+/// Which package is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Variant {
+    Default,
+    Trap,
+}
+
+/// Where the std inside the module comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Std {
+    Auto,
+    Rebuilt,
+    Prebuilt,
+}
+
+pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
+    setup::ensure(ctx, &Needs::build())?;
+    let how = package(ctx, args.variant, args.std)?;
+    let folder = match args.variant {
+        Variant::Default => ctx.pkg(),
+        Variant::Trap => ctx.trap_pkg(),
+    };
+    println!("build: {} is up to date ({how} std)", folder.display());
+    Ok(())
+}
+
+/// Brings the package up to date and says which std is in it. The set-up is the caller's.
+pub(crate) fn package(ctx: &Context, variant: Variant, std: Std) -> Result<String> {
+    let _lock =
+        setup::lock(&ctx.state.join("build.lock"), "another `cargo xtask` is building; waiting for it")?;
+    match variant {
+        Variant::Default => {
+            let how = wasm(ctx, variant, std, &ctx.pkg().join("wasm"))?;
+            facade(ctx)?;
+            Ok(how)
+        }
+        Variant::Trap => {
+            // The facade is the same code, so it is compiled once, against the package's own module.
+            wasm(ctx, Variant::Default, std, &ctx.pkg().join("wasm"))?;
+            facade(ctx)?;
+            let how = wasm(ctx, variant, std, &ctx.trap_pkg().join("wasm"))?;
+            replace_folder(&ctx.pkg().join("dist"), &ctx.trap_pkg().join("dist"))?;
+            copy(&ctx.pkg().join("package.json"), &ctx.trap_pkg().join("package.json"))?;
+            Ok(how)
+        }
+    }
+}
+
+/// The module as cargo made it, with its names, before the tools went over it.
+pub(crate) fn unstripped(ctx: &Context) -> PathBuf {
+    work_folder(ctx, Variant::Default).join("cargo.wasm")
+}
+
+fn work_folder(ctx: &Context, variant: Variant) -> PathBuf {
+    ctx.state.join(match variant {
+        Variant::Default => "wasm",
+        Variant::Trap => "wasm-trap",
+    })
+}
+
+/// Makes `out` hold the module, its glue and the inline text.
+fn wasm(ctx: &Context, variant: Variant, std: Std, out: &Path) -> Result<String> {
+    let work = work_folder(ctx, variant);
+    let stamp = work.with_extension("stamp");
+    let inputs = wasm_inputs(ctx, variant, std)?;
+    if let Some(stamp) = Stamp::current(&stamp, &inputs, out).filter(|_| work.join("cargo.wasm").is_file()) {
+        return Ok(stamp.how);
+    }
+    fs::create_dir_all(&work).with_context(|| format!("{} can't be made", work.display()))?;
+    let how = compile(ctx, variant, std, &work)?;
+    let made = work.join("out");
+    clear(&made)?;
+    step("making the glue (wasm-bindgen)", || {
+        ctx.tool(setup::bindgen_tool(ctx, "agentwire-bindgen")?, "build-bindgen")
+            .args(["--target", "web", "--out-name", "agentwire"])
+            // Lets the package start over with a new instance after a trap.
+            .arg("--experimental-reset-state-function")
+            .arg("--out-dir")
+            .arg(&made)
+            .arg(work.join("cargo.wasm"))
+            .check("wasm-bindgen failed")?;
+        Ok(())
+    })?;
+    let module = made.join("agentwire_bg.wasm");
+    step("shrinking the module (wasm-opt)", || {
+        let small = work.join("small.wasm");
+        ctx.npm_bin("wasm-opt", "build-wasm-opt")
+            .arg("-Oz")
+            .arg(&module)
+            .arg("-o")
+            .arg(&small)
+            .check("wasm-opt failed")?;
+        fs::rename(&small, &module).with_context(|| format!("{} can't be replaced", module.display()))
+    })?;
+    write_inline(&module, &made)?;
+    replace_folder(&made, out)?;
+    let outputs = Fingerprint::new().tree(out)?.finish();
+    Stamp { inputs, outputs, how: how.to_owned() }.write(&stamp)?;
+    Ok(how.to_owned())
+}
+
+fn wasm_inputs(ctx: &Context, variant: Variant, std: Std) -> Result<String> {
+    let mut hash = Fingerprint::new()
+        .text(&format!("{variant:?} {std:?} {REBUILT_RUSTFLAGS} {}", REBUILT_ARGS.join(" ")))
+        .text(&capture("rustc", &["-vV"])?)
+        .text(&setup::bindgen_version(ctx)?);
+    for path in [
+        "src",
+        "Cargo.toml",
+        "Cargo.lock",
+        ".cargo/config.toml",
+        "pkg/package-lock.json",
+        "xtask/src/build.rs",
+    ] {
+        hash = hash.tree(&ctx.root.join(path))?;
+    }
+    Ok(hash.finish())
+}
+
+/// Compiles the core into `work/cargo.wasm` and says with which std.
+fn compile(ctx: &Context, variant: Variant, std: Std, work: &Path) -> Result<&'static str> {
+    let build = |rebuilt: bool| {
+        let how = if rebuilt { "rebuilt" } else { "prebuilt" };
+        step(format!("compiling the core for wasm ({how} std)"), || {
+            let mut cargo = ctx
+                .cargo(&format!("build-cargo-{how}"))
+                .args(["build", "--locked", "--package", "agentwire", "--lib", "--profile", "wasm"])
+                .args(["--target", setup::rust::TARGET]);
+            if variant == Variant::Trap {
+                cargo = cargo.args(["--features", "__trap"]);
+            }
+            // Set in both cases, so that flags meant for the host never end up in the module.
+            cargo = cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
+            if rebuilt {
+                cargo = cargo
+                    .args(REBUILT_ARGS)
+                    .env("CARGO_ENCODED_RUSTFLAGS", REBUILT_RUSTFLAGS.replace(' ', "\u{1f}"))
+                    .env("RUSTC_BOOTSTRAP", "1");
+            }
+            cargo.check("the core can't be compiled for wasm")?;
+            let built = ctx.target.join(setup::rust::TARGET).join("wasm/agentwire.wasm");
+            copy(&built, &work.join("cargo.wasm"))
+        })
+        .map(|()| how)
+    };
+    match std {
+        Std::Prebuilt => build(false),
+        Std::Rebuilt => {
+            if !setup::rust::std_source(ctx)? {
+                bail!(
+                    "the source of std is missing: run `rustup component add rust-src`, or build with `--std auto`"
+                );
+            }
+            build(true)
+        }
+        Std::Auto if setup::rust::std_source(ctx)? => build(true).or_else(|error| {
+            // A mistake in the core fails here too, and then says what it is; only what is special to the flags goes unsaid.
+            let how = build(false)?;
+            let reason = error.to_string();
+            println!(
+                "  this toolchain can't rebuild std, so the module is larger: {}",
+                reason.lines().next().unwrap_or_default()
+            );
+            println!("  details in {}", ctx.log("build-cargo-rebuilt").display());
+            Ok(how)
+        }),
+        Std::Auto => build(false),
+    }
+}
+
+/// Writes the module as text, for the entry that needs no second request.
+fn write_inline(module: &Path, folder: &Path) -> Result<()> {
+    let bytes = fs::read(module).with_context(|| format!("{} can't be read", module.display()))?;
+    let text = format!("export const wasmBase64 = \"{}\";\n", STANDARD.encode(bytes));
+    let types = "/** The WebAssembly module, as base64. */\nexport declare const wasmBase64: string;\n";
+    for (name, content) in [("inline.js", text.as_str()), ("inline.d.ts", types)] {
+        let file = folder.join(name);
+        fs::write(&file, content).with_context(|| format!("{} can't be written", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Compiles the TypeScript facade into `pkg/dist`.
+fn facade(ctx: &Context) -> Result<()> {
+    let pkg = ctx.pkg();
+    let dist = pkg.join("dist");
+    let stamp = ctx.state.join("dist.stamp");
+    let mut hash = Fingerprint::new();
+    for path in [
+        "src",
+        "package.json",
+        "package-lock.json",
+        "tsconfig.json",
+        "wasm/agentwire.d.ts",
+        "wasm/inline.d.ts",
+    ] {
+        hash = hash.tree(&pkg.join(path))?;
+    }
+    let inputs = hash.finish();
+    if Stamp::current(&stamp, &inputs, &dist).is_some() {
+        return Ok(());
+    }
+    // What a former build left would be packed with the rest.
+    clear(&dist)?;
+    step("compiling the facade (tsc)", || {
+        ctx.npm_bin("tsc", "build-tsc")
+            .dir(&pkg)
+            .args(["--project", "tsconfig.json"])
+            .check("the facade can't be compiled")?;
+        Ok(())
+    })?;
+    let outputs = Fingerprint::new().tree(&dist)?.finish();
+    Stamp { inputs, outputs, how: "tsc".to_owned() }.write(&stamp)
+}
+
+/// Makes `to` a copy of `from`, without what it held before.
+fn replace_folder(from: &Path, to: &Path) -> Result<()> {
+    clear(to)?;
+    for file in crate::fingerprint::files_below(from)? {
+        let name = file.strip_prefix(from).unwrap_or(&file);
+        copy(&file, &to.join(name))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    }
+    fs::copy(from, to).with_context(|| format!("{} can't be copied to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+fn clear(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} can't be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,168 @@
+//! `cargo xtask demo`: the whole path under faults, in a real browser, judged by the log alone.
+//!
+//! A headless browser loads a page that follows one thread of a real chat server. While an agent answers, the proxy
+//! between them cuts the connection, the server is killed with SIGKILL and started again, and the page is loaded
+//! again. The page reports what its handlers were given. At the end the log file says what they should have been given.
+
+mod canonical;
+mod check;
+mod checker;
+mod conductor;
+mod log;
+mod plan;
+mod records;
+mod report;
+mod server;
+mod site;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::ValueEnum;
+
+use crate::build;
+use crate::context::Context;
+use crate::run::step;
+use crate::setup::{self, Needs};
+
+/// The name of the chat server's package and program.
+const CHAT_SERVER: &str = "agent-chat";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Prove headless that nothing is lost, repeated or reordered under faults.
+    #[arg(long)]
+    check: bool,
+    /// The least number of events that the log must hold in the end.
+    #[arg(long, default_value_t = 2000, requires = "check")]
+    events: u64,
+    /// How often the connection is cut.
+    #[arg(long, default_value_t = 50, requires = "check")]
+    cuts: usize,
+    /// How often the server is killed (SIGKILL) and started again while an agent answers.
+    #[arg(long, default_value_t = 5, requires = "check")]
+    kills: usize,
+    /// How often the page is loaded again while events stream.
+    #[arg(long, default_value_t = 10, requires = "check")]
+    reloads: usize,
+    /// Seed of the fault plan; drawn and printed when absent.
+    #[arg(long, requires = "check")]
+    seed: Option<u64>,
+    /// Make the server break its promise in this way; the check must find it and fail.
+    #[arg(long, value_enum, requires = "check")]
+    sabotage: Option<Sabotage>,
+    /// Keep the log, the recordings and the output of all processes also when there is nothing to look for.
+    #[arg(long, requires = "check")]
+    keep: bool,
+}
+
+/// Faults of the server itself (its feature `faults`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sabotage {
+    /// Sends the body of the following event in place of some.
+    Skip,
+    /// Sends the body of the previous event in place of some.
+    Repeat,
+    /// Exchanges the bodies of some neighbours.
+    Swap,
+    /// Sends events before they are durable.
+    Early,
+}
+
+impl Sabotage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Repeat => "repeat",
+            Self::Swap => "swap",
+            Self::Early => "early",
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When something could not be built or started, and when the check found anything.
+pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
+    if !args.check {
+        bail!(
+            "the demo page comes with the chat example; until then run `cargo xtask demo --check`, the proof without a window"
+        );
+    }
+    if args.sabotage == Some(Sabotage::Early) && args.kills == 0 {
+        bail!("`--sabotage early` shows only when the server dies; give `--kills` of 1 or more");
+    }
+    setup::ensure(ctx, &Needs::browsers(&[setup::Browser::Chromium]))?;
+    build::package(ctx, build::Variant::Default, build::Std::Auto)?;
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(0..1_000_000));
+    let folder = tempfile::Builder::new()
+        .prefix("agentwire-demo-")
+        .tempdir()
+        .context("no temporary folder can be made")?;
+    let program = chat_server(ctx, args.sabotage.is_some(), folder.path())?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime can be made")?;
+    let result = runtime.block_on(check::check(args, ctx, program.clone(), seed, folder.path()));
+    runtime.shutdown_background();
+    // Large, and no help to a reader of what is kept.
+    let _ = fs::remove_file(program);
+    match result {
+        Ok(summary) => {
+            if args.keep {
+                println!("kept: {}", folder.keep().display());
+            }
+            println!("{summary}");
+            Ok(())
+        }
+        // The folder goes with the run that nobody waits for any more.
+        Err(error) if error.is::<check::Interrupted>() => Err(error),
+        // What was made to fail has failed as it should: there is nothing to look for.
+        Err(error) if args.sabotage.is_some() && !args.keep && error.is::<check::Found>() => Err(error),
+        Err(error) => {
+            let folder = folder.keep();
+            Err(anyhow!(
+                "{error:#}\n  repeat with --seed {seed}; the log, what the page said and the servers' output are kept in {}",
+                folder.display()
+            ))
+        }
+    }
+}
+
+/// Builds the chat server and puts its program into `folder`: whoever builds it again, with or without its fault
+/// switches, does not change what a check starts after a kill.
+fn chat_server(ctx: &Context, faults: bool, folder: &Path) -> Result<PathBuf> {
+    step("building the chat server", || {
+        let features: &[&str] = if faults { &["--features", "faults"] } else { &[] };
+        ctx.cargo("demo-agent-chat")
+            .args(["build", "--locked", "--package", CHAT_SERVER])
+            .args(features)
+            .check("the chat server can't be built")
+    })?;
+    let name = format!("{CHAT_SERVER}{}", std::env::consts::EXE_SUFFIX);
+    let built = ctx.target.join("debug").join(&name);
+    let program = file(folder, &name);
+    fs::copy(&built, &program).with_context(|| format!("{} can't be copied", built.display()))?;
+    Ok(program)
+}
+
+/// The files of one check.
+fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    /// The vectors of the fingerprints among them.
+    #[test]
+    fn the_recorder_page_passes_its_own_tests() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/e2e");
+        let tests = ["canonical", "outbox", "runs"].map(|name| format!("{folder}/{name}.test.js"));
+        let output = Command::new("node").arg("--test").args(tests).output();
+        let output = output.expect("node is needed: install Node.js 20 or later");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}

@@ -1,0 +1,308 @@
+//! `cargo xtask demo` without `--check`: the chat page on one address, with switches that break its connection.
+//!
+//! The page talks to the chat server through the proxy; everything else of it comes from here, so that a page that is
+//! cut off can still be told to stop being so.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tower_http::services::ServeDir;
+
+use super::server::{Plan, Server, free_address};
+use super::{Args, chat_server};
+use crate::build;
+use crate::context::Context;
+use crate::proxy::{How, Proxy};
+use crate::setup::{self, Needs};
+
+/// Who the page is.
+const USER: &str = "ada";
+
+/// The shortest time between two cuts, so that a page can say hello in between.
+const MIN_CUT_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a request to the chat server may take.
+const REQUEST: Duration = Duration::from_secs(10);
+
+/// Builds everything and serves the page until Ctrl-C.
+///
+/// # Errors
+/// When something can't be built or started, and when the chat server ends by itself.
+pub(crate) fn serve(args: &Args, ctx: &Context) -> Result<()> {
+    setup::ensure(ctx, &Needs::page())?;
+    build::package(ctx, build::Variant::Default, build::Std::Auto)?;
+    let page = build::page(ctx)?;
+    let folder = ctx.root.join(".agentwire");
+    fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    let program = chat_server(ctx, false, &folder)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime can be made")?;
+    runtime.block_on(async {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
+        // Before anything is started: a port that is taken is the most likely thing to go wrong.
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            anyhow!("{address} can't be used ({error}); stop what listens there, or choose with --port")
+        })?;
+        let plan = Plan {
+            program,
+            address: free_address(&mut fastrand::Rng::new())?,
+            log: args.log.clone().unwrap_or_else(|| folder.join("demo.sqlite")),
+            folder: args.folder.clone().unwrap_or_else(|| ctx.root.clone()),
+            page: page.clone(),
+            pace_ms: args.pace_ms,
+            sabotage: None,
+            stderr: folder.join("agent-chat.log"),
+        };
+        run(listener, plan, page).await
+    })
+}
+
+async fn run(listener: TcpListener, plan: Plan, page: PathBuf) -> Result<()> {
+    let upstream = plan.address;
+    let (log, folder) = (plan.log.clone(), plan.folder.clone());
+    let server = Server::start(plan).await?;
+    let proxy = Proxy::start(upstream).await.context("the fault proxy can't be started")?;
+    let demo = Arc::new(Demo {
+        upstream,
+        proxy,
+        server: Mutex::new(Some(server)),
+        cutting: std::sync::Mutex::new(None),
+        every_ms: AtomicU64::new(0),
+        kills: AtomicU64::new(0),
+        cuts: AtomicU64::new(0),
+    });
+    let router = Router::new()
+        .route("/demo/config", get(config))
+        .route("/demo/token", post(token))
+        .route("/v1/{*path}", get(read))
+        .route("/faults", get(faults))
+        .route("/faults/cut", post(cut))
+        .route("/faults/cut-every", post(cut_every))
+        .route("/faults/freeze", post(freeze))
+        .route("/faults/offline", post(offline))
+        .route("/faults/kill", post(kill))
+        .fallback_service(ServeDir::new(page))
+        .with_state(Arc::clone(&demo));
+    let address = listener.local_addr().context("the address can't be read")?;
+    println!("the agent answers about {}; conversations are kept in {}", folder.display(), log.display());
+    println!("open http://{address}   (Ctrl-C stops it)");
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(async {
+            // Without signals there is no other way to stop than the terminal's own.
+            let _ = tokio::signal::ctrl_c().await;
+        })
+        .await;
+    demo.stop_cutting();
+    if let Some(server) = demo.server.lock().await.take() {
+        server.stop().await?;
+    }
+    println!("stopped");
+    served.context("the page can't be served any more")
+}
+
+struct Demo {
+    upstream: SocketAddr,
+    proxy: Proxy,
+    /// `None` when it could not be started again.
+    server: Mutex<Option<Server>>,
+    cutting: std::sync::Mutex<Option<AbortHandle>>,
+    every_ms: AtomicU64,
+    kills: AtomicU64,
+    cuts: AtomicU64,
+}
+
+type Shared = State<Arc<Demo>>;
+
+impl Demo {
+    fn cut(&self) {
+        let cut = self.proxy.cut(How::Reset);
+        self.cuts.fetch_add(cut.connections as u64, Ordering::Relaxed);
+    }
+
+    fn stop_cutting(&self) {
+        let mut cutting = self.cutting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(task) = cutting.take() {
+            task.abort();
+        }
+        self.every_ms.store(0, Ordering::Relaxed);
+    }
+
+    fn report(&self) -> Json<serde_json::Value> {
+        Json(json!({
+            "everyMs": self.every_ms.load(Ordering::Relaxed),
+            "frozen": self.proxy.is_frozen(),
+            "offline": self.proxy.is_refusing(),
+            "kills": self.kills.load(Ordering::Relaxed),
+            "cuts": self.cuts.load(Ordering::Relaxed),
+        }))
+    }
+}
+
+/// What went wrong, as an answer to the page.
+struct Failed(StatusCode, String);
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+async fn config(State(demo): Shared) -> Json<serde_json::Value> {
+    Json(json!({ "ws": format!("ws://{}/ws", demo.proxy.address()), "user": USER }))
+}
+
+#[derive(Deserialize)]
+struct Switch {
+    on: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Every {
+    every_ms: u64,
+}
+
+async fn faults(State(demo): Shared) -> Json<serde_json::Value> {
+    demo.report()
+}
+
+async fn cut(State(demo): Shared) -> Json<serde_json::Value> {
+    demo.cut();
+    demo.report()
+}
+
+async fn cut_every(State(demo): Shared, Json(every): Json<Every>) -> Json<serde_json::Value> {
+    demo.stop_cutting();
+    if every.every_ms > 0 {
+        let pause = Duration::from_millis(every.every_ms).max(MIN_CUT_EVERY);
+        let cutter = Arc::downgrade(&demo);
+        let task = tokio::spawn(async move {
+            let mut clock = tokio::time::interval(pause);
+            loop {
+                clock.tick().await;
+                let Some(demo) = cutter.upgrade() else { return };
+                demo.cut();
+            }
+        });
+        let mut cutting = demo.cutting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *cutting = Some(task.abort_handle());
+        demo.every_ms.store(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+    demo.report()
+}
+
+async fn freeze(State(demo): Shared, Json(switch): Json<Switch>) -> Json<serde_json::Value> {
+    demo.proxy.freeze(switch.on);
+    demo.report()
+}
+
+async fn offline(State(demo): Shared, Json(switch): Json<Switch>) -> Json<serde_json::Value> {
+    demo.proxy.refuse(switch.on);
+    if switch.on {
+        demo.cut();
+    }
+    demo.report()
+}
+
+async fn kill(State(demo): Shared) -> Result<Json<serde_json::Value>, Failed> {
+    let mut server = demo.server.lock().await;
+    let Some(running) = server.as_mut() else {
+        return Err(Failed(StatusCode::CONFLICT, "the server is not running; start the demo again".into()));
+    };
+    demo.kills.fetch_add(1, Ordering::Relaxed);
+    if let Err(error) = running.kill_and_restart().await {
+        eprintln!("error: {error:#}");
+        *server = None;
+        return Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")));
+    }
+    Ok(demo.report())
+}
+
+async fn token(State(demo): Shared, body: Bytes) -> Response {
+    let url = format!("http://{}/demo/token", demo.upstream);
+    forward(move || {
+        agent().post(url).header("content-type", "application/json").send(&body[..]).map_err(Into::into)
+    })
+    .await
+}
+
+/// Reads the log through the bridge, but not through the proxy: the truth must not depend on the faults.
+async fn read(
+    State(demo): Shared,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    let url = format!("http://{}/v1/{}{query}", demo.upstream, encode_path(&path));
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    forward(move || agent().get(url).header("authorization", bearer).call().map_err(Into::into)).await
+}
+
+/// Puts back what the router took off: the name of a thread may hold anything.
+fn encode_path(path: &str) -> String {
+    path.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().timeout_global(Some(REQUEST)).http_status_as_error(false).build().into()
+}
+
+type Answer = ureq::http::Response<ureq::Body>;
+
+async fn forward(call: impl FnOnce() -> Result<Answer> + Send + 'static) -> Response {
+    let answer = spawn_blocking(move || {
+        let mut answer = call()?;
+        let status = StatusCode::from_u16(answer.status().as_u16())?;
+        let body = answer.body_mut().read_to_vec()?;
+        Ok::<_, anyhow::Error>((status, body))
+    });
+    match answer.await {
+        Ok(Ok((status, body))) => (status, [(CONTENT_TYPE, "application/json")], body).into_response(),
+        // The server is being started again; the page asks once more.
+        Ok(Err(error)) => Failed(StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
+        Err(error) => Failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// Refuses what only the check takes.
+pub(crate) fn check_port(port: u16) -> Result<()> {
+    if port == 0 {
+        bail!("--port must be 1 to 65535: the address is printed once and opened by hand");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_threads_keep_what_they_hold() {
+        assert_eq!(encode_path("threads/a b%ü/events"), "threads/a%20b%25%C3%BC/events");
+    }
+}

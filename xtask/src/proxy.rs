@@ -1,0 +1,355 @@
+//! A TCP proxy that breaks connections on purpose.
+//!
+//! It stands between a page and a server and forwards bytes both ways, until it is told to cut: at once
+//! ([`Proxy::cut`]), or inside the next WebSocket frame that carries events ([`Proxy::arm`]). It knows how many bytes
+//! moved and when, so that a check can say how many of its cuts bit.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use frames::Frames;
+
+mod frames;
+
+/// A cut bites when bytes moved from the server to the page within this time before it.
+pub(crate) const BITE: Duration = Duration::from_millis(50);
+
+/// How many bytes are read at once in each direction; the most that one connection holds per direction.
+const CHUNK: usize = 16 * 1024;
+
+/// How long the half that was finished goes on reading, so that unread bytes do not turn the FIN into an RST.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// How a connection is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// RST: both ends get "connection reset", and what is still buffered is thrown away.
+    Reset,
+    /// FIN: both ends read to an early end.
+    Finish,
+}
+
+/// What a cut did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// How many open connections it broke.
+    pub(crate) connections: usize,
+    /// Whether bytes from the server were in flight: moved within [`BITE`], or still held here.
+    pub(crate) bit: bool,
+}
+
+/// What went through the proxy since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Connections that were accepted and forwarded.
+    pub(crate) connections: u64,
+    /// Connections that were reset at once, because of [`Proxy::refuse_for`] or because the server was away.
+    pub(crate) refused: u64,
+    /// Bytes forwarded from the server to the page.
+    pub(crate) to_page: u64,
+    /// Bytes forwarded from the page to the server.
+    pub(crate) to_server: u64,
+}
+
+/// A running proxy; it stops when it is dropped.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accept: JoinHandle<()>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accept.abort();
+        self.shared.cut(How::Reset);
+    }
+}
+
+impl Proxy {
+    /// Listens on a loopback port chosen by the system and forwards to `upstream`.
+    ///
+    /// # Errors
+    /// When no loopback port can be had.
+    pub(crate) async fn start(upstream: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            upstream,
+            started: Instant::now(),
+            order: watch::channel(How::Reset).0,
+            armed: Mutex::new(None),
+            refuse_until: Mutex::new(None),
+            moved: Notify::new(),
+            open: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            last_to_page: AtomicU64::new(u64::MAX),
+            connections: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            to_page: AtomicU64::new(0),
+            to_server: AtomicU64::new(0),
+        });
+        let accept = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { address, shared, accept })
+    }
+
+    /// Returns the address that pages connect to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Breaks every open connection now.
+    pub(crate) fn cut(&self, how: How) -> Cut {
+        self.shared.cut(how)
+    }
+
+    /// Breaks every open connection inside the next frame of events that goes to a page.
+    ///
+    /// `place` from 0 to 1 says where in the frame, behind the bytes that name its type. The receiver resolves when the
+    /// cut is made; a later `arm` replaces an earlier one, whose receiver then fails.
+    pub(crate) fn arm(&self, place: f64, how: How) -> oneshot::Receiver<Cut> {
+        let (done, made) = oneshot::channel();
+        *lock(&self.shared.armed) = Some(Armed { place: place.clamp(0.0, 1.0), how, done });
+        made
+    }
+
+    /// Takes back what [`arm`](Self::arm) asked for.
+    pub(crate) fn disarm(&self) {
+        *lock(&self.shared.armed) = None;
+    }
+
+    /// Resets every new connection at once for the next `time`.
+    pub(crate) fn refuse_for(&self, time: Duration) {
+        *lock(&self.shared.refuse_until) = Some(Instant::now() + time);
+    }
+
+    /// Resolves when the next bytes from the server were forwarded to a page.
+    ///
+    /// Counts from the call, not from the first poll.
+    pub(crate) fn moved(&self) -> Notified<'_> {
+        self.shared.moved.notified()
+    }
+
+    /// Returns what went through so far.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            connections: self.shared.connections.load(Ordering::Relaxed),
+            refused: self.shared.refused.load(Ordering::Relaxed),
+            to_page: self.shared.to_page.load(Ordering::Relaxed),
+            to_server: self.shared.to_server.load(Ordering::Relaxed),
+        }
+    }
+}
+
+struct Armed {
+    place: f64,
+    how: How,
+    done: oneshot::Sender<Cut>,
+}
+
+struct Shared {
+    upstream: SocketAddr,
+    started: Instant,
+    order: watch::Sender<How>,
+    armed: Mutex<Option<Armed>>,
+    refuse_until: Mutex<Option<Instant>>,
+    moved: Notify,
+    open: AtomicUsize,
+    /// Bytes read from the server and not yet written to a page.
+    held: AtomicUsize,
+    /// Milliseconds from `started` to the last bytes for a page; `u64::MAX` before the first.
+    last_to_page: AtomicU64,
+    connections: AtomicU64,
+    refused: AtomicU64,
+    to_page: AtomicU64,
+    to_server: AtomicU64,
+}
+
+impl Shared {
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn bites(&self) -> bool {
+        let last = self.last_to_page.load(Ordering::Relaxed);
+        let recent =
+            last != u64::MAX && u128::from(self.elapsed_ms().saturating_sub(last)) <= BITE.as_millis();
+        recent || self.held.load(Ordering::Relaxed) > 0
+    }
+
+    fn cut(&self, how: How) -> Cut {
+        let connections = self.open.load(Ordering::Relaxed);
+        let cut = Cut { connections, bit: connections > 0 && self.bites() };
+        self.order.send_replace(how);
+        cut
+    }
+
+    fn refuses(&self) -> bool {
+        lock(&self.refuse_until).is_some_and(|until| Instant::now() < until)
+    }
+}
+
+/// A panic elsewhere leaves these values whole, so a poisoned lock is as good as another.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let Ok((page, _)) = listener.accept().await else {
+            continue;
+        };
+        if shared.refuses() {
+            refuse(page, &shared);
+            continue;
+        }
+        tokio::spawn(serve(page, Arc::clone(&shared)));
+    }
+}
+
+fn refuse(page: TcpStream, shared: &Shared) {
+    shared.refused.fetch_add(1, Ordering::Relaxed);
+    // Without it the close is a FIN, which is still a refusal.
+    let _ = page.set_zero_linger();
+}
+
+async fn serve(mut page: TcpStream, shared: Arc<Shared>) {
+    // Subscribed before the connection counts as open, so that no cut misses it.
+    let mut order = shared.order.subscribe();
+    let Ok(mut server) = TcpStream::connect(shared.upstream).await else {
+        refuse(page, &shared);
+        return;
+    };
+    let _ = page.set_nodelay(true);
+    let _ = server.set_nodelay(true);
+    shared.connections.fetch_add(1, Ordering::Relaxed);
+    shared.open.fetch_add(1, Ordering::Relaxed);
+    let how = {
+        let (mut from_page, mut to_page) = page.split();
+        let (mut from_server, mut to_server) = server.split();
+        tokio::select! {
+            // The page's side first: a cut that was ordered wins over bytes that are there as well.
+            biased;
+            changed = order.changed() => match changed {
+                Ok(()) => *order.borrow(),
+                Err(_) => How::Reset,
+            },
+            how = to_page_pump(&mut from_server, &mut to_page, &shared) => how,
+            how = to_server_pump(&mut from_page, &mut to_server, &shared) => how,
+        }
+    };
+    shared.open.fetch_sub(1, Ordering::Relaxed);
+    match how {
+        How::Reset => {
+            let _ = page.set_zero_linger();
+            let _ = server.set_zero_linger();
+        }
+        How::Finish => {
+            let _ = page.shutdown().await;
+            let _ = server.shutdown().await;
+            let drained = async { tokio::join!(drain(&mut page), drain(&mut server)) };
+            let _ = tokio::time::timeout(DRAIN, drained).await;
+        }
+    }
+}
+
+/// Forwards to the page until an end, an error or an armed cut; says how to close.
+async fn to_page_pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, shared: &Shared) -> How {
+    let mut frames = Frames::default();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let bytes = match from.read(&mut chunk).await {
+            Ok(0) => return How::Finish,
+            Ok(count) => &chunk[..count],
+            Err(_) => return How::Reset,
+        };
+        let (bytes, armed) = {
+            let mut slot = lock(&shared.armed);
+            match frames.advance(bytes, slot.as_ref().map(|armed| armed.place)) {
+                Some(end) => (&bytes[..end], slot.take()),
+                None => (bytes, None),
+            }
+        };
+        let held = Held::new(&shared.held, bytes.len());
+        let written = to.write_all(bytes).await;
+        drop(held);
+        if written.is_err() {
+            return How::Reset;
+        }
+        shared.to_page.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        shared.last_to_page.store(shared.elapsed_ms(), Ordering::Relaxed);
+        shared.moved.notify_waiters();
+        if let Some(armed) = armed {
+            let cut = shared.cut(armed.how);
+            // Nobody may be waiting any more; the cut is made all the same.
+            let _ = armed.done.send(cut);
+            return armed.how;
+        }
+    }
+}
+
+async fn to_server_pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, shared: &Shared) -> How {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match from.read(&mut chunk).await {
+            Ok(0) => {
+                // The page has said all; what the server still answers goes through before the other pump ends this.
+                if to.shutdown().await.is_err() {
+                    return How::Reset;
+                }
+                std::future::pending::<()>().await;
+            }
+            Ok(count) => {
+                if to.write_all(&chunk[..count]).await.is_err() {
+                    return How::Reset;
+                }
+                shared.to_server.fetch_add(count as u64, Ordering::Relaxed);
+            }
+            Err(_) => return How::Reset,
+        }
+    }
+}
+
+async fn drain(stream: &mut TcpStream) {
+    let mut chunk = [0; 4096];
+    while matches!(stream.read(&mut chunk).await, Ok(count) if count > 0) {}
+}
+
+/// Counts bytes as held while it lives, also when its future is dropped in the middle of a write.
+struct Held<'a> {
+    total: &'a AtomicUsize,
+    count: usize,
+}
+
+impl<'a> Held<'a> {
+    fn new(total: &'a AtomicUsize, count: usize) -> Self {
+        total.fetch_add(count, Ordering::Relaxed);
+        Self { total, count }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.count, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use super::*;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("the deadline has passed")
+}
+
+/// A server, a proxy before it, and one connection through both: the page's end and the server's end.
+async fn pair() -> (Proxy, TcpListener, TcpStream, TcpStream) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap()).await.unwrap();
+    let page = TcpStream::connect(proxy.address()).await.unwrap();
+    let (server, _) = within(listener.accept()).await.unwrap();
+    (proxy, listener, page, server)
+}
+
+fn frame_of_events() -> Vec<u8> {
+    let payload = format!(
+        r#"{{"type":"events","ch":1,"first":1,"count":1,"events":[{{"type":"{}"}}]}}"#,
+        "é".repeat(40)
+    );
+    assert!(payload.len() < 65_536 && payload.len() > 125);
+    let mut bytes = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec();
+    bytes.extend([0x81, 126]);
+    bytes.extend((payload.len() as u16).to_be_bytes());
+    bytes.extend(payload.as_bytes());
+    bytes
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_and_are_counted() {
+    let (proxy, _listener, mut page, mut server) = pair().await;
+    page.write_all(b"hello").await.unwrap();
+    let mut five = [0; 5];
+    within(server.read_exact(&mut five)).await.unwrap();
+    assert_eq!(&five, b"hello");
+    server.write_all(b"hi").await.unwrap();
+    let mut two = [0; 2];
+    within(page.read_exact(&mut two)).await.unwrap();
+    // The count is written after the bytes: the end of the connection comes after both.
+    drop(server);
+    within(page.read_to_end(&mut Vec::new())).await.unwrap();
+    assert_eq!(proxy.counts(), Counts { connections: 1, refused: 0, to_page: 2, to_server: 5 });
+}
+
+#[tokio::test]
+async fn a_finish_ends_both_sides_without_an_error() {
+    let (proxy, _listener, mut page, mut server) = pair().await;
+    server.write_all(b"abc").await.unwrap();
+    let mut three = [0; 3];
+    within(page.read_exact(&mut three)).await.unwrap();
+    let cut = proxy.cut(How::Finish);
+    assert_eq!(cut.connections, 1);
+    assert_eq!(within(page.read_to_end(&mut Vec::new())).await.unwrap(), 0);
+    assert_eq!(within(server.read_to_end(&mut Vec::new())).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_reset_is_an_error_on_both_sides() {
+    let (proxy, _listener, mut page, mut server) = pair().await;
+    server.write_all(b"abc").await.unwrap();
+    let mut three = [0; 3];
+    within(page.read_exact(&mut three)).await.unwrap();
+    proxy.cut(How::Reset);
+    for stream in [&mut page, &mut server] {
+        let error = within(stream.read_to_end(&mut Vec::new())).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_bites_only_when_bytes_for_the_page_are_in_flight() {
+    let (proxy, listener, mut page, mut server) = pair().await;
+    page.write_all(b"from the page only").await.unwrap();
+    let mut text = [0; 18];
+    within(server.read_exact(&mut text)).await.unwrap();
+    assert_eq!(proxy.cut(How::Reset), Cut { connections: 1, bit: false });
+
+    let _page = TcpStream::connect(proxy.address()).await.unwrap();
+    let (mut server, _) = within(listener.accept()).await.unwrap();
+    let moved = proxy.moved();
+    server.write_all(b"x").await.unwrap();
+    within(moved).await;
+    assert_eq!(proxy.cut(How::Reset), Cut { connections: 1, bit: true });
+}
+
+#[tokio::test]
+async fn an_armed_cut_ends_inside_the_frame() {
+    for how in [How::Finish, How::Reset] {
+        let (proxy, _listener, mut page, mut server) = pair().await;
+        let made = proxy.arm(0.5, how);
+        let sent = frame_of_events();
+        server.write_all(&sent).await.unwrap();
+        let cut = within(made).await.unwrap();
+        assert_eq!(cut, Cut { connections: 1, bit: true });
+        let mut got = Vec::new();
+        let end = within(page.read_to_end(&mut got)).await;
+        assert_eq!(end.is_err(), how == How::Reset);
+        assert!(sent.starts_with(&got) && got.len() < sent.len(), "{} of {}", got.len(), sent.len());
+        assert!(got.len() > 40, "the cut lies behind the type of the frame");
+    }
+}
+
+#[tokio::test]
+async fn an_armed_cut_that_is_taken_back_does_nothing() {
+    let (proxy, _listener, mut page, mut server) = pair().await;
+    let made = proxy.arm(0.5, How::Reset);
+    proxy.disarm();
+    assert!(made.await.is_err());
+    let sent = frame_of_events();
+    server.write_all(&sent).await.unwrap();
+    let mut got = vec![0; sent.len()];
+    within(page.read_exact(&mut got)).await.unwrap();
+    assert_eq!(got, sent);
+}
+
+#[tokio::test]
+async fn new_connections_are_refused_for_a_while() {
+    let (proxy, listener, _page, _server) = pair().await;
+    proxy.refuse_for(Duration::from_secs(3600));
+    let mut page = TcpStream::connect(proxy.address()).await.unwrap();
+    let error = within(page.read(&mut [0; 1])).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    proxy.refuse_for(Duration::ZERO);
+    let mut page = TcpStream::connect(proxy.address()).await.unwrap();
+    let (mut server, _) = within(listener.accept()).await.unwrap();
+    server.write_all(b"x").await.unwrap();
+    within(page.read_exact(&mut [0; 1])).await.unwrap();
+    assert_eq!(proxy.counts().refused, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_a_refusal() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap()).await.unwrap();
+    drop(listener);
+    let mut page = TcpStream::connect(proxy.address()).await.unwrap();
+    assert!(within(page.read(&mut [0; 1])).await.is_err());
+    assert_eq!(proxy.counts().refused, 1);
+}

@@ -1,0 +1,125 @@
+//! Brings what a command needs: idempotent, and fast when nothing is missing.
+
+mod bindgen;
+mod browsers;
+mod npm;
+pub(crate) mod rust;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+pub(crate) use bindgen::{tool as bindgen_tool, version as bindgen_version};
+pub(crate) use browsers::{Browser, chromedriver};
+
+use crate::context::Context;
+
+/// What a command needs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Needs {
+    /// The wasm32 target and the wasm-bindgen tools.
+    pub(crate) wasm: bool,
+    /// The npm packages of `pkg/`.
+    pub(crate) npm: bool,
+    /// The npm packages of `xtask/size/`.
+    pub(crate) size: bool,
+    /// Browsers and their drivers.
+    pub(crate) browsers: Vec<Browser>,
+}
+
+impl Needs {
+    /// What building the package takes.
+    pub(crate) fn build() -> Self {
+        Self { wasm: true, npm: true, ..Self::default() }
+    }
+
+    /// What building the package and running it in `browsers` takes.
+    pub(crate) fn browsers(browsers: &[Browser]) -> Self {
+        Self { browsers: browsers.to_vec(), ..Self::build() }
+    }
+}
+
+/// One thing that can be missing.
+enum Piece {
+    Target,
+    Bindgen,
+    Npm(PathBuf),
+    Browser(Browser),
+}
+
+impl Piece {
+    fn is_missing(&self, ctx: &Context) -> Result<bool> {
+        match self {
+            Self::Target => rust::target_missing(),
+            Self::Bindgen => bindgen::missing(ctx),
+            Self::Npm(folder) => npm::missing(folder),
+            Self::Browser(browser) => Ok(browser.missing(ctx)),
+        }
+    }
+
+    fn bring(&self, ctx: &Context) -> Result<()> {
+        match self {
+            Self::Target => rust::add_target(ctx),
+            Self::Bindgen => bindgen::build(ctx),
+            Self::Npm(folder) => npm::install(ctx, folder),
+            Self::Browser(browser) => browser.install(ctx),
+        }
+    }
+}
+
+/// Brings what is missing of `needs`. Two runs at the same time take turns.
+pub(crate) fn ensure(ctx: &Context, needs: &Needs) -> Result<()> {
+    if missing(ctx, needs)?.is_empty() {
+        return Ok(());
+    }
+    let _lock =
+        lock(&ctx.cache.join("setup.lock"), "another `cargo xtask` is setting things up; waiting for it")?;
+    // Asked again: the other run may have brought it.
+    for piece in missing(ctx, needs)? {
+        piece.bring(ctx)?;
+    }
+    Ok(())
+}
+
+fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    if needs.wasm {
+        pieces.extend([Piece::Target, Piece::Bindgen]);
+    }
+    if needs.npm {
+        pieces.push(Piece::Npm(ctx.pkg()));
+    }
+    if needs.size {
+        pieces.push(Piece::Npm(ctx.root.join("xtask/size")));
+    }
+    pieces.extend(needs.browsers.iter().copied().map(Piece::Browser));
+    let mut absent = Vec::new();
+    for piece in pieces {
+        if piece.is_missing(ctx)? {
+            absent.push(piece);
+        }
+    }
+    Ok(absent)
+}
+
+/// Holds the lock `file` until the answer is dropped; says `waiting` when that takes a while.
+pub(crate) fn lock(file: &Path, waiting: &str) -> Result<File> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(file)
+        .with_context(|| format!("{} can't be opened", file.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            println!("  {waiting}");
+            lock.lock().with_context(|| format!("{} can't be locked", file.display()))?;
+            Ok(lock)
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} can't be locked", file.display()))
+        }
+    }
+}

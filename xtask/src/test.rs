@@ -1,0 +1,199 @@
+//! Every check and test, part by part: a failed part does not stop the next.
+
+mod counts;
+mod package;
+mod parts;
+mod server;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::context::Context;
+use crate::setup::{self, Needs};
+use crate::test::counts::Counts;
+use crate::test::parts::{PARTS, Part};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Runs only these parts, in their usual order.
+    #[arg(long, value_delimiter = ',', value_name = "PART,…")]
+    only: Vec<String>,
+    /// Lists the parts and runs nothing.
+    #[arg(long)]
+    list: bool,
+}
+
+/// What came of one part.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) counts: Counts,
+    /// What was seen, in a few words for the table.
+    pub(crate) note: String,
+    /// Why the part failed; empty when it did not.
+    pub(crate) failures: Vec<String>,
+}
+
+/// A part that is over.
+struct Row {
+    name: &'static str,
+    report: Report,
+    elapsed: Duration,
+}
+
+pub(crate) fn run(args: &Args, ctx: &Context) -> Result<ExitCode> {
+    if args.list {
+        for part in PARTS {
+            println!("{:<11} {}", part.name, part.about);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let parts = chosen(&args.only)?;
+    crate::run::isolate()?;
+
+    let started = Instant::now();
+    setup::ensure(ctx, &needs(&parts))?;
+    let set_up = started.elapsed();
+
+    let started = Instant::now();
+    let mut rows = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        println!("[{}/{}] {}: {}", index + 1, parts.len(), part.name, part.about);
+        let began = Instant::now();
+        let report = (part.run)(ctx)
+            .unwrap_or_else(|error| Report { failures: vec![format!("{error:#}")], ..Report::default() });
+        let row = Row { name: part.name, report, elapsed: began.elapsed() };
+        for failure in &row.report.failures {
+            println!("  FAILED: {failure}");
+        }
+        println!("  {}", row.sentence());
+        rows.push(row);
+    }
+
+    println!();
+    for row in &rows {
+        println!("  {:<11} {}", row.name, row.sentence());
+    }
+    println!("{}", last_line(&rows, started.elapsed(), set_up));
+    Ok(if rows.iter().all(Row::passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The parts named, in the order of the table; all of them when none is named.
+fn chosen(only: &[String]) -> Result<Vec<&'static Part>> {
+    let wanted: BTreeSet<&str> = only.iter().map(|name| name.trim()).collect();
+    if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|part| part.name != **name)) {
+        let names: Vec<&str> = PARTS.iter().map(|part| part.name).collect();
+        bail!("there is no part called {unknown}; the parts are {}", names.join(", "));
+    }
+    Ok(PARTS.iter().filter(|part| wanted.is_empty() || wanted.contains(part.name)).collect())
+}
+
+/// What the parts need together.
+fn needs(parts: &[&Part]) -> Needs {
+    let mut needs = Needs::default();
+    for part in parts {
+        let of_part = (part.needs)();
+        needs.wasm |= of_part.wasm;
+        needs.npm |= of_part.npm;
+        needs.size |= of_part.size;
+        for browser in of_part.browsers {
+            if !needs.browsers.contains(&browser) {
+                needs.browsers.push(browser);
+            }
+        }
+    }
+    needs
+}
+
+impl Row {
+    fn passed(&self) -> bool {
+        self.report.failures.is_empty() && self.report.counts.failed == 0
+    }
+
+    /// How many tests failed; a part that failed without naming one counts as one.
+    fn failed(&self) -> u64 {
+        if self.passed() { 0 } else { self.report.counts.failed.max(1) }
+    }
+
+    fn sentence(&self) -> String {
+        let Counts { passed, ignored, .. } = self.report.counts;
+        let verdict = if self.passed() { "ok" } else { "FAILED" };
+        let mut sentence = format!("{verdict:<6} {:>7.1} s", self.elapsed.as_secs_f64());
+        if passed > 0 || self.failed() > 0 {
+            sentence += &format!("  {passed} passed, {} failed", self.failed());
+        }
+        if ignored > 0 {
+            sentence += &format!(", {ignored} ignored");
+        }
+        if !self.report.note.is_empty() {
+            sentence += &format!("  ({})", self.report.note);
+        }
+        sentence
+    }
+}
+
+fn last_line(rows: &[Row], elapsed: Duration, set_up: Duration) -> String {
+    let passed: u64 = rows.iter().map(|row| row.report.counts.passed).sum();
+    let failed: u64 = rows.iter().map(Row::failed).sum();
+    let seconds = elapsed.as_secs();
+    format!(
+        "test: {} parts, {passed} tests passed, {failed} failed in {:02}:{:02} (set-up {} s apart)",
+        rows.len(),
+        seconds / 60,
+        seconds % 60,
+        set_up.as_secs()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(passed: u64, failed: u64, failures: &[&str]) -> Row {
+        let failures = failures.iter().map(|text| (*text).to_owned()).collect();
+        Row {
+            name: "native",
+            report: Report { counts: Counts { passed, failed, ignored: 0 }, failures, ..Report::default() },
+            elapsed: Duration::from_millis(1500),
+        }
+    }
+
+    #[test]
+    fn the_last_line_sums_the_parts_up() {
+        let line =
+            last_line(&[row(40, 0, &[]), row(2, 0, &[])], Duration::from_secs(125), Duration::from_secs(7));
+        assert_eq!(line, "test: 2 parts, 42 tests passed, 0 failed in 02:05 (set-up 7 s apart)");
+    }
+
+    #[test]
+    fn failed_tests_and_failed_parts_count() {
+        let rows = [row(40, 3, &["3 tests failed"]), row(0, 0, &["does not compile"]), row(1, 1, &[])];
+        assert!(rows.iter().all(|row| !row.passed()));
+        let line = last_line(&rows, Duration::ZERO, Duration::ZERO);
+        assert_eq!(line, "test: 3 parts, 41 tests passed, 5 failed in 00:00 (set-up 0 s apart)");
+    }
+
+    #[test]
+    fn parts_run_in_the_order_of_the_table() {
+        let names = |only: &[&str]| -> Vec<&str> {
+            let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
+            chosen(&only).unwrap().iter().map(|part| part.name).collect()
+        };
+        assert_eq!(names(&["native", "fmt"]), ["fmt", "native"]);
+        assert_eq!(names(&[]).len(), PARTS.len());
+    }
+
+    #[test]
+    fn an_unknown_part_is_an_error_that_lists_the_parts() {
+        let error = chosen(&["natve".to_owned()]).unwrap_err().to_string();
+        assert!(error.starts_with("there is no part called natve; the parts are fmt, clippy,"), "{error}");
+    }
+
+    #[test]
+    fn parts_have_names_of_their_own() {
+        let names: BTreeSet<&str> = PARTS.iter().map(|part| part.name).collect();
+        assert_eq!(names.len(), PARTS.len());
+    }
+}
