@@ -1,6 +1,7 @@
-//! `cargo xtask demo`: the whole path under faults, in a real browser, judged by the log alone.
+//! `cargo xtask demo`: the chat page to play with ([`serve`]), and with `--check` the proof: the whole path under faults,
+//! in a real browser, judged by the log alone.
 //!
-//! A headless browser loads a page that follows one thread of a real chat server. While an agent answers, the proxy
+//! For the proof a headless browser loads a page that follows one thread of a real chat server. While an agent answers, the proxy
 //! between them cuts the connection, the server is killed with SIGKILL and started again, and the page is loaded
 //! again. The page reports what its handlers were given. At the end the log file says what they should have been given.
 
@@ -12,6 +13,7 @@ mod log;
 mod plan;
 mod records;
 mod report;
+mod serve;
 mod server;
 mod site;
 
@@ -55,6 +57,18 @@ pub(crate) struct Args {
     /// Keep the log, the recordings and the output of all processes also when there is nothing to look for.
     #[arg(long, requires = "check")]
     keep: bool,
+    /// The loopback port of the page.
+    #[arg(long, default_value_t = 8787, conflicts_with = "check", value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// What the agent answers questions about. Defaults to this checkout.
+    #[arg(long, conflicts_with = "check")]
+    folder: Option<PathBuf>,
+    /// The SQLite log. Defaults to `.agentwire/demo.sqlite` in this checkout.
+    #[arg(long, conflicts_with = "check")]
+    log: Option<PathBuf>,
+    /// The pause between two pieces of an answer, in milliseconds.
+    #[arg(long, default_value_t = 12, conflicts_with = "check", value_parser = clap::value_parser!(u64).range(..=1000))]
+    pace_ms: u64,
 }
 
 /// Faults of the server itself (its feature `faults`).
@@ -87,9 +101,7 @@ impl Sabotage {
 /// When something could not be built or started, and when the check found anything.
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
     if !args.check {
-        bail!(
-            "the demo page comes with the chat example; until then run `cargo xtask demo --check`, the proof without a window"
-        );
+        return serve::serve(args, ctx);
     }
     if args.sabotage == Some(Sabotage::Early) && args.kills == 0 {
         bail!("`--sabotage early` shows only when the server dies; give `--kills` of 1 or more");

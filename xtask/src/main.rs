@@ -10,6 +10,7 @@ mod build;
 mod context;
 mod demo;
 mod fingerprint;
+mod page;
 mod proxy;
 mod run;
 mod setup;
@@ -41,7 +42,7 @@ enum Command {
     },
     /// Builds the npm package in pkg/.
     Build(build::Args),
-    /// Proves delivery in a real browser, across cuts, kills and reloads.
+    /// Serves the chat page with an agent and fault switches; with `--check`, proves delivery headless.
     Demo(demo::Args),
     /// Prints what a page loads, beside other clients, and holds it to the budget.
     Size(size::Args),

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -97,6 +97,8 @@ impl Proxy {
             order: watch::channel(How::Reset).0,
             armed: Mutex::new(None),
             refuse_until: Mutex::new(None),
+            refusing: AtomicBool::new(false),
+            frozen: watch::channel(false).0,
             moved: Notify::new(),
             open: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
@@ -140,6 +142,24 @@ impl Proxy {
         *lock(&self.shared.refuse_until) = Some(Instant::now() + time);
     }
 
+    /// Resets every new connection at once, until it is switched off.
+    pub(crate) fn refuse(&self, on: bool) {
+        self.shared.refusing.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.shared.refusing.load(Ordering::Relaxed)
+    }
+
+    /// Holds all bytes in both directions, so that a connection looks open and is dead; switched off, they go on.
+    pub(crate) fn freeze(&self, on: bool) {
+        self.shared.frozen.send_replace(on);
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        *self.shared.frozen.borrow()
+    }
+
     /// Resolves when the next bytes from the server were forwarded to a page.
     ///
     /// Counts from the call, not from the first poll.
@@ -170,6 +190,8 @@ struct Shared {
     order: watch::Sender<How>,
     armed: Mutex<Option<Armed>>,
     refuse_until: Mutex<Option<Instant>>,
+    refusing: AtomicBool,
+    frozen: watch::Sender<bool>,
     moved: Notify,
     open: AtomicUsize,
     /// Bytes read from the server and not yet written to a page.
@@ -202,7 +224,14 @@ impl Shared {
     }
 
     fn refuses(&self) -> bool {
-        lock(&self.refuse_until).is_some_and(|until| Instant::now() < until)
+        self.refusing.load(Ordering::Relaxed)
+            || lock(&self.refuse_until).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Waits while traffic is frozen.
+    async fn thawed(&self) {
+        // The sender lives as long as this does.
+        let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
     }
 }
 
@@ -288,6 +317,7 @@ async fn to_page_pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, shared: &
             }
         };
         let held = Held::new(&shared.held, bytes.len());
+        shared.thawed().await;
         let written = to.write_all(bytes).await;
         drop(held);
         if written.is_err() {
@@ -317,6 +347,7 @@ async fn to_server_pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, shared:
                 std::future::pending::<()>().await;
             }
             Ok(count) => {
+                shared.thawed().await;
                 if to.write_all(&chunk[..count]).await.is_err() {
                     return How::Reset;
                 }

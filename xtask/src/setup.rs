@@ -14,6 +14,7 @@ pub(crate) use bindgen::{tool as bindgen_tool, version as bindgen_version};
 pub(crate) use browsers::{Browser, chromedriver};
 
 use crate::context::Context;
+use crate::page;
 
 /// What a command needs.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,8 @@ pub(crate) struct Needs {
     pub(crate) npm: bool,
     /// The npm packages of `xtask/size/`.
     pub(crate) size: bool,
+    /// The npm packages of the chat page.
+    pub(crate) page: bool,
     /// Browsers and their drivers.
     pub(crate) browsers: Vec<Browser>,
 }
@@ -32,6 +35,11 @@ impl Needs {
     /// What building the package takes.
     pub(crate) fn build() -> Self {
         Self { wasm: true, npm: true, ..Self::default() }
+    }
+
+    /// What building the chat page takes.
+    pub(crate) fn page() -> Self {
+        Self { page: true, ..Self::build() }
     }
 
     /// What building the package and running it in `browsers` takes.
@@ -92,6 +100,9 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     }
     if needs.size {
         pieces.push(Piece::Npm(ctx.root.join("xtask/size")));
+    }
+    if needs.page {
+        pieces.push(Piece::Npm(page::folder(ctx)));
     }
     pieces.extend(needs.browsers.iter().copied().map(Piece::Browser));
     let mut absent = Vec::new();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -29,6 +29,7 @@ use super::server::{Plan, Server, free_address};
 use super::{Args, chat_server};
 use crate::build;
 use crate::context::Context;
+use crate::page;
 use crate::proxy::{How, Proxy};
 use crate::setup::{self, Needs};
 
@@ -48,7 +49,7 @@ const REQUEST: Duration = Duration::from_secs(10);
 pub(crate) fn serve(args: &Args, ctx: &Context) -> Result<()> {
     setup::ensure(ctx, &Needs::page())?;
     build::package(ctx, build::Variant::Default, build::Std::Auto)?;
-    let page = build::page(ctx)?;
+    let page = page::build(ctx)?;
     let folder = ctx.root.join(".agentwire");
     fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
     let program = chat_server(ctx, false, &folder)?;
@@ -252,7 +253,8 @@ async fn read(
 ) -> Response {
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     let url = format!("http://{}/v1/{}{query}", demo.upstream, encode_path(&path));
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let bearer =
+        headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     forward(move || agent().get(url).header("authorization", bearer).call().map_err(Into::into)).await
 }
 
@@ -287,14 +289,6 @@ async fn forward(call: impl FnOnce() -> Result<Answer> + Send + 'static) -> Resp
         Ok(Err(error)) => Failed(StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
         Err(error) => Failed(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
-}
-
-/// Refuses what only the check takes.
-pub(crate) fn check_port(port: u16) -> Result<()> {
-    if port == 0 {
-        bail!("--port must be 1 to 65535: the address is printed once and opened by hand");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

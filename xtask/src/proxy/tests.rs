@@ -139,3 +139,27 @@ async fn a_server_that_is_away_is_a_refusal() {
     assert!(within(page.read(&mut [0; 1])).await.is_err());
     assert_eq!(proxy.counts().refused, 1);
 }
+
+#[tokio::test]
+async fn frozen_bytes_go_on_when_it_thaws() {
+    let (proxy, _listener, mut page, mut server) = pair().await;
+    proxy.freeze(true);
+    server.write_all(b"held").await.unwrap();
+    let mut four = [0; 4];
+    let early = tokio::time::timeout(Duration::from_millis(100), page.read_exact(&mut four)).await;
+    assert!(early.is_err(), "nothing comes through while it is frozen");
+    proxy.freeze(false);
+    within(page.read_exact(&mut four)).await.unwrap();
+    assert_eq!(&four, b"held");
+}
+
+#[tokio::test]
+async fn a_switch_refuses_until_it_is_off() {
+    let (proxy, _listener, _page, _server) = pair().await;
+    proxy.refuse(true);
+    let mut refused = TcpStream::connect(proxy.address()).await.unwrap();
+    assert!(matches!(within(refused.read(&mut [0; 1])).await, Ok(0) | Err(_)));
+    proxy.refuse(false);
+    let counts = proxy.counts();
+    assert_eq!((counts.connections, counts.refused), (1, 1));
+}
