@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use crate::support::{Page, SECRET, Server, key};
+use crate::support::{Page, SECRET, Server, key, within};
 
 /// Calls a function.
 struct By<F>(F);
@@ -82,14 +82,14 @@ async fn turns_of_one_stream_come_one_at_a_time_and_streams_side_by_side() {
         page.send(message(stream, content, content)).await;
         page.until("receipt").await;
     }
-    let mut first = [starts.recv().await.unwrap(), starts.recv().await.unwrap()];
+    let mut first = [within(starts.recv()).await.unwrap(), within(starts.recv()).await.unwrap()];
     first.sort();
     assert_eq!(first, ["a 1", "b 1"]);
     // Two turns are the limit: all work is up to date when the pong is here, and no third one started.
     page.nothing_before_pong(1).await;
     assert!(starts.try_recv().is_err());
     gates.add_permits(4);
-    let mut rest = [starts.recv().await.unwrap(), starts.recv().await.unwrap()];
+    let mut rest = [within(starts.recv()).await.unwrap(), within(starts.recv()).await.unwrap()];
     rest.sort();
     assert_eq!(rest, ["a 2", "c 1"]);
 }
@@ -110,20 +110,20 @@ async fn a_message_without_a_run_is_handled_once() {
     let mut page = Page::open(&server, "ada", json!([])).await;
     page.send(message("t", "s1", "one")).await;
     page.until("receipt").await;
-    assert_eq!(handles.recv().await.unwrap(), "one");
+    assert_eq!(within(handles.recv()).await.unwrap(), "one");
     drop(page);
     let taken_up = async {
         while server.bridge.log().pending(&key("t"), 0).await.unwrap().is_some() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), taken_up).await.unwrap();
+    within(taken_up).await;
     server.stop().await;
     let server = serve(&path, Some(agent(handled))).await;
     let mut page = Page::open(&server, "ada", json!([])).await;
     page.send(message("t", "s2", "two")).await;
     page.until("receipt").await;
-    assert_eq!(handles.recv().await.unwrap(), "two");
+    assert_eq!(within(handles.recv()).await.unwrap(), "two");
 }
 
 // PROTOCOL: LIF-5, SND-4
@@ -215,7 +215,7 @@ async fn a_shutdown_ends_the_running_turn() {
     let server = Server::with(|builder| builder.agent(agent)).await;
     let mut page = Page::open(&server, "ada", json!([])).await;
     page.send(message("t", "s1", "work")).await;
-    working.notified().await;
+    within(working.notified()).await;
     drop(page);
     server.bridge.shutdown().await;
     let last = server.events("t").await.pop().unwrap();

@@ -3,7 +3,7 @@
 use agentwire_bridge::{Bridge, Decision, Hs256, SqliteLog};
 use serde_json::{Value, json};
 
-use crate::support::{Page, SECRET, Server};
+use crate::support::{Page, SECRET, Server, within};
 
 fn message(id: &str, content: &str) -> Value {
     json!({"type": "send", "id": id, "stream": "t", "message": {"type": "user_message", "content": content}})
@@ -134,8 +134,8 @@ async fn a_cancel_reaches_its_run() {
     let id = run.id().to_owned();
     page.send(cancel("c1", &id)).await;
     assert_eq!(page.next().await, json!({"type": "receipt", "id": "c1", "status": "cancelled"}));
-    run.cancelled().await;
-    child.cancelled().await;
+    within(run.cancelled()).await;
+    within(child.cancelled()).await;
     child.cancel("parent").await.unwrap();
     run.cancel("requested").await.unwrap();
     page.send(cancel("c2", &id)).await;
@@ -187,7 +187,7 @@ async fn the_first_answer_of_any_device_wins() {
     assert_eq!(other.next().await["status"], "already_resolved");
     one.send(approve("a1", approval, "denied")).await;
     assert_eq!(one.next().await["status"], "accepted");
-    assert_eq!(asked.await.unwrap(), Decision::Denied);
+    assert_eq!(within(asked).await.unwrap(), Decision::Denied);
     let events = server.events("t").await;
     let resolved: Vec<_> = events.iter().filter(|event| event["type"] == "approval_resolved").collect();
     assert_eq!(resolved.len(), 1);

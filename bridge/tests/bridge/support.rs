@@ -98,6 +98,11 @@ impl Server {
     }
 }
 
+/// What a future comes to, before the test fails for want of it.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("it did not happen in time")
+}
+
 pub(crate) fn key(thread: &str) -> StreamKey {
     StreamKey::new("ada", thread).unwrap()
 }
