@@ -726,3 +726,18 @@ fn when_the_slowest_consumer_leaves_the_others_no_longer_wait() {
     assert_eq!(world.receiver(1).offsets(), upto(100));
     assert_eq!(world.positions.values().next(), Some(&("e1".into(), 100)));
 }
+
+#[test]
+fn a_consumer_that_attaches_twice_is_handed_everything_once() {
+    let mut world = connected("t", 3);
+    world.input(agentwire::proto::Input::Subscribe {
+        stream: agentwire::proto::StreamId(1),
+        consumer: agentwire::proto::ConsumerId(1),
+        name: "t".into(),
+        open: Open::Start,
+        begin: Begin::After(0),
+    });
+    world.server.publish("t", 2);
+    world.settle();
+    assert_eq!(world.receiver(1).offsets(), upto(5));
+}

@@ -31,6 +31,17 @@ const RUN_TYPES: [&str; 9] = [
     "agent_started",
 ];
 
+/// The other types of section 12 that no page may write (SND-6).
+const SERVER_TYPES: [&str; 7] = [
+    "agent_completed",
+    "agent_error",
+    "agent_cancelled",
+    "agent_died",
+    "approval_requested",
+    "approval_resolved",
+    "void",
+];
+
 /// Why an event cannot be published. Nothing of it enters the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -41,6 +52,9 @@ pub enum EventError {
     /// The event has no text `type`.
     #[error("an event needs a text `type` of 1 byte or more")]
     NoType,
+    /// A page sent what only agents write.
+    #[error("`{0}` is written by agents only; use `user_message` or a type of your own")]
+    AgentsOnly(String),
     /// The event has a key that pages set themselves.
     #[error("`{0}` is reserved: the page sets it on what it hands over; use another key")]
     Reserved(&'static str),
@@ -112,8 +126,13 @@ impl Event {
         Self::from_fields(fields, max_frame_bytes, true)
     }
 
-    /// Encodes what a user sent: it is stored as it is, and opens or ends no run, whatever its type says.
+    /// Encodes what a user sent: it opens or ends no run, and is of no type that agents write (SND-6).
     pub(crate) fn from_send(fields: Map<String, Value>, max_frame_bytes: usize) -> Result<Self, EventError> {
+        if let Some(Value::String(kind)) = fields.get("type")
+            && (RUN_TYPES.contains(&kind.as_str()) || SERVER_TYPES.contains(&kind.as_str()))
+        {
+            return Err(EventError::AgentsOnly(kind.clone()));
+        }
         let mut event = Self::from_fields(fields, max_frame_bytes, false)?;
         event.notable = true;
         Ok(event)
@@ -275,7 +294,20 @@ mod tests {
             effect(json!({"type": "agent_error", "runId": "r1", "recoverable": true})),
             Effect::Run { run: run(), send_id: None }
         );
-        let Value::Object(forged) = json!({"type": "agent_died", "runId": "r1"}) else { unreachable!() };
-        assert_eq!(Event::from_send(forged, 4_096).unwrap().effect(), &Effect::None);
+    }
+
+    // PROTOCOL: SND-6
+    #[test]
+    fn a_page_writes_messages_and_types_of_its_own_only() {
+        let send = |kind: &str| {
+            let Value::Object(fields) = json!({"type": kind, "runId": "r1"}) else { unreachable!() };
+            Event::from_send(fields, 4_096)
+        };
+        for kind in RUN_TYPES.into_iter().chain(SERVER_TYPES) {
+            assert_eq!(send(kind).unwrap_err(), EventError::AgentsOnly(kind.to_owned()));
+        }
+        for kind in ["user_message", "reaction"] {
+            assert_eq!(send(kind).unwrap().effect(), &Effect::None);
+        }
     }
 }

@@ -164,6 +164,10 @@ impl Stream {
         if matches!(self.phase, Phase::Ended) {
             self.phase = Phase::Detached;
         }
+        if self.consumers.iter().any(|consumer| consumer.id == id) {
+            // An id used twice would be handed everything twice.
+            return;
+        }
         self.consumers.push(Consumer { id, next: 0, done: 0, begin: Some(begin.clone()), untold: None });
         if let (Phase::Detached, Begin::Position { epoch, offset }) = (&self.phase, begin) {
             if !self.has_position() {

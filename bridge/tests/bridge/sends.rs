@@ -82,9 +82,12 @@ async fn messages_are_checked() {
     }
     page.send(json!({"type": "send", "id": "s", "stream": "inbox", "message": {"type": "form"}})).await;
     assert_eq!(page.next().await["error"]["code"], "forbidden");
-    // Any other type is stored as it is, and does nothing to runs.
+    // A page cannot speak for an agent; a type of its own is stored as it is.
     let forged = json!({"type": "agent_started", "runId": "r", "agent": "a"});
     page.send(json!({"type": "send", "id": "s", "stream": "t", "message": forged})).await;
+    assert_eq!(page.next().await["error"]["code"], "invalid_message");
+    page.send(json!({"type": "send", "id": "s", "stream": "t", "message": {"type": "form", "runId": "r"}}))
+        .await;
     assert_eq!(page.next().await["status"], "accepted");
     let mut late = Page::open(&server, "ada", json!([{"name": "t"}])).await;
     assert_eq!(late.until("caughtUp").await["openRuns"], json!([]));

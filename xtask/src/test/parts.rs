@@ -24,6 +24,9 @@ const SLICE: [&str; 6] = ["--events", "300", "--cuts", "8", "--reloads", "2"];
 /// comes between their showing and their commit: one kill in eight misses that moment, so there are more.
 const SABOTAGES: [(&str, &str); 4] = [("skip", "1"), ("repeat", "1"), ("swap", "1"), ("early", "5")];
 
+/// How long the tests in a browser may take once they are compiled.
+const BROWSER_LIMIT: Duration = Duration::from_secs(4 * 60);
+
 /// What stands before the findings of a check that judged.
 const FOUND: &str = "the check found: ";
 
@@ -205,28 +208,34 @@ fn wasm(ctx: &Context) -> Result<Report> {
     let Some(driver) = setup::chromedriver() else {
         bail!("chromedriver is gone since the set-up; run `cargo xtask setup` again");
     };
+    let runner = setup::bindgen_tool(ctx, "agentwire-bindgen-test-runner")?;
     // No `--quiet`: the runner can't take it. The address goes in when the test is compiled, as a page has no environment.
-    let tool = ctx
-        .cargo("test-wasm")
-        .args([
-            "test",
-            "--locked",
-            "--package",
-            "agentwire",
-            "--target",
-            setup::rust::TARGET,
-            "--test",
-            "web",
-        ])
-        .env(
-            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER",
-            setup::bindgen_tool(ctx, "agentwire-bindgen-test-runner")?,
-        )
+    let cargo = |log: &str| {
+        ctx.cargo(log)
+            .args([
+                "test",
+                "--locked",
+                "--package",
+                "agentwire",
+                "--target",
+                setup::rust::TARGET,
+                "--lib",
+                "--test",
+                "web",
+            ])
+            .env("AGENTWIRE_TEST_WS", server.websocket())
+            .env("AGENTWIRE_TEST_TOKEN", &token)
+    };
+    cargo("test-wasm-build").arg("--no-run").check("the tests for the browser can't be compiled")?;
+    let tool = cargo("test-wasm")
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)
+        // A window; the tests themselves run in any kind of context.
+        .env("WASM_BINDGEN_USE_BROWSER", "1")
         // Seconds for the whole binary; the runner's own default of 20 is short for reconnects.
         .env("WASM_BINDGEN_TEST_TIMEOUT", "120")
         .env("CHROMEDRIVER", driver)
-        .env("AGENTWIRE_TEST_WS", server.websocket())
-        .env("AGENTWIRE_TEST_TOKEN", token);
+        // The runner's own limit does not end a page that is busy for ever.
+        .time_limit(BROWSER_LIMIT);
     let report = counted(tool, counts::cargo)?;
     server.stop()?;
     Ok(report)
