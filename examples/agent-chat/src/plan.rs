@@ -96,10 +96,6 @@ impl Plan {
             return plan;
         }
         let words = words::keywords(&question);
-        if words.is_empty() {
-            Self::Help
-        } else {
-            Self::Keywords { words }
-        }
+        if words.is_empty() { Self::Help } else { Self::Keywords { words } }
     }
 }

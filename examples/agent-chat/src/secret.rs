@@ -55,19 +55,12 @@ impl Secret {
     pub(crate) fn load(environment: Option<OsString>, log: &Path) -> Result<Self, SecretError> {
         if let Some(secret) = environment {
             let secret = Self(secret.into_encoded_bytes());
-            return if secret.0.len() < MIN_BYTES {
-                Err(SecretError::TooShort)
-            } else {
-                Ok(secret)
-            };
+            return if secret.0.len() < MIN_BYTES { Err(SecretError::TooShort) } else { Ok(secret) };
         }
         let mut path = log.as_os_str().to_owned();
         path.push(".secret");
         let path = PathBuf::from(path);
-        let io = |source| SecretError::Io {
-            path: path.clone(),
-            source,
-        };
+        let io = |source| SecretError::Io { path: path.clone(), source };
         match Self::read(&path) {
             Err(SecretError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 make(&path, &random()?).map_err(io)?;
@@ -84,25 +77,18 @@ impl Secret {
     }
 
     fn read(path: &Path) -> Result<Self, SecretError> {
-        let io = |source| SecretError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| SecretError::Io { path: path.to_owned(), source };
         let text = fs::read_to_string(path).map_err(io)?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             if fs::metadata(path).map_err(io)?.permissions().mode() & 0o077 != 0 {
-                return Err(SecretError::Exposed {
-                    path: path.to_owned(),
-                });
+                return Err(SecretError::Exposed { path: path.to_owned() });
             }
         }
         let secret = Self(text.trim().as_bytes().to_vec());
         if secret.0.len() < MIN_BYTES {
-            return Err(SecretError::BadFile {
-                path: path.to_owned(),
-            });
+            return Err(SecretError::BadFile { path: path.to_owned() });
         }
         Ok(secret)
     }
@@ -122,10 +108,8 @@ fn random() -> Result<String, SecretError> {
 
 /// Writes a file with mode 0600 that is whole from its first moment; one that is there already stays.
 fn make(path: &Path, content: &str) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
+    let folder =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(content.as_bytes())?;
     file.as_file().sync_all()?;
@@ -156,10 +140,7 @@ mod tests {
             let path = dir.path().join("chat.sqlite.secret");
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-            assert!(matches!(
-                Secret::load(None, &log),
-                Err(SecretError::Exposed { .. })
-            ));
+            assert!(matches!(Secret::load(None, &log), Err(SecretError::Exposed { .. })));
         }
     }
 
@@ -168,10 +149,7 @@ mod tests {
         let log = Path::new("no-such-folder/chat.sqlite");
         let secret = Secret::load(Some("x".repeat(MIN_BYTES).into()), log).unwrap();
         assert_eq!(secret.bytes(), "x".repeat(MIN_BYTES).as_bytes());
-        assert!(matches!(
-            Secret::load(Some("short".into()), log),
-            Err(SecretError::TooShort)
-        ));
+        assert!(matches!(Secret::load(Some("short".into()), log), Err(SecretError::TooShort)));
         assert!(matches!(Secret::load(None, log), Err(SecretError::Io { .. })));
         assert_eq!(format!("{secret:?}"), "Secret");
     }

@@ -75,46 +75,29 @@ pub(crate) async fn run(args: Args) -> Result<(), ServeError> {
     if !args.listen.ip().is_loopback() && !args.i_know_this_is_a_demo {
         return Err(ServeError::NotLoopback(args.listen));
     }
-    let folder = Folder::open(&args.folder).map_err(|source| ServeError::Folder {
-        path: args.folder.clone(),
-        source,
-    })?;
+    let folder = Folder::open(&args.folder)
+        .map_err(|source| ServeError::Folder { path: args.folder.clone(), source })?;
     if let Some(page) = args.page.as_ref().filter(|page| !page.is_dir()) {
         return Err(ServeError::Page(page.clone()));
     }
     // Bound before the log is opened: of two servers by mistake, the second one leaves the log alone.
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => ServeError::AddressInUse(args.listen),
-            _ => ServeError::Listen {
-                address: args.listen,
-                source,
-            },
-        })?;
-    let log = SqliteLog::open(&args.log).map_err(|source| ServeError::Log {
-        path: args.log.clone(),
-        source,
+    let listener = TcpListener::bind(args.listen).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::AddressInUse(args.listen),
+        _ => ServeError::Listen { address: args.listen, source },
     })?;
+    let log =
+        SqliteLog::open(&args.log).map_err(|source| ServeError::Log { path: args.log.clone(), source })?;
     let secret = Secret::load(std::env::var_os(VARIABLE), &args.log)?;
     let toolbox = Toolbox::new(folder.without(&args.log));
     let agent = FolderAgent::new(toolbox, Duration::from_millis(args.pace_ms));
-    let builder = Bridge::builder()
-        .log(log)
-        .agent(agent)
-        .authenticator(Hs256::new(secret.bytes()));
+    let builder = Bridge::builder().log(log).agent(agent).authenticator(Hs256::new(secret.bytes()));
     #[cfg(feature = "faults")]
     let builder = match args.sabotage {
         Some(fault) => builder.sabotage(fault.into()),
         None => builder,
     };
     let bridge = builder.build().await?;
-    let router = router(
-        &bridge,
-        &secret,
-        !args.i_know_this_is_a_demo,
-        args.page.as_deref(),
-    );
+    let router = router(&bridge, &secret, !args.i_know_this_is_a_demo, args.page.as_deref());
     let address = listener.local_addr().map_err(ServeError::Stopped)?;
     announce(address).map_err(ServeError::Stopped)?;
     serve(listener, router, bridge, stop).await
@@ -182,10 +165,7 @@ impl StopSignal {
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     #[cfg(unix)]

@@ -54,9 +54,7 @@ pub(crate) fn definitions() -> String {
 pub(crate) fn introduction(path: &str, lines: &[String]) -> Option<String> {
     let text = match extension(path) {
         _ if is_prose(path) => paragraph(lines.iter().map(|line| prose(line))),
-        "toml" | "json" => lines
-            .iter()
-            .find_map(|line| Some(DESCRIPTION.captures(line)?[1].to_owned())),
+        "toml" | "json" => lines.iter().find_map(|line| Some(DESCRIPTION.captures(line)?[1].to_owned())),
         _ => paragraph(lines.iter().map(|line| comment(line))),
     }?;
     Some(sentences(&text, 360))
@@ -79,10 +77,7 @@ pub(crate) fn outline(path: &str, lines: &[String]) -> Vec<Mark> {
             continue;
         }
         if let Some(found) = pattern.captures(line) {
-            marks.push(Mark {
-                line: index + 1,
-                name: found[1].to_owned(),
-            });
+            marks.push(Mark { line: index + 1, name: found[1].to_owned() });
         }
     }
     marks
@@ -122,10 +117,7 @@ pub(crate) fn explains(path: &str, line: &str, topic: &str) -> u32 {
     if is_prose && HEADING.is_match(line) {
         score += 6;
     }
-    if DEFINITION
-        .captures(line)
-        .is_some_and(|found| found[1].to_lowercase().contains(&topic))
-    {
+    if DEFINITION.captures(line).is_some_and(|found| found[1].to_lowercase().contains(&topic)) {
         score += 7;
     }
     let is_bold = lower.contains(&format!("**{topic}**")) || lower.contains(&format!("**{topic}s**"));
@@ -134,11 +126,9 @@ pub(crate) fn explains(path: &str, line: &str, topic: &str) -> u32 {
         score += 8;
     }
     let rest = after.trim_start_matches(['*', '`', '"', ')', 's']).trim_start();
-    if [
-        "is ", "are ", "means ", "says ", "keeps ", "holds ", ": ", "= ", "— ", "| ",
-    ]
-    .iter()
-    .any(|verb| rest.starts_with(verb))
+    if ["is ", "are ", "means ", "says ", "keeps ", "holds ", ": ", "= ", "— ", "| "]
+        .iter()
+        .any(|verb| rest.starts_with(verb))
     {
         score += 4;
     }
@@ -204,9 +194,7 @@ fn prose(line: &str) -> Option<&str> {
 /// The text of a line that is a comment.
 fn comment(line: &str) -> Option<&str> {
     let line = line.trim();
-    for lead in [
-        "//!", "///", "//", "/**", "/*", "\"\"\"", "# ", "* ", "-- ", ";; ",
-    ] {
+    for lead in ["//!", "///", "//", "/**", "/*", "\"\"\"", "# ", "* ", "-- ", ";; "] {
         if let Some(text) = line.strip_prefix(lead) {
             return Some(text.trim().trim_end_matches("*/").trim_end());
         }
@@ -278,10 +266,7 @@ mod tests {
     #[test]
     fn the_introduction_is_what_people_wrote_first() {
         let markdown = "# Title\n\n[![badge](x)](y)\n\nThe first\nparagraph.\n\nThe second.";
-        assert_eq!(
-            introduction("a.md", &lines(markdown)).unwrap(),
-            "The first paragraph."
-        );
+        assert_eq!(introduction("a.md", &lines(markdown)).unwrap(), "The first paragraph.");
         let code = "#![allow(x)]\n\n//! Does a thing.\n//! Well.\n//!\n//! More.\nuse x;";
         assert_eq!(introduction("a.rs", &lines(code)).unwrap(), "Does a thing. Well.");
         let script = "/**\n * Says what.\n */\nexport const x = 1;";
@@ -294,20 +279,14 @@ mod tests {
     #[test]
     fn the_outline_has_headings_and_definitions_with_their_lines() {
         let names = |path: &str, text: &str| -> Vec<(usize, String)> {
-            outline(path, &lines(text))
-                .into_iter()
-                .map(|mark| (mark.line, mark.name))
-                .collect()
+            outline(path, &lines(text)).into_iter().map(|mark| (mark.line, mark.name)).collect()
         };
         assert_eq!(
             names("a.md", "# One\ntext\n```\n# not\n```\n## Two ##"),
             [(1, "One".to_owned()), (6, "Two".to_owned())]
         );
         assert_eq!(
-            names(
-                "a.rs",
-                "pub(crate) async fn go() {\nlet x = 1;\n}\nstruct S;\nexport class C {"
-            ),
+            names("a.rs", "pub(crate) async fn go() {\nlet x = 1;\n}\nstruct S;\nexport class C {"),
             [(1, "go".to_owned()), (4, "S".to_owned()), (5, "C".to_owned())]
         );
     }
@@ -339,10 +318,7 @@ mod tests {
         let definition = explains("a.md", "| **epoch** | which life of the stream |", "epoch");
         let heading = explains("a.md", "## The epoch", "epoch");
         let mention = explains("a.rs", "let e = epoch.clone();", "epoch");
-        assert!(
-            definition > heading && heading > mention,
-            "{definition} {heading} {mention}"
-        );
+        assert!(definition > heading && heading > mention, "{definition} {heading} {mention}");
         assert_eq!(explains("a.rs", "nothing", "epoch"), 0);
     }
 
@@ -351,10 +327,7 @@ mod tests {
         let code = defines("a.rs", "pub struct Backoff {", "Backoff");
         let other_case = defines("a.rs", "fn backoff() {", "Backoff");
         let prose = defines("a.md", "| **backoff** | the pause |", "Backoff");
-        assert!(
-            code > other_case && other_case > prose,
-            "{code} {other_case} {prose}"
-        );
+        assert!(code > other_case && other_case > prose, "{code} {other_case} {prose}");
     }
 
     #[test]
@@ -366,10 +339,8 @@ mod tests {
 
     #[test]
     fn frequent_words_leave_out_those_of_the_language() {
-        let words = frequent_words(
-            &lines("The stream of this stream; self.stream offset offset 2024 2024 once"),
-            5,
-        );
+        let words =
+            frequent_words(&lines("The stream of this stream; self.stream offset offset 2024 2024 once"), 5);
         assert_eq!(words, [("stream".to_owned(), 3), ("offset".to_owned(), 2)]);
     }
 }

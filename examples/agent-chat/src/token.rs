@@ -31,13 +31,8 @@ struct Desk {
 /// Returns the route. With `loopback_only`, a request must name a loopback host, so that a page of another site whose
 /// name was made to point here gets nothing.
 pub(crate) fn router(secret: &Secret, loopback_only: bool) -> Router {
-    let desk = Desk {
-        key: EncodingKey::from_secret(secret.bytes()),
-        loopback_only,
-    };
-    Router::new()
-        .route("/demo/token", post(token))
-        .with_state(Arc::new(desk))
+    let desk = Desk { key: EncodingKey::from_secret(secret.bytes()), loopback_only };
+    Router::new().route("/demo/token", post(token)).with_state(Arc::new(desk))
 }
 
 /// What is asked for.
@@ -60,17 +55,11 @@ type Answer = (StatusCode, Json<Value>);
 
 async fn token(State(desk): State<Arc<Desk>>, headers: HeaderMap, Json(request): Json<Request>) -> Answer {
     if desk.loopback_only && !names_loopback(&headers) {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "tokens are given to pages of a loopback host only",
-        );
+        return refuse(StatusCode::FORBIDDEN, "tokens are given to pages of a loopback host only");
     }
     let user = request.user.as_str();
     if user.is_empty() || user.len() > MAX_USER_BYTES || user.chars().any(char::is_control) {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "`user` must have 1 to 128 bytes and no control characters",
-        );
+        return refuse(StatusCode::BAD_REQUEST, "`user` must have 1 to 128 bytes and no control characters");
     }
     let ttl_ms = request.ttl_ms.unwrap_or(DEFAULT_TTL_MS);
     if ttl_ms == 0 || ttl_ms > MAX_TTL_MS {
@@ -79,16 +68,9 @@ async fn token(State(desk): State<Arc<Desk>>, headers: HeaderMap, Json(request):
     let now_ms = now_ms();
     // Tokens count whole seconds; what is answered is when it really expires.
     let exp = (now_ms + ttl_ms).div_ceil(1000);
-    let claims = Claims {
-        sub: user,
-        iat: now_ms / 1000,
-        exp,
-    };
+    let claims = Claims { sub: user, iat: now_ms / 1000, exp };
     match jsonwebtoken::encode(&Header::default(), &claims, &desk.key) {
-        Ok(token) => (
-            StatusCode::OK,
-            Json(json!({ "token": token, "expiresInMs": exp * 1000 - now_ms })),
-        ),
+        Ok(token) => (StatusCode::OK, Json(json!({ "token": token, "expiresInMs": exp * 1000 - now_ms }))),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the token could not be signed"),
     }
 }
@@ -110,14 +92,9 @@ fn names_loopback(headers: &HeaderMap) -> bool {
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the border of the program: tokens carry wall-clock time"
-)]
+#[expect(clippy::disallowed_methods, reason = "the border of the program: tokens carry wall-clock time")]
 fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX / 2)
 }
 
@@ -132,22 +109,10 @@ mod tests {
             headers.insert(header::HOST, host.parse().unwrap());
             names_loopback(&headers)
         };
-        for host in [
-            "127.0.0.1:8787",
-            "localhost",
-            "LOCALHOST:1",
-            "[::1]:80",
-            "127.1.2.3",
-        ] {
+        for host in ["127.0.0.1:8787", "localhost", "LOCALHOST:1", "[::1]:80", "127.1.2.3"] {
             assert!(names(host), "{host}");
         }
-        for host in [
-            "example.com",
-            "127.0.0.1.example.com:80",
-            "192.168.0.1",
-            "[2001:db8::1]:80",
-            "",
-        ] {
+        for host in ["example.com", "127.0.0.1.example.com:80", "192.168.0.1", "[2001:db8::1]:80", ""] {
             assert!(!names(host), "{host}");
         }
         assert!(!names_loopback(&HeaderMap::new()));

@@ -76,10 +76,7 @@ pub(crate) struct Toolbox {
 impl Toolbox {
     /// Makes the tools for `folder`.
     pub(crate) fn new(folder: Folder) -> Self {
-        Self {
-            folder: Arc::new(folder),
-            turns: Arc::new(Semaphore::new(MAX_PARALLEL_CALLS)),
-        }
+        Self { folder: Arc::new(folder), turns: Arc::new(Semaphore::new(MAX_PARALLEL_CALLS)) }
     }
 
     /// The name of the folder, for people.
@@ -93,10 +90,8 @@ impl Toolbox {
         let _stop = CancelOnDrop(cancel.clone());
         let work = async {
             // The permit goes with the work: work that was given up holds its place until it has stopped.
-            let permit = Arc::clone(&self.turns)
-                .acquire_owned()
-                .await
-                .map_err(|_closed| ToolError::Internal)?;
+            let permit =
+                Arc::clone(&self.turns).acquire_owned().await.map_err(|_closed| ToolError::Internal)?;
             let folder = Arc::clone(&self.folder);
             let blocking = tokio::task::spawn_blocking(move || {
                 let _permit = permit;

@@ -13,10 +13,7 @@ pub(super) struct Speech<'a> {
 
 impl<'a> Speech<'a> {
     pub(super) fn new(work: &'a Work) -> Self {
-        Self {
-            work,
-            message: work.run().message(),
-        }
+        Self { work, message: work.run().message() }
     }
 
     /// Writes `text`.
@@ -39,15 +36,10 @@ impl<'a> Speech<'a> {
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let word = rest
-            .find(|letter: char| !letter.is_whitespace())
-            .unwrap_or(rest.len());
-        let space = rest[word..]
-            .find(char::is_whitespace)
-            .map_or(rest.len(), |at| word + at);
-        let end = rest[space..]
-            .find(|letter: char| !letter.is_whitespace())
-            .map_or(rest.len(), |at| space + at);
+        let word = rest.find(|letter: char| !letter.is_whitespace()).unwrap_or(rest.len());
+        let space = rest[word..].find(char::is_whitespace).map_or(rest.len(), |at| word + at);
+        let end =
+            rest[space..].find(|letter: char| !letter.is_whitespace()).map_or(rest.len(), |at| space + at);
         let (head, tail) = rest.split_at(end);
         rest = tail;
         (!head.is_empty()).then_some(head)
@@ -62,20 +54,7 @@ mod tests {
     fn words_add_up_to_the_text() {
         let text = "  Two files\n\n| a | b |\n日本 語 ";
         let parts: Vec<&str> = words(text).collect();
-        assert_eq!(
-            parts,
-            [
-                "  Two ",
-                "files\n\n",
-                "| ",
-                "a ",
-                "| ",
-                "b ",
-                "|\n",
-                "日本 ",
-                "語 "
-            ]
-        );
+        assert_eq!(parts, ["  Two ", "files\n\n", "| ", "a ", "| ", "b ", "|\n", "日本 ", "語 "]);
         assert_eq!(parts.concat(), text);
         assert_eq!(words("").count(), 0);
         assert_eq!(words(" \n").collect::<String>(), " \n");

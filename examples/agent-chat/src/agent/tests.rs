@@ -37,18 +37,9 @@ async fn ask(folder: &Path, questions: &[&str]) -> Vec<Vec<Value>> {
         .collect();
     for (key, question) in keys.iter().zip(questions) {
         let body = json!({ "type": "user_message", "content": question, "sendId": "m1", "user": "ada" });
-        let once = Once {
-            subject: "ada".into(),
-            id: "m1".into(),
-            hash: [0; 32],
-            at_ms: 1,
-            dispatch: true,
-        };
+        let once = Once { subject: "ada".into(), id: "m1".into(), hash: [0; 32], at_ms: 1, dispatch: true };
         let events = vec![Event::new(body, 1 << 20).unwrap()];
-        let append = Append {
-            once: Some(once),
-            ..Append::events(key.clone(), events)
-        };
+        let append = Append { once: Some(once), ..Append::events(key.clone(), events) };
         log.append(append).await.unwrap().durable().await.unwrap();
     }
     let toolbox = Toolbox::new(Folder::open(folder).unwrap());
@@ -62,11 +53,7 @@ async fn ask(folder: &Path, questions: &[&str]) -> Vec<Vec<Value>> {
         .unwrap();
     let mut answers = Vec::new();
     for key in &keys {
-        answers.push(
-            tokio::time::timeout(Duration::from_secs(30), read(&bridge, key))
-                .await
-                .unwrap(),
-        );
+        answers.push(tokio::time::timeout(Duration::from_secs(30), read(&bridge, key)).await.unwrap());
     }
     bridge.shutdown().await;
     answers
@@ -78,15 +65,8 @@ async fn read(bridge: &Bridge, key: &StreamKey) -> Vec<Value> {
     loop {
         let next = events.len() as u64 + 1;
         let page = bridge.log().read(key, next, 1000, 1 << 20).await.unwrap();
-        events.extend(
-            page.bodies
-                .iter()
-                .map(|body: &Arc<str>| serde_json::from_str::<Value>(body).unwrap()),
-        );
-        let run = events
-            .iter()
-            .find(|event| event["type"] == "agent_started")
-            .map(|event| &event["runId"]);
+        events.extend(page.bodies.iter().map(|body: &Arc<str>| serde_json::from_str::<Value>(body).unwrap()));
+        let run = events.iter().find(|event| event["type"] == "agent_started").map(|event| &event["runId"]);
         let ends = ["agent_completed", "agent_error", "agent_cancelled", "agent_died"];
         if let Some(run) = run
             && events
@@ -103,9 +83,7 @@ fn assert_completed(question: &str, events: &[Value]) {
     let last = events.last().unwrap();
     assert_eq!(last["type"], "agent_completed", "{question}: {last}");
     let message = events.iter().find(|event| event["type"] == "message_completed");
-    let content = message
-        .and_then(|message| message["content"].as_str())
-        .unwrap_or_default();
+    let content = message.and_then(|message| message["content"].as_str()).unwrap_or_default();
     assert!(content.len() > 20, "{question}: {content:?}");
     for event in events.iter().filter(|event| event["type"] == "tool_completed") {
         assert!(event["success"].as_bool().is_some(), "{event}");
@@ -132,10 +110,7 @@ async fn every_question_is_answered_about_an_empty_folder() {
 async fn the_same_question_gives_the_same_answer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let content = |events: &[Value]| {
-        let message = events
-            .iter()
-            .find(|event| event["type"] == "message_completed")
-            .unwrap();
+        let message = events.iter().find(|event| event["type"] == "message_completed").unwrap();
         message["content"].as_str().unwrap().to_owned()
     };
     let question = "Give me a tour of this project";

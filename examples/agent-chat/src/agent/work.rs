@@ -127,11 +127,7 @@ impl Work {
     /// Begins a sub-agent that shares the tools.
     pub(super) async fn child(&self, agent: &str) -> Result<Self, Stop> {
         self.check()?;
-        Ok(Self::new(
-            self.run.child(agent).await?,
-            self.toolbox.clone(),
-            self.pace,
-        ))
+        Ok(Self::new(self.run.child(agent).await?, self.toolbox.clone(), self.pace))
     }
 
     /// The name of the folder, for people.
@@ -141,11 +137,7 @@ impl Work {
 
     /// Stops a run that the user cancelled.
     pub(super) fn check(&self) -> Result<(), Stop> {
-        if self.run.is_cancelled() {
-            Err(Stop::Cancelled)
-        } else {
-            Ok(())
-        }
+        if self.run.is_cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
     }
 
     /// Waits as long as a person needs for a word.
@@ -162,10 +154,7 @@ impl Work {
 
     /// Adds what a sub-agent did to what this run did.
     pub(super) fn add(&self, child: &Self) {
-        for (sum, part) in [
-            (&self.calls, &child.calls),
-            (&self.failed_calls, &child.failed_calls),
-        ] {
+        for (sum, part) in [(&self.calls, &child.calls), (&self.failed_calls, &child.failed_calls)] {
             sum.fetch_add(part.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
@@ -185,17 +174,11 @@ impl Work {
         let mut result = outcome.result;
         if let Value::Object(fields) = &mut result {
             fields.insert("toolCalls".into(), self.calls.load(Ordering::Relaxed).into());
-            fields.insert(
-                "failedToolCalls".into(),
-                self.failed_calls.load(Ordering::Relaxed).into(),
-            );
+            fields.insert("failedToolCalls".into(), self.failed_calls.load(Ordering::Relaxed).into());
             fields.insert("words".into(), self.words.load(Ordering::Relaxed).into());
         }
-        let completion = Completion {
-            result: Some(result),
-            summary: Some(outcome.summary),
-            ..Completion::default()
-        };
+        let completion =
+            Completion { result: Some(result), summary: Some(outcome.summary), ..Completion::default() };
         self.run.complete(completion).await.map(drop)
     }
 }
@@ -203,10 +186,7 @@ impl Work {
 impl Outcome {
     /// Makes an outcome of a sentence and figures.
     pub(super) fn new(summary: impl Into<String>, result: Value) -> Self {
-        Self {
-            summary: summary.into(),
-            result,
-        }
+        Self { summary: summary.into(), result }
     }
 
     /// Makes an outcome without figures.

@@ -17,17 +17,12 @@ pub(super) struct Rule {
 
 impl Rule {
     fn new(pattern: &str, plan: fn(&Captures<'_>) -> Option<Plan>) -> Self {
-        Self {
-            pattern: regex(&format!("(?i){pattern}")),
-            plan,
-        }
+        Self { pattern: regex(&format!("(?i){pattern}")), plan }
     }
 
     /// Returns the plan if the question has the form of this rule.
     pub(super) fn plan(&self, question: &str) -> Option<Plan> {
-        self.pattern
-            .captures(question)
-            .and_then(|captures| (self.plan)(&captures))
+        self.pattern.captures(question).and_then(|captures| (self.plan)(&captures))
     }
 }
 
@@ -48,14 +43,8 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             },
         ),
         // Compare X and Y. What is the difference between X and Y? X vs Y
-        Rule::new(
-            r"^(?:how does )?compare (.+?) (?:and|with|to|vs\.?|versus|against) (.+)$",
-            compare,
-        ),
-        Rule::new(
-            r"\b(?:differences?|relation|relationship) (?:is there )?between (.+?) and (.+)$",
-            compare,
-        ),
+        Rule::new(r"^(?:how does )?compare (.+?) (?:and|with|to|vs\.?|versus|against) (.+)$", compare),
+        Rule::new(r"\b(?:differences?|relation|relationship) (?:is there )?between (.+?) and (.+)$", compare),
         Rule::new(
             r"^how (?:is|are|does|do) (.+?) (?:different from|differ from|compare (?:to|with)) (.+)$",
             compare,
@@ -80,20 +69,11 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         // How many files are there? How many lines does README.md have?
         Rule::new(
             r"^(?:how many|count(?: the)?|number of) (?:\w+ )?files(?: (?:are there|do we have|exist|are))?(?: (?:in|under|below) (?:the )?(\S+?)(?: (folder|directory))?)?$",
-            |c| {
-                list(
-                    c.get(1).map(|place| place.as_str()),
-                    c.get(2).map(|noun| noun.as_str()),
-                )
-            },
+            |c| list(c.get(1).map(|place| place.as_str()), c.get(2).map(|noun| noun.as_str())),
         ),
         Rule::new(
             r"^how (?:many (?:lines|bytes)|long|big|large) (?:is|are|does|do|has)?(?: in)? ?(.+?)(?: have| has| contain)?$",
-            |c| {
-                term(&c[1])
-                    .filter(|path| looks_like_path(path))
-                    .map(|path| Plan::Summarise { path })
-            },
+            |c| term(&c[1]).filter(|path| looks_like_path(path)).map(|path| Plan::Summarise { path }),
         ),
         // How many X are there?
         Rule::new(
@@ -120,9 +100,7 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         Rule::new(r"^(?:who|what) (?:uses|calls|mentions|needs) (.+)$", |c| {
             locate(&c[1], None, Wanted::Uses)
         }),
-        Rule::new(r"\b(?:usages?|uses|users|callers) of (.+)$", |c| {
-            locate(&c[1], None, Wanted::Uses)
-        }),
+        Rule::new(r"\b(?:usages?|uses|users|callers) of (.+)$", |c| locate(&c[1], None, Wanted::Uses)),
         Rule::new(r"\b(?:definition|declaration|implementation) of (.+)$", |c| {
             locate(&c[1], None, Wanted::Definition)
         }),
@@ -134,10 +112,7 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"^(?:(?:show|read|print|give|quote|display)(?: me)? )?(?:the )?lines? (\d+)(?: ?(?:-|–|to|through|until|and) ?(\d+))? (?:of|from|in) (.+)$",
             |c| {
                 let from = number(&c[1])?;
-                read(
-                    &c[3],
-                    Some((from, c.get(2).map_or(Some(from), |to| number(to.as_str()))?)),
-                )
+                read(&c[3], Some((from, c.get(2).map_or(Some(from), |to| number(to.as_str()))?)))
             },
         ),
         Rule::new(
@@ -168,12 +143,7 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         ),
         Rule::new(
             r"^(?:what(?: is|'s)|show me what is|list what is|ls|list|list everything) ?(?:there )?(?:in|inside|under|below)? ?(?:the )?(\S+?)?(?: (folder|directory))$",
-            |c| {
-                list(
-                    c.get(1).map(|place| place.as_str()),
-                    c.get(2).map(|noun| noun.as_str()),
-                )
-            },
+            |c| list(c.get(1).map(|place| place.as_str()), c.get(2).map(|noun| noun.as_str())),
         ),
         Rule::new(
             r"^(?:what(?: is|'s) (?:in|inside|under|below)|ls|list|list everything in|what does) ?(?:the )?(\S+?)?(?: (?:contain|hold))?$",
@@ -211,11 +181,7 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 
 fn compare(captures: &Captures<'_>) -> Option<Plan> {
     let (right, glob) = scoped(&captures[2]);
-    Some(Plan::Compare {
-        left: term(&captures[1])?,
-        right: term(right)?,
-        glob,
-    })
+    Some(Plan::Compare { left: term(&captures[1])?, right: term(right)?, glob })
 }
 
 fn mentions(captures: &Captures<'_>) -> Option<Plan> {
@@ -226,20 +192,13 @@ fn mentions(captures: &Captures<'_>) -> Option<Plan> {
 
 fn count(text: &str) -> Option<Plan> {
     let (what, glob) = scoped(text.trim());
-    Some(Plan::Count {
-        term: term(what)?,
-        glob,
-    })
+    Some(Plan::Count { term: term(what)?, glob })
 }
 
 fn locate(text: &str, place: Option<&str>, wanted: Wanted) -> Option<Plan> {
     let whole = [text, place.unwrap_or_default()].join(" ");
     let (what, glob) = scoped(whole.trim());
-    Some(Plan::Locate {
-        name: term(what)?,
-        wanted,
-        glob,
-    })
+    Some(Plan::Locate { name: term(what)?, wanted, glob })
 }
 
 fn list(place: Option<&str>, noun: Option<&str>) -> Option<Plan> {
@@ -259,10 +218,7 @@ fn about(text: &str) -> Plan {
     match term(text) {
         Some(what) if is_whole(&what) => Plan::Overview,
         Some(path) if looks_like_path(&path) => Plan::Summarise { path },
-        Some(what) => explain(&what).unwrap_or(Plan::Explain {
-            topic: what,
-            glob: None,
-        }),
+        Some(what) => explain(&what).unwrap_or(Plan::Explain { topic: what, glob: None }),
         None => Plan::Overview,
     }
 }

@@ -249,15 +249,12 @@ pub(super) fn tidy(question: &str) -> String {
     while let Some(found) = POLITE.find(rest) {
         rest = &rest[found.end()..];
     }
-    rest.trim_end_matches(['?', '!', '.', ' ', ',', ';', ':'])
-        .to_owned()
+    rest.trim_end_matches(['?', '!', '.', ' ', ',', ';', ':']).to_owned()
 }
 
 /// Cuts ", and how often" from the end of a question.
 pub(super) fn without_how_often(question: &str) -> &str {
-    HOW_OFTEN
-        .find(question)
-        .map_or(question, |found| &question[..found.start()])
+    HOW_OFTEN.find(question).map_or(question, |found| &question[..found.start()])
 }
 
 /// Returns the texts in quotes.
@@ -286,9 +283,7 @@ pub(super) fn term(text: &str) -> Option<String> {
         if let Some(found) = TAIL.find(rest) {
             rest = &rest[..found.start()];
         }
-        rest = rest
-            .trim_matches([' ', ',', ';', ':', '?', '!', '\''])
-            .trim_end_matches("()");
+        rest = rest.trim_matches([' ', ',', ';', ':', '?', '!', '\'']).trim_end_matches("()");
         if rest == before {
             break;
         }
@@ -327,9 +322,7 @@ pub(super) fn scoped(text: &str) -> (&str, Option<String>) {
 
 /// Returns the glob for a place such as `docs/`, `src/lib.rs`, "Rust" (with the noun "files") or "docs" (with "folder").
 pub(super) fn place_glob(place: &str, noun: Option<&str>) -> Option<String> {
-    let place = place
-        .trim_matches(['`', '"', '\'', '?', '.', ','])
-        .trim_start_matches("./");
+    let place = place.trim_matches(['`', '"', '\'', '?', '.', ',']).trim_start_matches("./");
     if place.contains(['*', '{', '[']) {
         return Some(place.to_owned());
     }
@@ -360,11 +353,7 @@ pub(super) fn place_glob(place: &str, noun: Option<&str>) -> Option<String> {
     }
     if looks_like_path(place) {
         let name = place.rsplit('/').next().unwrap_or(place);
-        return Some(if name.contains('.') {
-            place.to_owned()
-        } else {
-            format!("{place}/**")
-        });
+        return Some(if name.contains('.') { place.to_owned() } else { format!("{place}/**") });
     }
     None
 }
@@ -381,9 +370,7 @@ pub(super) fn looks_like_path(text: &str) -> bool {
 /// Says whether `text` means the whole folder.
 pub(super) fn is_whole(text: &str) -> bool {
     let mut rest = text.trim().to_lowercase();
-    for lead in [
-        "this ", "the ", "your ", "our ", "my ", "that ", "whole ", "entire ",
-    ] {
+    for lead in ["this ", "the ", "your ", "our ", "my ", "that ", "whole ", "entire "] {
         rest = rest.strip_prefix(lead).unwrap_or(&rest).to_owned();
     }
     WHOLE.contains(&rest.as_str())
@@ -399,9 +386,7 @@ pub(super) fn keywords(question: &str) -> Vec<String> {
         .collect();
     plain.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
     for word in plain {
-        let known = words
-            .iter()
-            .any(|known| known.to_lowercase().contains(&word.to_lowercase()));
+        let known = words.iter().any(|known| known.to_lowercase().contains(&word.to_lowercase()));
         if !known && words.len() < MAX_TERMS {
             words.push(word.to_owned());
         }

@@ -4,21 +4,13 @@
 pub(crate) fn code(text: &str) -> String {
     let text = text.replace(['\n', '\r'], " ");
     let fence = "`".repeat(longest_run(&text) + 1);
-    let pad = if text.starts_with('`') || text.ends_with('`') {
-        " "
-    } else {
-        ""
-    };
+    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
 /// Returns `lines` as a block of code that names its place.
 pub(crate) fn block<S: AsRef<str>>(path: &str, from_line: usize, lines: &[S]) -> String {
-    let longest = lines
-        .iter()
-        .map(|line| longest_run(line.as_ref()))
-        .max()
-        .unwrap_or(0);
+    let longest = lines.iter().map(|line| longest_run(line.as_ref())).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     let to_line = from_line + lines.len().max(1) - 1;
     let place = if to_line > from_line {
@@ -26,11 +18,7 @@ pub(crate) fn block<S: AsRef<str>>(path: &str, from_line: usize, lines: &[S]) ->
     } else {
         format!("line {from_line}")
     };
-    let mut block = format!(
-        "{}, {place}:\n\n{fence}{}\n",
-        code(path),
-        crate::tools::extension(path)
-    );
+    let mut block = format!("{}, {place}:\n\n{fence}{}\n", code(path), crate::tools::extension(path));
     for line in lines {
         block.push_str(line.as_ref());
         block.push('\n');
@@ -48,20 +36,13 @@ pub(crate) fn quote(text: &str) -> String {
 
 /// Returns a row of a table; the cells are Markdown without line breaks.
 pub(crate) fn row<S: AsRef<str>>(cells: &[S]) -> String {
-    let cells: Vec<String> = cells
-        .iter()
-        .map(|cell| cell.as_ref().replace('|', "\\|"))
-        .collect();
+    let cells: Vec<String> = cells.iter().map(|cell| cell.as_ref().replace('|', "\\|")).collect();
     format!("| {} |\n", cells.join(" | "))
 }
 
 /// Returns `1 file`, `2 files`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Returns `1 time`, `2 times`.
@@ -95,10 +76,7 @@ pub(crate) fn listing<S: AsRef<str>>(items: &[S]) -> String {
 }
 
 fn longest_run(text: &str) -> usize {
-    text.split(|letter| letter != '`')
-        .map(str::len)
-        .max()
-        .unwrap_or(0)
+    text.split(|letter| letter != '`').map(str::len).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -117,10 +95,7 @@ mod tests {
     fn places_numbers_and_lists_read_well() {
         assert!(block("a.rs", 3, &["x"]).starts_with("`a.rs`, line 3:"));
         assert!(block("a.rs", 3, &["x", "y"]).starts_with("`a.rs`, lines 3 to 4:"));
-        assert_eq!(
-            (plural(1, "file"), plural(0, "file")),
-            ("1 file".into(), "0 files".into())
-        );
+        assert_eq!((plural(1, "file"), plural(0, "file")), ("1 file".into(), "0 files".into()));
         assert_eq!(
             (size(10), size(1536), size(3 << 20)),
             ("10 bytes".into(), "1.5 KiB".into(), "3.0 MiB".into())

@@ -17,11 +17,7 @@ impl Cancel {
 
     /// Returns [`ToolError::Cancelled`] once [`cancel`](Self::cancel) was called.
     pub(crate) fn check(&self) -> Result<(), ToolError> {
-        if self.0.load(Ordering::Relaxed) {
-            Err(ToolError::Cancelled)
-        } else {
-            Ok(())
-        }
+        if self.0.load(Ordering::Relaxed) { Err(ToolError::Cancelled) } else { Ok(()) }
     }
 }
 

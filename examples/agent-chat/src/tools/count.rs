@@ -62,10 +62,7 @@ impl Count {
             let count = text.lines().map(|line| pattern.count(line)).sum();
             if count > 0 {
                 total += count;
-                files.push(FileCount {
-                    path: file.path,
-                    count,
-                });
+                files.push(FileCount { path: file.path, count });
             }
         }
         files.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.path.cmp(&b.path)));
@@ -73,12 +70,6 @@ impl Count {
         let mut room = Room::new(MAX_ITEMS);
         files.retain(|file| room.take(file.path.len()));
         let truncated = walked.truncated || files.len() < files_with_matches;
-        Ok(Counts {
-            files,
-            total,
-            files_with_matches,
-            files_searched,
-            truncated,
-        })
+        Ok(Counts { files, total, files_with_matches, files_searched, truncated })
     }
 }

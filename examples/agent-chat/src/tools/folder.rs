@@ -65,11 +65,7 @@ impl Folder {
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         let root = path.canonicalize()?;
         let dir = Dir::open_ambient_dir(&root, ambient_authority())?;
-        Ok(Self {
-            root,
-            dir,
-            private: None,
-        })
+        Ok(Self { root, dir, private: None })
     }
 
     /// Hides the file at `path` and those beside it whose names begin with its name.
@@ -79,20 +75,15 @@ impl Folder {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        self.private = path.file_name().and_then(|name| {
-            Some(Private {
-                folder: parent.canonicalize().ok()?,
-                prefix: name.to_owned(),
-            })
-        });
+        self.private = path
+            .file_name()
+            .and_then(|name| Some(Private { folder: parent.canonicalize().ok()?, prefix: name.to_owned() }));
         self
     }
 
     /// The name of the folder, for people.
     pub(crate) fn name(&self) -> String {
-        self.root
-            .file_name()
-            .map_or_else(|| "folder".into(), |name| name.to_string_lossy().into_owned())
+        self.root.file_name().map_or_else(|| "folder".into(), |name| name.to_string_lossy().into_owned())
     }
 
     /// Lists the files whose paths match `glob`, or all of them.
@@ -126,10 +117,7 @@ impl Folder {
             std::io::ErrorKind::PermissionDenied if leads_out(&self.root, &relative) => {
                 ToolError::Outside(path.to_owned())
             }
-            _ => ToolError::Io {
-                path: path.to_owned(),
-                source,
-            },
+            _ => ToolError::Io { path: path.to_owned(), source },
         };
         let metadata = self.dir.metadata(&relative).map_err(io)?;
         if !metadata.is_file() {
@@ -143,28 +131,17 @@ impl Folder {
 
     /// Reads the text of a file that a walk found.
     pub(crate) fn read_found(&self, path: &str) -> Result<String, ToolError> {
-        let io = |source| ToolError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| ToolError::Io { path: path.to_owned(), source };
         let file = self.dir.open(path).map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
         if bytes > MAX_FILE_BYTES {
-            return Err(ToolError::TooLarge {
-                path: path.to_owned(),
-                bytes,
-            });
+            return Err(ToolError::TooLarge { path: path.to_owned(), bytes });
         }
         let mut content = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
         // The size was that of a moment ago: the limit holds for what is really read.
-        file.take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut content)
-            .map_err(io)?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(io)?;
         if content.len() as u64 > MAX_FILE_BYTES {
-            return Err(ToolError::TooLarge {
-                path: path.to_owned(),
-                bytes: content.len() as u64,
-            });
+            return Err(ToolError::TooLarge { path: path.to_owned(), bytes: content.len() as u64 });
         }
         if content[..content.len().min(SNIFFED_BYTES)].contains(&0) {
             return Err(ToolError::Binary(path.to_owned()));
@@ -213,9 +190,7 @@ impl Folder {
                 let skipped = entry.depth() > 0
                     && entry.file_type().is_some_and(|kind| kind.is_dir())
                     && SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name);
-                let elsewhere = only
-                    .as_ref()
-                    .is_some_and(|wanted| !wanted.starts_with(entry.path()));
+                let elsewhere = only.as_ref().is_some_and(|wanted| !wanted.starts_with(entry.path()));
                 !skipped && !elsewhere && !private.as_ref().is_some_and(|private| private.covers(entry))
             });
         builder
@@ -234,28 +209,20 @@ impl Folder {
             // A name that is not Unicode cannot be said in a call.
             path.push_str(part.as_os_str().to_str()?);
         }
-        Some(FoundFile {
-            path,
-            bytes: entry.metadata().ok()?.len(),
-        })
+        Some(FoundFile { path, bytes: entry.metadata().ok()?.len() })
     }
 }
 
 impl Private {
     fn covers(&self, entry: &DirEntry) -> bool {
         entry.path().parent() == Some(&self.folder)
-            && entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(self.prefix.as_encoded_bytes())
+            && entry.file_name().as_encoded_bytes().starts_with(self.prefix.as_encoded_bytes())
     }
 }
 
 /// Says whether the real place of `relative` is outside of `root`.
 fn leads_out(root: &Path, relative: &Path) -> bool {
-    root.join(relative)
-        .canonicalize()
-        .is_ok_and(|real| !real.starts_with(root))
+    root.join(relative).canonicalize().is_ok_and(|real| !real.starts_with(root))
 }
 
 /// Turns a path of a call into a relative one, without looking at the disk.
@@ -280,20 +247,13 @@ fn relative(path: &str) -> Result<PathBuf, ToolError> {
 }
 
 fn compile_glob(glob: &str) -> Result<GlobMatcher, ToolError> {
-    let bad = |why: String| ToolError::BadGlob {
-        glob: glob.to_owned(),
-        why,
-    };
+    let bad = |why: String| ToolError::BadGlob { glob: glob.to_owned(), why };
     if glob.is_empty() || glob.len() > MAX_PATTERN_BYTES {
         return Err(bad(format!("it must have 1 to {MAX_PATTERN_BYTES} bytes")));
     }
     // As in a .gitignore: without a slash the glob is about the name, wherever the file is; one that begins with a
     // slash begins at the top.
-    let anywhere = if glob.contains('/') {
-        glob.to_owned()
-    } else {
-        format!("**/{glob}")
-    };
+    let anywhere = if glob.contains('/') { glob.to_owned() } else { format!("**/{glob}") };
     GlobBuilder::new(anywhere.trim_start_matches("./").trim_start_matches('/'))
         .literal_separator(true)
         .case_insensitive(true)

@@ -37,18 +37,12 @@ pub(crate) struct Room {
 impl Room {
     /// Makes room for `items`, at most [`MAX_ITEMS`].
     pub(crate) fn new(items: usize) -> Self {
-        Self {
-            items: items.min(MAX_ITEMS),
-            bytes: MAX_RESULT_BYTES,
-        }
+        Self { items: items.min(MAX_ITEMS), bytes: MAX_RESULT_BYTES }
     }
 
     /// Makes room for [`MAX_LINES`] lines.
     pub(crate) fn for_lines() -> Self {
-        Self {
-            items: MAX_LINES,
-            bytes: MAX_RESULT_BYTES,
-        }
+        Self { items: MAX_LINES, bytes: MAX_RESULT_BYTES }
     }
 
     /// Takes room for one more item of `bytes` and says whether there was enough.

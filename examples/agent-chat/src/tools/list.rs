@@ -85,10 +85,7 @@ impl ListFiles {
             folders.add(file.path.split_once('/').map_or(".", |(top, _)| top), file.bytes);
             kinds.add(extension(&file.path), file.bytes);
             if room.take(file.path.len()) {
-                list.files.push(ListedFile {
-                    path: file.path,
-                    bytes: file.bytes,
-                });
+                list.files.push(ListedFile { path: file.path, bytes: file.bytes });
             }
         }
         list.truncated |= list.files.len() < list.total_files;
@@ -115,11 +112,8 @@ impl Groups {
     }
 
     fn into_list(self, order: impl FnMut(&Group, &Group) -> std::cmp::Ordering) -> Vec<Group> {
-        let mut list: Vec<Group> = self
-            .0
-            .into_iter()
-            .map(|(name, (files, bytes))| Group { name, files, bytes })
-            .collect();
+        let mut list: Vec<Group> =
+            self.0.into_iter().map(|(name, (files, bytes))| Group { name, files, bytes }).collect();
         // When there are too many, the small ones are left out, wherever they stand in the order.
         list.sort_by_key(|group| std::cmp::Reverse(group.bytes));
         list.truncate(MAX_GROUPS);

@@ -15,11 +15,7 @@ impl Pattern {
         if pattern.is_empty() || pattern.len() > MAX_PATTERN_BYTES {
             return Err(ToolError::pattern_length());
         }
-        let source = if regex {
-            pattern.to_owned()
-        } else {
-            regex::escape(pattern)
-        };
+        let source = if regex { pattern.to_owned() } else { regex::escape(pattern) };
         RegexBuilder::new(&source)
             .case_insensitive(true)
             .size_limit(MAX_REGEX_BYTES)
@@ -32,10 +28,7 @@ impl Pattern {
 
     /// Returns where the pattern first matches in `line`, as a byte offset. A match of nothing is none.
     pub(crate) fn find(&self, line: &str) -> Option<usize> {
-        self.0
-            .find_iter(line)
-            .find(|found| !found.is_empty())
-            .map(|found| found.start())
+        self.0.find_iter(line).find(|found| !found.is_empty()).map(|found| found.start())
     }
 
     /// Counts the matches in `line` that do not overlap. Matches of nothing are left out.
@@ -47,11 +40,7 @@ impl Pattern {
 /// The last line of the message says what is wrong; the lines above draw where.
 fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
-    text.lines()
-        .last()
-        .unwrap_or_default()
-        .trim_start_matches("error: ")
-        .to_owned()
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]
@@ -74,19 +63,13 @@ mod tests {
 
     #[test]
     fn letters_of_every_script_match_without_case() {
-        assert_eq!(
-            Pattern::new("größe", false).unwrap().count("GRÖSSE GRÖßE Größe"),
-            2
-        );
+        assert_eq!(Pattern::new("größe", false).unwrap().count("GRÖSSE GRÖßE Größe"), 2);
     }
 
     #[test]
     fn what_cannot_be_compiled_says_why() {
-        for (pattern, part) in [
-            ("", "1 to 1024"),
-            (&*"x".repeat(1025), "1 to 1024"),
-            ("(", "unclosed group"),
-        ] {
+        for (pattern, part) in [("", "1 to 1024"), (&*"x".repeat(1025), "1 to 1024"), ("(", "unclosed group")]
+        {
             let error = Pattern::new(pattern, true).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
@@ -94,9 +77,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_would_grow_without_bound_is_refused() {
-        let error = Pattern::new(r"((\w{200}){200}){200}", true)
-            .unwrap_err()
-            .to_string();
+        let error = Pattern::new(r"((\w{200}){200}){200}", true).unwrap_err().to_string();
         assert!(error.contains("size limit"), "{error}");
     }
 }

@@ -51,11 +51,7 @@ impl SearchText {
         let pattern = Pattern::new(&self.pattern, self.regex)?;
         let walked = folder.walk(self.glob.as_deref(), cancel)?;
         let mut room = Room::new(self.limit);
-        let mut found = Matches {
-            matches: Vec::new(),
-            files_searched: 0,
-            truncated: walked.truncated,
-        };
+        let mut found = Matches { matches: Vec::new(), files_searched: 0, truncated: walked.truncated };
         for file in walked.files {
             cancel.check()?;
             // Not text, too large, or gone since the walk: not a file this tool searches.
@@ -72,11 +68,7 @@ impl SearchText {
                     found.truncated = true;
                     return Ok(found);
                 }
-                found.matches.push(Match {
-                    path: file.path.clone(),
-                    line: index + 1,
-                    text,
-                });
+                found.matches.push(Match { path: file.path.clone(), line: index + 1, text });
             }
         }
         Ok(found)

@@ -24,49 +24,26 @@ fn folder(files: &[(&str, &str)]) -> (TempDir, Folder) {
 }
 
 fn list(folder: &Folder, glob: Option<&str>) -> FileList {
-    ListFiles {
-        glob: glob.map(str::to_owned),
-        limit: MAX_ITEMS,
-    }
-    .run(folder, &Cancel::default())
-    .unwrap()
+    ListFiles { glob: glob.map(str::to_owned), limit: MAX_ITEMS }.run(folder, &Cancel::default()).unwrap()
 }
 
 fn paths(folder: &Folder, glob: Option<&str>) -> Vec<String> {
-    list(folder, glob)
-        .files
-        .into_iter()
-        .map(|file| file.path)
-        .collect()
+    list(folder, glob).files.into_iter().map(|file| file.path).collect()
 }
 
 fn read(folder: &Folder, path: &str, from_line: usize, to_line: usize) -> Result<Lines, ToolError> {
-    ReadFile {
-        path: path.into(),
-        from_line,
-        to_line,
-    }
-    .run(folder, &Cancel::default())
+    ReadFile { path: path.into(), from_line, to_line }.run(folder, &Cancel::default())
 }
 
 fn search(folder: &Folder, pattern: &str, limit: usize) -> Matches {
-    SearchText {
-        pattern: pattern.into(),
-        regex: false,
-        glob: None,
-        limit,
-    }
-    .run(folder, &Cancel::default())
-    .unwrap()
+    SearchText { pattern: pattern.into(), regex: false, glob: None, limit }
+        .run(folder, &Cancel::default())
+        .unwrap()
 }
 
 fn count(folder: &Folder, pattern: &str, glob: Option<&str>) -> Result<Counts, ToolError> {
-    Count {
-        pattern: pattern.into(),
-        regex: false,
-        glob: glob.map(str::to_owned),
-    }
-    .run(folder, &Cancel::default())
+    Count { pattern: pattern.into(), regex: false, glob: glob.map(str::to_owned) }
+        .run(folder, &Cancel::default())
 }
 
 #[test]
@@ -85,14 +62,8 @@ fn what_git_ignores_and_what_tools_make_is_not_there() {
     ]);
     assert_eq!(paths(&folder, None), ["a.txt", "sub/e.txt"]);
     assert_eq!(search(&folder, "x", 10).files_searched, 2);
-    for hidden in [
-        "b.log",
-        "secret/c.txt",
-        "sub/d.txt",
-        "target/debug/f.txt",
-        "node_modules/g/g.js",
-        ".env",
-    ] {
+    for hidden in ["b.log", "secret/c.txt", "sub/d.txt", "target/debug/f.txt", "node_modules/g/g.js", ".env"]
+    {
         let error = read(&folder, hidden, 1, 1).unwrap_err();
         assert!(matches!(error, ToolError::NotFound(_)), "{hidden}: {error}");
     }
@@ -103,30 +74,17 @@ fn what_git_ignores_and_what_tools_make_is_not_there() {
 fn paths_that_climb_or_are_absolute_are_refused() {
     let (dir, folder) = folder(&[("a.txt", "x"), ("sub/b.txt", "y")]);
     let absolute = dir.path().join("a.txt");
-    for path in [
-        "../a.txt",
-        "sub/../a.txt",
-        "sub/../../etc/passwd",
-        "/etc/passwd",
-        absolute.to_str().unwrap(),
-    ] {
+    for path in
+        ["../a.txt", "sub/../a.txt", "sub/../../etc/passwd", "/etc/passwd", absolute.to_str().unwrap()]
+    {
         let error = read(&folder, path, 1, 1).unwrap_err();
         assert!(matches!(error, ToolError::Outside(_)), "{path}: {error}");
     }
     for path in ["", "a\0b"] {
-        assert!(
-            matches!(read(&folder, path, 1, 1).unwrap_err(), ToolError::BadPath),
-            "{path:?}"
-        );
+        assert!(matches!(read(&folder, path, 1, 1).unwrap_err(), ToolError::BadPath), "{path:?}");
     }
-    assert!(matches!(
-        read(&folder, ".", 1, 1).unwrap_err(),
-        ToolError::NotAFile(_)
-    ));
-    assert!(matches!(
-        read(&folder, "sub", 1, 1).unwrap_err(),
-        ToolError::NotAFile(_)
-    ));
+    assert!(matches!(read(&folder, ".", 1, 1).unwrap_err(), ToolError::NotAFile(_)));
+    assert!(matches!(read(&folder, "sub", 1, 1).unwrap_err(), ToolError::NotAFile(_)));
     assert_eq!(read(&folder, "./sub/./b.txt", 1, 1).unwrap().lines, ["y"]);
 }
 
@@ -165,32 +123,19 @@ fn the_servers_own_files_are_hidden() {
     ]);
     let folder = folder.without(&dir.path().join("chat.sqlite"));
     assert_eq!(paths(&folder, None), ["chat.md", "sub/chat.sqlite.md"]);
-    assert!(matches!(
-        read(&folder, "chat.sqlite.secret", 1, 1).unwrap_err(),
-        ToolError::NotFound(_)
-    ));
+    assert!(matches!(read(&folder, "chat.sqlite.secret", 1, 1).unwrap_err(), ToolError::NotFound(_)));
 }
 
 #[test]
 fn binary_and_large_files_are_left_out() {
     let (dir, folder) = folder(&[("a.txt", "needle")]);
     write(dir.path(), "b.bin", b"needle\0needle");
-    write(
-        dir.path(),
-        "c.txt",
-        "needle\n".repeat(usize::try_from(MAX_FILE_BYTES).unwrap() / 7 + 1),
-    );
+    write(dir.path(), "c.txt", "needle\n".repeat(usize::try_from(MAX_FILE_BYTES).unwrap() / 7 + 1));
     assert_eq!(paths(&folder, None), ["a.txt", "c.txt"]);
     let counts = count(&folder, "needle", None).unwrap();
     assert_eq!((counts.total, counts.files_searched), (1, 1));
-    assert!(matches!(
-        read(&folder, "b.bin", 1, 1).unwrap_err(),
-        ToolError::Binary(_)
-    ));
-    assert!(matches!(
-        read(&folder, "c.txt", 1, 1).unwrap_err(),
-        ToolError::TooLarge { .. }
-    ));
+    assert!(matches!(read(&folder, "b.bin", 1, 1).unwrap_err(), ToolError::Binary(_)));
+    assert!(matches!(read(&folder, "c.txt", 1, 1).unwrap_err(), ToolError::TooLarge { .. }));
 }
 
 #[test]
@@ -206,17 +151,11 @@ fn results_are_truncated_and_say_so() {
     assert_eq!((found.matches.len(), found.truncated), (3, true));
 
     let counts = count(&folder, "thread", None).unwrap();
-    assert_eq!(
-        (counts.files.len(), counts.files_with_matches, counts.total),
-        (MAX_ITEMS, 250, 250)
-    );
+    assert_eq!((counts.files.len(), counts.files_with_matches, counts.total), (MAX_ITEMS, 250, 250));
     assert!(counts.truncated);
 
     let listed = list(&folder, Some("many/*"));
-    assert_eq!(
-        (listed.files.len(), listed.total_files, listed.truncated),
-        (MAX_ITEMS, 250, true)
-    );
+    assert_eq!((listed.files.len(), listed.total_files, listed.truncated), (MAX_ITEMS, 250, true));
     assert_eq!(listed.folders.iter().map(|group| group.files).sum::<usize>(), 250);
 }
 
@@ -231,24 +170,16 @@ fn a_result_that_is_complete_does_not_say_truncated() {
 
 #[test]
 fn lines_are_numbered_from_one_and_bounded() {
-    let text: String = (1..=MAX_LINES + 5)
-        .map(|number| format!("line {number}\n"))
-        .collect();
+    let text: String = (1..=MAX_LINES + 5).map(|number| format!("line {number}\n")).collect();
     let (_dir, folder) = folder(&[("a.txt", &text), ("empty.txt", "")]);
 
     let lines = read(&folder, "a.txt", 2, 4).unwrap();
     assert_eq!(lines.lines, ["line 2", "line 3", "line 4"]);
-    assert_eq!(
-        (lines.from_line, lines.to_line, lines.total_lines),
-        (2, 4, MAX_LINES + 5)
-    );
+    assert_eq!((lines.from_line, lines.to_line, lines.total_lines), (2, 4, MAX_LINES + 5));
     assert!(!lines.truncated);
 
     let lines = read(&folder, "a.txt", 3, usize::MAX).unwrap();
-    assert_eq!(
-        (lines.lines.len(), lines.to_line, lines.truncated),
-        (MAX_LINES, MAX_LINES + 2, true)
-    );
+    assert_eq!((lines.lines.len(), lines.to_line, lines.truncated), (MAX_LINES, MAX_LINES + 2, true));
 
     let lines = read(&folder, "empty.txt", 1, 10).unwrap();
     assert_eq!((lines.from_line, lines.to_line, lines.total_lines), (1, 0, 0));
@@ -256,10 +187,7 @@ fn lines_are_numbered_from_one_and_bounded() {
 
     for (from, to) in [(0, 3), (4, 3), (MAX_LINES + 6, MAX_LINES + 9)] {
         let error = read(&folder, "a.txt", from, to).unwrap_err();
-        assert!(
-            matches!(error, ToolError::NoSuchLines { .. }),
-            "{from}-{to}: {error}"
-        );
+        assert!(matches!(error, ToolError::NoSuchLines { .. }), "{from}-{to}: {error}");
     }
 }
 
@@ -277,27 +205,13 @@ fn text_of_every_script_is_found_and_counted() {
 
 #[test]
 fn a_glob_without_a_slash_is_about_the_name() {
-    let (_dir, folder) = folder(&[
-        ("a.rs", ""),
-        ("src/b.RS", ""),
-        ("src/deep/c.rs", ""),
-        ("d.md", ""),
-    ]);
-    assert_eq!(
-        paths(&folder, Some("*.rs")),
-        ["a.rs", "src/b.RS", "src/deep/c.rs"]
-    );
+    let (_dir, folder) = folder(&[("a.rs", ""), ("src/b.RS", ""), ("src/deep/c.rs", ""), ("d.md", "")]);
+    assert_eq!(paths(&folder, Some("*.rs")), ["a.rs", "src/b.RS", "src/deep/c.rs"]);
     assert_eq!(paths(&folder, Some("/*.rs")), ["a.rs"]);
     assert_eq!(paths(&folder, Some("src/*.rs")), ["src/b.RS"]);
     assert_eq!(paths(&folder, Some("src/**")), ["src/b.RS", "src/deep/c.rs"]);
     for glob in ["", "a{b", "[z-a]"] {
-        assert!(
-            matches!(
-                count(&folder, "x", Some(glob)).unwrap_err(),
-                ToolError::BadGlob { .. }
-            ),
-            "{glob}"
-        );
+        assert!(matches!(count(&folder, "x", Some(glob)).unwrap_err(), ToolError::BadGlob { .. }), "{glob}");
     }
 }
 
@@ -306,20 +220,9 @@ fn a_cancelled_call_stops_before_the_next_file() {
     let (_dir, folder) = folder(&[("a.txt", "x")]);
     let cancel = Cancel::default();
     cancel.cancel();
-    let counting = Count {
-        pattern: "x".into(),
-        regex: false,
-        glob: None,
-    };
-    assert!(matches!(
-        counting.run(&folder, &cancel),
-        Err(ToolError::Cancelled)
-    ));
-    let reading = ReadFile {
-        path: "a.txt".into(),
-        from_line: 1,
-        to_line: 1,
-    };
+    let counting = Count { pattern: "x".into(), regex: false, glob: None };
+    assert!(matches!(counting.run(&folder, &cancel), Err(ToolError::Cancelled)));
+    let reading = ReadFile { path: "a.txt".into(), from_line: 1, to_line: 1 };
     assert!(matches!(reading.run(&folder, &cancel), Err(ToolError::Cancelled)));
 }
 
@@ -333,8 +236,5 @@ async fn a_call_that_is_dropped_gives_its_place_back() {
     }
     let all = u32::try_from(MAX_PARALLEL_CALLS).unwrap();
     let free = tokio::time::timeout(CALL_TIMEOUT, toolbox.turns.acquire_many(all));
-    assert!(
-        free.await.is_ok_and(|permits| permits.is_ok()),
-        "a dropped call keeps its place"
-    );
+    assert!(free.await.is_ok_and(|permits| permits.is_ok()), "a dropped call keeps its place");
 }

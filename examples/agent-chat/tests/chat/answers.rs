@@ -15,9 +15,7 @@ async fn counts_in_the_answer_are_those_of_the_files() {
     let dir = TempDir::new().unwrap();
     let server = Server::start(&dir.path().join("chat.sqlite"), &fixtures(), &["--pace-ms", "0"]).await;
     let mut page = Page::open(&server, "ada").await;
-    let events = page
-        .answer("m1", "Which files mention backoff, and how often?")
-        .await;
+    let events = page.answer("m1", "Which files mention backoff, and how often?").await;
     check_life_cycle(&events);
 
     let expected: BTreeMap<String, usize> = texts(&fixtures())
@@ -28,10 +26,8 @@ async fn counts_in_the_answer_are_those_of_the_files() {
     let total: usize = expected.values().sum();
     assert!(expected.len() > 3 && total > 10, "the fixtures are about backoff");
 
-    let call = of_type(&events, "tool_executing")
-        .into_iter()
-        .find(|call| call["toolName"] == "count")
-        .unwrap();
+    let call =
+        of_type(&events, "tool_executing").into_iter().find(|call| call["toolName"] == "count").unwrap();
     assert_eq!(call["args"]["pattern"], "backoff");
     let result = of_type(&events, "tool_completed")
         .into_iter()
@@ -42,36 +38,22 @@ async fn counts_in_the_answer_are_those_of_the_files() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|file| {
-            (
-                file["path"].as_str().unwrap().to_owned(),
-                file["count"].as_u64().unwrap() as usize,
-            )
-        })
+        .map(|file| (file["path"].as_str().unwrap().to_owned(), file["count"].as_u64().unwrap() as usize))
         .collect();
     assert_eq!(counted, expected);
     assert_eq!(result["total"], total);
     assert_eq!(result["filesSearched"], texts(&fixtures()).len());
 
     let answer = content(&events);
-    assert!(
-        answer.contains(&format!("**{total} times** in **{} files**", expected.len())),
-        "{answer}"
-    );
+    assert!(answer.contains(&format!("**{total} times** in **{} files**", expected.len())), "{answer}");
     for (path, count) in &expected {
-        assert!(
-            answer.contains(&format!("| `{path}` | {count} |\n")),
-            "{path}: {answer}"
-        );
+        assert!(answer.contains(&format!("| `{path}` | {count} |\n")), "{path}: {answer}");
     }
     let rows = answer.lines().filter(|line| line.starts_with("| `")).count();
     assert_eq!(rows, expected.len(), "no other file is named");
 
     let stored = &page.events[0];
-    assert_eq!(
-        (&stored["type"], &stored["sendId"]),
-        (&json!("user_message"), &json!("m1"))
-    );
+    assert_eq!((&stored["type"], &stored["sendId"]), (&json!("user_message"), &json!("m1")));
     assert_eq!(page.receipts[0]["status"], "accepted");
 }
 
@@ -85,29 +67,19 @@ async fn a_tour_is_long_and_has_a_sub_agent_for_each_part() {
     assert!((300..=900).contains(&events.len()), "{} events", events.len());
 
     let files = texts(&fixtures());
-    let mut parts: Vec<&str> = files
-        .keys()
-        .filter_map(|path| path.split_once('/'))
-        .map(|(top, _)| top)
-        .collect();
+    let mut parts: Vec<&str> =
+        files.keys().filter_map(|path| path.split_once('/')).map(|(top, _)| top).collect();
     parts.dedup();
     let readers: Vec<&Value> = of_type(&events, "agent_started")
         .into_iter()
         .filter(|event| event["parentRunId"].is_string())
         .collect();
-    assert_eq!(
-        readers.len(),
-        parts.len() + 1,
-        "one for each folder and one for the files at the top"
-    );
+    assert_eq!(readers.len(), parts.len() + 1, "one for each folder and one for the files at the top");
     let answer = content(&events);
     for part in parts {
         assert!(answer.contains(&format!("## {part}\n")), "{part}: {answer}");
     }
-    assert!(
-        answer.contains(&format!("**{} text files**", files.len())),
-        "{answer}"
-    );
+    assert!(answer.contains(&format!("**{} text files**", files.len())), "{answer}");
 }
 
 #[tokio::test]
@@ -118,73 +90,28 @@ async fn every_kind_of_question_is_answered_from_the_files() {
     let table: [(&str, &[&str]); 14] = [
         (
             "How many receipts are there?",
-            &[
-                "`receipts` stands **1 time**",
-                "With the singular `receipt`, it is ",
-            ],
+            &["`receipts` stands **1 time**", "With the singular `receipt`, it is "],
         ),
-        (
-            "Where is Backoff defined?",
-            &["pub struct Backoff {", "`src/retry.rs`"],
-        ),
+        ("Where is Backoff defined?", &["pub struct Backoff {", "`src/retry.rs`"]),
         ("Where is Backoff used?", &["`tests/retry.rs`", "let mut backoff"]),
-        (
-            "List the files in docs/",
-            &["**3 text files**", "| `docs/backoff.md` |"],
-        ),
-        (
-            "Show config/defaults.toml lines 3 to 6",
-            &["[retry]", "backoff_base_ms = 500", "lines 3 to 6"],
-        ),
-        (
-            "read retry.rs",
-            &["Several files are called `retry.rs`", "`src/retry.rs`"],
-        ),
-        (
-            "Summarise notes/outage.md",
-            &["On the night of the fourteenth", "`What happened` (line 5)"],
-        ),
-        (
-            "What is this project about?",
-            &["Courier carries small parcels", "| `docs` | 3 |"],
-        ),
-        (
-            "What is a parcel?",
-            &["| **parcel** | one piece of data from a sensor"],
-        ),
-        (
-            "Compare receipt and backoff",
-            &["| mentions |", "config/defaults.toml"],
-        ),
-        (
-            "Why did the sensors of Zürich break the station?",
-            &["notes/outage.md", "Zürich"],
-        ),
-        (
-            "Which files mention 🚚?",
-            &["**1 time** in **1 file**", "| `notes/outage.md` | 1 |"],
-        ),
-        (
-            "What is a blockchain?",
-            &[
-                "`blockchain` does not stand in 13 files",
-                "You can ask, for example",
-            ],
-        ),
-        (
-            "Hello!",
-            &["You can ask, for example", "Which files mention backoff"],
-        ),
+        ("List the files in docs/", &["**3 text files**", "| `docs/backoff.md` |"]),
+        ("Show config/defaults.toml lines 3 to 6", &["[retry]", "backoff_base_ms = 500", "lines 3 to 6"]),
+        ("read retry.rs", &["Several files are called `retry.rs`", "`src/retry.rs`"]),
+        ("Summarise notes/outage.md", &["On the night of the fourteenth", "`What happened` (line 5)"]),
+        ("What is this project about?", &["Courier carries small parcels", "| `docs` | 3 |"]),
+        ("What is a parcel?", &["| **parcel** | one piece of data from a sensor"]),
+        ("Compare receipt and backoff", &["| mentions |", "config/defaults.toml"]),
+        ("Why did the sensors of Zürich break the station?", &["notes/outage.md", "Zürich"]),
+        ("Which files mention 🚚?", &["**1 time** in **1 file**", "| `notes/outage.md` | 1 |"]),
+        ("What is a blockchain?", &["`blockchain` does not stand in 13 files", "You can ask, for example"]),
+        ("Hello!", &["You can ask, for example", "Which files mention backoff"]),
     ];
     for (index, (question, parts)) in table.into_iter().enumerate() {
         let events = page.answer(&format!("m{index}"), question).await;
         check_life_cycle(&events);
         let answer = content(&events);
         for part in parts {
-            assert!(
-                answer.contains(part),
-                "{question:?}\n  lacks {part:?}\n  in {answer}"
-            );
+            assert!(answer.contains(part), "{question:?}\n  lacks {part:?}\n  in {answer}");
         }
     }
 }
@@ -202,19 +129,8 @@ async fn a_tool_that_fails_does_not_end_the_run() {
         let events = page.answer(id, question).await;
         check_life_cycle(&events);
         let ends = of_type(&events, "tool_completed");
-        assert_eq!(
-            (ends.len(), &ends[0]["success"]),
-            (1, &json!(false)),
-            "{question}"
-        );
-        assert!(
-            ends[0]["error"]
-                .as_str()
-                .unwrap()
-                .contains("leads out of the folder"),
-            "{}",
-            ends[0]
-        );
+        assert_eq!((ends.len(), &ends[0]["success"]), (1, &json!(false)), "{question}");
+        assert!(ends[0]["error"].as_str().unwrap().contains("leads out of the folder"), "{}", ends[0]);
         assert!(content(&events).contains("leads out of the folder"));
     }
     assert!(!json!(page.events).to_string().contains("do not tell"));

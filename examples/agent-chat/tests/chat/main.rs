@@ -22,9 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits for `future`, but not forever.
 async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, future)
-        .await
-        .expect("it takes too long")
+    tokio::time::timeout(DEADLINE, future).await.expect("it takes too long")
 }
 
 fn fixtures() -> PathBuf {
@@ -41,12 +39,7 @@ fn texts(folder: &Path) -> BTreeMap<String, String> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let relative = path
-                    .strip_prefix(folder)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .replace('\\', "/");
+                let relative = path.strip_prefix(folder).unwrap().to_str().unwrap().replace('\\', "/");
                 found.insert(relative, fs::read_to_string(&path).unwrap());
             }
         }
@@ -67,58 +60,35 @@ fn content(events: &[Value]) -> String {
         .filter(|delta| delta["messageId"] == completed[0]["messageId"])
         .map(|delta| delta["text"].as_str().unwrap())
         .collect();
-    assert_eq!(
-        deltas, completed[0]["content"],
-        "the deltas add up to the message"
-    );
+    assert_eq!(deltas, completed[0]["content"], "the deltas add up to the message");
     deltas
 }
 
 /// What must hold for the events of every run.
 fn check_life_cycle(events: &[Value]) {
-    let runs: Vec<&str> = of_type(events, "agent_started")
-        .iter()
-        .map(|event| event["runId"].as_str().unwrap())
-        .collect();
+    let runs: Vec<&str> =
+        of_type(events, "agent_started").iter().map(|event| event["runId"].as_str().unwrap()).collect();
     for run in runs {
         let own: Vec<&Value> = events.iter().filter(|event| event["runId"] == run).collect();
         assert_eq!(own[0]["type"], "agent_started", "{run}");
         assert!(ends_run(own[own.len() - 1]), "{run} ends with its last event");
-        assert_eq!(
-            own.iter().filter(|event| ends_run(event)).count(),
-            1,
-            "{run} ends once"
-        );
+        assert_eq!(own.iter().filter(|event| ends_run(event)).count(), 1, "{run} ends once");
     }
     let mut open = Vec::new();
     for event in events {
         let call = event["toolCallId"].as_str();
         if event["type"] == "tool_executing" {
-            assert!(
-                event["purpose"]
-                    .as_str()
-                    .is_some_and(|purpose| !purpose.is_empty()),
-                "{event}"
-            );
+            assert!(event["purpose"].as_str().is_some_and(|purpose| !purpose.is_empty()), "{event}");
             open.push(call.unwrap());
         } else if event["type"] == "tool_completed" {
-            let place = open
-                .iter()
-                .position(|open| Some(*open) == call)
-                .expect("the call was started once");
+            let place = open.iter().position(|open| Some(*open) == call).expect("the call was started once");
             open.remove(place);
         }
     }
     assert!(open.is_empty(), "calls without an end: {open:?}");
     for thinking in of_type(events, "agent_thinking") {
-        let (step, total) = (
-            thinking["step"].as_u64().unwrap(),
-            thinking["totalSteps"].as_u64().unwrap(),
-        );
+        let (step, total) = (thinking["step"].as_u64().unwrap(), thinking["totalSteps"].as_u64().unwrap());
         assert!(step >= 1 && step <= total, "{thinking}");
-        assert!(
-            (0.0..=100.0).contains(&thinking["progress"].as_f64().unwrap()),
-            "{thinking}"
-        );
+        assert!((0.0..=100.0).contains(&thinking["progress"].as_f64().unwrap()), "{thinking}");
     }
 }

@@ -29,20 +29,11 @@ impl Page {
     /// Connects, and waits until the thread is caught up.
     pub(crate) async fn open(server: &Server, user: &str) -> Self {
         let token = server.token(user).await;
-        let mut request = format!("ws://{}/ws", server.address)
-            .into_client_request()
-            .unwrap();
-        request
-            .headers_mut()
-            .insert("sec-websocket-protocol", "agentwire.v1".parse().unwrap());
+        let mut request = format!("ws://{}/ws", server.address).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "agentwire.v1".parse().unwrap());
         let (socket, _) = within(connect_async(request)).await.unwrap();
-        let mut page = Self {
-            socket,
-            ch: Value::Null,
-            events: Vec::new(),
-            receipts: Vec::new(),
-            closed: None,
-        };
+        let mut page =
+            Self { socket, ch: Value::Null, events: Vec::new(), receipts: Vec::new(), closed: None };
         page.write(json!({
             "type": "hello", "token": token, "client": { "name": "test", "version": "1" }, "features": [],
             "window": { "events": 65536, "bytes": 67_108_864 },
@@ -60,18 +51,14 @@ impl Page {
             "message": { "type": "user_message", "content": question }
         }))
         .await;
-        let started = self
-            .until(|event| event["type"] == "agent_started" && event["sendId"] == id)
-            .await;
+        let started = self.until(|event| event["type"] == "agent_started" && event["sendId"] == id).await;
         started["runId"].as_str().unwrap().to_owned()
     }
 
     /// Asks, waits for the end of the run, and returns its events with those of its sub-agents.
     pub(crate) async fn answer(&mut self, id: &str, question: &str) -> Vec<Value> {
         let run = self.ask(id, question).await;
-        let end = self
-            .until(|event| event["runId"] == run.as_str() && ends_run(event))
-            .await;
+        let end = self.until(|event| event["runId"] == run.as_str() && ends_run(event)).await;
         assert_eq!(end["type"], "agent_completed", "{end}");
         self.of_run(&run)
     }
@@ -80,25 +67,18 @@ impl Page {
     pub(crate) fn of_run(&self, run: &str) -> Vec<Value> {
         let mut runs = vec![run.to_owned()];
         for event in &self.events {
-            if event["parentRunId"]
-                .as_str()
-                .is_some_and(|parent| runs.iter().any(|run| run == parent))
-            {
+            if event["parentRunId"].as_str().is_some_and(|parent| runs.iter().any(|run| run == parent)) {
                 runs.push(event["runId"].as_str().unwrap().to_owned());
             }
         }
-        let belongs = |event: &&Value| {
-            event["runId"]
-                .as_str()
-                .is_some_and(|run| runs.iter().any(|known| known == run))
-        };
+        let belongs =
+            |event: &&Value| event["runId"].as_str().is_some_and(|run| runs.iter().any(|known| known == run));
         self.events.iter().filter(belongs).cloned().collect()
     }
 
     /// Asks the server to cancel a run.
     pub(crate) async fn cancel(&mut self, id: &str, run: &str) {
-        self.write(json!({ "type": "cancel", "id": id, "stream": THREAD, "runId": run }))
-            .await;
+        self.write(json!({ "type": "cancel", "id": id, "stream": THREAD, "runId": run })).await;
     }
 
     /// Returns the first event that fits, from the start of the thread on, waiting for it if necessary.
@@ -109,10 +89,7 @@ impl Page {
                 return event.clone();
             }
             seen = self.events.len();
-            assert!(
-                self.read().await.is_some(),
-                "the socket closed before the event came"
-            );
+            assert!(self.read().await.is_some(), "the socket closed before the event came");
         }
     }
 
@@ -150,8 +127,7 @@ impl Page {
                 "events" => {
                     assert_eq!(frame["ch"], self.ch);
                     assert_eq!(frame["first"], self.events.len() + 1, "offsets go up by one");
-                    self.events
-                        .extend(frame["events"].as_array().unwrap().iter().cloned());
+                    self.events.extend(frame["events"].as_array().unwrap().iter().cloned());
                     // So that the window never fills, whatever its size.
                     let ack = json!({ "type": "ack", "offsets": { self.ch.to_string(): self.events.len() } });
                     self.write(ack).await;

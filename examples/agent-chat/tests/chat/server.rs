@@ -38,14 +38,8 @@ impl Server {
         command.arg(log).arg("--folder").arg(folder).args(more);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = within(out.next_line())
-            .await
-            .unwrap()
-            .expect("the server says where it is");
-        let address = line
-            .strip_prefix("listening on http://")
-            .expect("the line has the address")
-            .to_owned();
+        let line = within(out.next_line()).await.unwrap().expect("the server says where it is");
+        let address = line.strip_prefix("listening on http://").expect("the line has the address").to_owned();
         Self { child, out, address }
     }
 
@@ -69,11 +63,8 @@ impl Server {
 
     /// Gets a path; returns status, content type and body.
     pub(crate) async fn get(&self, path: &str) -> (u16, String, String) {
-        self.http(&format!(
-            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-            self.address
-        ))
-        .await
+        self.http(&format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address))
+            .await
     }
 
     async fn http(&self, request: &str) -> (u16, String, String) {
@@ -83,15 +74,8 @@ impl Server {
         within(socket.read_to_end(&mut answer)).await.unwrap();
         let answer = String::from_utf8(answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .expect("a status");
-        let kind = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-type: "))
-            .unwrap_or_default();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default();
         (status, kind.to_owned(), body.to_owned())
     }
 
@@ -104,14 +88,7 @@ impl Server {
     #[cfg(unix)]
     pub(crate) async fn terminate(mut self) -> (Option<i32>, Vec<String>) {
         let pid = self.child.id().expect("the process runs").to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .await
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
         let mut more = Vec::new();
         while let Some(line) = within(self.out.next_line()).await.unwrap() {
             more.push(line);

@@ -26,16 +26,7 @@ async fn tokens_and_the_page_are_served() {
     let dir = TempDir::new().unwrap();
     let page = dir.path().join("page");
     fs::create_dir_all(page.join("sub")).unwrap();
-    for name in [
-        "index.html",
-        "a.js",
-        "b.css",
-        "c.wasm",
-        "d.json",
-        "e.svg",
-        "f.png",
-        "sub/g.mjs",
-    ] {
+    for name in ["index.html", "a.js", "b.css", "c.wasm", "d.json", "e.svg", "f.png", "sub/g.mjs"] {
         fs::write(page.join(name), "x").unwrap();
     }
     fs::write(dir.path().join("outside.txt"), "x").unwrap();
@@ -61,44 +52,24 @@ async fn tokens_and_the_page_are_served() {
     }
     assert_eq!(server.get("/healthz").await.0, 200);
 
-    let (status, body) = server
-        .post_token(&json!({ "user": "ada" }), &server.address)
-        .await;
+    let (status, body) = server.post_token(&json!({ "user": "ada" }), &server.address).await;
     assert_eq!(status, 200);
     let expires = body["expiresInMs"].as_u64().unwrap();
     assert!((3_600_000..3_601_000).contains(&expires), "{expires}");
-    let (_, body) = server
-        .post_token(&json!({ "user": "ada", "ttlMs": 2000 }), &server.address)
-        .await;
-    assert!(
-        (2_000..3_000).contains(&body["expiresInMs"].as_u64().unwrap()),
-        "{body}"
-    );
-    for bad in [
-        json!({ "user": "" }),
-        json!({ "user": "a\nb" }),
-        json!({ "user": "ada", "ttlMs": 0 }),
-    ] {
+    let (_, body) = server.post_token(&json!({ "user": "ada", "ttlMs": 2000 }), &server.address).await;
+    assert!((2_000..3_000).contains(&body["expiresInMs"].as_u64().unwrap()), "{body}");
+    for bad in [json!({ "user": "" }), json!({ "user": "a\nb" }), json!({ "user": "ada", "ttlMs": 0 })] {
         assert_eq!(server.post_token(&bad, &server.address).await.0, 400, "{bad}");
     }
-    assert_eq!(
-        server
-            .post_token(&json!({ "user": "ada" }), "evil.example")
-            .await
-            .0,
-        403
-    );
+    assert_eq!(server.post_token(&json!({ "user": "ada" }), "evil.example").await.0, 403);
 }
 
 #[tokio::test]
 async fn what_keeps_it_from_starting_is_said_in_one_line() {
     let dir = TempDir::new().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    fs::write(
-        path("text.sqlite"),
-        "this is not a database, and long enough to be read as one".repeat(20),
-    )
-    .unwrap();
+    fs::write(path("text.sqlite"), "this is not a database, and long enough to be read as one".repeat(20))
+        .unwrap();
     fs::write(path("file"), "x").unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().to_string();
@@ -136,9 +107,6 @@ async fn assert_refused(args: &[&str], part: &str) {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
     assert!(output.stdout.is_empty(), "{args:?}");
-    assert!(
-        said.starts_with("agent-chat: ") && said.trim_end().lines().count() == 1,
-        "{args:?}: {said}"
-    );
+    assert!(said.starts_with("agent-chat: ") && said.trim_end().lines().count() == 1, "{args:?}: {said}");
     assert!(said.contains(part), "{args:?}\n  lacks {part:?}\n  in {said}");
 }

@@ -22,26 +22,17 @@ pub(super) async fn answer(
     glob: Option<&str>,
 ) -> Result<Outcome, Stop> {
     work.plan_steps(3);
-    work.think(format!(
-        "Searching {} and {} side by side",
-        code(left),
-        code(right)
-    ))
-    .await?;
+    work.think(format!("Searching {} and {} side by side", code(left), code(right))).await?;
     let (a, b) = both(look(work, left, glob), look(work, right, glob)).await?;
 
     work.think("Reading what explains them").await?;
-    let places: Vec<&Match> = [(&a, left), (&b, right)]
-        .into_iter()
-        .flat_map(|(side, name)| best(&side.1, name, 1))
-        .collect();
+    let places: Vec<&Match> =
+        [(&a, left), (&b, right)].into_iter().flat_map(|(side, name)| best(&side.1, name, 1)).collect();
     let passages = around(work, &places).await?;
 
     work.think("Writing the comparison").await?;
     let mut speech = work.speak();
-    speech
-        .say(row(&["", &code(left), &code(right)]) + &row(&["---", "---:", "---:"]))
-        .await?;
+    speech.say(row(&["", &code(left), &code(right)]) + &row(&["---", "---:", "---:"])).await?;
     let figure =
         |of: fn(&Counts) -> usize| [&a.0, &b.0].map(|counts| counts.as_ref().map_or(0, of).to_string());
     let [mentions_a, mentions_b] = figure(|counts| counts.total);
@@ -50,14 +41,9 @@ pub(super) async fn answer(
     speech.say(row(&["files", &files_a, &files_b])).await?;
     let merged = merge(a.0.as_ref(), b.0.as_ref());
     for (path, (in_a, in_b)) in merged.iter().take(MAX_ROWS) {
-        speech
-            .say(row(&[&code(path), &in_a.to_string(), &in_b.to_string()]))
-            .await?;
+        speech.say(row(&[&code(path), &in_a.to_string(), &in_b.to_string()])).await?;
     }
-    let both = merged
-        .iter()
-        .filter(|(_, (in_a, in_b))| *in_a > 0 && *in_b > 0)
-        .count();
+    let both = merged.iter().filter(|(_, (in_a, in_b))| *in_a > 0 && *in_b > 0).count();
     speech
         .say(format!(
             "\n{} stands {} and {} {}; {} both.\n\n",
@@ -65,11 +51,7 @@ pub(super) async fn answer(
             times(a.0.as_ref().map_or(0, |counts| counts.total)),
             code(right),
             times(b.0.as_ref().map_or(0, |counts| counts.total)),
-            if both == 1 {
-                "1 file has".to_owned()
-            } else {
-                format!("{both} files have")
-            },
+            if both == 1 { "1 file has".to_owned() } else { format!("{both} files have") },
         ))
         .await?;
     if !passages.is_empty() {
@@ -92,17 +74,10 @@ pub(super) async fn answer(
 
 /// Counts and searches one side. What fails has ended its call as failed and counts as nothing found.
 async fn look(work: &Work, name: &str, glob: Option<&str>) -> Result<(Option<Counts>, Vec<Match>), Stop> {
-    let tool = SearchText {
-        pattern: name.to_owned(),
-        regex: false,
-        glob: glob.map(str::to_owned),
-        limit: 200,
-    };
-    let (counts, found) = both(
-        count(work, name, glob),
-        work.call(tool, format!("Find lines with {}", code(name))),
-    )
-    .await?;
+    let tool =
+        SearchText { pattern: name.to_owned(), regex: false, glob: glob.map(str::to_owned), limit: 200 };
+    let (counts, found) =
+        both(count(work, name, glob), work.call(tool, format!("Find lines with {}", code(name)))).await?;
     Ok((counts.ok(), found.map(|found| found.matches).unwrap_or_default()))
 }
 

@@ -25,34 +25,21 @@ pub(super) async fn answer(work: &Work, term: &str, glob: Option<&str>) -> Resul
     let counts = match counted {
         Ok(counts) => counts,
         Err(error) => {
-            speech
-                .say(format!("I could not count {}: {error}.\n", code(term)))
-                .await?;
+            speech.say(format!("I could not count {}: {error}.\n", code(term))).await?;
             speech.end().await?;
             return Ok(Outcome::plain(format!("{} could not be counted", code(term))));
         }
     };
     let (asked, counts) = match (singular, alone) {
         (Some(singular), Some(alone)) if counts.total == 0 && alone.total > 0 => {
-            speech
-                .say(format!(
-                    "{} is nowhere, so I counted {}. ",
-                    code(term),
-                    code(singular)
-                ))
-                .await?;
+            speech.say(format!("{} is nowhere, so I counted {}. ", code(term), code(singular))).await?;
             speech.say(table(singular, &alone, glob)).await?;
             (singular, alone)
         }
         (Some(singular), Some(alone)) if alone.total > counts.total => {
             speech.say(table(term, &counts, glob)).await?;
             let (often, files) = (times(alone.total), plural(alone.files_with_matches, "file"));
-            speech
-                .say(format!(
-                    "With the singular {}, it is {often} in {files}. ",
-                    code(singular)
-                ))
-                .await?;
+            speech.say(format!("With the singular {}, it is {often} in {files}. ", code(singular))).await?;
             (term, counts)
         }
         _ => {
@@ -60,9 +47,7 @@ pub(super) async fn answer(work: &Work, term: &str, glob: Option<&str>) -> Resul
             (term, counts)
         }
     };
-    speech
-        .say("This counts the text wherever it stands, in code, comments and prose alike.\n")
-        .await?;
+    speech.say("This counts the text wherever it stands, in code, comments and prose alike.\n").await?;
     speech.end().await?;
     Ok(Outcome::new(
         format!("{} stands {}", code(asked), times(counts.total)),
@@ -72,8 +57,7 @@ pub(super) async fn answer(work: &Work, term: &str, glob: Option<&str>) -> Resul
 
 /// The singular of a plural with `s`.
 fn singular(term: &str) -> Option<&str> {
-    term.strip_suffix('s')
-        .filter(|singular| !singular.ends_with('s') && singular.chars().count() > 2)
+    term.strip_suffix('s').filter(|singular| !singular.ends_with('s') && singular.chars().count() > 2)
 }
 
 #[cfg(test)]

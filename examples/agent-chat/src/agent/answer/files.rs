@@ -17,19 +17,14 @@ const MAX_ROWS: usize = 40;
 pub(super) async fn list(work: &Work, glob: Option<&str>) -> Result<Outcome, Stop> {
     work.plan_steps(2);
     work.think("Listing the files").await?;
-    let tool = ListFiles {
-        glob: glob.map(str::to_owned),
-        limit: 200,
-    };
+    let tool = ListFiles { glob: glob.map(str::to_owned), limit: 200 };
     let listed = work.call(tool, "See what is there").await?;
     work.think("Writing the answer").await?;
     let mut speech = work.speak();
     let list = match listed {
         Ok(list) => list,
         Err(error) => {
-            speech
-                .say(format!("I could not list the files: {error}.\n"))
-                .await?;
+            speech.say(format!("I could not list the files: {error}.\n")).await?;
             speech.end().await?;
             return Ok(Outcome::plain("The files could not be listed"));
         }
@@ -49,9 +44,7 @@ pub(super) async fn list(work: &Work, glob: Option<&str>) -> Result<Outcome, Sto
         speech.say(format!("The first {MAX_ROWS} of them:\n\n")).await?;
     }
     if list.total_files > 0 {
-        speech
-            .say(row(&["file", "size"]) + &row(&["---", "---:"]))
-            .await?;
+        speech.say(row(&["file", "size"]) + &row(&["---", "---:"])).await?;
     }
     for file in list.files.iter().take(MAX_ROWS) {
         speech.say(row(&[code(&file.path), size(file.bytes)])).await?;
@@ -92,18 +85,12 @@ pub(super) async fn read(work: &Work, named: &str, lines: Option<(usize, usize)>
                     .await?;
             }
             Outcome::new(
-                format!(
-                    "Showed {} of {}",
-                    plural(read.lines.len(), "line"),
-                    code(&read.path)
-                ),
+                format!("Showed {} of {}", plural(read.lines.len(), "line"), code(&read.path)),
                 json!({ "path": read.path, "lines": read.lines.len(), "totalLines": read.total_lines }),
             )
         }
         Err(error) => {
-            speech
-                .say(format!("I could not read {}: {error}.\n", code(named)))
-                .await?;
+            speech.say(format!("I could not read {}: {error}.\n", code(named))).await?;
             Outcome::plain(format!("{} could not be read", code(named)))
         }
     };
@@ -127,11 +114,7 @@ impl Opened {
         }
         let others: Vec<String> = self.others.iter().take(5).map(|path| code(path)).collect();
         let more = self.others.len().saturating_sub(others.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!(
             "Several files are called {}; I took {}. Others: {}{more}.\n\n",
             code(named),
@@ -151,37 +134,19 @@ pub(super) async fn open(
     let path = named.trim_start_matches("./");
     let mut error = None;
     if path.contains('/') || path.starts_with('.') {
-        let tool = ReadFile {
-            path: path.to_owned(),
-            from_line,
-            to_line,
-        };
+        let tool = ReadFile { path: path.to_owned(), from_line, to_line };
         match work.call(tool, format!("Read {}", code(path))).await? {
             Ok(lines) => {
-                return Ok(Ok(Opened {
-                    lines,
-                    others: Vec::new(),
-                }));
+                return Ok(Ok(Opened { lines, others: Vec::new() }));
             }
             Err(not_found @ ToolError::NotFound(_)) => error = Some(not_found),
             Err(other) => return Ok(Err(other)),
         }
     }
     let name = path.rsplit('/').next().unwrap_or(path);
-    let glob = if name.contains('.') {
-        format!("**/{name}")
-    } else {
-        format!("**/{name}*")
-    };
-    let listed = work
-        .call(
-            ListFiles {
-                glob: Some(glob),
-                limit: 200,
-            },
-            format!("Find {}", code(name)),
-        )
-        .await?;
+    let glob = if name.contains('.') { format!("**/{name}") } else { format!("**/{name}*") };
+    let listed =
+        work.call(ListFiles { glob: Some(glob), limit: 200 }, format!("Find {}", code(name))).await?;
     let mut paths: Vec<String> = match listed {
         Ok(list) => list.files.into_iter().map(|file| file.path).collect(),
         Err(other) => return Ok(Err(error.unwrap_or(other))),
@@ -191,11 +156,7 @@ pub(super) async fn open(
         return Ok(Err(error.unwrap_or_else(|| ToolError::NotFound(named.to_owned()))));
     }
     let best = paths.remove(0);
-    let tool = ReadFile {
-        path: best.clone(),
-        from_line,
-        to_line,
-    };
+    let tool = ReadFile { path: best.clone(), from_line, to_line };
     let read = work.call(tool, format!("Read {}", code(&best))).await?;
     Ok(read.map(|lines| Opened { lines, others: paths }))
 }
@@ -204,11 +165,7 @@ pub(super) async fn open(
 pub(super) fn groups(title: &str, groups: &[Group]) -> String {
     let mut text = row(&[title, "files", "size"]) + &row(&["---", "---:", "---:"]);
     for group in groups.iter().take(12) {
-        text.push_str(&row(&[
-            code(&group.name),
-            group.files.to_string(),
-            size(group.bytes),
-        ]));
+        text.push_str(&row(&[code(&group.name), group.files.to_string(), size(group.bytes)]));
     }
     text.push('\n');
     text

@@ -9,15 +9,7 @@ use super::super::work::{Outcome, Stop, Work};
 pub(super) async fn answer(work: &Work) -> Result<Outcome, Stop> {
     work.plan_steps(1);
     work.think("Looking at what there is to ask about").await?;
-    let listed = work
-        .call(
-            ListFiles {
-                glob: None,
-                limit: 50,
-            },
-            "Name files that can be asked about",
-        )
-        .await?;
+    let listed = work.call(ListFiles { glob: None, limit: 50 }, "Name files that can be asked about").await?;
     let mut speech = work.speak();
     speech
         .say(format!(
@@ -27,11 +19,7 @@ pub(super) async fn answer(work: &Work) -> Result<Outcome, Stop> {
         ))
         .await?;
     let file = match &listed {
-        Ok(list) => list
-            .files
-            .iter()
-            .max_by_key(|file| file.bytes)
-            .map(|file| file.path.clone()),
+        Ok(list) => list.files.iter().max_by_key(|file| file.bytes).map(|file| file.path.clone()),
         Err(_) => None,
     };
     let file = file.as_deref().unwrap_or("README.md");

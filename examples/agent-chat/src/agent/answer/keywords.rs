@@ -18,22 +18,13 @@ const NEAR: usize = 6;
 pub(super) async fn answer(work: &Work, words: &[String]) -> Result<Outcome, Stop> {
     work.plan_steps(4);
     let names: Vec<String> = words.iter().map(|word| code(word)).collect();
-    work.think(format!(
-        "I look for the words of the question: {}",
-        listing(&names)
-    ))
-    .await?;
+    work.think(format!("I look for the words of the question: {}", listing(&names))).await?;
     let counted = all(words.iter().map(|word| count(work, word, None))).await?;
 
     work.think("Finding the lines").await?;
     let searches = words.iter().zip(&counted).filter_map(|(word, counts)| {
         let counts = counts.as_ref().ok().filter(|counts| counts.total > 0)?;
-        let tool = SearchText {
-            pattern: word.clone(),
-            regex: false,
-            glob: None,
-            limit: 200,
-        };
+        let tool = SearchText { pattern: word.clone(), regex: false, glob: None, limit: 200 };
         let rarity = counts.total;
         Some(async move {
             let found = work.call(tool, format!("Find lines with {}", code(word))).await?;
@@ -43,8 +34,7 @@ pub(super) async fn answer(work: &Work, words: &[String]) -> Result<Outcome, Sto
     let found = all(searches).await?;
 
     let places = meetings(&found, 3);
-    work.think(format!("Reading {}", plural(places.len(), "place")))
-        .await?;
+    work.think(format!("Reading {}", plural(places.len(), "place"))).await?;
     let passages = around(work, &places).await?;
 
     work.think("Writing the answer").await?;
@@ -52,10 +42,7 @@ pub(super) async fn answer(work: &Work, words: &[String]) -> Result<Outcome, Sto
     let total: usize = counted.iter().flatten().map(|counts| counts.total).sum();
     if total == 0 {
         speech
-            .say(format!(
-                "None of {} stands in any file, so I cannot answer this.\n\n",
-                listing(&names)
-            ))
+            .say(format!("None of {} stands in any file, so I cannot answer this.\n\n", listing(&names)))
             .await?;
         speech.say(super::help::menu("README.md")).await?;
     } else {
@@ -65,9 +52,7 @@ pub(super) async fn answer(work: &Work, words: &[String]) -> Result<Outcome, Sto
         for passage in &passages {
             speech.say(quoted(passage)).await?;
         }
-        speech
-            .say("How often the words of the question stand where:\n\n")
-            .await?;
+        speech.say("How often the words of the question stand where:\n\n").await?;
         speech
             .say(row(&["word", "count", "files", "most in"]) + &row(&["---", "---:", "---:", "---"]))
             .await?;
@@ -77,10 +62,7 @@ pub(super) async fn answer(work: &Work, words: &[String]) -> Result<Outcome, Sto
                     name.clone(),
                     counts.total.to_string(),
                     counts.files_with_matches.to_string(),
-                    counts
-                        .files
-                        .first()
-                        .map_or_else(|| "—".into(), |top| code(&top.path)),
+                    counts.files.first().map_or_else(|| "—".into(), |top| code(&top.path)),
                 ],
                 Err(error) => [name.clone(), "—".into(), "—".into(), error.to_string()],
             };
@@ -89,11 +71,7 @@ pub(super) async fn answer(work: &Work, words: &[String]) -> Result<Outcome, Sto
     }
     speech.end().await?;
     Ok(Outcome::new(
-        format!(
-            "Quoted {} for {}",
-            plural(passages.len(), "place"),
-            listing(&names)
-        ),
+        format!("Quoted {} for {}", plural(passages.len(), "place"), listing(&names)),
         json!({ "matches": total, "passages": passages.len() }),
     ))
 }
@@ -142,19 +120,9 @@ mod tests {
 
     #[test]
     fn places_where_words_meet_come_first() {
-        let found = |path: &str, line| Match {
-            path: path.into(),
-            line,
-            text: String::new(),
-        };
-        let words = [
-            (3, vec![found("a", 1), found("a", 50), found("b", 10)]),
-            (1, vec![found("b", 12)]),
-        ];
-        let places: Vec<_> = meetings(&words, 2)
-            .iter()
-            .map(|place| (&*place.path, place.line))
-            .collect();
+        let found = |path: &str, line| Match { path: path.into(), line, text: String::new() };
+        let words = [(3, vec![found("a", 1), found("a", 50), found("b", 10)]), (1, vec![found("b", 12)])];
+        let places: Vec<_> = meetings(&words, 2).iter().map(|place| (&*place.path, place.line)).collect();
         assert_eq!(places, [("b", 10), ("a", 1)]);
     }
 }

@@ -31,18 +31,9 @@ pub(super) async fn answer(
     })
     .await?;
     let glob_owned = glob.map(str::to_owned);
-    let definitions = SearchText {
-        pattern: definition_of(name),
-        regex: true,
-        glob: glob_owned.clone(),
-        limit: 60,
-    };
-    let everywhere = SearchText {
-        pattern: name.to_owned(),
-        regex: false,
-        glob: glob_owned,
-        limit: 200,
-    };
+    let definitions =
+        SearchText { pattern: definition_of(name), regex: true, glob: glob_owned.clone(), limit: 60 };
+    let everywhere = SearchText { pattern: name.to_owned(), regex: false, glob: glob_owned, limit: 200 };
     let ((defined, all), counts) = both(
         both(
             work.call(definitions, format!("Find lines that define {}", code(name))),
@@ -56,9 +47,7 @@ pub(super) async fn answer(
     let (all, counts) = match (all, counts) {
         (Ok(all), Ok(counts)) => (all, counts),
         (Err(error), _) | (_, Err(error)) => {
-            speech
-                .say(format!("I could not look for {}: {error}.\n", code(name)))
-                .await?;
+            speech.say(format!("I could not look for {}: {error}.\n", code(name))).await?;
             speech.end().await?;
             return Ok(Outcome::plain(format!("{} could not be looked for", code(name))));
         }
@@ -66,24 +55,16 @@ pub(super) async fn answer(
     // A name that no pattern can hold still has its plain matches.
     let defined = defined.map(|found| found.matches).unwrap_or_default();
     let is_definition = |found: &Match| {
-        defined
-            .iter()
-            .any(|definition| definition.path == found.path && definition.line == found.line)
+        defined.iter().any(|definition| definition.path == found.path && definition.line == found.line)
     };
-    let uses: Vec<Match> = all
-        .matches
-        .iter()
-        .filter(|found| !is_definition(found))
-        .cloned()
-        .collect();
+    let uses: Vec<Match> = all.matches.iter().filter(|found| !is_definition(found)).cloned().collect();
     let places = match wanted {
         Wanted::Definition if defined.is_empty() => &all.matches,
         Wanted::Definition => &defined,
         Wanted::Uses if uses.is_empty() => &all.matches,
         Wanted::Uses => &uses,
     };
-    work.think(format!("Reading the best of {}", plural(places.len(), "place")))
-        .await?;
+    work.think(format!("Reading the best of {}", plural(places.len(), "place"))).await?;
     let passages = around(
         work,
         &best_by(places, 2, |found| match wanted {
@@ -96,13 +77,7 @@ pub(super) async fn answer(
 
     work.think("Writing the answer").await?;
     if places.is_empty() {
-        speech
-            .say(format!(
-                "{} does not stand {}.\n",
-                code(name),
-                place(all.files_searched, glob)
-            ))
-            .await?;
+        speech.say(format!("{} does not stand {}.\n", code(name), place(all.files_searched, glob))).await?;
     } else {
         speech.say(opening(name, wanted, &defined, &uses)).await?;
         for passage in &passages {
@@ -134,21 +109,13 @@ fn opening(name: &str, wanted: Wanted, defined: &[Match], uses: &[Match]) -> Str
             )
         }
         Wanted::Definition => {
-            format!(
-                "{} defined or introduced in {}:\n\n",
-                is(name),
-                plural(defined.len(), "place")
-            )
+            format!("{} defined or introduced in {}:\n\n", is(name), plural(defined.len(), "place"))
         }
         Wanted::Uses if uses.is_empty() => {
             format!("{} is only mentioned where it is defined:\n\n", code(name))
         }
         Wanted::Uses => {
-            format!(
-                "{} used or mentioned on {}:\n\n",
-                is(name),
-                plural(uses.len(), "line")
-            )
+            format!("{} used or mentioned on {}:\n\n", is(name), plural(uses.len(), "line"))
         }
     }
 }
@@ -174,10 +141,7 @@ fn table(places: &[Match]) -> String {
         text.push_str(&row(&[code(path), shown]));
     }
     if files.len() > MAX_ROWS {
-        text.push_str(&row(&[
-            format!("{} more", plural(files.len() - MAX_ROWS, "file")),
-            "…".into(),
-        ]));
+        text.push_str(&row(&[format!("{} more", plural(files.len() - MAX_ROWS, "file")), "…".into()]));
     }
     text.push('\n');
     text

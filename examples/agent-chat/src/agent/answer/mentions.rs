@@ -18,16 +18,11 @@ const QUOTED_LINES: usize = 3;
 pub(super) async fn answer(work: &Work, terms: &[String], glob: Option<&str>) -> Result<Outcome, Stop> {
     work.plan_steps(3);
     let names: Vec<String> = terms.iter().map(|term| code(term)).collect();
-    work.think(format!("Counting {} in every file", listing(&names)))
-        .await?;
+    work.think(format!("Counting {} in every file", listing(&names))).await?;
     let counted = all(terms.iter().map(|term| count(work, term, glob))).await?;
 
     work.think("Reading some of the lines").await?;
-    let found = all(terms
-        .iter()
-        .zip(&counted)
-        .map(|(term, counts)| lines(work, term, counts)))
-    .await?;
+    let found = all(terms.iter().zip(&counted).map(|(term, counts)| lines(work, term, counts))).await?;
 
     work.think("Writing the answer").await?;
     let mut speech = work.speak();
@@ -41,21 +36,12 @@ pub(super) async fn answer(work: &Work, terms: &[String], glob: Option<&str>) ->
                 speech.say(table(term, counts, glob)).await?;
                 speech.say(quotes).await?;
             }
-            Err(error) => {
-                speech
-                    .say(format!("I could not count {}: {error}.\n\n", code(term)))
-                    .await?
-            }
+            Err(error) => speech.say(format!("I could not count {}: {error}.\n\n", code(term))).await?,
         }
     }
     speech.end().await?;
     Ok(Outcome::new(
-        format!(
-            "Found {} {} in {}",
-            listing(&names),
-            times(total),
-            plural(files, "file")
-        ),
+        format!("Found {} {} in {}", listing(&names), times(total), plural(files, "file")),
         json!({ "matches": total, "filesWithMatches": files }),
     ))
 }
@@ -66,11 +52,7 @@ pub(super) async fn count(
     term: &str,
     glob: Option<&str>,
 ) -> Result<Result<Counts, ToolError>, Stop> {
-    let tool = Count {
-        pattern: term.to_owned(),
-        regex: false,
-        glob: glob.map(str::to_owned),
-    };
+    let tool = Count { pattern: term.to_owned(), regex: false, glob: glob.map(str::to_owned) };
     work.call(tool, format!("Count {} per file", code(term))).await
 }
 
@@ -84,9 +66,7 @@ async fn lines(work: &Work, term: &str, counts: &Result<Counts, ToolError>) -> R
         glob: Some(format!("/{}", globset::escape(&top.path))),
         limit: QUOTED_LINES,
     };
-    let found = work
-        .call(tool, format!("Quote lines of {}", code(&top.path)))
-        .await?;
+    let found = work.call(tool, format!("Quote lines of {}", code(&top.path))).await?;
     let Ok(found) = found else {
         return Ok(String::new());
     };

@@ -48,14 +48,7 @@ pub(super) async fn around(work: &Work, places: &[&Match]) -> Result<Vec<Lines>,
             from_line: found.line.saturating_sub(LINES_BEFORE).max(1),
             to_line: found.line + LINES_AFTER,
         };
-        work.call(
-            tool,
-            format!(
-                "Read what stands around line {} of {}",
-                found.line,
-                code(&found.path)
-            ),
-        )
+        work.call(tool, format!("Read what stands around line {} of {}", found.line, code(&found.path)))
     });
     Ok(all(reads).await?.into_iter().flatten().collect())
 }
@@ -66,11 +59,7 @@ pub(super) fn quoted(lines: &Lines) -> String {
     let Some(first) = lines.lines.iter().position(|line| !is_empty(line)) else {
         return String::new();
     };
-    let last = lines
-        .lines
-        .iter()
-        .rposition(|line| !is_empty(line))
-        .unwrap_or(first);
+    let last = lines.lines.iter().rposition(|line| !is_empty(line)).unwrap_or(first);
     block(&lines.path, lines.from_line + first, &lines.lines[first..=last])
 }
 
@@ -79,11 +68,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, line: usize, text: &str) -> Match {
-        Match {
-            path: path.into(),
-            line,
-            text: text.into(),
-        }
+        Match { path: path.into(), line, text: text.into() }
     }
 
     #[test]
@@ -94,10 +79,8 @@ mod tests {
             found("b.md", 7, "an epoch again"),
             found("b.md", 50, "**epoch** is a life"),
         ];
-        let places: Vec<_> = best(&matches, "epoch", 3)
-            .iter()
-            .map(|place| (&*place.path, place.line))
-            .collect();
+        let places: Vec<_> =
+            best(&matches, "epoch", 3).iter().map(|place| (&*place.path, place.line)).collect();
         assert_eq!(places, [("b.md", 50), ("a.rs", 1), ("b.md", 5)]);
     }
 }

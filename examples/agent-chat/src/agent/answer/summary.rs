@@ -22,26 +22,16 @@ pub(super) async fn file(work: &Work, named: &str) -> Result<Outcome, Stop> {
     let opened = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            speech
-                .say(format!("I could not read {}: {error}.\n", code(named)))
-                .await?;
+            speech.say(format!("I could not read {}: {error}.\n", code(named))).await?;
             speech.end().await?;
             return Ok(Outcome::plain(format!("{} could not be read", code(named))));
         }
     };
     let read = &opened.lines;
     speech.say(opened.note(named)).await?;
-    speech
-        .say(format!(
-            "{} has **{}**",
-            code(&read.path),
-            plural(read.total_lines, "line")
-        ))
-        .await?;
+    speech.say(format!("{} has **{}**", code(&read.path), plural(read.total_lines, "line"))).await?;
     if read.lines.len() < read.total_lines {
-        speech
-            .say(format!("; I read the first {}", read.lines.len()))
-            .await?;
+        speech.say(format!("; I read the first {}", read.lines.len())).await?;
     }
     speech.say(". ").await?;
     match introduction(&read.path, &read.lines) {
@@ -70,22 +60,12 @@ pub(super) async fn file(work: &Work, named: &str) -> Result<Outcome, Stop> {
 pub(super) async fn project(work: &Work) -> Result<Outcome, Stop> {
     work.plan_steps(3);
     work.think("Looking at the folder").await?;
-    let listed = work
-        .call(
-            ListFiles {
-                glob: None,
-                limit: 200,
-            },
-            "See what is there",
-        )
-        .await?;
+    let listed = work.call(ListFiles { glob: None, limit: 200 }, "See what is there").await?;
     let mut speech = work.speak();
     let list = match listed {
         Ok(list) => list,
         Err(error) => {
-            speech
-                .say(format!("I could not list the files: {error}.\n"))
-                .await?;
+            speech.say(format!("I could not list the files: {error}.\n")).await?;
             speech.end().await?;
             return Ok(Outcome::plain("The files could not be listed"));
         }
@@ -103,15 +83,11 @@ pub(super) async fn project(work: &Work) -> Result<Outcome, Stop> {
         .await?;
     if let Some(lines) = &read {
         if let Some(text) = introduction(&lines.path, &lines.lines) {
-            speech
-                .say(format!("{} says:\n\n{}", code(&lines.path), quote(&text)))
-                .await?;
+            speech.say(format!("{} says:\n\n{}", code(&lines.path), quote(&text))).await?;
         }
         let marks = outline(&lines.path, &lines.lines);
         if !marks.is_empty() {
-            speech
-                .say(format!("It goes on about:\n\n{}", marks_list(&marks)))
-                .await?;
+            speech.say(format!("It goes on about:\n\n{}", marks_list(&marks))).await?;
         }
     } else {
         speech.say("No file introduces it.\n\n").await?;
@@ -136,15 +112,8 @@ pub(super) async fn read_introduction(work: &Work, files: &[ListedFile]) -> Resu
     let Some(file) = introducing(files) else {
         return Ok(None);
     };
-    let tool = ReadFile {
-        path: file.path.clone(),
-        from_line: 1,
-        to_line: 200,
-    };
-    Ok(work
-        .call(tool, format!("{} looks like an introduction", code(&file.path)))
-        .await?
-        .ok())
+    let tool = ReadFile { path: file.path.clone(), from_line: 1, to_line: 200 };
+    Ok(work.call(tool, format!("{} looks like an introduction", code(&file.path))).await?.ok())
 }
 
 /// Chooses the file that introduces the others: by its name, then by how near it is to the top.
@@ -182,11 +151,7 @@ pub(super) fn words_that_stand_out(lines: &[String]) -> String {
         .into_iter()
         .map(|(word, count)| format!("{} ({count})", code(&word)))
         .collect();
-    if words.is_empty() {
-        String::new()
-    } else {
-        format!("Words that stand out: {}.\n\n", listing(&words))
-    }
+    if words.is_empty() { String::new() } else { format!("Words that stand out: {}.\n\n", listing(&words)) }
 }
 
 #[cfg(test)]
@@ -194,26 +159,14 @@ mod tests {
     use super::*;
 
     fn files(paths: &[&str]) -> Vec<ListedFile> {
-        paths
-            .iter()
-            .map(|path| ListedFile {
-                path: (*path).into(),
-                bytes: 1,
-            })
-            .collect()
+        paths.iter().map(|path| ListedFile { path: (*path).into(), bytes: 1 }).collect()
     }
 
     #[test]
     fn a_readme_introduces_before_anything_else() {
         let chosen = |paths: &[&str]| introducing(&files(paths)).map(|file| file.path.clone());
-        assert_eq!(
-            chosen(&["src/lib.rs", "sub/README.md", "README.md"]).as_deref(),
-            Some("README.md")
-        );
-        assert_eq!(
-            chosen(&["Cargo.toml", "src/a.rs", "src/lib.rs"]).as_deref(),
-            Some("src/lib.rs")
-        );
+        assert_eq!(chosen(&["src/lib.rs", "sub/README.md", "README.md"]).as_deref(), Some("README.md"));
+        assert_eq!(chosen(&["Cargo.toml", "src/a.rs", "src/lib.rs"]).as_deref(), Some("src/lib.rs"));
         assert_eq!(chosen(&[]), None);
     }
 }

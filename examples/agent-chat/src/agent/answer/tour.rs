@@ -39,58 +39,36 @@ struct Part {
 pub(super) async fn answer(work: &Work) -> Result<Outcome, Stop> {
     work.plan_steps(4);
     work.think("Looking at the whole folder").await?;
-    let listed = work
-        .call(
-            ListFiles {
-                glob: None,
-                limit: 200,
-            },
-            "See what is there",
-        )
-        .await?;
+    let listed = work.call(ListFiles { glob: None, limit: 200 }, "See what is there").await?;
     let mut speech = work.speak();
     let list = match listed {
         Ok(list) => list,
         Err(error) => {
-            speech
-                .say(format!("I could not list the files: {error}.\n"))
-                .await?;
+            speech.say(format!("I could not list the files: {error}.\n")).await?;
             speech.end().await?;
             return Ok(Outcome::plain("The files could not be listed"));
         }
     };
     work.think("Reading its introduction").await?;
-    let glob = ListFiles {
-        glob: Some("/*".into()),
-        limit: 50,
-    };
+    let glob = ListFiles { glob: Some("/*".into()), limit: 50 };
     let at_top = work.call(glob, "See which files stand at the top").await?;
     let at_top = read_introduction(work, &at_top.map(|list| list.files).unwrap_or_default()).await?;
 
     let parts = parts(&list);
-    work.think(format!("Visiting {}", plural(parts.len(), "part")))
-        .await?;
+    work.think(format!("Visiting {}", plural(parts.len(), "part"))).await?;
     speech.say(opening(work, &list, &parts)).await?;
     if let Some(lines) = &at_top
         && let Some(text) = introduction(&lines.path, &lines.lines)
     {
-        speech
-            .say(format!("{} says:\n\n{}", code(&lines.path), quote(&text)))
-            .await?;
+        speech.say(format!("{} says:\n\n{}", code(&lines.path), quote(&text))).await?;
     }
     visit(work, &mut speech, &parts).await?;
 
     work.think("Ending the tour").await?;
-    speech
-        .say(closing(&list, at_top.map(|lines| lines.path).as_deref()))
-        .await?;
+    speech.say(closing(&list, at_top.map(|lines| lines.path).as_deref())).await?;
     speech.end().await?;
     Ok(Outcome::new(
-        format!(
-            "Toured {} in {}",
-            plural(list.total_files, "file"),
-            plural(parts.len(), "part")
-        ),
+        format!("Toured {} in {}", plural(list.total_files, "file"), plural(parts.len(), "part")),
         json!({ "files": list.total_files, "bytes": list.total_bytes, "parts": parts.len() }),
     ))
 }
@@ -140,16 +118,9 @@ async fn read(work: &Work, part: &Part, words: usize) -> Result<String, Stop> {
 async fn look(reader: &Work, part: &Part, words: usize) -> Result<(String, Outcome), Stop> {
     reader.plan_steps(2);
     reader.think(format!("Looking into {}", code(&part.name))).await?;
-    let list = ListFiles {
-        glob: Some(part.glob.clone()),
-        limit: 200,
-    };
-    let search = SearchText {
-        pattern: definitions(),
-        regex: true,
-        glob: Some(part.glob.clone()),
-        limit: 120,
-    };
+    let list = ListFiles { glob: Some(part.glob.clone()), limit: 200 };
+    let search =
+        SearchText { pattern: definitions(), regex: true, glob: Some(part.glob.clone()), limit: 120 };
     let (listed, defined) = both(
         reader.call(list, format!("List {}", code(&part.name))),
         reader.call(search, "Find headings and definitions"),
@@ -159,10 +130,7 @@ async fn look(reader: &Work, part: &Part, words: usize) -> Result<(String, Outco
         Ok(listed) => listed,
         Err(error) => {
             let section = format!("## {}\n\nI could not look into it: {error}.\n\n", part.name);
-            return Ok((
-                section,
-                Outcome::plain(format!("{} could not be listed", code(&part.name))),
-            ));
+            return Ok((section, Outcome::plain(format!("{} could not be listed", code(&part.name)))));
         }
     };
     reader.think("Reading what introduces it").await?;
@@ -173,11 +141,8 @@ async fn look(reader: &Work, part: &Part, words: usize) -> Result<(String, Outco
         if let Some(text) = introduction(&lines.path, &lines.lines) {
             paragraphs.push(format!("{} begins:\n\n{}", code(&lines.path), quote(&text)));
         }
-        let names: Vec<String> = outline(&lines.path, &lines.lines)
-            .iter()
-            .take(10)
-            .map(|mark| code(&mark.name))
-            .collect();
+        let names: Vec<String> =
+            outline(&lines.path, &lines.lines).iter().take(10).map(|mark| code(&mark.name)).collect();
         if names.len() > 1 {
             paragraphs.push(format!("Its outline: {}.\n\n", listing(&names)));
         }
@@ -189,12 +154,7 @@ async fn look(reader: &Work, part: &Part, words: usize) -> Result<(String, Outco
         paragraphs.push(words_that_stand_out(&lines.lines));
     }
     let outcome = Outcome::new(
-        format!(
-            "{} has {} with {}",
-            code(&part.name),
-            plural(part.files, "file"),
-            size(part.bytes)
-        ),
+        format!("{} has {} with {}", code(&part.name), plural(part.files, "file"), size(part.bytes)),
         json!({ "part": part.name, "files": part.files, "bytes": part.bytes, "readFrom": intro.map_or(Value::Null, |lines| lines.path.into()) }),
     );
     Ok((fit(&paragraphs, words), outcome))
@@ -208,16 +168,8 @@ fn parts(list: &FileList) -> Vec<Part> {
         .map(|group| {
             let at_top = group.name == ".";
             Part {
-                name: if at_top {
-                    "The files at the top".to_owned()
-                } else {
-                    group.name.clone()
-                },
-                glob: if at_top {
-                    "/*".to_owned()
-                } else {
-                    format!("/{}/**", globset::escape(&group.name))
-                },
+                name: if at_top { "The files at the top".to_owned() } else { group.name.clone() },
+                glob: if at_top { "/*".to_owned() } else { format!("/{}/**", globset::escape(&group.name)) },
                 files: group.files,
                 bytes: group.bytes,
             }
@@ -225,27 +177,16 @@ fn parts(list: &FileList) -> Vec<Part> {
         .collect();
     parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
     parts.truncate(MAX_PARTS);
-    parts.sort_by(|a, b| {
-        (a.glob != "/*")
-            .cmp(&(b.glob != "/*"))
-            .then_with(|| a.name.cmp(&b.name))
-    });
+    parts.sort_by(|a, b| (a.glob != "/*").cmp(&(b.glob != "/*")).then_with(|| a.name.cmp(&b.name)));
     parts
 }
 
 fn opening(work: &Work, list: &FileList, parts: &[Part]) -> String {
-    let kinds: Vec<String> = list
-        .kinds
-        .iter()
-        .take(4)
-        .map(|kind| format!("{} {}", kind.files, code(&kind.name)))
-        .collect();
+    let kinds: Vec<String> =
+        list.kinds.iter().take(4).map(|kind| format!("{} {}", kind.files, code(&kind.name))).collect();
     let left_out = list.folders.len() - parts.len();
-    let left_out = if left_out > 0 {
-        format!(" I leave out the {} smallest.", left_out)
-    } else {
-        String::new()
-    };
+    let left_out =
+        if left_out > 0 { format!(" I leave out the {} smallest.", left_out) } else { String::new() };
     format!(
         "# {}\n\nThere are **{}** with {} in {}; by kind mostly {}.{left_out}\n\n",
         work.folder_name(),
@@ -257,16 +198,8 @@ fn opening(work: &Work, list: &FileList, parts: &[Part]) -> String {
 }
 
 fn heading(part: &Part, listed: &FileList) -> String {
-    let kind = listed
-        .kinds
-        .first()
-        .map_or_else(String::new, |kind| format!(", mostly {}", code(&kind.name)));
-    format!(
-        "## {}\n\n**{}**, {}{kind}.\n\n",
-        part.name,
-        plural(part.files, "file"),
-        size(part.bytes)
-    )
+    let kind = listed.kinds.first().map_or_else(String::new, |kind| format!(", mostly {}", code(&kind.name)));
+    format!("## {}\n\n**{}**, {}{kind}.\n\n", part.name, plural(part.files, "file"), size(part.bytes))
 }
 
 /// Names the first definition of some files; the introducing file has been named already.
@@ -289,18 +222,13 @@ fn defining(matches: &[Match], known: Option<&str>) -> Option<String> {
 fn largest(files: &[ListedFile]) -> Option<String> {
     let mut files: Vec<&ListedFile> = files.iter().collect();
     files.sort_by_key(|file| std::cmp::Reverse(file.bytes));
-    let names: Vec<String> = files
-        .iter()
-        .take(3)
-        .map(|file| format!("{} ({})", code(&file.path), size(file.bytes)))
-        .collect();
+    let names: Vec<String> =
+        files.iter().take(3).map(|file| format!("{} ({})", code(&file.path), size(file.bytes))).collect();
     (files.len() > 1).then(|| format!("The largest are {}.\n\n", listing(&names)))
 }
 
 fn closing(list: &FileList, introduction: Option<&str>) -> String {
-    let first = introduction
-        .or_else(|| list.files.first().map(|file| &*file.path))
-        .unwrap_or("README.md");
+    let first = introduction.or_else(|| list.files.first().map(|file| &*file.path)).unwrap_or("README.md");
     format!(
         "---\n\nThat was the tour. A good place to start is {}: ask me to summarise it, or where something is \
          defined or used.\n",
@@ -328,11 +256,7 @@ mod tests {
 
     #[test]
     fn paragraphs_that_do_not_fit_are_left_out() {
-        let paragraphs = [
-            "one two ".to_owned(),
-            "three four five ".to_owned(),
-            "six ".to_owned(),
-        ];
+        let paragraphs = ["one two ".to_owned(), "three four five ".to_owned(), "six ".to_owned()];
         assert_eq!(fit(&paragraphs, 3), "one two six ");
         assert_eq!(fit(&paragraphs, 0), "one two ");
     }
