@@ -6,6 +6,7 @@
 mod client;
 mod clock;
 mod driver;
+mod facts;
 mod host;
 mod json;
 mod slots;

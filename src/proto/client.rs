@@ -30,7 +30,8 @@ use super::{
     config::{
         Config, MAX_TOKEN_REFUSALS, MIN_HEARTBEAT_TIMEOUT, REFRESH_RETRY, TOKEN_TIMEOUT, WELCOME_TIMEOUT,
     },
-    input::{ConsumerId, Input, Slot, SocketId, StreamId},
+    ids::{ConsumerId, Slot, SocketId, StreamId},
+    input::Input,
     instant::Instant,
     outbox::Outbox,
     output::{ClientError, Event, Output, State},

@@ -4,7 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::{
     config::{RECEIPT_TIMEOUT, RESEND_DELAY},
-    input::{SendKind, Slot},
+    ids::Slot,
+    input::SendKind,
     instant::Instant,
     output::{Event, Outcome, Output},
     wire::{ClientFrame, ReceiptError},

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     close_code::CloseCode,
-    input::{ConsumerId, Slot, SocketId, StreamId},
+    ids::{ConsumerId, Slot, SocketId, StreamId},
     instant::Instant,
     wire::{ClientFrame, DecodeError},
 };

@@ -1,6 +1,6 @@
 //! Puts what arrives on one stream into order.
 
-use super::{config::MAX_PARKED, input::Slot};
+use super::{config::MAX_PARKED, ids::Slot};
 
 /// How a range of offsets relates to what is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    input::{Begin, ConsumerId, Slot, StreamId},
+    ids::{ConsumerId, Slot, StreamId},
+    input::Begin,
     instant::Instant,
     output::{Event, Gap, Output, Verdict},
     sequencer::{Arrival, Parked, ParkedFull, Sequencer},

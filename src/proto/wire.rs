@@ -11,7 +11,7 @@ mod json;
 pub use decode::{DecodeError, Problem, decode};
 pub use encode::encode;
 
-use super::input::Slot;
+use super::ids::Slot;
 
 /// Reads one JSON value.
 pub trait Reader: Sized {

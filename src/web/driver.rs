@@ -13,7 +13,8 @@ use web_sys::WebSocket;
 
 use super::{
     clock::Clock,
-    host::{self, Host, number},
+    facts::{self, number},
+    host::Host,
     json::{self, Built, Parsed},
     slots::Slots,
     socket::Socket,
@@ -190,7 +191,7 @@ impl Driver {
             Event::Error(error) => self.report_error(error),
             Event::Ended { stream, reason } => self.host.ended(stream.0, &reason),
             Event::Gap { consumer, gap } => {
-                let handed = self.host.gap(consumer.0, &host::gap(&gap)).unwrap_or(false);
+                let handed = self.host.gap(consumer.0, &facts::gap(&gap)).unwrap_or(false);
                 if handed {
                     self.tell_core(Input::HandedOver { consumer, through: gap.next - 1 });
                 }
@@ -200,7 +201,7 @@ impl Driver {
             Event::PositionMoved { stream, epoch, offset } => {
                 self.host.position(stream.0, &epoch, number(offset))
             }
-            Event::Resumed { stream, verdict } => self.host.resumed(stream.0, &host::verdict(&verdict)),
+            Event::Resumed { stream, verdict } => self.host.resumed(stream.0, &facts::verdict(&verdict)),
             Event::Settled { id, outcome } => match outcome {
                 Outcome::Failed(code) => self.host.settled(&id, &JsValue::UNDEFINED, Some(code)),
                 Outcome::Receipt { slot } => self.host.settled(&id, &self.value(slot), None),

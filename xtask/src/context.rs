@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) state: PathBuf,
     /// Tools that outlive the checkout: `AGENTWIRE_CACHE`, else `agentwire` in the user's cache folder.
     pub(crate) cache: PathBuf,
+    /// This program, for what it runs in a process of its own.
+    pub(crate) program: PathBuf,
 }
 
 impl Context {
@@ -54,7 +56,8 @@ impl Context {
         for folder in [&state.join("logs"), &cache] {
             fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
         }
-        Ok(Self { root, target, state, cache })
+        let program = env::current_exe().context("the path of this program is not known")?;
+        Ok(Self { root, target, state, cache, program })
     }
 
     /// The npm package.

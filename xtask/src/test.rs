@@ -6,10 +6,12 @@ mod parts;
 mod server;
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use std::{env, fs, io};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::context::Context;
 use crate::setup::{self, Needs};
@@ -51,6 +53,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let parts = chosen(&args.only)?;
+    let ctx = &Context { program: hold(&ctx.program)?, ..ctx.clone() };
     crate::run::isolate()?;
 
     let started = Instant::now();
@@ -78,6 +81,21 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<ExitCode> {
     }
     println!("{}", last_line(&rows, started.elapsed(), set_up));
     Ok(if rows.iter().all(Row::passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A second name for `program` that stays when cargo builds a new one in its place during the run.
+fn hold(program: &Path) -> Result<PathBuf> {
+    let held = program.with_file_name(format!("xtask-in-test{}", env::consts::EXE_SUFFIX));
+    match fs::remove_file(&held) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("{} can't be replaced", held.display()));
+        }
+        _ => {}
+    }
+    fs::hard_link(program, &held)
+        .or_else(|_| fs::copy(program, &held).map(drop))
+        .with_context(|| format!("{} can't be kept for the run", program.display()))?;
+    Ok(held)
 }
 
 /// The parts named, in the order of the table; all of them when none is named.
@@ -189,6 +207,21 @@ mod tests {
     fn an_unknown_part_is_an_error_that_lists_the_parts() {
         let error = chosen(&["natve".to_owned()]).unwrap_err().to_string();
         assert!(error.starts_with("there is no part called natve; the parts are fmt, clippy,"), "{error}");
+    }
+
+    #[test]
+    fn a_held_program_outlives_a_new_build() {
+        let folder = env::temp_dir().join(format!("xtask-hold-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let program = folder.join("xtask");
+        fs::write(&program, "old").unwrap();
+        let held = hold(&program).unwrap();
+        // As cargo does it: the old file goes, a new one comes.
+        fs::remove_file(&program).unwrap();
+        assert_eq!(fs::read_to_string(&held).unwrap(), "old");
+        fs::write(&program, "new").unwrap();
+        assert_eq!(fs::read_to_string(hold(&program).unwrap()).unwrap(), "new");
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Client, Link, Session, heartbeat_timeout};
 use crate::proto::{
     close_code::CloseCode,
-    input::{Slot, StreamId},
+    ids::{Slot, StreamId},
     output::{ClientError, Event, Output},
     stream::{Contradiction, Phase},
     timer::Timer,

@@ -4,7 +4,7 @@ use super::{Client, Link, Session};
 use crate::proto::{
     close_code::CloseCode,
     config::{ACK_DELAY, CATCH_UP_GRACE, MAX_REPLAYS, MISSING_HEAD_GRACE, REPLAY_TIMEOUT},
-    input::{ConsumerId, StreamId},
+    ids::{ConsumerId, StreamId},
     instant::Instant,
     stream::Suspect,
     timer::Timer,

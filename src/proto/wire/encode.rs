@@ -1,7 +1,7 @@
 //! Writes a frame of the page.
 
 use super::{ClientFrame, Open, StreamRequest, Writer};
-use crate::proto::input::Slot;
+use crate::proto::ids::Slot;
 
 /// Writes one frame; `slot` gives the token or body that a slot holds.
 ///

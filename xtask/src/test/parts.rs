@@ -1,6 +1,5 @@
 //! The parts, in the order they run: what is quick to fail comes first.
 
-use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -280,8 +279,7 @@ fn sabotage(ctx: &Context) -> Result<Report> {
 
 /// Runs a slice of the demo's check, by this same program so that its time limit ends all that it started.
 fn demo(ctx: &Context, log: &str, kills: &str, more: &[&str]) -> Result<Outcome> {
-    let program = env::current_exe().context("the path of this program is not known")?;
-    ctx.tool(program, log)
+    ctx.tool(&ctx.program, log)
         .args(["demo", "--check"])
         .args(SLICE)
         .args(["--kills", kills])
