@@ -80,6 +80,20 @@ thread.on("resumed", ({ recovered, from, to, replayed, duplicatesDropped }) => {
 });
 thread.on("ended", (fact) => outbox.fact({ kind: "ended", reason: String(fact?.reason ?? fact) }));
 
+if (params.get("trap") === "1") {
+	// The package's own module, in the copy that can trap: its next call into the core fails as a bug there would.
+	const { RawClient } = await import("/pkg/wasm/agentwire.js");
+	const { stats } = RawClient.prototype;
+	globalThis.trap = () => {
+		RawClient.prototype.stats = function () {
+			RawClient.prototype.stats = stats;
+			this.trap();
+			return stats.call(this);
+		};
+		client.stats();
+	};
+}
+
 status.textContent = "recording";
 outbox.fact({ kind: "started", mode: stored ? "store" : "start" });
 

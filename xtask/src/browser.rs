@@ -162,6 +162,17 @@ impl Browser {
         }
     }
 
+    /// Runs a script in the page.
+    ///
+    /// # Errors
+    /// When the script throws, or the browser does not answer.
+    pub(crate) async fn execute(&self, script: &str) -> Result<()> {
+        match timeout(LOAD, self.client.execute(script, Vec::new())).await {
+            Ok(done) => done.map(drop).context("a script failed in the page"),
+            Err(_) => bail!("the page did not run a script within {} s", LOAD.as_secs()),
+        }
+    }
+
     /// Closes the browser and its driver.
     pub(crate) async fn close(self) {
         let Self { mut driver, client, marks, _profile } = self;

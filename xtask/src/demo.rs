@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// How often the page is loaded again while events stream.
     #[arg(long, default_value_t = 10, requires = "check")]
     reloads: usize,
+    /// How often the wasm core traps while events stream; more than 0 checks the package's copy that can.
+    #[arg(long, default_value_t = 0, requires = "check")]
+    traps: usize,
     /// Seed of the fault plan; drawn and printed when absent.
     #[arg(long, requires = "check")]
     seed: Option<u64>,
@@ -107,7 +110,8 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
         bail!("`--sabotage early` shows only when the server dies; give `--kills` of 1 or more");
     }
     setup::ensure(ctx, &Needs::browsers(&[setup::Browser::Chromium]))?;
-    build::package(ctx, build::Variant::Default, build::Std::Auto)?;
+    let variant = if args.traps > 0 { build::Variant::Trap } else { build::Variant::Default };
+    build::package(ctx, variant, build::Std::Auto)?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(0..1_000_000));
     let folder = tempfile::Builder::new()
         .prefix("agentwire-demo-")

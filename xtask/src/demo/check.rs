@@ -57,7 +57,8 @@ pub(crate) async fn check(
         started = start(args, ctx, program, folder, &records) => started?,
         interrupted = &mut interrupted => return Err(interrupted.into()),
     };
-    let plan = plan::draw(&mut fastrand::Rng::with_seed(seed), args.cuts, args.kills, args.reloads);
+    let plan =
+        plan::draw(&mut fastrand::Rng::with_seed(seed), args.cuts, args.kills, args.reloads, args.traps);
     let ended = tokio::select! {
         ended = conductor.run(&plan, args.events) => ended,
         interrupted = &mut interrupted => {
@@ -91,6 +92,9 @@ pub(crate) async fn check(
     );
     println!("back with an event after a cut: {}", times(&done.after_cut));
     println!("back with an event after a kill: {}", times(&done.after_kill));
+    if args.traps > 0 {
+        println!("back with an event after a trap: {}", times(&done.after_trap));
+    }
     for (code, count) in &view.errors {
         println!("the page's client reported {code}: {count}");
     }
@@ -136,7 +140,8 @@ async fn start(
     })
     .await?;
     let proxy = Proxy::start(address).await.context("the proxy can't listen")?;
-    let site = Site::start(&ctx.root, Arc::clone(records), address).await?;
+    let package = if args.traps > 0 { ctx.trap_pkg() } else { ctx.pkg() };
+    let site = Site::start(&ctx.root, &package, Arc::clone(records), address).await?;
     let browser = Browser::start(Engine::Chromium, &file(folder, "driver.log")).await?;
     let deadline = if args.sabotage.is_some() { SABOTAGED_DEADLINE } else { DEADLINE };
     let log = file(folder, LOG);
@@ -152,6 +157,7 @@ fn missed(args: &Args, done: &Done, facts: &Facts, findings: &Findings, head: u6
         ("kills", done.kills as u64, args.kills as u64),
         ("runs ended by a restart in the log", facts.died, args.kills as u64),
         ("reloads", done.reloads as u64, args.reloads as u64),
+        ("traps", done.traps as u64, args.traps as u64),
         ("replayed events", findings.replayed, u64::from(args.cuts + args.kills + args.reloads > 0)),
     ];
     wanted

@@ -93,6 +93,7 @@ impl Conductor {
                 Fault::Cut { place, how, refuse } => self.cut(place, how, refuse).await?,
                 Fault::Kill => self.kill().await?,
                 Fault::Reload(mode) => self.reload(mode).await?,
+                Fault::Trap => self.trap().await?,
             }
             self.progress();
         }
@@ -174,6 +175,18 @@ impl Conductor {
         self.life += 1;
         self.open(mode).await?;
         self.done.reloads += 1;
+        Ok(())
+    }
+
+    /// Makes the wasm core trap, and waits until another one has brought an event.
+    async fn trap(&mut self) -> Result<()> {
+        self.streaming().await?;
+        let before = self.view.borrow().recoveries.len();
+        self.browser.execute("trap()").await?;
+        let back = |view: &View| view.recoveries.len() > before && view.connected && view.caught_up;
+        self.until("the page to be back after a trap", back).await?;
+        self.done.traps += 1;
+        self.done.after_trap.extend(&self.view.borrow().recoveries[before..]);
         Ok(())
     }
 

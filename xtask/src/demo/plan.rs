@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     Kill,
     /// The page is loaded again while events stream.
     Reload(Mode),
+    /// The wasm core traps while events stream, and the package starts another.
+    Trap,
 }
 
 /// A fault, and how long the system is left alone before it.
@@ -39,7 +41,13 @@ pub(crate) struct Step {
 ///
 /// Half of the reloads start from the beginning and half with stored positions; the last one has stored positions, so
 /// that those lives end with the log.
-pub(crate) fn draw(random: &mut fastrand::Rng, cuts: usize, kills: usize, reloads: usize) -> Vec<Step> {
+pub(crate) fn draw(
+    random: &mut fastrand::Rng,
+    cuts: usize,
+    kills: usize,
+    reloads: usize,
+    traps: usize,
+) -> Vec<Step> {
     let mut modes: Vec<Mode> =
         (0..reloads).map(|n| if n < reloads / 2 { Mode::Start } else { Mode::Store }).collect();
     random.shuffle(&mut modes);
@@ -48,10 +56,9 @@ pub(crate) fn draw(random: &mut fastrand::Rng, cuts: usize, kills: usize, reload
         modes.swap(stored, end);
     }
     let mut modes = modes.into_iter();
-    let mut kinds: Vec<Kind> = [(Kind::Cut, cuts), (Kind::Kill, kills), (Kind::Reload, reloads)]
-        .into_iter()
-        .flat_map(|(kind, count)| std::iter::repeat_n(kind, count))
-        .collect();
+    let counts = [(Kind::Cut, cuts), (Kind::Kill, kills), (Kind::Reload, reloads), (Kind::Trap, traps)];
+    let mut kinds: Vec<Kind> =
+        counts.into_iter().flat_map(|(kind, count)| std::iter::repeat_n(kind, count)).collect();
     random.shuffle(&mut kinds);
     kinds
         .into_iter()
@@ -61,6 +68,7 @@ pub(crate) fn draw(random: &mut fastrand::Rng, cuts: usize, kills: usize, reload
                 Kind::Kill => Fault::Kill,
                 // There are as many modes as reloads.
                 Kind::Reload => Fault::Reload(modes.next().unwrap_or(Mode::Store)),
+                Kind::Trap => Fault::Trap,
             };
             Step { pause: Duration::from_millis(random.u64(0..400)), fault }
         })
@@ -72,6 +80,7 @@ enum Kind {
     Cut,
     Kill,
     Reload,
+    Trap,
 }
 
 fn cut(random: &mut fastrand::Rng) -> Fault {
@@ -92,12 +101,13 @@ mod tests {
     #[test]
     fn a_plan_holds_what_was_asked_for_and_ends_with_stored_positions() {
         for seed in 0..200 {
-            for (cuts, kills, reloads) in [(50, 5, 10), (8, 1, 2), (0, 0, 0), (3, 0, 1)] {
-                let plan = draw(&mut fastrand::Rng::with_seed(seed), cuts, kills, reloads);
+            for (cuts, kills, reloads, traps) in [(50, 5, 10, 0), (8, 1, 2, 3), (0, 0, 0, 0), (3, 0, 1, 1)] {
+                let plan = draw(&mut fastrand::Rng::with_seed(seed), cuts, kills, reloads, traps);
                 let count =
                     |wanted: fn(&Fault) -> bool| plan.iter().filter(|step| wanted(&step.fault)).count();
                 assert_eq!(count(|fault| matches!(fault, Fault::Cut { .. })), cuts);
                 assert_eq!(count(|fault| matches!(fault, Fault::Kill)), kills);
+                assert_eq!(count(|fault| matches!(fault, Fault::Trap)), traps);
                 assert_eq!(count(|fault| matches!(fault, Fault::Reload(Mode::Start))), reloads / 2);
                 assert_eq!(count(|fault| matches!(fault, Fault::Reload(Mode::Store))), reloads - reloads / 2);
                 let last = plan.iter().rev().find_map(|step| match step.fault {
@@ -111,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_a_plan() {
-        let plan = |seed| draw(&mut fastrand::Rng::with_seed(seed), 50, 5, 10);
+        let plan = |seed| draw(&mut fastrand::Rng::with_seed(seed), 50, 5, 10, 5);
         assert_eq!(plan(7), plan(7));
         assert_ne!(plan(7), plan(8));
     }

@@ -16,10 +16,13 @@ pub(crate) struct Done {
     /// Kills of the server that ended a run, as the page was told by its `agent_died`.
     pub(crate) kills: usize,
     pub(crate) reloads: usize,
+    pub(crate) traps: usize,
     /// From the loss of the connection, as the page saw it, to the next event in its handler.
     pub(crate) after_cut: Vec<Duration>,
     /// The same after the server was killed; the time to start it again is in it.
     pub(crate) after_kill: Vec<Duration>,
+    /// The same after the wasm core trapped.
+    pub(crate) after_trap: Vec<Duration>,
 }
 
 /// The last line of a successful check.

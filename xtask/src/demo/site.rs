@@ -39,6 +39,8 @@ const MAX_TOKEN: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Site {
     address: SocketAddr,
+    /// The package is the copy that can trap.
+    traps: bool,
     shared: Arc<Shared>,
     serve: JoinHandle<()>,
 }
@@ -57,17 +59,23 @@ impl Drop for Site {
 }
 
 impl Site {
-    /// Serves the page from the checkout at `root` on a loopback port chosen by the system; tokens come from `chat`.
+    /// Serves the page from the checkout at `root` with the built `package`, on a loopback port chosen by the system; tokens
+    /// come from `chat`.
     ///
     /// # Errors
     /// When no loopback port can be had.
-    pub(crate) async fn start(root: &Path, records: Arc<Records>, chat: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start(
+        root: &Path,
+        package: &Path,
+        records: Arc<Records>,
+        chat: SocketAddr,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared { records, chat, ask: AtomicBool::new(true) });
         let router = Router::new()
             .route("/record", post(record))
             .route("/token", post(token))
-            .nest_service("/pkg/dist", ServeDir::new(root.join("pkg/dist")))
-            .nest_service("/pkg/wasm", ServeDir::new(root.join("pkg/wasm")))
+            .nest_service("/pkg/dist", ServeDir::new(package.join("dist")))
+            .nest_service("/pkg/wasm", ServeDir::new(package.join("wasm")))
             .fallback_service(ServeDir::new(root.join("tests/e2e")))
             .layer(DefaultBodyLimit::max(MAX_BATCH))
             .with_state(Arc::clone(&shared));
@@ -78,14 +86,16 @@ impl Site {
             // Ends with the task only; axum answers errors of single connections itself.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { address, shared, serve })
+        let traps = package != root.join("pkg");
+        Ok(Self { address, traps, shared, serve })
     }
 
     /// Returns where the page of one life is.
     pub(crate) fn page(&self, life: usize, mode: &str, proxy: SocketAddr) -> String {
         format!(
-            "http://{}/recorder.html?life={life}&mode={mode}&thread={THREAD}&ws=ws://{proxy}/ws",
-            self.address
+            "http://{}/recorder.html?life={life}&mode={mode}&thread={THREAD}&ws=ws://{proxy}/ws&trap={}",
+            self.address,
+            u8::from(self.traps)
         )
     }
 

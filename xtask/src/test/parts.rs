@@ -91,6 +91,12 @@ pub(crate) const PARTS: &[Part] = &[
         run: e2e,
     },
     Part {
+        name: "trap",
+        about: "the same when the wasm core traps and is started again",
+        needs: in_chromium,
+        run: trap,
+    },
+    Part {
         name: "sabotage",
         about: "a server that lies is found out, four times",
         needs: in_chromium,
@@ -249,6 +255,15 @@ fn e2e(ctx: &Context) -> Result<Report> {
     let outcome = demo(ctx, "test-e2e", "1", &[])?;
     if !outcome.success {
         return Err(outcome.error("the check of the demo failed"));
+    }
+    let note = last_line(&outcome).context("the demo's check did not end with its line")?;
+    Ok(Report { counts: Counts::ONE, note: note.to_owned(), ..Report::default() })
+}
+
+fn trap(ctx: &Context) -> Result<Report> {
+    let outcome = demo(ctx, "test-trap", "1", &["--traps", "4"])?;
+    if !outcome.success {
+        return Err(outcome.error("the check of the demo with traps failed"));
     }
     let note = last_line(&outcome).context("the demo's check did not end with its line")?;
     Ok(Report { counts: Counts::ONE, note: note.to_owned(), ..Report::default() })

@@ -1,0 +1,40 @@
+//! The chat page in a real browser: asked, disturbed, and read as people and screen readers meet it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::build::{self, Std, Variant};
+use crate::context::Context;
+use crate::page;
+use crate::setup;
+use crate::test::Report;
+use crate::test::counts;
+use crate::test::parts::counted;
+
+/// How long the tests may take once everything is built.
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Runs `tests/page`, which starts and stops the demo itself: how it does both is part of what is tested.
+pub(crate) fn run(ctx: &Context) -> Result<Report> {
+    build::package(ctx, Variant::Default, Std::Auto)?;
+    page::build(ctx)?;
+    // Built here, so that the limit is for the tests alone.
+    ctx.cargo("test-page-server")
+        .args(["build", "--locked", "--package", "agent-chat"])
+        .check("the example server can't be built")?;
+    let tests = ctx
+        .tool("node", "test-page")
+        .arg("--test")
+        .arg(ctx.root.join("tests/page/page.test.js"))
+        .env("AGENTWIRE_XTASK", &ctx.program)
+        .env("AGENTWIRE_CHROMIUM", chromium()?)
+        .time_limit(LIMIT);
+    counted(tests, counts::node)
+}
+
+/// The browser that the tests drive.
+pub(super) fn chromium() -> Result<PathBuf> {
+    setup::chromium().context("Chromium is not installed; `cargo xtask setup` brings it, or says how")
+}
