@@ -271,7 +271,7 @@ fn run(seed: u64) {
 fn no_seed_loses_repeats_or_reorders() {
     // I1, I2, I4, I6, I7, I9
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let seeds = number("SEED").map_or(1..=number("SEEDS").unwrap_or(SEEDS), |seed: u64| seed..=seed);
+    let seeds = number("SEED").map_or_else(|| 1..=number("SEEDS").unwrap_or(SEEDS), |seed: u64| seed..=seed);
     for seed in seeds {
         let outcome = std::panic::catch_unwind(|| run(seed));
         assert!(outcome.is_ok(), "failing seed: {seed}; run it again with SEED={seed}");

@@ -17,7 +17,7 @@ use super::{
     host::Host,
     json::{self, Built, Parsed},
     slots::Slots,
-    socket::Socket,
+    socket::{self, Heard, Socket},
 };
 use crate::proto::{
     Client, ClientError, Config, Event, Input, Instant, Outcome, Output, Slot, SocketId,
@@ -73,18 +73,36 @@ impl Driver {
     /// Takes over the socket that the package opened while the wasm was loading.
     pub(super) fn adopt(self: &Rc<Self>, web: WebSocket, token: JsValue) {
         let token = self.keep(token);
-        let socket = Socket::attach(ADOPTED, web, Rc::downgrade(self));
+        let socket = Socket::attach(ADOPTED, web, self.listener(ADOPTED));
         let missed = socket.missed();
         let _ = self.host.socket(Some(socket.web.clone()));
         *self.socket.borrow_mut() = Some(socket);
         self.feed(Input::Adopt { socket: ADOPTED, token });
-        if let Some(input) = missed {
-            self.feed(input);
+        if let Some(heard) = missed {
+            self.on_heard(ADOPTED, heard);
+        }
+    }
+
+    /// Hears a socket for as long as the driver lives.
+    fn listener(self: &Rc<Self>, socket: SocketId) -> impl Fn(Heard) + Clone + 'static {
+        let driver = Rc::downgrade(self);
+        move |heard| {
+            if let Some(driver) = driver.upgrade() {
+                driver.on_heard(socket, heard);
+            }
+        }
+    }
+
+    fn on_heard(self: &Rc<Self>, socket: SocketId, heard: Heard) {
+        match heard {
+            Heard::Opened { subprotocol } => self.feed(Input::SocketOpened { socket, subprotocol }),
+            Heard::Message(data) => self.on_message(socket, &data),
+            Heard::Closed(code) => self.feed(Input::SocketClosed { socket, code }),
         }
     }
 
     /// Takes a message of a socket: parsed once, by the browser.
-    pub(super) fn on_message(self: &Rc<Self>, socket: SocketId, data: &JsValue) {
+    fn on_message(self: &Rc<Self>, socket: SocketId, data: &JsValue) {
         let not_a_frame = DecodeError { field: Name::Type, problem: Problem::NotAnObject };
         let parsed = data.dyn_ref::<JsString>().and_then(|text| json::parse(text).ok());
         let Some(value) = parsed else {
@@ -163,7 +181,7 @@ impl Driver {
                     .map(|known| known.web.clone());
                 if let (Some(text), Some(web)) = (text, socket) {
                     // A socket that is closing takes no more; its close event follows.
-                    let _ = super::socket::send(&web, &text);
+                    let _ = socket::send(&web, &text);
                 }
             }
             // The loop ends with it.
@@ -172,7 +190,7 @@ impl Driver {
     }
 
     fn open(self: &Rc<Self>, socket: SocketId) {
-        match Socket::open(socket, &self.url, Rc::downgrade(self)) {
+        match Socket::open(socket, &self.url, self.listener(socket)) {
             Ok(opened) => {
                 let _ = self.host.socket(Some(opened.web.clone()));
                 *self.socket.borrow_mut() = Some(opened);

@@ -1,13 +1,10 @@
 //! A browser WebSocket and its handlers.
 
-use std::rc::Weak;
-
 use js_sys::JsString;
 use wasm_bindgen::prelude::{Closure, JsCast, JsValue, wasm_bindgen};
 use web_sys::{CloseEvent, MessageEvent, WebSocket};
 
-use super::driver::Driver;
-use crate::proto::{CloseCode, Input, SocketId};
+use crate::proto::{CloseCode, SocketId};
 
 /// The subprotocol of version 1 (GEN-1).
 const SUBPROTOCOL: &str = "agentwire.v1";
@@ -30,29 +27,37 @@ pub(super) struct Socket {
     _close: Closure<dyn Fn(CloseEvent)>,
 }
 
+/// What a socket does.
+pub(super) enum Heard {
+    /// It opened, with our subprotocol or without (GEN-1).
+    Opened { subprotocol: bool },
+    /// A message came.
+    Message(JsValue),
+    /// It closed, or never opened.
+    Closed(CloseCode),
+}
+
 impl Socket {
     /// Opens a socket.
-    pub(super) fn open(id: SocketId, url: &str, driver: Weak<Driver>) -> Result<Self, JsValue> {
-        Ok(Self::attach(id, WebSocket::new_with_str(url, SUBPROTOCOL)?, driver))
+    pub(super) fn open(
+        id: SocketId,
+        url: &str,
+        hear: impl Fn(Heard) + Clone + 'static,
+    ) -> Result<Self, JsValue> {
+        Ok(Self::attach(id, WebSocket::new_with_str(url, SUBPROTOCOL)?, hear))
     }
 
     /// Takes over a socket that was opened elsewhere.
-    pub(super) fn attach(id: SocketId, web: WebSocket, driver: Weak<Driver>) -> Self {
+    pub(super) fn attach(id: SocketId, web: WebSocket, hear: impl Fn(Heard) + Clone + 'static) -> Self {
         let on_open = {
-            let (driver, web) = (driver.clone(), web.clone());
-            Closure::new(move || feed(&driver, opened(id, &web)))
+            let (hear, web) = (hear.clone(), web.clone());
+            Closure::new(move || hear(opened(&web)))
         };
         let on_message = {
-            let driver = driver.clone();
-            Closure::new(move |event: MessageEvent| {
-                if let Some(driver) = driver.upgrade() {
-                    driver.on_message(id, &event.data());
-                }
-            })
+            let hear = hear.clone();
+            Closure::new(move |event: MessageEvent| hear(Heard::Message(event.data())))
         };
-        let on_close = Closure::new(move |event: CloseEvent| {
-            feed(&driver, Input::SocketClosed { socket: id, code: CloseCode(event.code()) });
-        });
+        let on_close = Closure::new(move |event: CloseEvent| hear(Heard::Closed(CloseCode(event.code()))));
         web.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         web.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         web.set_onclose(Some(on_close.as_ref().unchecked_ref()));
@@ -60,11 +65,11 @@ impl Socket {
     }
 
     /// Returns what an adopted socket did before its handlers were on.
-    pub(super) fn missed(&self) -> Option<Input> {
+    pub(super) fn missed(&self) -> Option<Heard> {
         match self.web.ready_state() {
             WebSocket::CONNECTING => None,
-            WebSocket::OPEN => Some(opened(self.id, &self.web)),
-            _ => Some(Input::SocketClosed { socket: self.id, code: CloseCode::ABNORMAL }),
+            WebSocket::OPEN => Some(opened(&self.web)),
+            _ => Some(Heard::Closed(CloseCode::ABNORMAL)),
         }
     }
 
@@ -91,12 +96,6 @@ pub(super) fn send(web: &WebSocket, text: &JsString) -> Result<(), JsValue> {
     web.unchecked_ref::<TextSocket>().send(text)
 }
 
-fn opened(socket: SocketId, web: &WebSocket) -> Input {
-    Input::SocketOpened { socket, subprotocol: web.protocol() == SUBPROTOCOL }
-}
-
-fn feed(driver: &Weak<Driver>, input: Input) {
-    if let Some(driver) = driver.upgrade() {
-        driver.feed(input);
-    }
+fn opened(web: &WebSocket) -> Heard {
+    Heard::Opened { subprotocol: web.protocol() == SUBPROTOCOL }
 }

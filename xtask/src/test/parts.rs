@@ -252,18 +252,18 @@ fn size_check(ctx: &Context) -> Result<Report> {
 }
 
 fn e2e(ctx: &Context) -> Result<Report> {
-    let outcome = demo(ctx, "test-e2e", "1", &[])?;
-    if !outcome.success {
-        return Err(outcome.error("the check of the demo failed"));
-    }
-    let note = last_line(&outcome).context("the demo's check did not end with its line")?;
-    Ok(Report { counts: Counts::ONE, note: note.to_owned(), ..Report::default() })
+    delivered(ctx, "test-e2e", &[])
 }
 
 fn trap(ctx: &Context) -> Result<Report> {
-    let outcome = demo(ctx, "test-trap", "1", &["--traps", "4"])?;
+    delivered(ctx, "test-trap", &["--traps", "4"])
+}
+
+/// A slice of the demo's check, which must pass.
+fn delivered(ctx: &Context, log: &str, more: &[&str]) -> Result<Report> {
+    let outcome = demo(ctx, log, "1", more)?;
     if !outcome.success {
-        return Err(outcome.error("the check of the demo with traps failed"));
+        return Err(outcome.error("the check of the demo failed"));
     }
     let note = last_line(&outcome).context("the demo's check did not end with its line")?;
     Ok(Report { counts: Counts::ONE, note: note.to_owned(), ..Report::default() })
