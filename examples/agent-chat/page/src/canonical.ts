@@ -1,0 +1,46 @@
+/** One text and one fingerprint for the body of an event: the same as tests/e2e/canonical.js of the repository makes. */
+
+/** What agentwire sets on each event it hands over; a log never holds them. */
+const HANDED_OVER: ReadonlySet<string> = new Set(["offset", "epoch", "delivery"]);
+const NONE: ReadonlySet<string> = new Set();
+
+/** Writes an event's body with its keys in the order of their code units, without what agentwire adds. */
+export function canonical(event: object): string {
+	return write(event, HANDED_OVER);
+}
+
+function write(value: unknown, without: ReadonlySet<string>): string {
+	if (typeof value !== "object" || value === null) return JSON.stringify(value);
+	if (Array.isArray(value)) return `[${value.map((item) => write(item, NONE)).join(",")}]`;
+	const fields = value as Readonly<Record<string, unknown>>;
+	let text = "{";
+	// The default order of `sort` is that of UTF-16 code units.
+	for (const key of Object.keys(fields).sort()) {
+		if (without.has(key)) continue;
+		if (text.length > 1) text += ",";
+		text += `${JSON.stringify(key)}:${write(fields[key], NONE)}`;
+	}
+	return `${text}}`;
+}
+
+/** 64 bits over the UTF-16 code units of a text, as 16 hexadecimal digits. */
+export function fingerprint(text: string): string {
+	let high = 0xdeadbeef;
+	let low = 0x41c6ce57;
+	for (let index = 0; index < text.length; index += 1) {
+		const unit = text.charCodeAt(index);
+		high = Math.imul(high ^ unit, 2654435761);
+		low = Math.imul(low ^ unit, 1597334677);
+	}
+	const first = mixed(high, low);
+	const second = mixed(low, first);
+	return hex(second) + hex(first);
+}
+
+function mixed(a: number, b: number): number {
+	return Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+}
+
+function hex(number: number): string {
+	return (number >>> 0).toString(16).padStart(8, "0");
+}

@@ -1,0 +1,213 @@
+/**
+ * Was anything lost, doubled or changed? Found out by comparing what the page's handlers were handed with the log, read
+ * over another way.
+ */
+import type { AgentEvent, Gap } from "agentwire";
+import { canonical, fingerprint } from "./canonical.ts";
+
+/** One page of the log, as `GET /v1/threads/{thread}/events` answers. */
+export interface LogPage {
+	readonly epoch: string;
+	readonly oldest: number;
+	readonly head: number;
+	readonly first: number;
+	readonly events: readonly object[];
+}
+
+/** Reads the log from an offset on. */
+export type ReadLog = (from: number, limit: number) => Promise<LogPage>;
+
+export type Verdict =
+	/** Nothing was compared yet. */
+	| { readonly state: "none" }
+	/** The log could not be read. */
+	| { readonly state: "unreadable"; readonly reason: string }
+	/** The log is of another epoch than what was handed over. */
+	| { readonly state: "other_epoch" }
+	| Compared;
+
+/** What the comparison found. */
+export interface Compared {
+	readonly state: "compared";
+	/** Milliseconds since the Unix epoch. */
+	readonly at: number;
+	/** Events of the log that were compared, all checks together. */
+	readonly events: number;
+	/** Events of the log whose body was not handed over. */
+	readonly lost: number;
+	/** Offsets or bodies that were handed over more often than the log has them. */
+	readonly doubled: number;
+	/** Bodies that the log does not have. */
+	readonly changed: number;
+	/** Bodies that were handed over at another place. */
+	readonly disordered: number;
+	/** The first offset that is not right. */
+	readonly firstWrong: number | undefined;
+	/** Events that are in the log and still on their way to the page. */
+	readonly ahead: number;
+}
+
+const PAGE_EVENTS = 1_000;
+
+/** What comparisons have found so far. Bodies stand here by their fingerprints. */
+class Findings {
+	/** The last offset that was compared. */
+	to = 0;
+	events = 0;
+	/** Every body of the log. */
+	readonly #log = new Set<string>();
+	/** Where page and log differ: how often a body was handed over beyond what the log says. */
+	readonly #beyond = new Map<string, number>();
+	/** Bodies that were handed over at another offset than theirs, one for each. */
+	readonly #misplaced: string[] = [];
+
+	/** Compares what was handed over at an offset with what should have been. Answers whether it was right. */
+	compare(handed: string | undefined, right: string): boolean {
+		this.events += 1;
+		this.#log.add(right);
+		if (handed === right) return true;
+		this.#count(right, -1);
+		if (handed !== undefined) {
+			this.#count(handed, 1);
+			this.#misplaced.push(handed);
+		}
+		return false;
+	}
+
+	/** Takes a body that was handed over where the log has none. */
+	extra(handed: string): void {
+		this.#count(handed, 1);
+	}
+
+	/** A body that is missing was lost, unless another one that the log does not know stands in its place: then it was changed. */
+	sum(): { readonly lost: number; readonly doubled: number; readonly changed: number; readonly disordered: number } {
+		let missing = 0;
+		let doubled = 0;
+		let changed = 0;
+		for (const [body, beyond] of this.#beyond) {
+			if (beyond < 0) missing -= beyond;
+			else if (this.#log.has(body)) doubled += beyond;
+			else changed += beyond;
+		}
+		const disordered = this.#misplaced.filter((body) => this.#beyond.get(body) === 0).length;
+		return { lost: Math.max(0, missing - changed), doubled, changed, disordered };
+	}
+
+	#count(body: string, by: number): void {
+		this.#beyond.set(body, (this.#beyond.get(body) ?? 0) + by);
+	}
+}
+
+/** Keeps what was handed over, and compares. */
+export class Recorder {
+	#epoch: string | undefined;
+	/** Fingerprint of each body by its offset. */
+	#prints = new Map<number, string>();
+	#last = 0;
+	#doubled = 0;
+	#disordered = 0;
+	#firstWrong: number | undefined;
+	/** Offsets that the server declared lost. */
+	#gone: { readonly from: number; readonly to: number }[] = [];
+	#found = new Findings();
+
+	/** The last offset that was handed over. */
+	get last(): number {
+		return this.#last;
+	}
+
+	/** Takes an event as a handler was handed it. */
+	record(event: AgentEvent): void {
+		if (event.epoch !== this.#epoch) this.#begin(event.epoch);
+		const { offset } = event;
+		if (this.#prints.has(offset)) {
+			this.#doubled += 1;
+			this.#wrong(offset);
+			return;
+		}
+		if (offset < this.#last) {
+			this.#disordered += 1;
+			this.#wrong(offset);
+		}
+		this.#prints.set(offset, fingerprint(canonical(event)));
+		this.#last = Math.max(this.#last, offset);
+	}
+
+	/** Takes a gap that the server declared: what it names is missing, and not without a word. */
+	gap(gap: Gap): void {
+		if (gap.epoch !== undefined) this.#begin(gap.epoch);
+		else if (gap.to !== undefined) this.#gone.push({ from: gap.from, to: gap.to });
+	}
+
+	/** Compares with the log. `again` forgets what former comparisons found. */
+	async compare(read: ReadLog, again: boolean): Promise<Verdict> {
+		const epoch = this.#epoch;
+		if (epoch === undefined) return { state: "none" };
+		if (again) this.#found = new Findings();
+		const found = this.#found;
+		// What comes meanwhile is for the next comparison.
+		const last = this.#last;
+		let head = last;
+		for (let from = found.to + 1; from <= last; ) {
+			let page: LogPage;
+			try {
+				page = await read(from, Math.min(PAGE_EVENTS, last - from + 1));
+			} catch (error) {
+				return { state: "unreadable", reason: error instanceof Error ? error.message : String(error) };
+			}
+			if (page.epoch !== epoch || this.#epoch !== epoch) return { state: "other_epoch" };
+			head = page.head;
+			if (page.events.length === 0) {
+				if (head >= from && page.oldest <= last) return { state: "unreadable", reason: "the log answered without events" };
+				// Handed over, and not in the log: it was visible before it was durable, or the log went back.
+				for (let offset = Math.max(from, page.oldest); offset <= last; offset += 1) {
+					found.extra(this.#prints.get(offset) ?? "");
+					this.#wrong(offset);
+				}
+				found.to = last;
+				break;
+			}
+			page.events.forEach((event, index) => this.#check(page.first + index, event, last));
+			from = page.first + page.events.length;
+			found.to = Math.min(last, from - 1);
+		}
+		const { lost, doubled, changed, disordered } = found.sum();
+		return {
+			state: "compared",
+			at: Date.now(),
+			events: found.events,
+			lost,
+			doubled: doubled + this.#doubled,
+			changed,
+			disordered: disordered + this.#disordered,
+			firstWrong: this.#firstWrong,
+			ahead: Math.max(0, head - this.#last),
+		};
+	}
+
+	#check(offset: number, event: object, last: number): void {
+		if (offset > last) return;
+		const handed = this.#prints.get(offset);
+		if (handed === undefined && this.#gone.some(({ from, to }) => offset >= from && offset <= to)) return;
+		if (!this.#found.compare(handed, fingerprint(canonical(event)))) this.#wrong(offset);
+	}
+
+	#wrong(offset: number): void {
+		this.#firstWrong = Math.min(offset, this.#firstWrong ?? offset);
+	}
+
+	#begin(epoch: string): void {
+		const first = this.#epoch === undefined;
+		if (epoch === this.#epoch) return;
+		this.#epoch = epoch;
+		// What was declared gone before the first event is of this epoch.
+		if (first) return;
+		this.#prints = new Map();
+		this.#last = 0;
+		this.#doubled = 0;
+		this.#disordered = 0;
+		this.#firstWrong = undefined;
+		this.#gone = [];
+		this.#found = new Findings();
+	}
+}

@@ -1,0 +1,223 @@
+/** What the page says, in plain words. */
+import type { AgentwireError, CancelOutcome, ConnectionState, Gap, Resumed } from "agentwire";
+import type { Run, ToolPart, Trouble } from "./fold.ts";
+import type { Fault, Recovery } from "./timeline.ts";
+
+/** Why a message of the user was not sent, and what helps. */
+export function sendFailure(error: AgentwireError | undefined): string {
+	switch (error?.code) {
+		case "message_too_large":
+		case "frame_too_large":
+			return "It is too long for this server. Shorten it or send it in parts.";
+		case "outcome_unknown":
+			return "Nobody knows whether it arrived: the server has forgotten it. Look for it above before you send it again.";
+		case "outbox_full":
+			return "Too many messages are waiting already. Try again when some are sent.";
+		case "forbidden":
+			return "You may not write in this conversation.";
+		case "overloaded":
+		case "unavailable":
+			return "The server can't take it now. Try again in a moment.";
+		case "closed":
+		case "subject_changed":
+			return "The connection was closed before it was sent.";
+		case "conflict":
+			return "The server has another message under the same id.";
+		case "invalid_message":
+			return "The server does not take a message like this.";
+		default:
+			return error === undefined ? "It was not sent." : `It was not sent: ${error.message}.`;
+	}
+}
+
+/** Can the same message be sent again and fare better? */
+export function canRetry(error: AgentwireError | undefined): boolean {
+	return error === undefined || !["message_too_large", "frame_too_large", "invalid_message", "forbidden"].includes(error.code);
+}
+
+/** Why the client has ended for good, and the way out. */
+export function failure(error: AgentwireError): { readonly title: string; readonly text: string; readonly action: string } {
+	switch (error.code) {
+		case "token_rejected":
+		case "token_failed":
+		case "token_invalid":
+			return { title: "The server does not accept who you are", text: "It refused the token. Get a new one and connect again; nothing you wrote is lost.", action: "Get a new token" };
+		case "forbidden":
+			return { title: "You may not connect here", text: "The server knows you and does not let you in.", action: "Try again" };
+		case "subject_changed":
+			return { title: "You are somebody else now", text: "The token names another user, so this session was closed and nothing of it was passed on.", action: "Start over" };
+		case "wasm_failed":
+			return { title: "This browser can't run the client", text: "Its WebAssembly module could not be compiled. A policy of the page or of the browser may forbid it.", action: "Try again" };
+		case "frame_too_large":
+			return { title: "A message was too long for the server", text: "It closed the connection because of it. The message was not sent; everything else is kept.", action: "Connect again" };
+		case "unsupported_protocol":
+		case "bad_frame":
+		case "hello_expected":
+			return { title: "Page and server do not understand each other", text: "They are of different versions. Reload the page; if it stays so, restart the demo.", action: "Try again" };
+		default:
+			return { title: "The connection was given up", text: `${sentence(error.message)} ${error.remediation}`, action: "Connect again" };
+	}
+}
+
+/** The connection in a word or two. `now` counts down to the next attempt. */
+export function connection({ name, retryAt }: ConnectionState, now: number): string {
+	switch (name) {
+		case "connected":
+			return "Connected";
+		case "idle":
+		case "connecting":
+			return "Connecting…";
+		case "waiting": {
+			const seconds = retryAt === undefined ? 0 : Math.ceil((retryAt - now) / 1_000);
+			return seconds > 1 ? `Reconnecting in ${seconds} s` : "Reconnecting…";
+		}
+		case "offline":
+			return "Offline";
+		case "closed":
+			return "Closed";
+		case "failed":
+			return "Stopped";
+	}
+}
+
+/** How a run came out, when it did not come out well. */
+export function runTrouble({ code, message }: Trouble): string {
+	switch (code) {
+		case "restarted":
+			return "The server was restarted while the agent was at work. What had arrived is kept; the rest of this answer was never made.";
+		case "dropped":
+			return "The agent stopped without a word.";
+		case "timeout":
+		case "no_heartbeat":
+			return "The agent did not answer in time and was ended.";
+		case "memory_limit":
+			return "The agent needed too much memory and was ended.";
+		case "lost":
+			return "How this answer ended is not known: that part of the log is gone.";
+		case "cancelled":
+			return message === undefined || message === "" ? "You stopped it." : `Stopped: ${message}.`;
+		default:
+			return message === undefined ? `The agent failed (${code}).` : sentence(message);
+	}
+}
+
+export function runStatus(run: Run): string {
+	switch (run.status) {
+		case "running":
+			return "Working";
+		case "completed":
+			return "Finished";
+		case "cancelled":
+			return "Stopped";
+		case "failed":
+			return run.trouble?.code === "restarted" ? "Interrupted" : "Failed";
+		case "lost":
+			return "Unknown end";
+	}
+}
+
+export function toolState({ state }: ToolPart): string {
+	switch (state) {
+		case "running":
+			return "running";
+		case "completed":
+			return "completed";
+		case "failed":
+			return "failed";
+		case "orphaned":
+			return "orphaned: its run ended first";
+	}
+}
+
+/** What an answer to "stop" means, if it needs saying. */
+export function cancelOutcome(outcome: CancelOutcome): string | undefined {
+	switch (outcome) {
+		case "cancelled":
+			return undefined;
+		case "already_finished":
+			return "It had finished already.";
+		case "unknown_run":
+			return "The server no longer knows this run.";
+	}
+}
+
+/** The end of a catch-up. */
+export function verdict({ recovered, from, to, replayed, duplicatesDropped, gap }: Resumed): string {
+	if (!recovered && gap !== undefined) return gapWords(gap);
+	const dropped = duplicatesDropped === 0 ? "" : `, ${plural(duplicatesDropped, "duplicate")} dropped`;
+	if (replayed === 0) return `Caught up at offset ${count(to)}: nothing was missing${dropped}.`;
+	const first = Math.max(1, from);
+	const which = first >= to ? `offset ${count(to)} was` : `offsets ${count(first)} to ${count(to)} were`;
+	return `Caught up: ${which} replayed${dropped}; nothing is missing.`;
+}
+
+export function gapWords({ from, to, reason, remedy }: Gap): string {
+	if (remedy === "reset") return "The log of this conversation began anew. What was shown before is gone; what you see is all there is.";
+	const why = reason === "trimmed" ? "the server no longer keeps them" : reason === "forbidden" ? "you may no longer see them" : reason;
+	return `Offsets ${count(from)} to ${to === undefined ? "the end" : count(to)} will never come: ${why}.`;
+}
+
+const AFTER: Readonly<Record<Fault, string>> = {
+	cut: "After the cut",
+	cuts: "After the cuts",
+	freeze: "After the freeze was noticed",
+	restart: "After the restart",
+	offline: "After being offline",
+	renewal: "After the new token",
+	expiry: "After the token had expired",
+};
+
+/** How the page came back from the last fault. */
+export function recoveryWords(recovery: Recovery | undefined): string {
+	if (recovery === undefined) return "None yet. “Break it” makes one.";
+	const { fault, firstEventMs, caughtUpMs } = recovery;
+	const what = fault === undefined ? "The connection was lost" : AFTER[fault];
+	if (caughtUpMs === undefined) return firstEventMs === undefined ? `${what}: coming back…` : `${what}: first event after ${span(firstEventMs)}, catching up…`;
+	const first = firstEventMs === undefined ? "" : `first event after ${span(firstEventMs)}, `;
+	return `${what}: ${first}caught up after ${span(caughtUpMs)}.`;
+}
+
+/** What a tool found, in a few words. */
+export function resultWords({ state, result, error }: ToolPart): string | undefined {
+	if (state === "failed") return error;
+	if (typeof result !== "object" || result === null) return typeof result === "string" || typeof result === "number" ? String(result).slice(0, 40) : undefined;
+	const fields = result as Readonly<Record<string, unknown>>;
+	const { total, totalFiles, truncated } = fields;
+	const more = truncated === true ? "+" : "";
+	if (typeof total === "number") return `${count(total)} in all`;
+	if (typeof totalFiles === "number") return plural(totalFiles, "file");
+	for (const [name, value] of Object.entries(fields)) {
+		if (Array.isArray(value)) return `${count(value.length)}${more} ${value.length === 1 ? name.replace(/(?<=ch)es$|s$/, "") : name}`;
+	}
+	return undefined;
+}
+
+/** A time span, short: `340 ms`, `2.4 s`, `3 min 5 s`. */
+export function span(ms: number): string {
+	if (ms < 1_000) return `${Math.round(ms)} ms`;
+	if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+	return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
+}
+
+/** How long ago, roughly. */
+export function ago(ms: number): string {
+	if (ms < 5_000) return "just now";
+	if (ms < 60_000) return `${Math.floor(ms / 1_000)} s ago`;
+	return `${Math.floor(ms / 60_000)} min ago`;
+}
+
+export function plural(number: number, noun: string): string {
+	return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+const NUMBERS = new Intl.NumberFormat("en");
+
+export function count(number: number): string {
+	return NUMBERS.format(number);
+}
+
+function sentence(text: string): string {
+	const trimmed = text.trim();
+	const begun = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+	return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
