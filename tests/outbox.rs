@@ -199,3 +199,21 @@ fn a_receipt_that_does_not_come_is_asked_for_on_another_socket() {
     world.run_for(120 * SECOND);
     assert_eq!(world.client.stats().connects, 2, "nothing is waited for");
 }
+
+#[test]
+fn a_send_that_is_too_large_settles_and_the_others_go_on() {
+    // PROTOCOL: GEN-7
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    assert_eq!(world.client.max_frame_bytes(), 1_048_576);
+    world.server.no_receipts = true;
+    world.send("m1", "t", "large");
+    world.input(Input::SendTooLarge { id: "m1".into() });
+    world.server.no_receipts = false;
+    world.send("m2", "t", "small");
+    world.settle();
+    assert_eq!(world.settled()[0], ("m1".into(), r#"Failed("message_too_large")"#.into()));
+    assert_eq!(settled(&world)[1], receipt("m2"));
+    assert_eq!(world.slots_held(), 0);
+}

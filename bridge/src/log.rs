@@ -134,7 +134,8 @@ pub(crate) fn announcement(append: &Append, commit: &Commit) -> Option<Event> {
         "type": "thread_changed",
         "time": crate::clock::now_ms(),
         "thread": append.key.name(),
-        "offset": first + index as u64,
+        // Not `offset`: the page sets that on every event it hands over (EVT-9).
+        "head": first + index as u64,
     });
     Some(Event::raw(body.to_string()))
 }

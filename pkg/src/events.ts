@@ -186,8 +186,19 @@ export interface AgentCancelledEvent extends OfRun {
 /** A run has ended without a word of its agent. */
 export interface AgentDiedEvent extends OfRun {
 	readonly type: "agent_died";
-	/** `restarted`, `dropped`, `timeout`, `no_heartbeat`, `memory_limit`, `cancelled` or another. */
+	/** `restarted`, `shutdown`, `dropped`, `panicked`, `timeout`, `no_heartbeat`, `memory_limit`, `cancelled` or another. */
 	readonly cause: string;
+}
+
+/** On the inbox: a thread got a message of the user, or a run in it has ended. */
+export interface ThreadChangedEvent {
+	readonly type: "thread_changed";
+	/** Milliseconds since the Unix epoch. */
+	readonly time: number;
+	/** The name of the thread. */
+	readonly thread: string;
+	/** The offset in that thread. */
+	readonly head: number;
 }
 
 /** An event that was redacted or deleted. */
@@ -213,6 +224,7 @@ export interface EventMap {
 	agent_error: AgentErrorEvent;
 	agent_cancelled: AgentCancelledEvent;
 	agent_died: AgentDiedEvent;
+	thread_changed: ThreadChangedEvent;
 	void: VoidEvent;
 }
 

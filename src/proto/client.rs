@@ -28,7 +28,8 @@ use super::{
     backoff::{Backoff, Rng},
     close_code::CloseCode,
     config::{
-        Config, MAX_TOKEN_REFUSALS, MIN_HEARTBEAT_TIMEOUT, REFRESH_RETRY, TOKEN_TIMEOUT, WELCOME_TIMEOUT,
+        Config, MAX_HELLO_BYTES, MAX_TOKEN_REFUSALS, MIN_HEARTBEAT_TIMEOUT, REFRESH_RETRY, TOKEN_TIMEOUT,
+        WELCOME_TIMEOUT,
     },
     ids::{ConsumerId, Slot, SocketId, StreamId},
     input::Input,
@@ -89,6 +90,7 @@ struct Session {
     socket: SocketId,
     heartbeat_timeout: Duration,
     last_heard: Instant,
+    max_frame_bytes: u64,
     /// The streams by their number on this socket; a handful, so a list.
     by_ch: Vec<(u32, StreamId)>,
     replays: Vec<Replay>,
@@ -167,6 +169,11 @@ impl Client {
         }
     }
 
+    /// Returns the largest frame the server takes, in bytes (GEN-7).
+    pub const fn max_frame_bytes(&self) -> u64 {
+        if let Link::Live(session) = &self.link { session.max_frame_bytes } else { MAX_HELLO_BYTES }
+    }
+
     // --- What the driver calls ---
 
     /// Takes note of what happened. Everything that follows from it comes out of [`poll_output`](Self::poll_output).
@@ -204,6 +211,7 @@ impl Client {
                     self.flush_outbox();
                 }
             }
+            Input::SendTooLarge { id } => self.outbox.fail(&id, "message_too_large", &mut self.out),
             Input::Signal { stream, signal } => {
                 if let Link::Live(Session { socket, .. }) = self.link {
                     self.send(socket, ClientFrame::Signal { stream, signal });

@@ -43,6 +43,8 @@ impl Config {
 
 /// How long the welcome may take after the hello (HEL-7).
 pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest frame before the welcome, in bytes (GEN-7).
+pub const MAX_HELLO_BYTES: u64 = 65_536;
 /// How long the application may take to give a token.
 pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an acknowledgement may wait for others (FLO-2).

@@ -83,6 +83,12 @@ pub enum Input {
         /// Holds the further fields of the frame.
         body: Slot,
     },
+    /// The frame of a send turned out to be larger than [`Client::max_frame_bytes`](super::Client::max_frame_bytes), so it
+    /// was not sent (GEN-7).
+    SendTooLarge {
+        /// The key of the send.
+        id: String,
+    },
     /// The application sends a signal: now or never.
     Signal {
         /// The name of the stream.

@@ -134,6 +134,13 @@ impl Outbox {
         None
     }
 
+    /// Settles one send: it can never be sent.
+    pub(crate) fn fail(&mut self, id: &str, code: &'static str, out: &mut VecDeque<Output>) {
+        for entry in self.take_where(|entry| entry.id == id) {
+            settle(entry.id, entry.body, Outcome::Failed(code), out);
+        }
+    }
+
     /// Forgets what is on the way: the socket is gone.
     pub(crate) fn on_link_down(&mut self) {
         for entry in &mut self.entries {

@@ -237,6 +237,24 @@ pub struct StreamRequest {
     pub open: Open,
 }
 
+impl ClientFrame {
+    /// Returns the key of a frame that settles by a receipt.
+    pub fn send_id(&self) -> Option<&str> {
+        match self {
+            Self::Approve { id, .. } | Self::Cancel { id, .. } | Self::Send { id, .. } => Some(id),
+            Self::Ack { .. }
+            | Self::Hello { .. }
+            | Self::Ping { .. }
+            | Self::Pong { .. }
+            | Self::Refresh { .. }
+            | Self::Replay { .. }
+            | Self::Signal { .. }
+            | Self::Subscribe { .. }
+            | Self::Unsubscribe { .. } => None,
+        }
+    }
+}
+
 /// A frame of the page. Bodies and tokens stay in their slots until the frame is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of PROTOCOL.md, which explains them")]

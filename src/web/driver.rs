@@ -21,7 +21,7 @@ use super::{
 };
 use crate::proto::{
     Client, ClientError, Config, Event, Input, Instant, Outcome, Output, Slot, SocketId,
-    wire::{self, DecodeError, Name, Problem},
+    wire::{self, ClientFrame, DecodeError, Name, Problem},
 };
 
 /// The longest delay `setTimeout` takes, in milliseconds; a longer one would fire at once.
@@ -170,22 +170,27 @@ impl Driver {
             Output::RequestToken => {
                 let _ = self.host.token();
             }
-            Output::SendFrame { socket, frame } => {
-                let built = wire::encode(&frame, |slot| self.slots.borrow().get(slot).map(Built));
-                let text = built.and_then(|built| json::stringify(&built.0).ok());
-                let socket = self
-                    .socket
-                    .borrow()
-                    .as_ref()
-                    .filter(|known| known.id == socket)
-                    .map(|known| known.web.clone());
-                if let (Some(text), Some(web)) = (text, socket) {
-                    // A socket that is closing takes no more; its close event follows.
-                    let _ = socket::send(&web, &text);
-                }
-            }
+            Output::SendFrame { socket, frame } => self.send(socket, &frame),
             // The loop ends with it.
             Output::Timeout(_) => {}
+        }
+    }
+
+    fn send(&self, socket: SocketId, frame: &ClientFrame) {
+        let built = wire::encode(frame, |slot| self.slots.borrow().get(slot).map(Built));
+        let Some(text) = built.and_then(|built| json::stringify(&built.0).ok()) else { return };
+        let max_bytes = self.with_core(Client::max_frame_bytes);
+        if let Some(id) = frame.send_id()
+            && is_longer(&text, max_bytes)
+        {
+            self.tell_core(Input::SendTooLarge { id: id.into() });
+            return;
+        }
+        let web =
+            self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
+        if let Some(web) = web {
+            // A socket that is closing takes no more; its close event follows.
+            let _ = socket::send(&web, &text);
         }
     }
 
@@ -282,4 +287,11 @@ impl Driver {
         });
         drop(self.timer.replace(timer));
     }
+}
+
+/// Tells whether a text has more bytes of UTF-8 than that; copies it only where its length leaves a doubt.
+fn is_longer(text: &JsString, max_bytes: u64) -> bool {
+    // A unit of UTF-16 takes one to three bytes.
+    let units = u64::from(text.length());
+    units > max_bytes || (units * 3 > max_bytes && String::from(text).len() as u64 > max_bytes)
 }

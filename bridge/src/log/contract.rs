@@ -311,8 +311,7 @@ pub(crate) async fn inboxes_hear_of_messages_and_ends(log: impl Log) {
     receipt(&log, announced(message("t", "s1", "hi", 1))).await;
     let page = log.read(&key("inbox"), 1, 100, 1 << 20).await.unwrap();
     let told: Vec<Value> = page.bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect();
-    let places: Vec<_> =
-        told.iter().map(|event| (event["thread"].clone(), event["offset"].clone())).collect();
+    let places: Vec<_> = told.iter().map(|event| (event["thread"].clone(), event["head"].clone())).collect();
     assert_eq!(places, [(json!("t"), json!(1)), (json!("t"), json!(4))]);
     assert!(told.iter().all(|event| event["type"] == "thread_changed" && event["time"].is_u64()));
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agentwire_bridge::{Bridge, BuildError, Hs256, OpenError, SqliteLog};
+use agentwire_bridge::{Bridge, BuildError, Hs256, Limits, OpenError, SqliteLog};
 use axum::Router;
 use tokio::net::TcpListener;
 use tower_http::services::ServeDir;
@@ -68,6 +68,9 @@ pub(crate) enum ServeError {
     Stopped(#[source] io::Error),
 }
 
+/// Time between two heartbeats: short, so that whoever plays with a frozen connection need not wait long.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
 /// Serves until the process is asked to stop.
 pub(crate) async fn run(args: Args) -> Result<(), ServeError> {
     // Asked before anything is announced, so that a stop right after it is not missed.
@@ -90,7 +93,9 @@ pub(crate) async fn run(args: Args) -> Result<(), ServeError> {
     let secret = Secret::load(std::env::var_os(VARIABLE), &args.log)?;
     let toolbox = Toolbox::new(folder.without(&args.log));
     let agent = FolderAgent::new(toolbox, Duration::from_millis(args.pace_ms));
-    let builder = Bridge::builder().log(log).agent(agent).authenticator(Hs256::new(secret.bytes()));
+    let limits = Limits { heartbeat: HEARTBEAT, ..Limits::default() };
+    let builder =
+        Bridge::builder().log(log).agent(agent).authenticator(Hs256::new(secret.bytes())).limits(limits);
     #[cfg(feature = "faults")]
     let builder = match args.sabotage {
         Some(fault) => builder.sabotage(fault.into()),

@@ -92,6 +92,7 @@ impl Client {
             socket,
             heartbeat_timeout,
             last_heard: self.now,
+            max_frame_bytes: welcome.max_frame_bytes,
             by_ch: Vec::new(),
             replays: Vec::new(),
             next_req: 1,

@@ -167,7 +167,7 @@ fn missed(args: &Args, done: &Done, facts: &Facts, findings: &Findings, head: u6
 }
 
 /// Resolves when the user or the system asks this process to end.
-async fn interrupted() -> Interrupted {
+pub(crate) async fn interrupted() -> Interrupted {
     #[cfg(unix)]
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

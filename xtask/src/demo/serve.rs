@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tower_http::services::ServeDir;
 
+use super::check::interrupted;
 use super::server::{Plan, Server, free_address};
 use super::{Args, chat_server};
 use crate::build;
@@ -106,8 +107,7 @@ async fn run(listener: TcpListener, plan: Plan, page: PathBuf) -> Result<()> {
     println!("open http://{address}   (Ctrl-C stops it)");
     let served = axum::serve(listener, router)
         .with_graceful_shutdown(async {
-            // Without signals there is no other way to stop than the terminal's own.
-            let _ = tokio::signal::ctrl_c().await;
+            interrupted().await;
         })
         .await;
     demo.stop_cutting();

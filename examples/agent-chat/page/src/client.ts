@@ -1,5 +1,5 @@
 /** The session of this page: the client, its tokens, the open conversations, and the inbox. */
-import { type AgentwireError, type Client, type ConnectionState, connect, type Notice, type OtherEvent, type TokenRequest } from "agentwire";
+import { type AgentwireError, type Client, type ConnectionState, connect, type EventOf, type Notice, type TokenRequest } from "agentwire";
 import { Faults } from "./faults.ts";
 import { Pending } from "./pending.ts";
 import { Room } from "./room.ts";
@@ -157,9 +157,8 @@ export class Session {
 		});
 	}
 
-	#threadChanged({ thread, offset, time, delivery }: OtherEvent): void {
-		if (typeof thread !== "string") return;
-		const unknown = this.threads.changed(thread, offset, typeof time === "number" ? time : Date.now());
+	#threadChanged({ thread, offset, time, delivery }: EventOf<"thread_changed">): void {
+		const unknown = this.threads.changed(thread, offset, time);
 		if (unknown) void this.#nameFromLog(thread);
 		// In a new browser the past is not news.
 		if (this.threads.blank && delivery === "replay") this.threads.read(thread);

@@ -9,6 +9,9 @@ use crate::tools::{Lines, ListFiles, ListedFile, ReadFile};
 use super::super::work::{Outcome, Stop, Work};
 use super::files::{groups, open};
 
+/// Most lines that are asked for; the tool's own limits are far below.
+const MAX_LINES: usize = 100_000;
+
 /// Most headings or definitions that are named.
 const MAX_MARKS: usize = 20;
 
@@ -16,7 +19,7 @@ const MAX_MARKS: usize = 20;
 pub(super) async fn file(work: &Work, named: &str) -> Result<Outcome, Stop> {
     work.plan_steps(2);
     work.think(format!("Reading {}", code(named))).await?;
-    let opened = open(work, named, 1, usize::MAX >> 1).await?;
+    let opened = open(work, named, 1, MAX_LINES).await?;
     work.think("Writing the summary").await?;
     let mut speech = work.speak();
     let opened = match opened {
