@@ -418,3 +418,41 @@ fn every_waiting_state_has_a_deadline_or_a_named_wait() {
     assert_eq!(world.state(), State::Connected);
     assert!(config::MIN_HEARTBEAT_TIMEOUT <= 15 * SECOND);
 }
+
+#[test]
+fn a_page_that_leaves_closes_its_socket_and_resumes_when_it_is_back() {
+    // I7, I8
+    let mut world = World::new();
+    world.follow("thread-1");
+    world.connect();
+    world.settle();
+    world.server.publish("thread-1", 3);
+    world.settle();
+    world.input(Input::Away(true));
+    assert_eq!(world.state(), State::Offline);
+    assert_eq!(reasons(&world).last(), Some(&("offline", "page_left")));
+    world.server.publish("thread-1", 4);
+    world.input(Input::Online(true));
+    world.run_for(600 * SECOND);
+    assert_eq!(world.client.stats().attempts, 1, "nothing is tried while it is away");
+    assert_eq!(world.receiver(1).offsets(), [1, 2, 3], "nothing is handed to a page that is away");
+    world.input(Input::Away(false));
+    world.settle();
+    assert_eq!(world.receiver(1).offsets(), [1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_page_that_leaves_while_it_connects_goes_on_when_it_is_back() {
+    let mut world = World::new();
+    world.token = None;
+    world.connect();
+    world.input(Input::Away(true));
+    world.give_token("late");
+    world.run_for(60 * SECOND);
+    assert_eq!(world.state(), State::Offline);
+    assert_eq!(world.slots_held(), 0);
+    world.token = Some("next".into());
+    world.input(Input::Away(false));
+    world.settle();
+    assert_eq!(world.state(), State::Connected);
+}

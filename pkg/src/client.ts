@@ -8,7 +8,7 @@ import { EarlySocket } from "./early.js";
 import { Emitter, bound, type ListenOptions, type Unsubscribe } from "./listeners.js";
 import type { Metric } from "./metrics.js";
 import { checkName } from "./names.js";
-import { watchNetwork } from "./network.js";
+import { watchBrowser } from "./network.js";
 import { fields, refuse, type Settings } from "./options.js";
 import { deferred, Outbox } from "./outbox.js";
 import { ClientHost } from "./host.js";
@@ -254,7 +254,7 @@ export class AgentClient implements Client {
 			this.#supervisor.call((raw) => raw.adopt(early.socket, early.token));
 			if (!this.#supervisor.present) early.socket.close(1000);
 		}
-		this.#watchNetwork();
+		this.#watchBrowser();
 	}
 
 	#fill(): void {
@@ -262,8 +262,11 @@ export class AgentClient implements Client {
 		this.#outbox.resend();
 	}
 
-	#watchNetwork(): void {
-		const unwatch = watchNetwork((online) => this.#supervisor.call((raw) => raw.online(online)));
+	#watchBrowser(): void {
+		const unwatch = watchBrowser({
+			online: (online) => this.#supervisor.call((raw) => raw.online(online)),
+			away: (away) => this.#supervisor.call((raw) => raw.away(away)),
+		});
 		const former = this.#unwatch;
 		this.#unwatch = () => {
 			former();

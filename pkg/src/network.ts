@@ -1,15 +1,25 @@
-/** Listens to what the browser says about the network, where there is one that speaks. */
+/** Listens to what the browser says about the network and the page, where there is one that speaks. */
 
-/** Calls `listener` on each change, and once with false if the network is away now. The result ends it. */
-export function watchNetwork(listener: (online: boolean) => void): () => void {
+/** What the browser says. */
+export interface Signals {
+	/** There is a network, or there is none. */
+	online(online: boolean): void;
+	/** The page goes into the back/forward cache or away for good, or comes out of the cache. */
+	away(away: boolean): void;
+}
+
+/** Tells each change, and once that the network is away if it is now. The result ends it. */
+export function watchBrowser(signals: Signals): () => void {
 	if (typeof globalThis.addEventListener !== "function") return () => undefined;
-	const online = (): void => listener(true);
-	const offline = (): void => listener(false);
-	globalThis.addEventListener("online", online);
-	globalThis.addEventListener("offline", offline);
-	if (globalThis.navigator?.onLine === false) listener(false);
+	const heard: readonly (readonly [string, () => void])[] = [
+		["online", () => signals.online(true)],
+		["offline", () => signals.online(false)],
+		["pagehide", () => signals.away(true)],
+		["pageshow", () => signals.away(false)],
+	];
+	for (const [name, listener] of heard) globalThis.addEventListener(name, listener);
+	if (globalThis.navigator?.onLine === false) signals.online(false);
 	return () => {
-		globalThis.removeEventListener("online", online);
-		globalThis.removeEventListener("offline", offline);
+		for (const [name, listener] of heard) globalThis.removeEventListener(name, listener);
 	};
 }

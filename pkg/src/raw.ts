@@ -154,6 +154,11 @@ export interface RawClient {
 	tokenReady(token: string): void;
 	tokenFailed(retryable: boolean): void;
 	online(online: boolean): void;
+	/**
+	 * The page goes into the back/forward cache, or away for good: closes the socket, so that the page can be cached and
+	 * nothing is handed over that nobody keeps. With `false` it is back, and the core connects.
+	 */
+	away(away: boolean): void;
 	stats(): RawStats;
 	free(): void;
 }

@@ -29,7 +29,7 @@ export class RawClient {
 	connect() { log.push(["connect"]); this.host.token(); }
 	adopt(socket, token) { log.push(["adopt", socket.protocol, token]); }
 	tokenReady(token) { log.push(["tokenReady", token]); }
-	online() {} close() { log.push(["close"]); } free() { log.push(["free"]); }
+	online() {} away() {} close() { log.push(["close"]); } free() { log.push(["free"]); }
 	stats() { throw new WebAssembly.RuntimeError("unreachable"); }
 }
 `;

@@ -184,6 +184,12 @@ export class FakeRaw implements RawClient {
 		});
 	}
 
+	away(away: boolean): void {
+		this.#enter(`away ${away}`, () => {
+			if (away) this.#go("offline", "page_left");
+		});
+	}
+
 	stats(): RawStats {
 		if (this.dead) throw new WebAssembly.RuntimeError("unreachable");
 		return { ...noStats(this.state), sendsPending: this.sent.length };

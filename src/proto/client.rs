@@ -62,6 +62,8 @@ pub struct Client {
     stats: Stats,
     subject: Option<String>,
     online: bool,
+    /// The page is in the back/forward cache, or on its way out.
+    away: bool,
     next_socket: u32,
     /// A token was asked for and did not come yet.
     token_asked: bool,
@@ -145,6 +147,7 @@ impl Client {
             stats: Stats::default(),
             subject: None,
             online: true,
+            away: false,
             next_socket: 0,
             token_asked: false,
             token_refusals: 0,
@@ -183,6 +186,7 @@ impl Client {
         self.now = self.now.max(now);
         match input {
             Input::Adopt { socket, token } => self.adopt(socket, token),
+            Input::Away(away) => self.on_away(away),
             Input::BadFrame { socket, error } => {
                 if self.is_current(socket, None) {
                     self.bad_server_frame(ClientError::BadServerFrame(error));
@@ -262,8 +266,8 @@ impl Client {
 
     /// Makes an attempt: a token first, so that each socket has a fresh one.
     fn attempt(&mut self, reason: &'static str) {
-        if !self.online {
-            self.go(Link::Offline, "offline", None);
+        if let Some(reason) = self.named_wait() {
+            self.go(Link::Offline, reason, None);
             return;
         }
         self.stats.attempts += 1;
@@ -395,8 +399,8 @@ impl Client {
 
     fn wait_to_reconnect(&mut self, reason: &'static str) {
         self.timers.clear();
-        if !self.online {
-            self.go(Link::Offline, "offline", None);
+        if let Some(reason) = self.named_wait() {
+            self.go(Link::Offline, reason, None);
             return;
         }
         let at = self.now + self.backoff.next_delay(&mut self.rng);
@@ -419,7 +423,7 @@ impl Client {
     fn on_online(&mut self, online: bool) {
         self.online = online;
         match self.link {
-            Link::Offline | Link::Waiting if online => self.attempt("online"),
+            Link::Offline | Link::Waiting if online && !self.away => self.attempt("online"),
             Link::Waiting => {
                 self.timers.stop(Timer::Reconnect);
                 self.go(Link::Offline, "offline", None);
@@ -433,6 +437,34 @@ impl Client {
             | Link::Offline
             | Link::Opening { .. }
             | Link::Token => {}
+        }
+    }
+
+    /// A page in the back/forward cache runs nothing and must hold no socket, or the browser does not keep it; nothing may be
+    /// handed to a page that is on its way out, because nobody would know.
+    fn on_away(&mut self, away: bool) {
+        self.away = away;
+        if away && let Some(socket) = self.link.socket() {
+            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::PAGE_LEFT });
+            self.unlink();
+            self.timers.clear();
+            self.go(Link::Offline, CloseCode::PAGE_LEFT.reason(), None);
+        } else if away && matches!(self.link, Link::Waiting | Link::Token) {
+            self.timers.clear();
+            self.go(Link::Offline, CloseCode::PAGE_LEFT.reason(), None);
+        } else if !away && matches!(self.link, Link::Offline) {
+            self.attempt("page_back");
+        }
+    }
+
+    /// Says what the client waits for when no attempt can succeed.
+    const fn named_wait(&self) -> Option<&'static str> {
+        if self.away {
+            Some(CloseCode::PAGE_LEFT.reason())
+        } else if self.online {
+            None
+        } else {
+            Some("offline")
         }
     }
 

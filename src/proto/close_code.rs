@@ -31,6 +31,8 @@ impl CloseCode {
     pub const REPLAY_UNANSWERED: Self = Self(4483);
     /// Too many frames came out of order.
     pub const OUT_OF_ORDER_OVERFLOW: Self = Self(4484);
+    /// The page goes into the back/forward cache, or away.
+    pub const PAGE_LEFT: Self = Self(4485);
     /// A send was not answered.
     pub const RECEIPT_TIMEOUT: Self = Self(4487);
 
@@ -59,6 +61,7 @@ impl CloseCode {
             Self::WELCOME_TIMEOUT => "welcome_timeout",
             Self::REPLAY_UNANSWERED => "replay_unanswered",
             Self::OUT_OF_ORDER_OVERFLOW => "out_of_order_overflow",
+            Self::PAGE_LEFT => "page_left",
             Self::RECEIPT_TIMEOUT => "receipt_timeout",
             Self(4452) => "hello_timeout",
             Self(4454) => "slow_consumer",

@@ -43,6 +43,8 @@ pub enum Input {
         /// Holds the token.
         token: Slot,
     },
+    /// The page goes away or comes back: into the back/forward cache or for good, and out of the cache.
+    Away(bool),
     /// A message came that is no frame.
     BadFrame {
         /// Where it came from.

@@ -120,6 +120,11 @@ impl RawClient {
         self.driver.feed(Input::Online(online));
     }
 
+    /// Says whether the page is away: in the back/forward cache, or on its way out.
+    pub fn away(&self, away: bool) {
+        self.driver.feed(Input::Away(away));
+    }
+
     /// Returns the counters.
     pub fn stats(&self) -> JsValue {
         let (stats, state) = self.driver.with_core(|core| (core.stats(), core.state()));
