@@ -97,3 +97,8 @@ pub use run::{
     AgentError, Completion, Decision, Message, Run, Severity, Thinking, ToolCall, ToolStart, Urgency,
 };
 pub use stream::{INBOX, NameError, Position, StreamKey};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
