@@ -60,8 +60,8 @@ pub(crate) struct Args {
     /// Keep the log, the recordings and the output of all processes also when there is nothing to look for.
     #[arg(long, requires = "check")]
     keep: bool,
-    /// The loopback port of the page.
-    #[arg(long, default_value_t = 8787, conflicts_with = "check", value_parser = clap::value_parser!(u16).range(1..))]
+    /// The loopback port of the page; 0 takes a free one.
+    #[arg(long, default_value_t = 8787, conflicts_with = "check")]
     port: u16,
     /// What the agent answers questions about. Defaults to this checkout.
     #[arg(long, conflicts_with = "check")]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 pub(crate) use bindgen::{tool as bindgen_tool, version as bindgen_version};
-pub(crate) use browsers::{Browser, chromedriver};
+pub(crate) use browsers::{Browser, chromedriver, chromium};
 
 use crate::context::Context;
 use crate::page;
@@ -27,6 +27,8 @@ pub(crate) struct Needs {
     pub(crate) size: bool,
     /// The npm packages of the chat page.
     pub(crate) page: bool,
+    /// The npm packages of `tests/page/`.
+    pub(crate) tests: bool,
     /// Browsers and their drivers.
     pub(crate) browsers: Vec<Browser>,
 }
@@ -103,6 +105,9 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     }
     if needs.page {
         pieces.push(Piece::Npm(page::folder(ctx)));
+    }
+    if needs.tests {
+        pieces.push(Piece::Npm(ctx.root.join("tests/page")));
     }
     pieces.extend(needs.browsers.iter().copied().map(Piece::Browser));
     let mut absent = Vec::new();

@@ -2,6 +2,8 @@
 
 mod counts;
 mod package;
+mod packaging;
+mod page;
 mod parts;
 mod server;
 
@@ -116,6 +118,8 @@ fn needs(parts: &[&Part]) -> Needs {
         needs.wasm |= of_part.wasm;
         needs.npm |= of_part.npm;
         needs.size |= of_part.size;
+        needs.page |= of_part.page;
+        needs.tests |= of_part.tests;
         for browser in of_part.browsers {
             if !needs.browsers.contains(&browser) {
                 needs.browsers.push(browser);

@@ -53,7 +53,12 @@ pub(crate) fn serve(args: &Args, ctx: &Context) -> Result<()> {
     let page = page::build(ctx)?;
     let folder = ctx.root.join(".agentwire");
     fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-    let program = chat_server(ctx, false, &folder)?;
+    // A program of this run's own: another demo may be running the last one.
+    let own = tempfile::Builder::new()
+        .prefix("agentwire-demo-")
+        .tempdir()
+        .context("no temporary folder can be made")?;
+    let program = chat_server(ctx, false, own.path())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime can be made")?;
     runtime.block_on(async {

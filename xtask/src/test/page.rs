@@ -14,7 +14,7 @@ use crate::test::counts;
 use crate::test::parts::counted;
 
 /// How long the tests may take once everything is built.
-const LIMIT: Duration = Duration::from_secs(5 * 60);
+const LIMIT: Duration = Duration::from_secs(4 * 60);
 
 /// Runs `tests/page`, which starts and stops the demo itself: how it does both is part of what is tested.
 pub(crate) fn run(ctx: &Context) -> Result<Report> {

@@ -14,6 +14,8 @@ use crate::size;
 use crate::test::Report;
 use crate::test::counts::{self, Counts};
 use crate::test::package;
+use crate::test::packaging;
+use crate::test::page;
 use crate::test::server::Server;
 
 /// The slice of the demo's check that a test run does; `cargo xtask demo --check` alone does much more.
@@ -78,6 +80,18 @@ pub(crate) const PARTS: &[Part] = &[
         run: package_checks,
     },
     Part {
+        name: "packaging",
+        about: "the tarball in a fresh Vite app and without a bundler, and the snippets of the READMEs",
+        needs: in_pages,
+        run: packaging::run,
+    },
+    Part {
+        name: "page",
+        about: "the chat page as people and screen readers meet it, calm and under faults",
+        needs: on_the_page,
+        run: page::run,
+    },
+    Part {
         name: "wasm",
         about: "the core in a browser against a running server",
         needs: in_chromium,
@@ -110,6 +124,14 @@ fn wasm_target() -> Needs {
 
 fn in_chromium() -> Needs {
     Needs::browsers(&[Browser::Chromium])
+}
+
+fn in_pages() -> Needs {
+    Needs { tests: true, ..in_chromium() }
+}
+
+fn on_the_page() -> Needs {
+    Needs { page: true, ..in_pages() }
 }
 
 fn sized() -> Needs {
@@ -340,7 +362,7 @@ fn cargo_test(ctx: &Context, name: &str, args: &[&str]) -> Result<Report> {
 }
 
 /// Runs a test runner and counts what it ran. None at all is a failure: it would hide that the tests are gone.
-fn counted(tool: Tool, count: fn(&str) -> Counts) -> Result<Report> {
+pub(super) fn counted(tool: Tool, count: fn(&str) -> Counts) -> Result<Report> {
     // A failed test says where it failed; the frames of its runner only hide that.
     let outcome = tool.env("RUST_BACKTRACE", "0").run()?;
     Ok(judge(&outcome, count(&outcome.output)))

@@ -30,7 +30,7 @@ export class Faults {
 	}
 
 	cutEvery(everyMs: number): Promise<void> {
-		this.#timeline.repeated = everyMs > 0 ? "cut" : undefined;
+		this.#timeline.repeated = everyMs > 0 ? "cuts" : undefined;
 		return this.#order("cut-every", { everyMs }, everyMs > 0 ? "cuts" : undefined);
 	}
 

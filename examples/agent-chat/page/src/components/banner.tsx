@@ -1,4 +1,5 @@
 /** Says in plain words what is wrong with the connection, and what the way out is. */
+import type { AgentwireError } from "agentwire";
 import { type ReactNode, useState } from "react";
 import { failure as failureWords } from "../words.ts";
 import { useNow, useSession, useStore } from "./hooks.ts";
@@ -38,7 +39,7 @@ export function Banner(): ReactNode {
 		);
 	}
 	if (away && lostAt !== undefined && now - lostAt > PATIENCE_MS) {
-		const [title, text] = awayWords(connection.name === "offline", since === undefined, trouble?.code);
+		const [title, text] = awayWords(connection.name === "offline", since === undefined, isUnreachable(trouble) ? undefined : trouble?.code);
 		return (
 			<div className="banner" role="status" data-testid="away">
 				<Icon name="offline" />
@@ -60,6 +61,11 @@ export function Banner(): ReactNode {
 		);
 	}
 	return null;
+}
+
+/** A token that could not even be asked for is not the token's fault: `fetch` throws a `TypeError` without a network. */
+function isUnreachable(trouble: AgentwireError | undefined): boolean {
+	return trouble?.cause instanceof TypeError;
 }
 
 function awayWords(offline: boolean, never: boolean, code: string | undefined): readonly [string, string] {

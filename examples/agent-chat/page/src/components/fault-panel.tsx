@@ -63,7 +63,7 @@ export function FaultPanel({ onClose }: { readonly onClose: () => void }): React
 					<output htmlFor={slider}>{count(pace)} ms</output>
 				</div>
 			</Fault>
-			<Fault icon="freeze" name="Freeze traffic" text="Nothing closes and nothing comes through: only a missing heartbeat gives it away, after up to 30 seconds." on={frozen}>
+			<Fault icon="freeze" name="Freeze traffic" text="Nothing closes and nothing comes through: only a missing heartbeat gives it away, after up to 15 seconds." on={frozen}>
 				<Switch name="Freeze traffic" testId="fault-freeze" on={frozen} onChange={(on) => void faults.freeze(on)} />
 			</Fault>
 			<Fault icon="offline" name="Go offline" text="The browser says that there is no network, and the line is refused." on={offline}>

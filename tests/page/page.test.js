@@ -1,0 +1,241 @@
+// The chat page as people and screen readers meet it, calm and under faults. `cargo xtask test --only page` runs this.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { after, afterEach, before, test } from "node:test";
+import { complaints, launch } from "./browser.js";
+import { Chat, until } from "./chat.js";
+import { start } from "./demo.js";
+import { picture } from "./picture.js";
+
+/** Broad: a sub-agent for each folder, several hundred events. */
+const BROAD = "Give me a tour of this project";
+const SHORT = "Which files mention backoff, and how often?";
+
+const WIDE = { width: 1200, height: 760 };
+const NARROW = { width: 390, height: 844 };
+
+let demo, browser;
+/** What the broad question is answered with when nothing is disturbed: the conversation, and the answer in it. */
+let undisturbed;
+
+before(async () => {
+	// One after the other: what was started when the next one fails is ended below, and would hang the run otherwise.
+	browser = await launch();
+	try {
+		demo = await start();
+	} catch (error) {
+		await browser.close();
+		throw error;
+	}
+});
+
+after(async () => {
+	await browser?.close();
+	await demo?.kill();
+});
+
+/** What belongs to one test goes with it. */
+const opened = [];
+afterEach(async () => {
+	await Promise.all(opened.splice(0).map((context) => context.close()));
+});
+
+/** A browser of its own for a test, with nothing stored. */
+async function chat({ viewport = WIDE, colorScheme = "light" } = {}) {
+	const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
+	opened.push(context);
+	context.setDefaultTimeout(15_000);
+	const page = await context.newPage();
+	const one = new Chat(page, demo.address, complaints(page));
+	await one.open();
+	return one;
+}
+
+// First, while the list of conversations is short.
+if (process.env.AGENTWIRE_SHOTS === "1") test("pictures for the docs", async () => {
+	const light = await chat();
+	await light.part("empty").waitFor();
+	await picture(light.page, "empty-light");
+	await light.ask(BROAD);
+	await light.visited(3);
+	await picture(light.page, "streaming-light");
+	await light.openFaults();
+	await light.cut();
+	const back = await light.head();
+	await until("more of the answer to come after the fault", async () => (await light.head()) > back + 40);
+	await picture(light.page, "after-fault-light");
+
+	const dark = await chat({ colorScheme: "dark" });
+	await dark.ask(BROAD);
+	await dark.visited(3);
+	await picture(dark.page, "streaming-dark");
+
+	const narrow = await chat({ viewport: NARROW });
+	await narrow.ask(SHORT);
+	await narrow.finished();
+	await picture(narrow.page, "narrow-390");
+});
+
+test("an undisturbed answer arrives whole", async () => {
+	const one = await chat();
+	await one.part("empty").waitFor();
+	await one.part("example").filter({ hasText: BROAD }).click();
+	await one.finished();
+	await one.isTrue();
+	undisturbed = { conversation: await one.text(), answer: await one.text(one.part("run")) };
+	assert.match(undisturbed.conversation, new RegExp(`^- log "Conversation":\n\\s+- article "You":\n\\s+- paragraph: ${BROAD}\n`));
+	assert.match(undisturbed.conversation, /article "Answer of [\w-]+: finished"/);
+	one.isCalm();
+});
+
+test("cut, frozen and loaded again in the middle, the same answer reads the same", async () => {
+	const one = await chat();
+	await one.openFaults();
+	await one.ask(BROAD);
+	await one.visited(1);
+	await one.cut();
+	await one.visited(2);
+	await one.cut();
+
+	await one.press("Freeze traffic");
+	await one.switched("Freeze traffic", true);
+	const frozenAt = await one.head();
+	await until("the agent to go on while nothing comes through", async () => (await one.head()) > frozenAt + 20);
+	await one.part("verify").click();
+	await one.part("verified").getByText(/on the way$/).waitFor();
+	await one.press("Freeze traffic");
+	await one.switched("Freeze traffic", false);
+
+	await one.runs("running").waitFor();
+	await one.page.reload();
+	await one.runs("running").waitFor();
+	await one.connected();
+	await one.openFaults();
+	await one.press("Keep cutting");
+	const cuts = await one.times("Cut the socket");
+	await until("three more cuts", async () => (await one.times("Cut the socket")) >= cuts + 3);
+	await one.press("Keep cutting");
+	await one.switched("Keep cutting", false);
+
+	await one.finished();
+	await one.isTrue();
+	assert.equal(await one.text(), undisturbed.conversation);
+	one.isCalm({ faults: true });
+});
+
+test("an answer that a restart interrupts says so, and asking again completes it", async () => {
+	const one = await chat();
+	await one.openFaults();
+	await one.ask(BROAD);
+	await one.visited(2);
+	await one.press("Restart the server");
+	await one.runs("failed").waitFor();
+	const interrupted = one.runs("failed");
+	await interrupted.getByText("Interrupted", { exact: true }).waitFor();
+	await interrupted.getByText(/^The server was restarted while the agent was at work\./).waitFor();
+	await one.isTrue();
+	await interrupted.getByRole("button", { name: "Ask again" }).click();
+	await one.finished();
+	await one.isTrue();
+	assert.equal(await one.text(one.runs("completed")), undisturbed.answer);
+	one.isCalm({ faults: true });
+});
+
+test("every fault does what it says, and the page comes back from it", async () => {
+	const one = await chat();
+	await one.openFaults();
+	await one.ask(SHORT);
+	await one.finished(1);
+
+	await one.press("Cut the socket");
+	await one.recovered("After the cut");
+	await one.connected();
+	assert.ok((await one.times("Cut the socket")) > 0);
+
+	await one.press("Keep cutting");
+	await one.switched("Keep cutting", true);
+	const cuts = await one.times("Cut the socket");
+	await until("two more cuts", async () => (await one.times("Cut the socket")) >= cuts + 2);
+	await one.press("Keep cutting");
+	await one.switched("Keep cutting", false);
+	await one.recovered("After the cuts?");
+	await one.connected();
+
+	// A question that is asked now stays where it is until the traffic flows.
+	await one.press("Freeze traffic");
+	await one.switched("Freeze traffic", true);
+	await one.ask(SHORT);
+	await one.page.getByText("Waiting to be sent").waitFor();
+	await one.connected();
+	await one.press("Freeze traffic");
+	await one.finished(2);
+
+	const kills = await one.times("Restart the server");
+	await one.press("Restart the server");
+	await one.recovered("After the restart");
+	await one.connected();
+	assert.equal(await one.times("Restart the server"), kills + 1);
+
+	await one.press("Go offline");
+	await one.part("connection").getByText("Offline").waitFor();
+	await one.ask(SHORT);
+	await one.page.getByText("Waiting to be sent").waitFor();
+	await one.press("Go offline");
+	await one.connected();
+	await one.finished(3);
+	await one.recovered("After being offline");
+
+	await one.press("Let the token expire");
+	await one.recovered("After the token had expired");
+	await one.connected();
+
+	await one.isTrue();
+	one.isCalm({ faults: true });
+});
+
+test("nothing stands in the way of people who see, hear or move differently", async () => {
+	const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+	const one = await chat();
+	await one.part("empty").waitFor();
+	await accessible("the empty page");
+	await one.ask(SHORT);
+	await one.finished();
+	await one.text();
+	await accessible("the finished page");
+	await one.page.setViewportSize(WIDE);
+	await one.openFaults();
+	await accessible("the finished page with its faults", [WIDE]);
+	one.isCalm();
+
+	/** Checks what is shown in both colours and at both widths. */
+	async function accessible(what, viewports = [WIDE, NARROW]) {
+		const found = [];
+		const colours = new Set();
+		for (const viewport of viewports) {
+			await one.page.setViewportSize(viewport);
+			for (const colorScheme of ["dark", "light"]) {
+				await one.page.emulateMedia({ colorScheme });
+				colours.add(await one.page.evaluate(() => getComputedStyle(document.body).backgroundColor));
+				await one.settled();
+				await one.page.evaluate(axe);
+				const violations = await one.page.evaluate(async () => (await globalThis.axe.run(document, { resultTypes: ["violations"] })).violations);
+				for (const { id, impact, help, nodes } of violations) {
+					if (impact !== "serious" && impact !== "critical") continue;
+					found.push(`${what}, ${colorScheme}, ${viewport.width} px: ${id} (${impact}): ${help}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(" ")}`);
+				}
+			}
+		}
+		assert.deepEqual(found, []);
+		assert.equal(colours.size, 2, "dark and light look the same");
+	}
+});
+
+test("interrupted, the demo ends cleanly, and a page that is open says that nobody is there", async () => {
+	const one = await chat();
+	await one.ask(SHORT);
+	await one.finished();
+	await demo.stop();
+	await one.part("away").getByText("The server can’t be reached", { exact: true }).waitFor();
+	one.isCalm({ faults: true });
+});
