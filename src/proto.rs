@@ -3,6 +3,20 @@
 //! Read in this order: [`input`] and [`output`] say what goes in and out, [`client`] is the connection, `stream` and `sequencer`
 //! are the order of events, [`wire`] is what frames look like.
 
+/// Asks whether a named bug is switched on: `false` unless the feature `__mutants` compiles them in.
+#[cfg(feature = "__mutants")]
+macro_rules! is_mutant {
+    ($name:ident) => {
+        $crate::proto::mutant::is($crate::proto::mutant::Mutant::$name)
+    };
+}
+#[cfg(not(feature = "__mutants"))]
+macro_rules! is_mutant {
+    ($name:ident) => {
+        false
+    };
+}
+
 mod backoff;
 pub mod client;
 mod close_code;
@@ -10,6 +24,8 @@ pub mod config;
 mod ids;
 pub mod input;
 mod instant;
+#[cfg(feature = "__mutants")]
+pub mod mutant;
 mod outbox;
 pub mod output;
 mod sequencer;

@@ -37,7 +37,7 @@ fn upto(last: u64) -> Vec<u64> {
 
 #[test]
 fn a_stream_from_the_start_brings_everything_and_then_what_is_live() {
-    // PROTOCOL: SUB-8, SUB-10, EVT-5
+    // PROTOCOL: SUB-8, SUB-10, EVT-5, LIF-1
     let mut world = connected("t", 120);
     world.server.publish("t", 5);
     world.settle();

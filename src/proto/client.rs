@@ -230,7 +230,7 @@ impl Client {
             Input::SocketOpened { socket, subprotocol } => self.on_socket_opened(socket, subprotocol),
             Input::Subscribe { stream, consumer, name, open, begin } => {
                 let index = self.streams.iter().position(|known| known.id == stream).unwrap_or_else(|| {
-                    self.streams.push(Stream::new(stream, name, open));
+                    self.streams.push(Stream::new(stream, name, open, self.config.window_events));
                     self.streams.len() - 1
                 });
                 self.streams[index].attach(consumer, begin, &mut self.out);
@@ -403,7 +403,8 @@ impl Client {
             self.go(Link::Offline, reason, None);
             return;
         }
-        let at = self.now + self.backoff.next_delay(&mut self.rng);
+        let delay = self.backoff.next_delay(&mut self.rng);
+        let at = if is_mutant!(BackoffNeverWaits) { self.now } else { self.now + delay };
         let at = self.not_before.take().map_or(at, |floor| floor.max(at));
         self.timers.set(Timer::Reconnect, at);
         self.go(Link::Waiting, reason, Some(at.since(self.now)));
@@ -506,6 +507,7 @@ impl Client {
                 Timer::Heartbeat => self.check_heartbeat(),
                 Timer::MissingHead => self.check_heads(),
                 Timer::Receipt => self.watch_receipts(),
+                Timer::Reconnect if is_mutant!(TimerSwallowed) => {}
                 Timer::Reconnect => self.attempt("retry"),
                 Timer::Refresh => self.ask_token(),
                 Timer::Replay => self.check_replays(),
@@ -522,11 +524,13 @@ impl Client {
     /// Frames only note when they came, so that a busy stream does not arm a timer per frame.
     fn check_heartbeat(&mut self) {
         let Link::Live(session) = &self.link else { return };
-        let deadline = session.last_heard + session.heartbeat_timeout;
-        if deadline <= self.now {
+        let heartbeat_timeout = session.heartbeat_timeout;
+        let deadline = session.last_heard + heartbeat_timeout;
+        if deadline <= self.now && !is_mutant!(HeartbeatIgnored) {
             self.drop_socket(CloseCode::HEARTBEAT_TIMEOUT);
         } else {
-            self.timers.set(Timer::Heartbeat, deadline);
+            let at = if is_mutant!(HeartbeatIgnored) { self.now + heartbeat_timeout } else { deadline };
+            self.timers.set(Timer::Heartbeat, at);
         }
     }
 
@@ -568,7 +572,9 @@ impl Client {
             session.forget_ch(ch);
             session.replays.retain(|replay| replay.stream != id);
             let socket = session.socket;
-            self.send(socket, ClientFrame::Unsubscribe { ch });
+            if !is_mutant!(StreamLeaks) {
+                self.send(socket, ClientFrame::Unsubscribe { ch });
+            }
         }
         self.reset_backoff_if_caught_up();
     }
@@ -597,7 +603,8 @@ impl Client {
 
     /// Tells whether an input belongs to the socket in use; if not, counts it and releases its frame (I8).
     fn is_current(&mut self, socket: SocketId, slot: Option<Slot>) -> bool {
-        let current = self.link.socket() == Some(socket);
+        let stale = is_mutant!(StaleSocket) && slot.is_some() && self.link.socket().is_some();
+        let current = self.link.socket() == Some(socket) || stale;
         if !current {
             self.stats.stale_events += 1;
             self.out.extend(slot.map(Output::Release));

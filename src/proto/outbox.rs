@@ -128,6 +128,11 @@ impl Outbox {
             entry.not_before = Some(now + delay);
             return entry.not_before;
         }
+        if is_mutant!(ReceiptKept) {
+            let id = id.to_owned();
+            out.push_back(Output::Event(Event::Settled { id, outcome: Outcome::Receipt { slot } }));
+            return None;
+        }
         if let Some(entry) = self.entries.remove(index) {
             settle(entry.id, entry.body, Outcome::Receipt { slot }, out);
         }
@@ -143,6 +148,9 @@ impl Outbox {
 
     /// Forgets what is on the way: the socket is gone.
     pub(crate) fn on_link_down(&mut self) {
+        if is_mutant!(OutboxLost) {
+            self.entries.clear();
+        }
         for entry in &mut self.entries {
             entry.sent = None;
         }

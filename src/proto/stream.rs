@@ -119,12 +119,17 @@ pub(crate) struct Stream {
     pub(crate) sequencer: Sequencer,
     pub(crate) consumers: Vec<Consumer>,
     pub(crate) phase: Phase,
+    /// Counts while a catch-up is under way: from the request to the verdict.
     catch_up: CatchUp,
     reported: u64,
+    /// The epoch of the position is another than the one that was reported.
+    epoch_entered: bool,
+    /// Events that may wait in a consumer's queue before it is served anything but what flows.
+    max_queued: u64,
 }
 
 impl Stream {
-    pub(crate) fn new(id: StreamId, name: String, open: Open) -> Self {
+    pub(crate) fn new(id: StreamId, name: String, open: Open, window: u32) -> Self {
         Self {
             id,
             name,
@@ -135,6 +140,8 @@ impl Stream {
             phase: Phase::Detached,
             catch_up: CatchUp::default(),
             reported: 0,
+            epoch_entered: false,
+            max_queued: u64::from(window) / 2,
         }
     }
 
@@ -180,7 +187,15 @@ impl Stream {
                 self.sequencer.start_at(self.sequencer.next().min(offset + 1));
             }
         }
+        if let Phase::Requested(position) = &self.phase
+            && self.catch_up.attempts == 0
+        {
+            // The request was made for consumers that left; its answer is for this one.
+            self.catch_up.attempts = 1;
+            self.catch_up.from = position.as_ref().map_or(0, |position| position.offset + 1);
+        }
         self.place_consumers(out);
+        self.report_position(out);
     }
 
     /// Gives the consumers that wait for it their start, once the stream has a position.
@@ -191,6 +206,7 @@ impl Stream {
             match consumer.begin.take() {
                 None => {}
                 Some(Begin::Stream) => consumer.start_at(next),
+                Some(Begin::After(_)) if is_mutant!(LateConsumerSkips) => consumer.start_at(next),
                 Some(Begin::After(offset)) => consumer.start_at(next.min(offset + 1)),
                 // It may be ahead of the others: what it has is not handed to it again.
                 Some(Begin::Position { epoch: own, offset }) if own == *epoch => {
@@ -217,6 +233,8 @@ impl Stream {
         }
         self.consumers.retain(|consumer| consumer.id != id);
         if self.consumers.is_empty() {
+            // Nobody waits for the catch-up any more.
+            self.catch_up = CatchUp::default();
             return true;
         }
         self.report_position(out);
@@ -226,7 +244,14 @@ impl Stream {
     /// Says what to ask of the server, and counts the attempt.
     pub(crate) fn request(&mut self) -> StreamRequest {
         self.catch_up.attempts += 1;
+        // A consumer that was the slowest may have left: what it needed is asked for no more.
+        if let Some(lowest) = self.consumers.iter().map(|consumer| consumer.next).min()
+            && self.sequencer.next() < lowest
+        {
+            self.sequencer.start_at(lowest);
+        }
         let position = self.epoch.clone().map(|epoch| Position { epoch, offset: self.position() });
+        let position = position.filter(|_| !is_mutant!(HelloWithoutPositions));
         if self.catch_up.from == 0 {
             self.catch_up.from = position.as_ref().map_or(0, |position| position.offset + 1);
         }
@@ -271,6 +296,12 @@ impl Stream {
             }
             Some(_) if answer.recovered => {
                 return Err(Contradiction("subscribed: recovered, but in another epoch"));
+            }
+            Some(_) if is_mutant!(AheadAccepted) && reason == "ahead" => {
+                self.epoch = Some(answer.epoch.clone());
+            }
+            Some(_) if is_mutant!(EpochIgnored) && reason == "epoch" => {
+                self.epoch = Some(answer.epoch.clone());
             }
             Some(_) => self.change_epoch(answer.epoch.clone(), answer.next, reason, stats, out),
             None => {
@@ -335,12 +366,25 @@ impl Stream {
         let last = frame.first + u64::from(frame.count) - 1;
         let replay_through = self.subscription().map_or(0, |subscription| subscription.head);
         let known = self.sequencer.next();
+        let received = self.subscription().map_or(0, |subscription| subscription.received);
         let mut wanted = false;
         for consumer in &mut self.consumers {
+            if is_mutant!(ReplayToWrongConsumer) && consumer.next > last && last < known {
+                let (consumer, slot, offset) = (consumer.id, frame.slot, frame.first);
+                let take = frame.count;
+                out.push_back(Output::Deliver { consumer, slot, skip: 0, take, offset, replay_through });
+            }
             if consumer.next < frame.first || consumer.next > last {
                 continue;
             }
+            // What answers a request counts against no window; a queue that is full enough is served when it has room.
+            if last <= received && consumer.queued() > self.max_queued {
+                continue;
+            }
             wanted = true;
+            if is_mutant!(DuplicateOffByOne) && consumer.next > frame.first {
+                consumer.next -= 1;
+            }
             let (skip, take) = (consumer.next - frame.first, last - consumer.next + 1);
             out.push_back(Output::Deliver {
                 consumer: consumer.id,
@@ -354,13 +398,19 @@ impl Stream {
             let replays = (replay_through.min(last) + 1).saturating_sub(consumer.next);
             stats.events_replayed += replays;
             consumer.next = last + 1;
+            if is_mutant!(PositionEarly) {
+                consumer.done = last;
+            }
         }
         let fresh_from = frame.first.max(known);
-        self.catch_up.replayed += (replay_through.min(last) + 1).saturating_sub(fresh_from);
+        let replayed = (replay_through.min(last) + 1).saturating_sub(fresh_from);
         let old = (last + 1).min(known).saturating_sub(frame.first);
         if old > 0 && (!wanted || last >= known) {
             stats.duplicates_dropped += old;
-            self.catch_up.duplicates += old;
+        }
+        if let Some(catch_up) = self.catch_up_mut() {
+            catch_up.replayed += replayed;
+            catch_up.duplicates += if old > 0 && (!wanted || last >= known) { old } else { 0 };
         }
         self.sequencer.advance_past(last);
         if let Some(subscription) = self.subscription_mut() {
@@ -388,7 +438,9 @@ impl Stream {
             GapEnd::Epoch { epoch, new_ch } => {
                 self.change_epoch(epoch, 1, reason, stats, out);
                 if let Some(subscription) = self.subscription_mut() {
-                    subscription.ch = new_ch;
+                    if !is_mutant!(StaleCh) {
+                        subscription.ch = new_ch;
+                    }
                     // Whatever follows in the new epoch was not there when we subscribed.
                     (subscription.head, subscription.through, subscription.expected) = (0, 0, 0);
                     (subscription.received, subscription.acked, subscription.suspect) = (0, 0, None);
@@ -413,12 +465,15 @@ impl Stream {
             let gap =
                 Gap { from: consumer.next, to: Some(next - 1), reason: reason.into(), epoch: None, next };
             out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap: gap.clone() }));
+            if is_mutant!(GapTwice) {
+                out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap: gap.clone() }));
+            }
             consumer.next = next;
             told = Some(gap);
         }
         if let Some(gap) = told {
             stats.gaps += 1;
-            self.catch_up.gap = Some(gap);
+            self.note_gap(gap);
         }
         if let Some(subscription) = self.subscription_mut() {
             subscription.received = subscription.received.max(next - 1);
@@ -441,18 +496,35 @@ impl Stream {
         out: &mut VecDeque<Output>,
     ) {
         self.release_parked(out);
+        let mut told = None;
         for consumer in self.consumers.iter_mut().filter(|consumer| consumer.begin.is_none()) {
             let gap = consumer.enter_epoch(consumer.done + 1, &epoch, next, reason);
-            self.catch_up.gap = Some(gap.clone());
+            told = Some(gap.clone());
             out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
+        }
+        if let Some(gap) = told {
+            self.note_gap(gap);
         }
         stats.gaps += 1;
         self.epoch = Some(epoch);
+        self.epoch_entered = true;
         self.sequencer.start_at(next);
         self.place_consumers(out);
-        self.catch_up.from = next;
-        self.reported = self.position();
-        self.announce_position(out);
+        if let Some(catch_up) = self.catch_up_mut() {
+            catch_up.from = next;
+        }
+        self.report_position(out);
+    }
+
+    /// The catch-up that is under way; what happens while live belongs to none.
+    const fn catch_up_mut(&mut self) -> Option<&mut CatchUp> {
+        if self.catch_up.attempts > 0 { Some(&mut self.catch_up) } else { None }
+    }
+
+    fn note_gap(&mut self, gap: Gap) {
+        if let Some(catch_up) = self.catch_up_mut() {
+            catch_up.gap = Some(gap);
+        }
     }
 
     /// Takes the end of the catch-up; the verdict follows when everything came.
@@ -486,6 +558,12 @@ impl Stream {
             attempts: catch_up.attempts,
             open_runs: std::mem::take(&mut subscription.open_runs),
         };
+        if is_mutant!(VerdictMissing) {
+            return;
+        }
+        if is_mutant!(VerdictTwice) {
+            out.push_back(Output::Event(Event::Resumed { stream: self.id, verdict: verdict.clone() }));
+        }
         out.push_back(Output::Event(Event::Resumed { stream: self.id, verdict }));
     }
 
@@ -501,10 +579,19 @@ impl Stream {
     }
 
     fn report_position(&mut self, out: &mut VecDeque<Output>) {
-        let offset = self.position();
+        let offset = if is_mutant!(FastestReported) {
+            self.consumers.iter().map(|consumer| consumer.done).max().unwrap_or(0)
+        } else {
+            self.position()
+        };
+        // A page that is left now must hear of the new epoch in its next life, unless every consumer has.
+        if !self.has_position() || self.consumers.iter().any(|consumer| consumer.untold.is_some()) {
+            return;
+        }
         // Also back: a consumer that began earlier holds it there.
-        if offset != self.reported {
+        if offset != self.reported || self.epoch_entered {
             self.reported = offset;
+            self.epoch_entered = false;
             self.announce_position(out);
         }
     }
@@ -521,6 +608,9 @@ impl Stream {
     /// A consumer that lags behind the flow is served by requests, which the window does not count (FLO-5).
     pub(crate) fn acknowledgeable(&self) -> u64 {
         let received = self.subscription().map_or(0, |subscription| subscription.received);
+        if is_mutant!(AckBeforeDispatch) {
+            return received;
+        }
         self.consumers
             .iter()
             .filter(|consumer| consumer.next > received)
@@ -529,14 +619,19 @@ impl Stream {
             .unwrap_or(0)
     }
 
+    /// Tells whether every consumer has room for more than what flows.
+    pub(crate) fn has_room(&self) -> bool {
+        self.consumers.iter().all(|consumer| consumer.queued() <= self.max_queued)
+    }
+
     /// The consumers that the flow has passed by, with the offset that each needs next.
-    pub(crate) fn lagging(&self, max_queued: u64) -> Vec<(ConsumerId, u64)> {
+    pub(crate) fn lagging(&self) -> Vec<(ConsumerId, u64)> {
         let Some(subscription) = self.subscription() else {
             return Vec::new();
         };
         self.consumers
             .iter()
-            .filter(|consumer| consumer.next <= subscription.received && consumer.queued() <= max_queued)
+            .filter(|consumer| consumer.next <= subscription.received && consumer.queued() <= self.max_queued)
             .map(|consumer| (consumer.id, consumer.next))
             .collect()
     }
@@ -559,6 +654,10 @@ impl Stream {
     }
 
     pub(crate) fn release_parked(&mut self, out: &mut VecDeque<Output>) {
+        if is_mutant!(ParkedDropped) {
+            self.sequencer.take_parked().for_each(drop);
+            return;
+        }
         out.extend(self.sequencer.take_parked().map(|frame| Output::Release(frame.slot)));
     }
 }

@@ -75,7 +75,8 @@ impl Client {
         let Link::Greeting { socket } = self.link else {
             return;
         };
-        if self.subject.as_ref().is_some_and(|subject| *subject != welcome.subject) {
+        let former = self.subject.as_ref().filter(|_| !is_mutant!(SentToNewSubject));
+        if former.is_some_and(|subject| *subject != welcome.subject) {
             // Nothing of the former user may be sent or shown (HEL-6).
             self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
             self.fail("subject_changed");
@@ -121,7 +122,9 @@ impl Client {
 
     fn on_events(&mut self, ch: u32, first: u64, count: u32, slot: Slot) {
         let Some(id) = self.stream_of(ch) else {
-            self.out.push_back(Output::Release(slot));
+            if !is_mutant!(SlotLeaks) {
+                self.out.push_back(Output::Release(slot));
+            }
             return;
         };
         self.note_replay_progress(id, first, count);
@@ -282,6 +285,7 @@ impl Client {
     /// Starts the backoff anew when nothing is left to catch up with (CLS-4).
     pub(super) fn reset_backoff_if_caught_up(&mut self) {
         if matches!(self.link, Link::Live(_))
+            && !is_mutant!(BackoffNeverReset)
             && self.streams.iter().all(crate::proto::stream::Stream::has_caught_up)
         {
             self.backoff.reset();

@@ -71,7 +71,7 @@ impl Client {
         };
         let mut offsets = Vec::new();
         for stream in &mut self.streams {
-            let acknowledgeable = stream.acknowledgeable();
+            let acknowledgeable = stream.acknowledgeable() + u64::from(is_mutant!(AckIgnoresWindow));
             if let Some(subscription) = stream.subscription_mut()
                 && acknowledgeable > subscription.acked
             {
@@ -89,6 +89,7 @@ impl Client {
 
     pub(super) fn on_heads(&mut self, heads: &[(u32, u64)]) {
         let Link::Live(session) = &self.link else { return };
+        let heads = if is_mutant!(HeadUnchecked) { &[] } else { heads };
         for (ch, head) in heads {
             let Some(id) = session.stream_of(*ch) else { continue };
             let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else { continue };
@@ -130,18 +131,18 @@ impl Client {
     // --- Replay requests (section 6) ---
 
     fn request_repair(&mut self, id: StreamId) {
-        let Some((from, to)) = self.stream(id).and_then(|stream| stream.missing()) else {
-            return;
-        };
-        self.request_replay(id, Purpose::Repair, from, to);
+        // An answer counts against no window: it is asked for when there is room for it.
+        let missing = self.stream(id).filter(|stream| stream.has_room()).and_then(|stream| stream.missing());
+        if let Some((from, to)) = missing {
+            self.request_replay(id, Purpose::Repair, from, to);
+        }
     }
 
     /// Asks for the next page of each consumer that lags behind and has taken what it got.
     fn request_catch_ups(&mut self, id: StreamId) {
-        let window = u64::from(self.config.window_events);
         let Some(stream) = self.stream(id) else { return };
         let Some(last) = stream.subscription().map(|subscription| subscription.received) else { return };
-        for (consumer, from) in stream.lagging(window / 2) {
+        for (consumer, from) in stream.lagging() {
             self.request_replay(id, Purpose::CatchUp(consumer), from, last);
         }
     }
@@ -187,7 +188,14 @@ impl Client {
         let Some(deadline) = session.replays.iter().map(|replay| replay.deadline).min() else {
             return;
         };
-        if deadline <= self.now {
+        if is_mutant!(GapInsteadOfReconnect) && deadline <= self.now {
+            if let Link::Live(session) = &mut self.link {
+                let replay = session.replays.remove(0);
+                if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == replay.stream) {
+                    stream.on_replay_end(replay.to + 1, &mut self.stats, &mut self.out);
+                }
+            }
+        } else if deadline <= self.now {
             self.drop_socket(CloseCode::REPLAY_UNANSWERED);
         } else {
             self.timers.set(Timer::Replay, deadline);

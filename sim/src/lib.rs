@@ -1,0 +1,27 @@
+//! The core against a model server, in virtual time.
+//!
+//! [`World`] is one page with its server, for tests that tell a story. The rest is the deterministic simulation: a seed gives a
+//! [plan](plan) of faults, the [arena](arena) carries it out on several pages and one server, and the [oracle](oracle) compares
+//! what every consumer was handed with everything that was ever in the logs.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::missing_panics_doc,
+    reason = "a model: its numbers are small, and its panics fail a test"
+)]
+
+pub mod arena;
+pub mod campaign;
+pub mod coverage;
+pub mod driver;
+pub mod log;
+pub mod oracle;
+pub mod plan;
+pub mod rng;
+pub mod runner;
+pub mod server;
+pub mod world;
+
+pub use driver::{Driver, Handed, Receiver, expand};
+pub use server::Server;
+pub use world::World;

@@ -1,0 +1,49 @@
+//! `agentwire-sim`: runs seeds of the simulation. `cargo xtask simulate` builds it fast and calls it.
+#![allow(clippy::print_stdout, reason = "a command line tells its user what it does")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the ban on clocks is for the sans-IO core; this runs on a host"
+)]
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use agentwire_sim::campaign::{self, Order};
+
+fn main() -> ExitCode {
+    let mut order = Order::default();
+    let mut args = env::args().skip(1);
+    while let Some(name) = args.next() {
+        if name == "--mutants" {
+            order.mutants = true;
+            continue;
+        }
+        let Some(value) = args.next() else { return usage(&format!("{name} needs a value")) };
+        if name == "--kept" {
+            order.kept = Some(PathBuf::from(value));
+            continue;
+        }
+        let Ok(number) = value.parse::<u64>() else { return usage(&format!("{value} is not a number")) };
+        match name.as_str() {
+            "--from" => order.from = number,
+            "--seed" => order.seed = Some(number),
+            "--seeds" => order.seeds = number,
+            "--threads" => order.threads = number.clamp(1, 64),
+            _ => return usage(&format!("{name} is unknown")),
+        }
+    }
+    let fine = if let Some(seed) = order.seed {
+        campaign::show(seed)
+    } else if order.mutants {
+        campaign::trial(&order)
+    } else {
+        campaign::simulate(&order)
+    };
+    if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprintln!(
+        "error: {problem}; use [--seeds N] [--from N] [--seed N] [--threads N] [--kept FILE] [--mutants]"
+    );
+    ExitCode::FAILURE
+}

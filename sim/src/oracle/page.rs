@@ -1,0 +1,439 @@
+//! One page life: its connection, its sends, its subject.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use agentwire::proto::{
+    ConsumerId, Event, Instant, SocketId, State, StreamId,
+    wire::{ClientFrame, GapEnd, ServerFrame, StreamRequest},
+};
+
+use super::{
+    Causes, Counts, Judgement, require,
+    stream::{Consumer, StreamView},
+};
+use crate::{
+    driver::{Driver, Note},
+    server::Server,
+};
+
+/// How many delays the client must have drawn before their mean says anything.
+const ENOUGH_DELAYS: u32 = 8;
+
+/// A send of the application.
+#[derive(Debug)]
+pub(super) struct Send {
+    stream: String,
+    pub(super) settled: bool,
+    sent: bool,
+}
+
+/// What is known of a page without asking its core.
+#[derive(Debug)]
+pub(super) struct PageView {
+    pub(super) window: u64,
+    pub(super) max_pending: usize,
+    pub(super) streams: Vec<StreamView>,
+    pub(super) sends: BTreeMap<String, Send>,
+    pub(super) closing: bool,
+    pub(super) causes: Causes,
+    socket: Option<SocketId>,
+    greeted: bool,
+    subject: Option<String>,
+    /// Another user was welcomed: nothing may be sent any more.
+    foreign: bool,
+    heartbeat: Duration,
+    last_heard: Instant,
+    /// Everything has caught up since the last wait: the next one is short (CLS-4).
+    fresh: bool,
+    /// The server named a time before which it must not be called.
+    floor: bool,
+    attempt: u32,
+    /// Delays as thousandths of their bound.
+    delays: (u64, u32),
+    failed: Option<&'static str>,
+}
+
+impl PageView {
+    pub(super) fn new(window: u64, max_pending: usize) -> Self {
+        Self {
+            window,
+            max_pending,
+            streams: Vec::new(),
+            sends: BTreeMap::new(),
+            closing: false,
+            causes: Causes::default(),
+            socket: None,
+            greeted: false,
+            subject: None,
+            foreign: false,
+            heartbeat: Duration::ZERO,
+            last_heard: Instant::ZERO,
+            fresh: true,
+            floor: false,
+            attempt: 0,
+            delays: (0, 0),
+            failed: None,
+        }
+    }
+
+    fn by_ch(&mut self, ch: u32) -> Option<&mut StreamView> {
+        self.streams.iter_mut().find(|stream| stream.ch == Some(ch))
+    }
+
+    fn by_id(&mut self, id: StreamId) -> Option<&mut StreamView> {
+        self.streams.iter_mut().find(|stream| stream.id == id)
+    }
+
+    fn of_consumer(&mut self, id: ConsumerId) -> Option<&mut StreamView> {
+        self.streams.iter_mut().find(|stream| stream.consumers.iter().any(|consumer| consumer.id == id))
+    }
+
+    /// Tells whether the token of a hello may still wait in its slot.
+    pub(super) const fn is_opening(&self) -> bool {
+        self.socket.is_some() && !self.greeted
+    }
+
+    pub(super) fn socket_gone(&mut self) {
+        self.socket = None;
+        self.greeted = false;
+        for stream in &mut self.streams {
+            stream.link_down();
+        }
+    }
+
+    // --- What the server said ---
+
+    pub(super) fn heard(&mut self, frame: &ServerFrame, now: Instant) {
+        self.last_heard = now;
+        if !self.greeted {
+            if let ServerFrame::Welcome(welcome) = frame {
+                self.greeted = true;
+                self.heartbeat = Duration::from_millis(2 * welcome.heartbeat_ms).max(Duration::from_secs(10));
+                self.foreign |= self.subject.as_ref().is_some_and(|known| *known != welcome.subject);
+                self.subject.get_or_insert_with(|| welcome.subject.clone());
+            }
+            if let ServerFrame::Error { retry_after_ms: Some(_), .. } = frame {
+                self.floor = true;
+            }
+            return;
+        }
+        match frame {
+            ServerFrame::CaughtUp { ch, offset, .. } => {
+                if let Some(stream) = self.by_ch(*ch) {
+                    stream.caught_up = Some(*offset);
+                }
+            }
+            ServerFrame::Error { retry_after_ms, .. } => self.floor |= retry_after_ms.is_some(),
+            ServerFrame::Events { ch, first, count } => {
+                if let Some(stream) = self.by_ch(*ch) {
+                    stream.on_events(*first, *count);
+                }
+            }
+            ServerFrame::Gap { ch, from, end, .. } => match end {
+                GapEnd::Offset(to) => {
+                    if let Some(stream) = self.by_ch(*ch) {
+                        stream.on_gap(*from, *to);
+                    }
+                }
+                GapEnd::Epoch { epoch, new_ch } => {
+                    if let Some(stream) = self.by_ch(*ch) {
+                        stream.on_epoch(epoch, *new_ch);
+                    }
+                }
+            },
+            ServerFrame::GoAway { .. } => self.floor = true,
+            ServerFrame::Subscribed(answer) => {
+                if let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == answer.name) {
+                    stream.on_subscribed(answer);
+                }
+            }
+            ServerFrame::Unsubscribed { ch, name, .. } => {
+                if let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == *name) {
+                    stream.on_unsubscribed(*ch);
+                }
+            }
+            _ => {}
+        }
+        if self.streams.iter().all(|stream| !stream.is_wanted() || stream.caught_up.is_some()) {
+            self.fresh = true;
+        }
+    }
+
+    // --- What the client did ---
+
+    pub(super) fn note(&mut self, note: &Note, server: &Server, counts: &mut Counts) -> Judgement {
+        match note {
+            Note::Attached { consumer, stream, name, begin, .. } => {
+                let view = match self.streams.iter().position(|known| known.id == *stream) {
+                    Some(index) => &mut self.streams[index],
+                    None => {
+                        self.streams.push(StreamView::new(*stream, name));
+                        let last = self.streams.len() - 1;
+                        &mut self.streams[last]
+                    }
+                };
+                view.attach(Consumer::new(*consumer), begin);
+                self.fresh = false;
+            }
+            Note::Closing => self.closing = true,
+            Note::ClosedSocket { socket, .. } => {
+                if self.socket == Some(*socket) {
+                    self.socket_gone();
+                }
+            }
+            Note::Declared { consumer } => {
+                if let Some(stream) = self.of_consumer(*consumer) {
+                    stream.declared();
+                }
+            }
+            Note::Delivered { consumer, offset, take, replay_through } => {
+                let Some(stream) = self.of_consumer(*consumer) else {
+                    require!(false, "I1", "{consumer:?} is given events and is not attached");
+                    return Ok(());
+                };
+                stream.delivered(*consumer, *offset, *take, *replay_through)?;
+            }
+            Note::Fact(fact) => self.fact(fact, counts)?,
+            Note::Handed { consumer, item } => {
+                let Some(stream) = self.of_consumer(*consumer) else {
+                    require!(false, "I1", "{consumer:?} is handed something and is not attached");
+                    return Ok(());
+                };
+                stream.handed(*consumer, item, server, counts)?;
+            }
+            Note::Left { consumer } => {
+                if let Some(stream) = self.of_consumer(*consumer) {
+                    stream.leave(*consumer);
+                }
+            }
+            Note::Made { id, stream } => {
+                let send = Send { stream: stream.clone(), settled: false, sent: false };
+                self.sends.entry(id.clone()).or_insert(send);
+            }
+            Note::Opened(socket) => {
+                require!(self.socket.is_none(), "I8", "{socket:?} is opened beside {:?}", self.socket);
+                self.socket_gone();
+                self.socket = Some(*socket);
+            }
+            Note::Sent { socket, frame, .. } => {
+                require!(
+                    self.socket == Some(*socket),
+                    "I8",
+                    "{frame:?} goes to {socket:?}, in use is {:?}",
+                    self.socket
+                );
+                require!(!self.foreign, "I11", "{frame:?} is sent after another subject was welcomed");
+                self.sent(frame)?;
+            }
+            Note::Settled { id, receipt, failed } => {
+                counts.sends += 1;
+                self.settled(id, receipt.as_ref(), *failed, server)?;
+            }
+            Note::TokenWanted => {}
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, frame: &ClientFrame) -> Judgement {
+        match frame {
+            ClientFrame::Ack { offsets } => {
+                for (ch, offset) in offsets {
+                    let Some(stream) = self.by_ch(*ch) else {
+                        require!(false, "FLO-3", "an ack names ch {ch}, which is not in use");
+                        continue;
+                    };
+                    stream.acknowledged(*offset)?;
+                }
+            }
+            ClientFrame::Hello { streams, .. } => {
+                for stream in self.streams.iter().filter(|stream| stream.is_wanted()) {
+                    let asked = streams.iter().any(|request| request.name == stream.name);
+                    require!(asked, "SUB-1", "the hello leaves out {}", stream.name);
+                }
+                self.requested(streams)?;
+            }
+            ClientFrame::Replay { ch, from, to, .. } => {
+                let window = self.window;
+                require!(to >= from && to - from < window, "RPL-2", "a request for {from}..={to}");
+                require!(self.by_ch(*ch).is_some(), "RPL-1", "a request names ch {ch}, which is not in use");
+            }
+            ClientFrame::Send { id, stream, .. } => {
+                let send = self.sends.get_mut(id);
+                let open = send.as_ref().is_some_and(|send| !send.settled && send.stream == *stream);
+                require!(open, "I6", "{id} is sent to {stream} and is not waiting there");
+                if let Some(send) = send {
+                    send.sent = true;
+                }
+            }
+            ClientFrame::Subscribe { streams } => self.requested(streams)?,
+            ClientFrame::Unsubscribe { ch } => {
+                if let Some(stream) = self.by_ch(*ch) {
+                    require!(!stream.is_wanted(), "SUB-12", "{} is left and still followed", stream.name);
+                    stream.link_down();
+                }
+            }
+            ClientFrame::Approve { .. }
+            | ClientFrame::Cancel { .. }
+            | ClientFrame::Ping { .. }
+            | ClientFrame::Pong { .. }
+            | ClientFrame::Refresh { .. }
+            | ClientFrame::Signal { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn requested(&mut self, requests: &[StreamRequest]) -> Judgement {
+        for request in requests {
+            let stream = self.streams.iter_mut().find(|stream| stream.name == request.name);
+            let Some(stream) = stream.filter(|stream| stream.is_wanted()) else {
+                require!(false, "SUB-1", "{} is asked for and nobody follows it", request.name);
+                continue;
+            };
+            stream.requested(request)?;
+        }
+        Ok(())
+    }
+
+    fn settled(
+        &mut self,
+        id: &str,
+        receipt: Option<&(String, String)>,
+        failed: Option<&'static str>,
+        server: &Server,
+    ) -> Judgement {
+        let pending = self.sends.values().filter(|send| !send.settled).count();
+        let Some(send) = self.sends.get_mut(id) else {
+            require!(false, "I6", "{id} settles and was never made");
+            return Ok(());
+        };
+        require!(!send.settled, "I6", "{id} settles twice");
+        send.settled = true;
+        if let Some((named, status)) = receipt {
+            require!(named == id, "I6", "{id} settles by the receipt of {named}");
+            require!(send.sent, "I6", "{id} settles by a receipt and was never sent");
+            let count = |list: &[(String, String, String)]| {
+                list.iter().filter(|(stream, known, _)| known == id && *stream == send.stream).count()
+            };
+            let (applied, lost) = (count(&server.applied), count(&server.lost));
+            require!(
+                status != "accepted" || (applied > 0 && applied <= lost + 1),
+                "I6",
+                "{id} is accepted, was applied {applied} times and lost {lost} times"
+            );
+        }
+        let justified = match failed {
+            None => true,
+            Some("closed") => self.closing || self.failed.is_some(),
+            Some("outbox_full") => pending > self.max_pending,
+            Some(reason) => {
+                reason == "outcome_unknown" && send.sent
+                    || self.failed == Some(reason)
+                    || self.may_fail(reason)
+            }
+        };
+        require!(justified, "I6", "{id} settles with {failed:?}, {pending} wait");
+        Ok(())
+    }
+
+    fn fact(&mut self, fact: &Event, counts: &mut Counts) -> Judgement {
+        match fact {
+            Event::PositionMoved { stream, epoch, offset } => {
+                if let Some(stream) = self.by_id(*stream) {
+                    stream.position_moved(epoch, *offset)?;
+                }
+            }
+            Event::Resumed { stream, verdict } => {
+                counts.verdicts += 1;
+                if let Some(stream) = self.by_id(*stream) {
+                    stream.resumed(verdict)?;
+                }
+            }
+            Event::StateChanged { state: State::Waiting, retry_in, attempt, .. } => {
+                let delay = retry_in.unwrap_or_default();
+                let bound = Duration::from_millis(500 << (attempt.saturating_sub(1)).min(10))
+                    .min(Duration::from_secs(20));
+                let floor = std::mem::take(&mut self.floor);
+                require!(
+                    floor || delay <= bound,
+                    "CLS-4",
+                    "attempt {attempt} waits {delay:?}, {bound:?} at most"
+                );
+                require!(
+                    !std::mem::take(&mut self.fresh) || *attempt == 1,
+                    "CLS-4",
+                    "everything had caught up, and the wait counts as attempt {attempt}"
+                );
+                require!(
+                    *attempt == 1 || *attempt == self.attempt + 1,
+                    "CLS-4",
+                    "attempt {attempt} follows attempt {}",
+                    self.attempt
+                );
+                self.attempt = *attempt;
+                if !floor {
+                    self.delays.0 += (delay.as_millis() * 1_000 / bound.as_millis()) as u64;
+                    self.delays.1 += 1;
+                    let (sum, count) = self.delays;
+                    require!(
+                        count < ENOUGH_DELAYS || sum / u64::from(count) > 40,
+                        "CLS-4",
+                        "{count} delays are on average {} thousandths of their bound",
+                        sum / u64::from(count)
+                    );
+                }
+            }
+            Event::StateChanged { state: State::Failed, reason, .. } => {
+                self.failed = Some(reason);
+                self.socket_gone();
+            }
+            Event::Ended { .. }
+            | Event::Error(_)
+            | Event::Gap { .. }
+            | Event::Message { .. }
+            | Event::Settled { .. }
+            | Event::StateChanged { .. }
+            | Event::Welcomed { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn may_fail(&self, reason: &str) -> bool {
+        match reason {
+            "subject_changed" => self.causes.subject && self.foreign,
+            "token_failed" => self.causes.no_token,
+            "token_rejected" => self.causes.tokens,
+            "bad_frame" | "forbidden" | "frame_too_large" | "refused" => self.causes.refused,
+            _ => false,
+        }
+    }
+
+    pub(super) fn justify_failure(&self) -> Judgement {
+        let reason = self.failed.unwrap_or("nothing");
+        require!(self.may_fail(reason), "I7", "failed with {reason}, which the plan does not explain");
+        Ok(())
+    }
+
+    pub(super) fn rest(&mut self, driver: &Driver, state: State, now: Instant) -> Judgement {
+        require!(
+            !self.foreign || matches!(state, State::Failed | State::Closed),
+            "I11",
+            "another subject was welcomed, and the client is {state:?}"
+        );
+        if state == State::Connected {
+            let silent = now.since(self.last_heard);
+            require!(silent <= self.heartbeat, "HBT-2", "the server is silent for {silent:?}");
+        }
+        if matches!(state, State::Closed | State::Failed) {
+            return Ok(());
+        }
+        for stream in &mut self.streams {
+            stream.rest()?;
+            for consumer in &stream.consumers {
+                let queued = driver.receivers.get(&consumer.id).map_or(0, |receiver| receiver.queue.len());
+                let most = 3 * self.window as usize + 1;
+                require!(queued <= most, "I9", "{queued} items wait for {:?}", consumer.id);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,686 @@
+//! A model server, written from `docs/PROTOCOL.md` and not from the bridge.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use agentwire::proto::{Instant, SocketId};
+use serde_json::{Value, json};
+
+use crate::{log::Log, plan::Setting};
+
+/// One socket of one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer {
+    /// The page life; 0 where there is only one.
+    pub page: u32,
+    /// The socket, by the number the page gave it.
+    pub socket: SocketId,
+}
+
+impl From<SocketId> for Peer {
+    fn from(socket: SocketId) -> Self {
+        Self { page: 0, socket }
+    }
+}
+
+/// What the server puts on a socket.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// Closes it, with a code.
+    Close(u16),
+    /// A text message.
+    Text(String),
+}
+
+#[derive(Debug)]
+struct Sub {
+    name: String,
+    next: u64,
+    acked: u64,
+    /// The last offset that answered a `replay`.
+    replayed: u64,
+    head: u64,
+    caught_up: bool,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    subject: Option<String>,
+    window: u64,
+    deltas: bool,
+    next_ch: u32,
+    subs: BTreeMap<u32, Sub>,
+    /// Numbers that ended with their epoch, and those under which their streams went on (SUB-12).
+    moved: BTreeMap<u32, u32>,
+    next_heartbeat: Instant,
+}
+
+/// A send that was applied: where, and what it said.
+#[derive(Debug)]
+struct Applied {
+    place: usize,
+    offset: u64,
+    message: String,
+}
+
+/// Behaves as PROTOCOL.md says, unless a switch tells it not to.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a model")]
+pub struct Server {
+    /// Every log, by the name of its stream.
+    pub logs: BTreeMap<String, Log>,
+    /// Whom a token names that does not say so itself; one that does begins with `as:`.
+    pub subject: String,
+    /// Streams that nobody may follow.
+    pub forbidden: Vec<String>,
+    /// The interval of its heartbeats.
+    pub heartbeat_ms: u64,
+    /// The largest number of events in a frame.
+    pub events_per_frame: u64,
+    /// How long a token lives.
+    pub token_expires_in_ms: Option<u64>,
+    /// How long it remembers the keys of sends.
+    pub send_horizon_ms: u64,
+    /// Answers nothing at all.
+    pub mute: bool,
+    /// Leaves `replay` unanswered.
+    pub ignores_replay: bool,
+    /// Sends no receipts, though it applies.
+    pub no_receipts: bool,
+    /// Answers the next sends with `overloaded`, as retryable.
+    pub overloaded: u32,
+    /// Refuses the next replay requests.
+    pub refuses_replays: u32,
+    /// Offsets of any stream that it forgets to send live.
+    pub forgets: Vec<u64>,
+    /// Believes any `ack`: for tests that put frames on the wire by hand.
+    pub believes_acks: bool,
+    /// Writes runs of deltas in their compact form to pages that know it (DLT-2).
+    pub compacts: bool,
+    /// The largest number of unacknowledged events it ever had under way on a `ch`.
+    pub max_in_flight: u64,
+    /// Every send it applied: stream, id, subject.
+    pub applied: Vec<(String, String, String)>,
+    /// Those that were lost with a part of their log, and its keys.
+    pub lost: Vec<(String, String, String)>,
+    /// How many tokens were refreshed.
+    pub refreshed: u32,
+    /// The first rule of the protocol that a page broke.
+    pub broken: Option<String>,
+    keys: BTreeMap<(String, String, String), Applied>,
+    connections: BTreeMap<Peer, Connection>,
+    outgoing: Vec<(Peer, Outgoing)>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            logs: BTreeMap::new(),
+            subject: "ada".into(),
+            forbidden: Vec::new(),
+            heartbeat_ms: 15_000,
+            events_per_frame: 50,
+            token_expires_in_ms: None,
+            send_horizon_ms: 86_400_000,
+            mute: false,
+            ignores_replay: false,
+            no_receipts: false,
+            overloaded: 0,
+            refuses_replays: 0,
+            forgets: Vec::new(),
+            believes_acks: false,
+            compacts: false,
+            max_in_flight: 0,
+            applied: Vec::new(),
+            lost: Vec::new(),
+            refreshed: 0,
+            broken: None,
+            keys: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            outgoing: Vec::new(),
+        }
+    }
+}
+
+impl Server {
+    /// Makes a server for a setting.
+    pub fn new(setting: &Setting) -> Self {
+        Self {
+            heartbeat_ms: setting.heartbeat_ms,
+            events_per_frame: setting.events_per_frame,
+            compacts: setting.compacts,
+            token_expires_in_ms: setting.token_ms,
+            ..Self::default()
+        }
+    }
+
+    // --- What happens to logs ---
+
+    /// The log of a stream, made when it is asked for.
+    pub fn log(&mut self, name: &str) -> &mut Log {
+        if !self.logs.contains_key(name) {
+            self.logs.insert(name.into(), Log::new(self.logs.len() as u64 + 1));
+        }
+        self.logs.get_mut(name).expect("it was made above")
+    }
+
+    /// Writes `count` more events to a log.
+    pub fn publish(&mut self, name: &str, count: u64) {
+        let log = self.log(name);
+        for _ in 0..count {
+            log.append(None);
+        }
+        self.send_all();
+    }
+
+    /// Takes an event out: a `void` stands in its place (EVT-7).
+    pub fn redact(&mut self, name: &str, offset: u64) {
+        if let Some(stored) = self.log(name).life_mut().events.get_mut(offset as usize - 1) {
+            stored.void = true;
+        }
+    }
+
+    /// Drops the beginning of a log. Pages that still wait for a part of it are told (GAP-2).
+    pub fn trim(&mut self, name: &str, through: u64) {
+        let life = self.log(name).life_mut();
+        life.oldest = life.oldest.max(through + 1);
+        for (peer, connection) in &mut self.connections {
+            for (ch, sub) in connection.subs.iter_mut().filter(|(_, sub)| sub.name == name) {
+                if sub.next <= through {
+                    let frame = json!({"type": "gap", "ch": ch, "from": sub.next, "to": through, "reason": "trimmed"});
+                    sub.next = through + 1;
+                    sub.acked = sub.acked.max(through);
+                    if !self.mute {
+                        self.outgoing.push((*peer, Outgoing::Text(frame.to_string())));
+                    }
+                }
+            }
+        }
+        self.send_all();
+    }
+
+    /// Begins a new life of a log, with these many events in it.
+    pub fn new_epoch(&mut self, name: &str, epoch: &str, events: u64) {
+        self.log(name).begin_life(epoch, false);
+        self.tell_of_epoch(name, "epoch");
+        self.publish(name, events);
+    }
+
+    /// Tells the pages that follow a log that its epoch has ended (GAP-2).
+    fn tell_of_epoch(&mut self, name: &str, reason: &str) {
+        let life = self.logs[name].life();
+        for (peer, connection) in &mut self.connections {
+            let subscribed = connection.subs.iter().filter(|(_, sub)| sub.name == name).map(|(ch, _)| *ch);
+            for ch in subscribed.collect::<Vec<_>>() {
+                let Some(mut sub) = connection.subs.remove(&ch) else { continue };
+                let new_ch = connection.next_ch;
+                connection.next_ch += 1;
+                let mut frames = vec![
+                    json!({"type": "gap", "ch": ch, "from": sub.next, "to": null, "reason": reason, "epoch": life.epoch, "newCh": new_ch}),
+                ];
+                if life.oldest > 1 {
+                    frames.push(json!({"type": "gap", "ch": new_ch, "from": 1, "to": life.oldest - 1, "reason": "trimmed"}));
+                }
+                (sub.next, sub.acked, sub.head, sub.replayed) = (life.oldest, life.oldest - 1, 0, 0);
+                connection.subs.insert(new_ch, sub);
+                connection.moved.insert(ch, new_ch);
+                if !self.mute {
+                    let texts = frames.into_iter().map(|frame| (*peer, Outgoing::Text(frame.to_string())));
+                    self.outgoing.extend(texts);
+                }
+            }
+        }
+    }
+
+    /// Puts the log back to an earlier state, as a restored backup would.
+    pub fn roll_back(&mut self, name: &str, head: u64) {
+        let log = self.log(name);
+        log.life_mut().head = log.life().head.min(head);
+        let place = log.lives.len() - 1;
+        self.lose_keys(|stream, applied| stream == name && applied.place == place && applied.offset > head);
+    }
+
+    /// Loses a log: an empty one takes its place, under another epoch (LIF-4).
+    pub fn lose(&mut self, name: &str, epoch: &str) {
+        self.log(name).begin_life(epoch, false);
+        self.lose_keys(|stream, _| stream == name);
+    }
+
+    /// The keys of sends are in the log: what is lost there may be applied again.
+    fn lose_keys(&mut self, is_lost: impl Fn(&str, &Applied) -> bool) {
+        let lost = self.keys.extract_if(.., |(_, stream, _), applied| is_lost(stream, applied));
+        self.lost.extend(lost.map(|((subject, stream, id), _)| (stream, id, subject)));
+    }
+
+    /// Gives a restored log another epoch, as an operator who knows of it does (LIF-4).
+    pub fn renew(&mut self, name: &str, epoch: &str) {
+        self.log(name).begin_life(epoch, true);
+        self.tell_of_epoch(name, "epoch");
+        self.send_all();
+    }
+
+    // --- Sockets ---
+
+    /// A socket opened.
+    pub fn connect(&mut self, peer: impl Into<Peer>, now: Instant) {
+        let next_heartbeat = now + Duration::from_millis(self.heartbeat_ms);
+        self.connections
+            .insert(peer.into(), Connection { next_ch: 1, next_heartbeat, ..Connection::default() });
+    }
+
+    /// A socket is gone.
+    pub fn disconnect(&mut self, peer: impl Into<Peer>) {
+        self.connections.remove(&peer.into());
+    }
+
+    /// Forgets every socket, as a process that ends does.
+    pub fn restart(&mut self) {
+        self.outgoing.clear();
+        self.connections.clear();
+    }
+
+    /// Tells whether a socket is known.
+    pub fn knows(&self, peer: Peer) -> bool {
+        self.connections.contains_key(&peer)
+    }
+
+    /// The streams it serves on a socket, each with what is acknowledged and its head.
+    pub fn subscriptions(&self, peer: Peer) -> Vec<(&str, u64, u64)> {
+        let subs = self.connections.get(&peer).into_iter().flat_map(|connection| connection.subs.values());
+        subs.map(|sub| (sub.name.as_str(), sub.acked, self.logs[&sub.name].life().head)).collect()
+    }
+
+    /// Closes a socket with a code.
+    pub fn close(&mut self, peer: Peer, code: u16) {
+        if self.connections.remove(&peer).is_some() {
+            self.outgoing.push((peer, Outgoing::Close(code)));
+        }
+    }
+
+    /// Takes what goes on the wire.
+    pub fn take_outgoing(&mut self) -> Vec<(Peer, Outgoing)> {
+        std::mem::take(&mut self.outgoing)
+    }
+
+    /// When the next heartbeat is due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.mute {
+            return None;
+        }
+        self.connections.values().map(|connection| connection.next_heartbeat).min()
+    }
+
+    /// Sends the heartbeats that are due (HBT-1).
+    pub fn on_time(&mut self, now: Instant) {
+        let interval = Duration::from_millis(self.heartbeat_ms);
+        for (peer, connection) in &mut self.connections {
+            if connection.next_heartbeat > now {
+                continue;
+            }
+            connection.next_heartbeat = now + interval;
+            if connection.subject.is_none() || self.mute {
+                continue;
+            }
+            let mut text = String::from(r#"{"type":"heartbeat","heads":{"#);
+            for (index, (ch, sub)) in connection.subs.iter().enumerate() {
+                let comma = if index > 0 { "," } else { "" };
+                let _ = write!(text, r#"{comma}"{ch}":{}"#, self.logs[&sub.name].life().head);
+            }
+            text.push_str("}}");
+            self.outgoing.push((*peer, Outgoing::Text(text)));
+        }
+    }
+
+    fn emit(&mut self, peer: Peer, frame: &Value) {
+        if !self.mute && self.connections.contains_key(&peer) {
+            self.outgoing.push((peer, Outgoing::Text(frame.to_string())));
+        }
+    }
+
+    /// Puts a frame on a socket that the protocol allows at any time.
+    pub fn say(&mut self, peer: Peer, frame: &Value) {
+        self.emit(peer, frame);
+    }
+
+    // --- Frames of pages ---
+
+    /// Takes a message of a page.
+    pub fn on_text(&mut self, peer: impl Into<Peer>, text: &str) {
+        let peer = peer.into();
+        if self.mute || !self.connections.contains_key(&peer) {
+            return;
+        }
+        let Ok(frame) = serde_json::from_str::<Value>(text) else {
+            self.breaks("GEN-2: not JSON");
+            return;
+        };
+        let greeted = self.connections[&peer].subject.is_some();
+        match frame["type"].as_str() {
+            Some("hello") if !greeted => self.on_hello(peer, &frame),
+            _ if !greeted => self.breaks("HEL-1: the first frame is no hello"),
+            Some("subscribe") => self.on_streams(peer, &frame["streams"]),
+            Some("unsubscribe") => {
+                let ch = integer(&frame["ch"]);
+                let connection = self.connection(peer);
+                let mut present = u32::try_from(ch).unwrap_or(0);
+                while let Some(&moved) = connection.moved.get(&present) {
+                    present = moved;
+                }
+                let sub = connection.subs.remove(&present);
+                if let Some(sub) = sub {
+                    self.emit(
+                        peer,
+                        &json!({"type": "unsubscribed", "ch": ch, "name": sub.name, "reason": "requested"}),
+                    );
+                }
+            }
+            Some("ack") => self.on_ack(peer, &frame),
+            Some("replay") if self.ignores_replay => {}
+            Some("replay") => self.on_replay(peer, &frame),
+            Some("send" | "cancel" | "approve") => self.on_send(peer, &frame),
+            Some("refresh") => self.on_refresh(peer, &frame),
+            Some("ping") => self.emit(peer, &json!({"type": "pong", "n": frame["n"]})),
+            Some("pong" | "signal") => {}
+            other => {
+                let rule = format!("GEN-3: a page sent {other:?}");
+                self.breaks(&rule);
+            }
+        }
+    }
+
+    fn breaks(&mut self, rule: &str) {
+        self.broken.get_or_insert_with(|| rule.to_owned());
+    }
+
+    fn connection(&mut self, peer: Peer) -> &mut Connection {
+        self.connections.get_mut(&peer).expect("checked by the caller")
+    }
+
+    fn on_refresh(&mut self, peer: Peer, frame: &Value) {
+        if matches!(frame["token"].as_str(), Some("expired" | "invalid")) {
+            self.emit(
+                peer,
+                &json!({"type": "error", "code": "token_invalid", "message": "", "retryable": true}),
+            );
+            return;
+        }
+        self.refreshed += 1;
+        self.emit(peer, &json!({"type": "refreshed", "tokenExpiresInMs": self.token_expires_in_ms}));
+    }
+
+    fn on_hello(&mut self, peer: Peer, frame: &Value) {
+        let token = frame["token"].as_str().unwrap_or_default().to_owned();
+        if token.is_empty() {
+            self.breaks("HEL-2: no token");
+        }
+        if let Some((code, close)) = match token.as_str() {
+            "expired" => Some(("token_expired", 4451)),
+            "invalid" => Some(("token_invalid", 4450)),
+            _ => None,
+        } {
+            self.emit(peer, &json!({"type": "error", "code": code, "message": "refused", "retryable": true}));
+            self.close(peer, close);
+            return;
+        }
+        let subject = token.strip_prefix("as:").map_or_else(|| self.subject.clone(), Into::into);
+        let window = integer(&frame["window"]["events"]);
+        let compacts = self.compacts;
+        let connection = self.connection(peer);
+        connection.subject = Some(subject.clone());
+        connection.window = window;
+        connection.deltas = compacts
+            && frame["features"]
+                .as_array()
+                .is_some_and(|features| features.iter().any(|name| name == "deltas"));
+        let mut welcome = json!({"type": "welcome", "session": format!("s{}", peer.socket.0), "subject": subject, "heartbeatMs": self.heartbeat_ms,
+            "maxFrameBytes": 1_048_576, "maxStreams": 64, "sendHorizonMs": self.send_horizon_ms, "features": []});
+        if let Some(ms) = self.token_expires_in_ms {
+            welcome["tokenExpiresInMs"] = json!(ms);
+        }
+        self.emit(peer, &welcome);
+        self.on_streams(peer, &frame["streams"]);
+    }
+
+    fn on_streams(&mut self, peer: Peer, streams: &Value) {
+        for request in streams.as_array().into_iter().flatten() {
+            let name = request["name"].as_str().unwrap_or_default().to_owned();
+            if self.connections[&peer].subs.values().any(|sub| sub.name == name) {
+                self.breaks("SUB-2: a name that is subscribed already");
+                continue;
+            }
+            if self.forbidden.contains(&name) {
+                self.emit(peer, &json!({"type": "unsubscribed", "name": name, "reason": "forbidden"}));
+                continue;
+            }
+            let mut answer = self.place(&name, request);
+            let connection = self.connection(peer);
+            let ch = connection.next_ch;
+            connection.next_ch += 1;
+            let next = integer(&answer["next"]);
+            let head = integer(&answer["head"]);
+            connection
+                .subs
+                .insert(ch, Sub { name, next, acked: next - 1, replayed: 0, head, caught_up: false });
+            answer["ch"] = json!(ch);
+            self.emit(peer, &answer);
+        }
+        self.send_all();
+    }
+
+    /// SUB-3 to SUB-9.
+    fn place(&mut self, name: &str, request: &Value) -> Value {
+        let life = self.log(name).life();
+        let mut reason = None;
+        let next = match request.get("position") {
+            Some(position) if position["epoch"] == life.epoch.as_str() => {
+                let offset = integer(&position["offset"]);
+                if offset.max(request["seen"].as_u64().unwrap_or(0)) > life.head {
+                    let epoch = format!("{}+", life.epoch);
+                    self.log(name).begin_life(&epoch, true);
+                    self.tell_of_epoch(name, "ahead");
+                    reason = Some("ahead");
+                    None
+                } else if offset + 1 < life.oldest {
+                    reason = Some("trimmed");
+                    Some(life.oldest)
+                } else {
+                    Some(offset + 1)
+                }
+            }
+            Some(_) => {
+                reason = Some("epoch");
+                None
+            }
+            None => None,
+        };
+        let life = self.logs[name].life();
+        let next = next.unwrap_or_else(|| {
+            let open = &request["open"];
+            if open["from"] == "live" {
+                life.head + 1
+            } else if let Some(last) = open["last"].as_u64() {
+                life.oldest.max((life.head + 1).saturating_sub(last))
+            } else {
+                if reason.is_none() && life.oldest > 1 {
+                    reason = Some("trimmed");
+                }
+                life.oldest
+            }
+        });
+        let mut answer = json!({"type": "subscribed", "name": name, "epoch": life.epoch, "oldest": life.oldest, "head": life.head, "next": next, "recovered": reason.is_none()});
+        if let Some(reason) = reason {
+            answer["reason"] = json!(reason);
+        }
+        answer
+    }
+
+    /// Sends what the windows allow, streams in turn (FLO-1, FLO-4).
+    pub fn send_all(&mut self) {
+        let peers = self.connections.keys().copied().collect::<Vec<_>>();
+        for peer in peers {
+            while self.send_one_round(peer) {}
+        }
+    }
+
+    fn send_one_round(&mut self, peer: Peer) -> bool {
+        let Self { logs, connections, forgets, outgoing, .. } = self;
+        let Some(connection) = connections.get_mut(&peer) else { return false };
+        let (window, deltas) = (connection.window, connection.deltas);
+        let mut any = false;
+        for (ch, sub) in &mut connection.subs {
+            let log = logs.get_mut(&sub.name).expect("a stream has a log");
+            let last = log.life().head.min(sub.acked + window).min(sub.next + self.events_per_frame - 1);
+            if sub.next <= last {
+                let first = sub.next;
+                sub.next = last + 1;
+                self.max_in_flight = self.max_in_flight.max(last - sub.acked);
+                let life = log.life_mut();
+                life.shown = life.shown.max(last);
+                any = true;
+                if self.mute {
+                    continue;
+                }
+                let mut from = first;
+                for forgotten in (first..=last).filter(|offset| forgets.contains(offset)) {
+                    push_events(log, *ch, from, forgotten - 1, deltas, peer, outgoing);
+                    from = forgotten + 1;
+                }
+                push_events(log, *ch, from, last, deltas, peer, outgoing);
+            }
+            if !sub.caught_up && sub.next > sub.head {
+                sub.caught_up = true;
+                any = true;
+                if !self.mute {
+                    let text =
+                        format!(r#"{{"type":"caughtUp","ch":{ch},"offset":{},"openRuns":["r1"]}}"#, sub.head);
+                    outgoing.push((peer, Outgoing::Text(text)));
+                }
+            }
+        }
+        any
+    }
+
+    fn on_ack(&mut self, peer: Peer, frame: &Value) {
+        let believes = self.believes_acks;
+        for (ch, offset) in frame["offsets"].as_object().into_iter().flatten() {
+            let offset = integer(offset);
+            let Some(sub) = self.connection(peer).subs.get_mut(&ch.parse().unwrap_or(0)) else { continue };
+            let too_far = offset >= sub.next.max(sub.replayed + 1);
+            sub.acked = sub.acked.max(offset);
+            if too_far && !believes {
+                self.breaks("FLO-3: an ack above what was sent");
+            }
+        }
+        self.send_all();
+    }
+
+    fn on_replay(&mut self, peer: Peer, frame: &Value) {
+        let (ch, from, to) = (integer(&frame["ch"]), integer(&frame["from"]), integer(&frame["to"]));
+        let per_frame = self.events_per_frame;
+        if self.refuses_replays > 0 {
+            self.refuses_replays -= 1;
+            self.emit(peer, &json!({"type": "error", "code": "too_many_requests", "message": "busy", "retryable": true, "req": frame["req"]}));
+            return;
+        }
+        if to < from || to - from >= self.connection(peer).window {
+            self.breaks("RPL-2: a request for more than the window");
+            return;
+        }
+        let deltas = self.connection(peer).deltas;
+        let Self { logs, connections, outgoing, .. } = self;
+        let ch = u32::try_from(ch).unwrap_or(0);
+        let Some(sub) = connections.get_mut(&peer).and_then(|connection| connection.subs.get_mut(&ch)) else {
+            return;
+        };
+        let log = logs.get_mut(&sub.name).expect("a stream has a log");
+        let (oldest, head) = (log.life().oldest, log.life().head);
+        let (first, last) = (from.max(oldest), to.min(head));
+        sub.replayed = sub.replayed.max(last);
+        log.life_mut().shown = log.life().shown.max(last);
+        let mut next = first;
+        while next <= last {
+            let end = last.min(next + per_frame - 1);
+            push_events(log, ch, next, end, deltas, peer, outgoing);
+            next = end + 1;
+        }
+        let sent = if first <= last { last } else { from - 1 };
+        self.emit(peer, &json!({"type": "replayEnd", "req": frame["req"], "to": sent, "oldest": oldest}));
+    }
+
+    fn on_send(&mut self, peer: Peer, frame: &Value) {
+        let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
+        let (stream, id) = (text("stream"), text("id"));
+        let subject = self.connection(peer).subject.clone().unwrap_or_default();
+        let key = (subject.clone(), stream.clone(), id.clone());
+        let message = frame["message"].to_string();
+        if let Some(known) = self.keys.get(&key) {
+            if known.message != message {
+                self.breaks("SND-2: one key for two messages");
+            }
+        } else {
+            let busy = if self.overloaded > 0 {
+                self.overloaded -= 1;
+                Some("overloaded")
+            } else if self.log(&stream).went_back() {
+                Some("unavailable")
+            } else {
+                None
+            };
+            if let Some(code) = busy {
+                self.emit(
+                    peer,
+                    &json!({"type": "receipt", "id": id, "status": "rejected", "error": {"code": code, "message": "busy", "retryable": true, "retryAfterMs": 300}}),
+                );
+                return;
+            }
+            let log = self.log(&stream);
+            let place = log.lives.len() - 1;
+            let offset = if frame["type"] == "send" { log.append(Some(id.clone())) } else { log.life().head };
+            self.applied.push((stream, id.clone(), subject));
+            self.keys.insert(key, Applied { place, offset, message });
+        }
+        if !self.no_receipts {
+            self.emit(peer, &json!({"type": "receipt", "id": id, "status": "accepted"}));
+        }
+        self.send_all();
+    }
+}
+
+fn push_events(
+    log: &Log,
+    ch: u32,
+    first: u64,
+    last: u64,
+    deltas: bool,
+    peer: Peer,
+    outgoing: &mut Vec<(Peer, Outgoing)>,
+) {
+    if first > last {
+        return;
+    }
+    let count = last - first + 1;
+    let mut text = String::with_capacity(64 + 64 * count as usize);
+    if deltas && log.is_deltas(first, last) {
+        let _ = write!(
+            text,
+            r#"{{"type":"deltas","ch":{ch},"first":{first},"count":{count},"head":{{"type":"message_delta"}},"times":["#
+        );
+        let place = log.lives.len() - 1;
+        for offset in first..=last {
+            let comma = if offset > first { "," } else { "" };
+            let _ = write!(text, "{comma}{}", log.number(place, offset));
+        }
+        text.push_str(r#"],"texts":["#);
+        for offset in first..=last {
+            text.push_str(if offset > first { r#","x""# } else { r#""x""# });
+        }
+    } else {
+        let _ = write!(text, r#"{{"type":"events","ch":{ch},"first":{first},"count":{count},"events":["#);
+        log.write_events(first, last, &mut text);
+    }
+    text.push_str("]}");
+    outgoing.push((peer, Outgoing::Text(text)));
+}
+
+fn integer(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}

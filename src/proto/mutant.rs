@@ -1,0 +1,68 @@
+//! Named bugs, for the trial of the delivery oracle (feature `__mutants`).
+//!
+//! Each is a place in the core where [`is_mutant!`] asks whether the bug is switched on. Without the feature the question is the
+//! constant `false`, and nothing of it is compiled.
+
+use std::cell::Cell;
+
+macro_rules! mutants {
+    ($($variant:ident = $name:literal),+ $(,)?) => {
+        /// A bug that the simulation must find.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each is described by its name")]
+        pub enum Mutant { $($variant),+ }
+
+        impl Mutant {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Says in a few words what is wrong.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+mutants! {
+    AckBeforeDispatch = "ack before dispatch",
+    AckIgnoresWindow = "acks what did not come",
+    AheadAccepted = "ahead position accepted",
+    BackoffNeverReset = "backoff never reset",
+    BackoffNeverWaits = "backoff never waits",
+    DuplicateOffByOne = "duplicate window off by one",
+    EpochIgnored = "epoch ignored",
+    FastestReported = "position of the fastest",
+    GapInsteadOfReconnect = "gap instead of reconnect",
+    GapTwice = "gap announced twice",
+    HeadUnchecked = "head check missing",
+    HeartbeatIgnored = "heartbeat ignored",
+    HelloWithoutPositions = "hello without positions",
+    LateConsumerSkips = "late consumer skips",
+    OutboxLost = "outbox lost on reconnect",
+    ParkedDropped = "parked frames dropped",
+    PositionEarly = "position moved before dispatch",
+    ReceiptKept = "resent after receipt",
+    ReplayToWrongConsumer = "replay answered to the wrong one",
+    SentToNewSubject = "sent to a new subject",
+    SlotLeaks = "slot leaks on unsubscribe",
+    StaleCh = "stale ch",
+    StaleSocket = "stale socket accepted",
+    StreamLeaks = "stream leaks on unsubscribe",
+    TimerSwallowed = "timer swallowed",
+    VerdictMissing = "verdict missing",
+    VerdictTwice = "verdict twice",
+}
+
+thread_local! {
+    static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) };
+}
+
+/// Switches one bug on for this thread, or all off.
+pub fn set(mutant: Option<Mutant>) {
+    ACTIVE.set(mutant);
+}
+
+pub(crate) fn is(mutant: Mutant) -> bool {
+    ACTIVE.get() == Some(mutant)
+}
