@@ -532,7 +532,8 @@ impl Server {
             if sub.next <= last {
                 let first = sub.next;
                 sub.next = last + 1;
-                self.max_in_flight = self.max_in_flight.max(last - sub.acked);
+                // A page may acknowledge what a replay brought ahead of the flow.
+                self.max_in_flight = self.max_in_flight.max(last.saturating_sub(sub.acked));
                 let life = log.life_mut();
                 life.shown = life.shown.max(last);
                 any = true;

@@ -187,13 +187,6 @@ impl Stream {
                 self.sequencer.start_at(self.sequencer.next().min(offset + 1));
             }
         }
-        if let Phase::Requested(position) = &self.phase
-            && self.catch_up.attempts == 0
-        {
-            // The request was made for consumers that left; its answer is for this one.
-            self.catch_up.attempts = 1;
-            self.catch_up.from = position.as_ref().map_or(0, |position| position.offset + 1);
-        }
         self.place_consumers(out);
         self.report_position(out);
     }
@@ -233,12 +226,20 @@ impl Stream {
         }
         self.consumers.retain(|consumer| consumer.id != id);
         if self.consumers.is_empty() {
-            // Nobody waits for the catch-up any more.
-            self.catch_up = CatchUp::default();
+            // Nobody waits for the catch-up any more, unless an answer is under way that the next consumer will take.
+            if !matches!(self.phase, Phase::Requested(_)) {
+                self.catch_up = CatchUp::default();
+            }
             return true;
         }
         self.report_position(out);
         false
+    }
+
+    /// Nobody waits for the answer that came.
+    pub(crate) fn abandon(&mut self) {
+        self.phase = Phase::Detached;
+        self.catch_up = CatchUp::default();
     }
 
     /// Says what to ask of the server, and counts the attempt.

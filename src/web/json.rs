@@ -167,7 +167,7 @@ mod tests {
         wellFormed(frame) {
             if (frame.type === "events") return frame.events.every(typed);
             return typed(frame.head) && !("time" in frame.head) && !("text" in frame.head)
-                && frame.times.every((time) => typeof time === "number") && frame.texts.every((text) => typeof text === "string");
+                && frame.times.every((time) => Number.isSafeInteger(time) && time >= 0) && frame.texts.every((text) => typeof text === "string");
         }
     }
     "#)]

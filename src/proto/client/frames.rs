@@ -206,7 +206,7 @@ impl Client {
         };
         if stream.consumers.is_empty() && matches!(stream.phase, Phase::Requested(_)) {
             // The last consumer left while the answer was under way.
-            stream.phase = Phase::Detached;
+            stream.abandon();
             self.send(socket, ClientFrame::Unsubscribe { ch: answer.ch });
             return;
         }

@@ -48,22 +48,25 @@ impl Reader for &Value {
     }
 
     fn well_formed(&self) -> bool {
-        let typed = |event: &Value| event["type"].is_string();
-        let head = &self["head"];
-        if head.is_object() {
-            let all = |name: &str, check: fn(&Value) -> bool| {
-                self[name].as_array().is_some_and(|items| items.iter().all(check))
-            };
-            return typed(head)
-                && head.get("time").is_none()
-                && head.get("text").is_none()
-                && all("times", Value::is_number)
-                && all("texts", Value::is_string);
+        let all = |name: &str, check: fn(&Value) -> bool| {
+            self[name].as_array().is_some_and(|items| items.iter().all(check))
+        };
+        if self["type"] == "events" {
+            return all("events", |event| event.is_object() && event["type"].is_string());
         }
-        self["events"]
-            .as_array()
-            .is_some_and(|events| events.iter().all(|event| event.is_object() && typed(event)))
+        let head = &self["head"];
+        head["type"].is_string()
+            && head.get("time").is_none()
+            && head.get("text").is_none()
+            && all("times", is_time)
+            && all("texts", Value::is_string)
     }
+}
+
+/// Tells whether this is a number of whole milliseconds (GEN-5).
+fn is_time(value: &Value) -> bool {
+    let largest = ((1_u64 << 53) - 1) as f64;
+    value.as_f64().is_some_and(|time| time.fract() == 0.0 && (0.0..=largest).contains(&time))
 }
 
 impl Writer for Value {
