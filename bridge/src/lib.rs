@@ -71,6 +71,9 @@ mod emitter;
 mod event;
 #[cfg(feature = "faults")]
 mod faults;
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod hub;
 mod limits;

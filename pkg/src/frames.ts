@@ -27,18 +27,20 @@ function isTime(value: unknown): boolean {
 	return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-type Expandable = { -readonly [K in keyof RawEventsFrame]: RawEventsFrame[K] };
+/** What `deltas` frames stand for, expanded once. Not kept in the frame: a field `events` there is one that nobody knows (GEN-3). */
+const expansions = new WeakMap<RawEventsFrame, readonly ParsedEvent[]>();
 
 /** The events that `frame` carries or stands for. The same list for the same frame, so that consumers share them. */
 export function eventsOf(frame: RawEventsFrame): readonly ParsedEvent[] {
-	return frame.events ?? expand(frame);
+	if (frame.type === "events") return frame.events ?? [];
+	return expansions.get(frame) ?? expand(frame);
 }
 
-function expand(frame: Expandable): readonly ParsedEvent[] {
+function expand(frame: RawEventsFrame): readonly ParsedEvent[] {
 	const { head, times, texts } = frame;
 	if (head === undefined || times === undefined || texts === undefined) return [];
 	// Events share the nested values of the head: what is handed over is read-only.
 	const events = texts.map((text, index) => ({ ...head, time: times[index], text }));
-	frame.events = events;
+	expansions.set(frame, events);
 	return events;
 }

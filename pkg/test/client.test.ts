@@ -97,6 +97,7 @@ test("an error frame of the server is reported with its own words", () => {
 	]);
 });
 
+// PROTOCOL: GEN-9
 test("the token function is told why, and no token is ever written down", async () => {
 	const reasons: string[] = [];
 	const lines: string[] = [];

@@ -28,6 +28,17 @@ test("each handler gets each event once, in order, with its place", () => {
 	assert.deepEqual(thread.position, { epoch: "e1", offset: 15 });
 });
 
+// PROTOCOL: EVT-4
+test("events with one id are different events, and ids say nothing about the order", () => {
+	const { thread, go, core, server } = connected(0);
+	const handed: [number, unknown][] = [];
+	thread.on("tick", (event) => handed.push([event.offset, event["id"]]));
+	go();
+	server.append("t", ...["b", "a", "b"].map((id) => ({ type: "tick", time: 1, id })), { type: "tick", time: 1 });
+	core().flush();
+	assert.deepEqual(handed, [[1, "b"], [2, "a"], [3, "b"], [4, undefined]]);
+});
+
 test("handlers of a type come before those of every event", () => {
 	const { thread, go } = connected(1);
 	const calls: string[] = [];
@@ -51,6 +62,7 @@ test("a handler that throws hurts neither the others nor the rest", () => {
 	assert.deepEqual(errors[0], { code: "handler_threw", cause: boom });
 });
 
+// PROTOCOL: LIF-3
 test("a rejection of an async handler is reported, and not awaited", async () => {
 	const { thread, go, errors } = connected(3);
 	const got: number[] = [];

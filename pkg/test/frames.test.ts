@@ -12,6 +12,7 @@ interface Vectors {
 // From the compiled file: pkg/.test/test/frames.test.js
 const vectors = JSON.parse(readFileSync(new URL("../../../tests/vectors/protocol.json", import.meta.url), "utf8")) as Vectors;
 
+// PROTOCOL: DLT-1, DLT-2
 test("deltas expand as the vectors say (DLT-1)", async (t) => {
 	assert.ok(vectors.deltas.length > 0);
 	for (const { name, frame, events } of vectors.deltas) {
@@ -25,6 +26,16 @@ test("deltas expand as the vectors say (DLT-1)", async (t) => {
 	}
 });
 
+// PROTOCOL: GEN-3
+test("a field that the frame's type does not know is ignored", () => {
+	const head = { type: "message_delta" };
+	const deltas = { type: "deltas", ch: 3, first: 1, count: 1, head, times: [7], texts: ["x"], events: [{ type: "forged" }] } as unknown as RawEventsFrame;
+	assert.deepEqual(eventsOf(deltas), [{ type: "message_delta", time: 7, text: "x" }]);
+	const events = { type: "events", ch: 3, first: 1, count: 1, events: [{ type: "a" }], head, times: [7], texts: ["x"] } as unknown as RawEventsFrame;
+	assert.deepEqual(eventsOf(events), [{ type: "a" }]);
+});
+
+// PROTOCOL: EVT-1, DLT-1
 test("frames of events are well-formed or not as the vectors say (EVT-1, DLT-1)", async (t) => {
 	const judged = vectors.server_frames.filter(({ clause, text, kind, error }) => {
 		if (!/^\{"type":"(events|deltas)"/.test(text) || !/^(EVT|DLT)/.test(clause)) return false;

@@ -55,6 +55,7 @@ test("a slow iterator holds no more than the window", async () => {
 	assert.deepEqual(await take(iterator, 99), Array.from({ length: 99 }, (_, index) => String(index + 2)));
 });
 
+// PROTOCOL: LIF-3
 test("a position moves with pulls, not with arrivals (I4)", async () => {
 	const { thread } = connected(10);
 	const iterator = thread.events();

@@ -85,6 +85,7 @@ test("a client without a store saves nowhere, and undefined options are absent o
 	assert.throws(() => sessionPositions({ key: "" }), /key is "", it must be a text of 1 to 64 characters/);
 });
 
+// PROTOCOL: GEN-6, SUB-1
 test("threads are named and begin as GEN-6 and SUB-1 allow", async (t) => {
 	const { client } = rig();
 	const cases: readonly [string, () => unknown, RegExp][] = [

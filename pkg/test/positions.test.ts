@@ -39,6 +39,7 @@ afterEach(() => {
 	for (const kind of ["sessionStorage", "localStorage"]) Reflect.deleteProperty(globalThis, kind);
 });
 
+// PROTOCOL: LIF-2
 test("lives of a page add up to the log (LIF-2)", () => {
 	const kept = new FakeStorage();
 	storage("sessionStorage", () => kept);
@@ -120,6 +121,7 @@ test("positions of another user are forgotten, and the thread begins at its star
 	assert.equal(kept.entries.size, 2, "nothing is left of the other thread");
 });
 
+// PROTOCOL: HEL-6
 test("a change of user on one client clears the store for good", () => {
 	const saved = new Map<string, Position>();
 	const positions: PositionStore = { load: (stream) => saved.get(stream), save: (stream, position) => void saved.set(stream, position), clear: () => saved.clear() };

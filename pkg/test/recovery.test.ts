@@ -43,6 +43,7 @@ test("after a trap everybody goes on with the next event, and the outbox goes ou
 	assert.ok(core().calls.includes("subscribe t 0 e1 5"));
 });
 
+// PROTOCOL: CLS-2
 test("the socket of a lost core is detached and closed with 4486", async () => {
 	const made = rig();
 	await settled();

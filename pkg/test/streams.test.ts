@@ -145,6 +145,7 @@ test("the inbox is the stream of that name", () => {
 	assert.equal(core().calls.at(-1), "subscribe inbox -1 - -1");
 });
 
+// PROTOCOL: SUB-9
 test("a live thread keeps its position from the subscription on (SUB-9)", async () => {
 	const { client, core, server } = rig();
 	server.append("t", ...numbered(4));

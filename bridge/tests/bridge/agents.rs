@@ -229,8 +229,7 @@ async fn the_inbox_hears_of_messages_and_ends_of_runs_only() {
     page.until("caughtUp").await;
     page.send(message("t", "s1", "hello")).await;
     let told = page.events(1, 1, 2).await;
-    let places: Vec<_> =
-        told.iter().map(|event| (event["thread"].clone(), event["head"].clone())).collect();
+    let places: Vec<_> = told.iter().map(|event| (event["thread"].clone(), event["head"].clone())).collect();
     assert_eq!(places, [(json!("t"), json!(1)), (json!("t"), json!(5))]);
 
     let quiet = Server::with(|builder| builder.agent(echo()).inbox(false)).await;

@@ -137,6 +137,17 @@ async fn live_events_share_a_frame() {
     assert_eq!(page.next().await["count"], 20);
 }
 
+// PROTOCOL: EVT-4
+#[tokio::test]
+async fn events_with_one_id_are_different_events_and_ids_say_nothing_about_the_order() {
+    let server = Server::start().await;
+    let ids = ["b", "a", "b"];
+    let events: Vec<_> = ids.iter().map(|id| json!({"type": "note", "id": id, "time": 1})).collect();
+    server.bridge.emitter("ada", "t").publish_all(events.clone()).await.unwrap();
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    assert_eq!(page.events(1, 1, 3).await, events);
+}
+
 // PROTOCOL: EVT-8, EVT-9
 #[tokio::test]
 async fn events_that_no_page_can_take_are_refused() {

@@ -15,6 +15,7 @@ fn without_time(mut event: Value) -> Value {
     event
 }
 
+// PROTOCOL: RUN-4
 #[tokio::test]
 async fn a_run_writes_what_the_protocol_says() {
     let server = Server::start().await;

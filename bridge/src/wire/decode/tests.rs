@@ -104,6 +104,19 @@ fn integers_have_their_range() {
     assert_eq!(decode(r#"{"type":"ping","n":"x","n":2}"#), Ok(Some(ClientFrame::Ping { n: 2 })));
 }
 
+// PROTOCOL: GEN-5
+#[test]
+fn numbers_are_read_to_the_last_bit() {
+    let largest = decode(r#"{"type":"ping","n":9007199254740991.0}"#);
+    assert_eq!(largest, Ok(Some(ClientFrame::Ping { n: 9_007_199_254_740_991 })));
+    let text = r#"{"type":"send","id":"i","stream":"s","message":{"type":"x","n":0.30000000000000004,"m":8.98846567431158e307}}"#;
+    let Ok(Some(ClientFrame::Send { message, .. })) = decode(text) else { panic!("refused") };
+    assert_eq!(
+        Value::Object(message).to_string(),
+        r#"{"m":8.98846567431158e+307,"n":0.30000000000000004,"type":"x"}"#
+    );
+}
+
 // PROTOCOL: GEN-6
 #[test]
 fn texts_have_their_lengths() {
@@ -176,6 +189,7 @@ fn tokens_are_not_shown() {
 }
 
 /// The frames that all parts of the project read alike.
+// PROTOCOL: GEN-2, GEN-3, GEN-5, GEN-6, GEN-8
 #[test]
 fn vectors_of_the_protocol_hold() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/protocol.json");

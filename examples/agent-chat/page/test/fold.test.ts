@@ -111,6 +111,7 @@ test("message_completed wins over the deltas", () => {
 	assert.equal(message(state).text, "A whole one");
 });
 
+// PROTOCOL: RUN-2, RUN-4
 test("a run that ends orphans its open tool calls, and what comes for them later is late", () => {
 	const state = fold(EMPTY, events([STARTED, TOOL, { ...TOOL, toolCallId: "t2" }, { type: "tool_completed", runId: "r1", toolCallId: "t2", success: true }, { type: "agent_completed", runId: "r1" }, { type: "tool_completed", runId: "r1", toolCallId: "t1", success: true }]));
 	assert.equal(tool(state, "t1").state, "orphaned");
@@ -129,6 +130,7 @@ test("agent_died fails the run with its cause, cuts its text and orphans its too
 	assert.equal(state.open, 0);
 });
 
+// PROTOCOL: RUN-1
 test("the first end of a run counts", () => {
 	const state = fold(EMPTY, events([STARTED, { type: "agent_cancelled", runId: "r1", reason: "enough" }, { type: "agent_completed", runId: "r1" }, { type: "agent_died", runId: "r1", cause: "restarted" }]));
 	assert.equal(run(state).status, "cancelled");
@@ -187,6 +189,7 @@ test("a gap with the remedy refetch is shown in its place", () => {
 	assert.equal(state.offset, 10);
 });
 
+// PROTOCOL: RUN-3
 test("a run that the server does not know any more is lost, one that began later or is open there is not", () => {
 	const resumed: Resumed = { recovered: false, epoch: "e1", from: 1, to: 2, replayed: 0, duplicatesDropped: 0, attempts: 1, openRuns: ["r2"], gap: undefined };
 	const state = fold(EMPTY, [...events([STARTED, { ...STARTED, runId: "r2" }, { ...STARTED, runId: "r3" }]), { kind: "resumed", resumed }]);

@@ -1,0 +1,91 @@
+//! Seeds made from the protocol's vectors: for the readers the frames themselves, for the core scripts that lead to them.
+
+use serde_json::Value;
+
+use crate::client::script::code;
+
+/// A seed: the folder and the name of its file, and its bytes.
+pub type Seed = (&'static str, String, Vec<u8>);
+
+/// Makes the seeds from the text of `tests/vectors/protocol.json`.
+///
+/// # Panics
+///
+/// When the text is not what that file is.
+pub fn from_vectors(text: &str) -> Vec<Seed> {
+    let vectors: Value = serde_json::from_str(text).expect("the vectors are JSON");
+    let frames = |list: &str| -> Vec<(String, String)> {
+        let cases = vectors[list].as_array().expect("a list of frames");
+        cases
+            .iter()
+            .map(|case| {
+                let text =
+                    |field: &str| case[field].as_str().expect("each frame has a name and a text").to_owned();
+                (slug(&text("name")), text("text"))
+            })
+            .collect()
+    };
+    let mut seeds = Vec::new();
+    for (name, text) in frames("client_frames") {
+        seeds.push(("bridge_frames", name, text.into_bytes()));
+    }
+    for (name, text) in frames("server_frames") {
+        seeds.push(("client", name.clone(), after_subscribing(&text)));
+        seeds.push(("decode", name, text.into_bytes()));
+    }
+    for case in vectors["order"].as_array().expect("a list of orders") {
+        let name = format!("order-{}", slug(case["name"].as_str().expect("a name")));
+        seeds.push(("client", name, in_order(&case["feed"])));
+    }
+    seeds
+}
+
+const WELCOME: &str = r#"{"type":"welcome","session":"s","subject":"ada","heartbeatMs":15000,"maxFrameBytes":1048576,"maxStreams":64,"sendHorizonMs":86400000}"#;
+const SUBSCRIBED: &str =
+    r#"{"type":"subscribed","ch":3,"name":"s0","epoch":"e1","oldest":1,"head":9,"next":1,"recovered":true}"#;
+
+/// Connects, subscribes a stream and sends a message; then the frame comes, its events are taken, and time passes.
+fn after_subscribing(frame: &str) -> Vec<u8> {
+    let mut script = subscribed();
+    script.extend([code::SEND, 0, 0, 0]);
+    say(&mut script, frame);
+    script.extend([code::HAND_OVER, 0, 1, code::WAIT, 13, 1]);
+    script
+}
+
+/// Connects and subscribes a stream; then frames of events come, as an `order` vector has them.
+fn in_order(frames: &Value) -> Vec<u8> {
+    let mut script = subscribed();
+    for frame in frames.as_array().expect("a list of [first, count]") {
+        let (first, count) = (frame[0].as_u64().expect("a number"), frame[1].as_u64().expect("a number"));
+        let events = vec![r#"{"type":"a"}"#; count as usize].join(",");
+        say(
+            &mut script,
+            &format!(r#"{{"type":"events","ch":3,"first":{first},"count":{count},"events":[{events}]}}"#),
+        );
+    }
+    script.extend([code::HAND_OVER, 0, 1, code::WAIT, 13, 1]);
+    script
+}
+
+fn subscribed() -> Vec<u8> {
+    let mut script =
+        vec![code::SUBSCRIBE, 0, 0, 0, 0, code::CONNECT, code::TOKEN_READY, code::SOCKET_OPENED, 0, 0];
+    say(&mut script, WELCOME);
+    say(&mut script, SUBSCRIBED);
+    script
+}
+
+/// Lets a text come on the socket in use.
+fn say(script: &mut Vec<u8>, text: &str) {
+    let len = u16::try_from(text.len()).expect("the vectors of servers are short");
+    script.extend([code::TEXT, 0]);
+    script.extend(len.to_le_bytes());
+    script.extend(text.as_bytes());
+}
+
+/// A file name: letters and digits of `name`, the rest as single dashes.
+fn slug(name: &str) -> String {
+    let words = name.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
+}
