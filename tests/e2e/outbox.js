@@ -22,6 +22,8 @@ export class Outbox {
 	#timer = undefined;
 	#busy = false;
 	#left = false;
+	/** The last request failed. */
+	#failing = false;
 
 	/** `view()` is what the page knows now; `control(answer)` gets the server's answer to each batch. */
 	constructor(life, view, control) {
@@ -60,6 +62,12 @@ export class Outbox {
 		}
 	}
 
+	/** The page is back after it said good-bye: it was kept while another one was shown. */
+	back() {
+		this.#left = false;
+		if (!this.#busy) this.#arm();
+	}
+
 	#arm() {
 		clearTimeout(this.#timer);
 		this.#timer = setTimeout(() => void this.#post(), BATCH_MS);
@@ -87,23 +95,28 @@ export class Outbox {
 		this.#busy = true;
 		clearTimeout(this.#timer);
 		try {
-			const batch = this.#seal();
+			// Nothing new is sealed before the old is through, so that a page without a network does not pile up batches.
+			if (this.#unanswered.length === 0) this.#seal();
+			const [batch] = this.#unanswered;
 			const { content, bodies } = batch;
-			if (bodies.length > 0) content.digest = await sha256(bodies);
+			if (bodies.length > 0) content.digest ??= await sha256(bodies);
 			if (this.#left) return;
 			const response = await fetch("/record", { method: "POST", body: JSON.stringify(content) });
 			if (!response.ok) throw new Error(`the recorder answered ${response.status}`);
 			const answer = await response.json();
+			this.#failing = false;
 			const index = this.#unanswered.indexOf(batch);
 			if (index >= 0) this.#unanswered.splice(index, 1);
 			this.control(answer);
 		} catch (error) {
-			// The batch stays unanswered and goes with the last beacon; without it the server finds a hole and says so.
-			console.error("a batch was not taken:", error);
+			// The batch stays unanswered and goes again; if it never arrives, the server finds a hole and says so.
+			if (!this.#failing) console.error("a batch was not taken:", error);
+			this.#failing = true;
 		} finally {
 			this.#busy = false;
 			if (!this.#left) {
-				if (this.#records.length >= BATCH_RECORDS || this.#facts.length > 0) void this.#post();
+				const full = this.#records.length >= BATCH_RECORDS || this.#facts.length > 0;
+				if (full && !this.#failing) void this.#post();
 				else this.#arm();
 			}
 		}

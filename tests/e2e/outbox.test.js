@@ -7,6 +7,7 @@ import { Outbox } from "./outbox.js";
 let posted;
 let beacons;
 let answer;
+let fail;
 let outbox;
 
 beforeEach(() => {
@@ -14,7 +15,8 @@ beforeEach(() => {
 	beacons = [];
 	globalThis.fetch = (_url, { body }) => {
 		posted.push(JSON.parse(body));
-		return new Promise((resolve) => {
+		return new Promise((resolve, reject) => {
+			fail = () => reject(new TypeError("no network"));
 			answer = () => resolve({ ok: true, json: async () => ({ ask: true }) });
 		});
 	};
@@ -80,4 +82,37 @@ test("many records are split, so that no beacon is too large", () => {
 	const offsets = beacons.flatMap(({ records }) => records.map(([offset]) => offset));
 	assert.deepEqual(offsets, Array.from({ length: 2500 }, (_, index) => index + 1));
 	assert.ok(beacons.every(({ records }) => records.length <= 1000));
+});
+
+test("a batch that could not be sent goes again, before what is newer", async (context) => {
+	const said = context.mock.method(console, "error", () => {});
+	make();
+	record(1);
+	outbox.fact({ kind: "started" });
+	for (let count = 1; count <= 3; count += 1) {
+		await until(() => posted.length === count);
+		if (count === 1) outbox.fact({ kind: "later" });
+		fail();
+	}
+	await until(() => posted.length === 4);
+	assert.ok(posted.every(({ seq }) => seq === 0));
+	assert.equal(said.mock.callCount(), 1);
+	answer();
+	await until(() => posted.length === 5);
+	assert.deepEqual([posted[4].seq, posted[4].facts], [1, [{ kind: "later" }]]);
+	answer();
+});
+
+test("a page that is back after its good-bye posts again, and says good-bye again", async () => {
+	make();
+	record(1);
+	outbox.leave();
+	outbox.back();
+	record(2);
+	outbox.fact({ kind: "signal" });
+	await until(() => posted.length === 1);
+	assert.deepEqual([posted[0].seq, posted[0].records[0][0]], [1, 2]);
+	answer();
+	outbox.leave();
+	assert.deepEqual(beacons.map(({ final }) => final), [true, true]);
 });

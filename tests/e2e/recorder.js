@@ -38,6 +38,19 @@ addEventListener("pagehide", () => {
 	runs.leave();
 	outbox.leave();
 });
+addEventListener("pageshow", ({ persisted, isTrusted }) => {
+	if (!persisted) return;
+	outbox.back();
+	outbox.fact({ kind: "signal", name: "pageshow", trusted: isTrusted });
+});
+for (const name of ["freeze", "resume", "visibilitychange"]) {
+	document.addEventListener(name, ({ isTrusted }) => {
+		outbox.fact({ kind: "signal", name: name === "visibilitychange" ? document.visibilityState : name, trusted: isTrusted });
+	});
+}
+for (const name of ["online", "offline"]) {
+	addEventListener(name, ({ isTrusted }) => outbox.fact({ kind: "signal", name, trusted: isTrusted }));
+}
 
 const client = await connect({
 	url: params.get("ws"),
@@ -65,6 +78,8 @@ thread.on("event", (event) => {
 	last = event.offset;
 	runs.apply(event);
 	if (event.type === "user_message") asking = false;
+	// The answer to a question, and not a part of one.
+	if (event.type === "agent_started" && event.sendId !== undefined) outbox.fact({ kind: "began", offset: event.offset });
 	if (event.type === "agent_died") outbox.fact({ kind: "died", offset: event.offset, cause: String(event.cause) });
 	if (lostAt !== undefined && connected) {
 		outbox.fact({ kind: "recovered", ms: performance.now() - lostAt });
@@ -79,6 +94,9 @@ thread.on("resumed", ({ recovered, from, to, replayed, duplicatesDropped }) => {
 	askIfIdle();
 });
 thread.on("ended", (fact) => outbox.fact({ kind: "ended", reason: String(fact?.reason ?? fact) }));
+
+/** How often the client has tried to connect. */
+globalThis.attempts = () => client.stats().attempts;
 
 if (params.get("trap") === "1") {
 	// The package's own module, in the copy that can trap: its next call into the core fails as a bug there would.

@@ -15,6 +15,7 @@ mod records;
 mod report;
 mod serve;
 mod server;
+pub(crate) mod signals;
 mod site;
 
 use std::fs;
@@ -23,6 +24,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::ValueEnum;
 
+pub(crate) use check::{Order, Work};
+pub(crate) use plan::Faults;
+pub(crate) use report::Summary;
+
+use crate::browser::Engine;
 use crate::build;
 use crate::context::Context;
 use crate::run::step;
@@ -36,6 +42,9 @@ pub(crate) struct Args {
     /// Prove headless that nothing is lost, repeated or reordered under faults.
     #[arg(long)]
     check: bool,
+    /// The browser that runs the page.
+    #[arg(long, value_enum, default_value_t = Engine::Chromium, requires = "check")]
+    engine: Engine,
     /// The least number of events that the log must hold in the end.
     #[arg(long, default_value_t = 2000, requires = "check")]
     events: u64,
@@ -109,37 +118,59 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
     if args.sabotage == Some(Sabotage::Early) && args.kills == 0 {
         bail!("`--sabotage early` shows only when the server dies; give `--kills` of 1 or more");
     }
-    setup::ensure(ctx, &Needs::browsers(&[setup::Browser::Chromium]))?;
-    let variant = if args.traps > 0 { build::Variant::Trap } else { build::Variant::Default };
+    let Args { cuts, kills, reloads, traps, .. } = *args;
+    let order = Order {
+        engine: args.engine,
+        work: Work::Faults(Faults { cuts, kills, reloads, traps, chaos: false }),
+        events: args.events,
+        seed: args.seed.unwrap_or_else(seed),
+        sabotage: args.sabotage,
+        keep: args.keep,
+    };
+    println!("{}", prove(&order, ctx)?);
+    Ok(())
+}
+
+/// Draws a seed that is short enough to be typed.
+pub(crate) fn seed() -> u64 {
+    fastrand::u64(0..1_000_000)
+}
+
+/// Builds what the proof needs and runs it.
+///
+/// # Errors
+/// When something could not be built or started, and when the proof found anything; what explains it is kept then.
+pub(crate) fn prove(order: &Order, ctx: &Context) -> Result<Summary> {
+    setup::ensure(ctx, &Needs::browsers(&[order.engine]))?;
+    let variant = if order.traps() { build::Variant::Trap } else { build::Variant::Default };
     build::package(ctx, variant, build::Std::Auto)?;
-    let seed = args.seed.unwrap_or_else(|| fastrand::u64(0..1_000_000));
     let folder = tempfile::Builder::new()
         .prefix("agentwire-demo-")
         .tempdir()
         .context("no temporary folder can be made")?;
-    let program = chat_server(ctx, args.sabotage.is_some(), folder.path())?;
+    let program = chat_server(ctx, order.sabotage.is_some(), folder.path())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime can be made")?;
-    let result = runtime.block_on(check::check(args, ctx, program.clone(), seed, folder.path()));
+    let result = runtime.block_on(check::check(order, ctx, program.clone(), folder.path()));
     runtime.shutdown_background();
     // Large, and no help to a reader of what is kept.
     let _ = fs::remove_file(program);
     match result {
         Ok(summary) => {
-            if args.keep {
+            if order.keep {
                 println!("kept: {}", folder.keep().display());
             }
-            println!("{summary}");
-            Ok(())
+            Ok(summary)
         }
         // The folder goes with the run that nobody waits for any more.
         Err(error) if error.is::<check::Interrupted>() => Err(error),
         // What was made to fail has failed as it should: there is nothing to look for.
-        Err(error) if args.sabotage.is_some() && !args.keep && error.is::<check::Found>() => Err(error),
+        Err(error) if order.sabotage.is_some() && !order.keep && error.is::<check::Found>() => Err(error),
         Err(error) => {
             let folder = folder.keep();
             Err(anyhow!(
-                "{error:#}\n  repeat with --seed {seed}; the log, what the page said and the servers' output are kept in {}",
+                "{error:#}\n  repeat with --seed {}; the log, what the page said and the servers' output are kept in {}",
+                order.seed,
                 folder.display()
             ))
         }

@@ -7,13 +7,17 @@
 
 mod browser;
 mod build;
+mod chaos;
+mod clauses;
 mod context;
 mod demo;
 mod fingerprint;
+mod fuzz;
 mod page;
 mod proxy;
 mod run;
 mod setup;
+mod simulate;
 mod size;
 mod test;
 
@@ -42,8 +46,20 @@ enum Command {
     },
     /// Builds the npm package in pkg/.
     Build(build::Args),
+    /// Runs the delivery check in any engine, through a network that does everything a network can.
+    Chaos(chaos::Args),
     /// Serves the chat page with an agent and fault switches; with `--check`, proves delivery headless.
     Demo(demo::Args),
+    /// Runs the delivery check while a browser puts the page away, freezes it, takes its network and hides it.
+    Signals(demo::signals::Args),
+    /// Runs the core's tests in a browser in every engine, in windows and in workers.
+    Engines(test::engines::Args),
+    /// Runs the core against a model server under seeded faults, in virtual time, judged by what was handed over.
+    Simulate(simulate::Args),
+    /// Checks that each clause of the protocol has a test that names it; `--write` puts the table into docs/TESTING.md.
+    Clauses(clauses::Args),
+    /// Fuzzes the decoders and the whole client with libFuzzer.
+    Fuzz(fuzz::Args),
     /// Prints what a page loads, beside other clients, and holds it to the budget.
     Size(size::Args),
     /// Runs every check and test, and ends with one line that sums them up.
@@ -68,7 +84,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
             println!("setup: everything is here");
         }
         Command::Build(args) => build::run(&args, &ctx)?,
+        Command::Chaos(args) => chaos::run(&args, &ctx)?,
         Command::Demo(args) => demo::run(&args, &ctx)?,
+        Command::Engines(args) => test::engines::run(&args, &ctx)?,
+        Command::Signals(args) => demo::signals::run(&args, &ctx)?,
+        Command::Simulate(args) => simulate::run(&args, &ctx)?,
+        Command::Clauses(args) => clauses::run(&args, &ctx)?,
+        Command::Fuzz(args) => fuzz::run(&args, &ctx)?,
         Command::Size(args) => size::run(&args, &ctx)?,
         Command::Test(args) => return test::run(&args, &ctx),
     }

@@ -1,8 +1,9 @@
 //! A TCP proxy that breaks connections on purpose.
 //!
 //! It stands between a page and a server and forwards bytes both ways, until it is told to cut: at once
-//! ([`Proxy::cut`]), or inside the next WebSocket frame that carries events ([`Proxy::arm`]). It knows how many bytes
-//! moved and when, so that a check can say how many of its cuts bit.
+//! ([`Proxy::cut`]), or inside or behind the next WebSocket frame that carries events ([`Proxy::arm`]). On the way it
+//! delays and throttles them ([`Proxy::weather`]). It knows how many bytes moved and when, so that a check can say how
+//! many of its cuts bit.
 
 use std::fmt;
 use std::io;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use frames::Frames;
+pub(crate) use frames::Spot;
 
 mod frames;
 
@@ -28,6 +30,12 @@ pub(crate) const BITE: Duration = Duration::from_millis(50);
 
 /// How many bytes are read at once in each direction; the most that one connection holds per direction.
 const CHUNK: usize = 16 * 1024;
+
+/// How long a page that was sent a close frame may take to answer it.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// The most that is forwarded at once while the rate is limited: what this time lets through.
+const BEAT: Duration = Duration::from_millis(50);
 
 /// How long the half that was finished goes on reading, so that unread bytes do not turn the FIN into an RST.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -39,6 +47,24 @@ pub(crate) enum How {
     Reset,
     /// FIN: both ends read to an early end.
     Finish,
+    /// Nothing: the connection stays open at both ends, and no byte comes through it ever again.
+    Stall,
+    /// The page gets a close frame with this code, as if the server had sent it. Only behind a whole frame
+    /// ([`Proxy::arm`] with [`Spot::Behind`]); anywhere else it is a [`Finish`](Self::Finish).
+    Close(u16),
+}
+
+/// What happens to bytes on their way, in both directions. Clear by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weather {
+    /// How long each piece of bytes is held.
+    pub(crate) latency: Duration,
+    /// The most that is added to it, drawn anew for each piece.
+    pub(crate) jitter: Duration,
+    /// What the jitter is drawn from.
+    pub(crate) seed: u64,
+    /// The most that goes through each direction of each connection, in bytes per second.
+    pub(crate) rate: Option<u32>,
 }
 
 /// What a cut did.
@@ -79,6 +105,7 @@ impl fmt::Debug for Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accept.abort();
+        self.shared.ended.send_replace(true);
         self.shared.cut(How::Reset);
     }
 }
@@ -95,12 +122,15 @@ impl Proxy {
             upstream,
             started: Instant::now(),
             order: watch::channel(How::Reset).0,
+            ended: watch::channel(false).0,
             armed: Mutex::new(None),
+            weather: Mutex::new(Weather::default()),
+            random: Mutex::new(fastrand::Rng::with_seed(0)),
             refuse_until: Mutex::new(None),
             refusing: AtomicBool::new(false),
             frozen: watch::channel(false).0,
             moved: Notify::new(),
-            open: AtomicUsize::new(0),
+            open: watch::channel(0).0,
             held: AtomicUsize::new(0),
             last_to_page: AtomicU64::new(u64::MAX),
             connections: AtomicU64::new(0),
@@ -122,14 +152,25 @@ impl Proxy {
         self.shared.cut(how)
     }
 
-    /// Breaks every open connection inside the next frame of events that goes to a page.
+    /// Breaks every open connection at this spot of the next frame of events that goes to a page.
     ///
-    /// `place` from 0 to 1 says where in the frame, behind the bytes that name its type. The receiver resolves when the
-    /// cut is made; a later `arm` replaces an earlier one, whose receiver then fails.
-    pub(crate) fn arm(&self, place: f64, how: How) -> oneshot::Receiver<Cut> {
+    /// The receiver resolves when the cut is made; a later `arm` replaces an earlier one, whose receiver then fails.
+    pub(crate) fn arm(&self, spot: Spot, how: How) -> oneshot::Receiver<Cut> {
         let (done, made) = oneshot::channel();
-        *lock(&self.shared.armed) = Some(Armed { place: place.clamp(0.0, 1.0), how, done });
+        *lock(&self.shared.armed) = Some(Armed { spot, how, done });
         made
+    }
+
+    /// Delays and throttles what is forwarded from now on.
+    pub(crate) fn weather(&self, weather: Weather) {
+        *lock(&self.shared.random) = fastrand::Rng::with_seed(weather.seed);
+        *lock(&self.shared.weather) = weather;
+    }
+
+    /// Waits until no connection is open; one that stalls is not.
+    pub(crate) async fn quiet(&self) {
+        // The sender lives as long as this does.
+        let _ = self.shared.open.subscribe().wait_for(|open| *open == 0).await;
     }
 
     /// Takes back what [`arm`](Self::arm) asked for.
@@ -179,7 +220,7 @@ impl Proxy {
 }
 
 struct Armed {
-    place: f64,
+    spot: Spot,
     how: How,
     done: oneshot::Sender<Cut>,
 }
@@ -188,12 +229,16 @@ struct Shared {
     upstream: SocketAddr,
     started: Instant,
     order: watch::Sender<How>,
+    /// The proxy is gone.
+    ended: watch::Sender<bool>,
     armed: Mutex<Option<Armed>>,
+    weather: Mutex<Weather>,
+    random: Mutex<fastrand::Rng>,
     refuse_until: Mutex<Option<Instant>>,
     refusing: AtomicBool,
     frozen: watch::Sender<bool>,
     moved: Notify,
-    open: AtomicUsize,
+    open: watch::Sender<usize>,
     /// Bytes read from the server and not yet written to a page.
     held: AtomicUsize,
     /// Milliseconds from `started` to the last bytes for a page; `u64::MAX` before the first.
@@ -217,7 +262,7 @@ impl Shared {
     }
 
     fn cut(&self, how: How) -> Cut {
-        let connections = self.open.load(Ordering::Relaxed);
+        let connections = *self.open.borrow();
         let cut = Cut { connections, bit: connections > 0 && self.bites() };
         self.order.send_replace(how);
         cut
@@ -226,6 +271,31 @@ impl Shared {
     fn refuses(&self) -> bool {
         self.refusing.load(Ordering::Relaxed)
             || lock(&self.refuse_until).is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Waits as long as the weather holds a piece of bytes.
+    async fn delayed(&self) {
+        let Weather { latency, jitter, .. } = *lock(&self.weather);
+        let jitter = jitter.mul_f64(lock(&self.random).f64());
+        if !(latency + jitter).is_zero() {
+            tokio::time::sleep(latency + jitter).await;
+        }
+    }
+
+    /// Writes all of `bytes`, as fast as the weather lets them through.
+    async fn write(&self, to: &mut WriteHalf<'_>, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let rate = lock(&self.weather).rate;
+            let Some(rate) = rate else {
+                return to.write_all(bytes).await;
+            };
+            let most = (f64::from(rate) * BEAT.as_secs_f64()).max(1.0) as usize;
+            let (piece, rest) = bytes.split_at(most.min(bytes.len()));
+            to.write_all(piece).await?;
+            tokio::time::sleep(BEAT.mul_f64(piece.len() as f64 / most as f64)).await;
+            bytes = rest;
+        }
+        Ok(())
     }
 
     /// Waits while traffic is frozen.
@@ -269,7 +339,7 @@ async fn serve(mut page: TcpStream, shared: Arc<Shared>) {
     let _ = page.set_nodelay(true);
     let _ = server.set_nodelay(true);
     shared.connections.fetch_add(1, Ordering::Relaxed);
-    shared.open.fetch_add(1, Ordering::Relaxed);
+    shared.open.send_modify(|open| *open += 1);
     let how = {
         let (mut from_page, mut to_page) = page.split();
         let (mut from_server, mut to_server) = server.split();
@@ -277,14 +347,18 @@ async fn serve(mut page: TcpStream, shared: Arc<Shared>) {
             // The page's side first: a cut that was ordered wins over bytes that are there as well.
             biased;
             changed = order.changed() => match changed {
-                Ok(()) => *order.borrow(),
+                // Only the pump knows where a frame ends.
+                Ok(()) => match *order.borrow() {
+                    How::Close(_) => How::Finish,
+                    how => how,
+                },
                 Err(_) => How::Reset,
             },
             how = to_page_pump(&mut from_server, &mut to_page, &shared) => how,
             how = to_server_pump(&mut from_page, &mut to_server, &shared) => how,
         }
     };
-    shared.open.fetch_sub(1, Ordering::Relaxed);
+    shared.open.send_modify(|open| *open -= 1);
     match how {
         How::Reset => {
             let _ = page.set_zero_linger();
@@ -295,6 +369,28 @@ async fn serve(mut page: TcpStream, shared: Arc<Shared>) {
             let _ = server.shutdown().await;
             let drained = async { tokio::join!(drain(&mut page), drain(&mut server)) };
             let _ = tokio::time::timeout(DRAIN, drained).await;
+        }
+        How::Stall => {
+            let mut ended = shared.ended.subscribe();
+            // What the server does is not told to the page, not even its end; only the page's own end frees this.
+            let swallow = async { tokio::join!(drain(&mut server), std::future::pending::<()>()) };
+            tokio::select! {
+                () = drain(&mut page) => {}
+                _ = swallow => {}
+                _ = ended.wait_for(|ended| *ended) => {}
+            }
+        }
+        How::Close(code) => {
+            let _ = server.set_zero_linger();
+            drop(server);
+            let [high, low] = code.to_be_bytes();
+            // A close frame with a code and no reason; a server does not mask.
+            if page.write_all(&[0x88, 2, high, low]).await.is_ok() {
+                let _ = tokio::time::timeout(ANSWER, answered(&mut page)).await;
+                // The server's side ends the connection, when both have said good-bye (RFC 6455, section 7.1.1).
+                let _ = page.shutdown().await;
+                let _ = tokio::time::timeout(DRAIN, drain(&mut page)).await;
+            }
         }
     }
 }
@@ -311,14 +407,15 @@ async fn to_page_pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, shared: &
         };
         let (bytes, armed) = {
             let mut slot = lock(&shared.armed);
-            match frames.advance(bytes, slot.as_ref().map(|armed| armed.place)) {
+            match frames.advance(bytes, slot.as_ref().map(|armed| armed.spot)) {
                 Some(end) => (&bytes[..end], slot.take()),
                 None => (bytes, None),
             }
         };
         let held = Held::new(&shared.held, bytes.len());
         shared.thawed().await;
-        let written = to.write_all(bytes).await;
+        shared.delayed().await;
+        let written = shared.write(to, bytes).await;
         drop(held);
         if written.is_err() {
             return How::Reset;
@@ -348,12 +445,23 @@ async fn to_server_pump(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, shared:
             }
             Ok(count) => {
                 shared.thawed().await;
-                if to.write_all(&chunk[..count]).await.is_err() {
+                shared.delayed().await;
+                if shared.write(to, &chunk[..count]).await.is_err() {
                     return How::Reset;
                 }
                 shared.to_server.fetch_add(count as u64, Ordering::Relaxed);
             }
             Err(_) => return How::Reset,
+        }
+    }
+}
+
+/// Reads until the page has answered a close frame or is gone: its frame has a mask and two bytes of code.
+async fn answered(page: &mut TcpStream) {
+    let mut chunk = [0; 4096];
+    while let Ok(count @ 1..) = page.read(&mut chunk).await {
+        if chunk[..count].windows(2).rev().nth(6).is_some_and(|start| start == [0x88, 0x82]) {
+            return;
         }
     }
 }

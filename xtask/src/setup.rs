@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 pub(crate) use bindgen::{tool as bindgen_tool, version as bindgen_version};
-pub(crate) use browsers::{Browser, chromedriver, chromium};
+pub(crate) use browsers::{Browser, chromium, firefox, mini_browser, xvfb};
 
 use crate::context::Context;
 use crate::page;

@@ -51,7 +51,9 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
         return Ok(());
     }
     if args.mutants {
-        bail!("a bug of the list above was not found: the oracle needs a sharper rule or the plan another fault");
+        bail!(
+            "a bug of the list above was not found: the oracle needs a sharper rule or the plan another fault"
+        );
     }
     bail!("the simulation failed ({status}); what it found is above");
 }

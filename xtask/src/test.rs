@@ -1,6 +1,7 @@
 //! Every check and test, part by part: a failed part does not stop the next.
 
 mod counts;
+pub(crate) mod engines;
 mod package;
 mod packaging;
 mod page;

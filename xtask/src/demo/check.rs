@@ -11,12 +11,12 @@ use anyhow::{Context as _, Result, bail};
 use super::checker::{Findings, compare};
 use super::conductor::Conductor;
 use super::log::{Facts, LogFile};
-use super::plan;
+use super::plan::{self, Faults};
 use super::records::Records;
 use super::report::{Done, Summary, times};
 use super::server::{self, Server};
 use super::site::{Site, key};
-use super::{Args, file};
+use super::{Sabotage, file};
 use crate::browser::{Browser, Engine};
 use crate::context::Context;
 use crate::proxy::Proxy;
@@ -36,31 +36,73 @@ const SABOTAGED_DEADLINE: Duration = Duration::from_secs(8);
 /// The share of cuts, in percent, that must have bitten.
 const BITE_PERCENT: usize = 80;
 
+/// One check that is to be run.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) engine: Engine,
+    pub(crate) work: Work,
+    /// The least number of events that the log must hold in the end.
+    pub(crate) events: u64,
+    /// What the faults are drawn from.
+    pub(crate) seed: u64,
+    pub(crate) sabotage: Option<Sabotage>,
+    /// Keep the files of the check also when there is nothing to look for.
+    pub(crate) keep: bool,
+}
+
+/// What is done to the page while events stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A plan with so many faults.
+    Faults(Faults),
+    /// What browsers tell pages, and do to them, one after the other.
+    Signals,
+}
+
+impl Order {
+    fn faults(&self) -> Faults {
+        match self.work {
+            Work::Faults(faults) => faults,
+            Work::Signals => Faults::default(),
+        }
+    }
+
+    /// Whether the wasm core is to trap.
+    pub(super) fn traps(&self) -> bool {
+        self.faults().traps > 0
+    }
+}
+
 /// Runs one check in `folder` and returns its summary.
 ///
 /// # Errors
 /// With the first thing found; also when something did not start or the run is interrupted. Nothing is left running.
-pub(crate) async fn check(
-    args: &Args,
-    ctx: &Context,
-    program: PathBuf,
-    seed: u64,
-    folder: &Path,
-) -> Result<Summary> {
+pub(crate) async fn check(order: &Order, ctx: &Context, program: PathBuf, folder: &Path) -> Result<Summary> {
+    let faults = order.faults();
+    let Faults { cuts, kills, reloads, chaos, .. } = faults;
     println!(
-        "check: {} events, {} cuts, {} kills, {} reloads, seed {seed}",
-        args.events, args.cuts, args.kills, args.reloads
+        "check: {}, {} events, {cuts} cuts, {kills} kills, {reloads} reloads, seed {}",
+        order.engine.name(),
+        order.events,
+        order.seed
     );
     let mut interrupted = pin!(interrupted());
     let records = Arc::new(Records::new(create(&file(folder, "page.log"))?));
     let mut conductor = tokio::select! {
-        started = start(args, ctx, program, folder, &records) => started?,
+        started = start(order, ctx, program, folder, &records) => started?,
         interrupted = &mut interrupted => return Err(interrupted.into()),
     };
-    let plan =
-        plan::draw(&mut fastrand::Rng::with_seed(seed), args.cuts, args.kills, args.reloads, args.traps);
+    let work = async {
+        match order.work {
+            Work::Faults(faults) => {
+                let plan = plan::draw(&mut fastrand::Rng::with_seed(order.seed), &faults);
+                conductor.run(&plan, order.events).await
+            }
+            Work::Signals => conductor.signals(order.engine, order.events).await,
+        }
+    };
     let ended = tokio::select! {
-        ended = conductor.run(&plan, args.events) => ended,
+        ended = work => ended,
         interrupted = &mut interrupted => {
             // Nobody asks any more how the server stopped.
             let _ = conductor.close().await;
@@ -90,13 +132,20 @@ pub(crate) async fn check(
         "cuts: {} of {} bit, {} inside a frame of events; {} connections, {} refused, {} bytes to the page",
         done.bit, done.cuts, done.in_frame, counts.connections, counts.refused, counts.to_page
     );
+    if chaos {
+        print!("{}", done.table());
+        println!("half-open connections noticed: {}", times(&done.noticed));
+    }
     println!("back with an event after a cut: {}", times(&done.after_cut));
     println!("back with an event after a kill: {}", times(&done.after_kill));
-    if args.traps > 0 {
+    if order.traps() {
         println!("back with an event after a trap: {}", times(&done.after_trap));
     }
     for (code, count) in &view.errors {
         println!("the page's client reported {code}: {count}");
+    }
+    for (reason, count) in view.losses.iter().filter(|_| chaos) {
+        println!("the client waited because of {reason}: {count}");
     }
     if let Some(first) = &findings.first {
         let ended =
@@ -110,18 +159,18 @@ pub(crate) async fn check(
     }
     ended?;
     stopped?;
-    if let Some(missed) = missed(args, &done, &facts, &findings, logged.bodies.len() as u64) {
+    if let Some(missed) = missed(order, &done, &facts, &findings, logged.bodies.len() as u64) {
         bail!("the check is worth nothing: {missed}");
     }
     if let Some(life) = lives.iter().find(|life| life.records.is_empty()) {
         bail!("the check is worth nothing: life {} was handed no event", life.number);
     }
-    Ok(Summary { cuts: done.cuts, kills: done.kills, reloads: done.reloads, findings })
+    Ok(Summary { order: order.clone(), done, findings })
 }
 
 /// Brings up everything that the check needs.
 async fn start(
-    args: &Args,
+    order: &Order,
     ctx: &Context,
     program: PathBuf,
     folder: &Path,
@@ -135,30 +184,33 @@ async fn start(
         folder: ctx.root.clone(),
         page: ctx.root.join("tests/e2e"),
         pace_ms: PACE_MS,
-        sabotage: args.sabotage.map(super::Sabotage::name),
+        sabotage: order.sabotage.map(Sabotage::name),
         stderr: file(folder, "server.log"),
     })
     .await?;
     let proxy = Proxy::start(address).await.context("the proxy can't listen")?;
-    let package = if args.traps > 0 { ctx.trap_pkg() } else { ctx.pkg() };
+    let package = if order.traps() { ctx.trap_pkg() } else { ctx.pkg() };
     let site = Site::start(&ctx.root, &package, Arc::clone(records), address).await?;
-    let browser = Browser::start(Engine::Chromium, &file(folder, "driver.log")).await?;
-    let deadline = if args.sabotage.is_some() { SABOTAGED_DEADLINE } else { DEADLINE };
+    let browser = Browser::start(order.engine, ctx, &file(folder, "driver.log")).await?;
+    let deadline = if order.sabotage.is_some() { SABOTAGED_DEADLINE } else { DEADLINE };
     let log = file(folder, LOG);
     Ok(Conductor::new(server, proxy, site, browser, Arc::clone(records), log, deadline))
 }
 
 /// Says what was asked for and not reached: a check without its faults proves nothing.
-fn missed(args: &Args, done: &Done, facts: &Facts, findings: &Findings, head: u64) -> Option<String> {
+fn missed(order: &Order, done: &Done, facts: &Facts, findings: &Findings, head: u64) -> Option<String> {
+    let faults = order.faults();
+    let Faults { cuts, kills, reloads, .. } = faults;
+    let replayed = order.work == Work::Signals || cuts + kills + reloads > 0;
     let wanted = [
-        ("events in the log", head, args.events),
-        ("cuts", done.cuts as u64, args.cuts as u64),
-        ("cuts that bit", done.bit as u64, (args.cuts * BITE_PERCENT).div_ceil(100) as u64),
-        ("kills", done.kills as u64, args.kills as u64),
-        ("runs ended by a restart in the log", facts.died, args.kills as u64),
-        ("reloads", done.reloads as u64, args.reloads as u64),
-        ("traps", done.traps as u64, args.traps as u64),
-        ("replayed events", findings.replayed, u64::from(args.cuts + args.kills + args.reloads > 0)),
+        ("events in the log", head, order.events),
+        ("cuts", done.cuts as u64, faults.cuts as u64),
+        ("cuts that bit", done.bit as u64, (faults.cuts * BITE_PERCENT).div_ceil(100) as u64),
+        ("kills", done.kills as u64, faults.kills as u64),
+        ("runs ended by a restart in the log", facts.died, faults.kills as u64),
+        ("reloads", done.reloads as u64, faults.reloads as u64),
+        ("traps", done.traps as u64, faults.traps as u64),
+        ("replayed events", findings.replayed, u64::from(replayed)),
     ];
     wanted
         .into_iter()

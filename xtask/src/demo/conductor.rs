@@ -15,7 +15,9 @@ use super::report::Done;
 use super::server::Server;
 use super::site::{Site, key};
 use crate::browser::Browser;
-use crate::proxy::{Counts, How, Proxy};
+use crate::proxy::{Counts, How, Proxy, Spot, Weather};
+
+mod signals;
 
 /// How long a cut waits for the page to be back with an event before it goes on without.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -28,6 +30,16 @@ const LEAVE: Duration = Duration::from_secs(10);
 
 /// How often the server is killed at the most to end one run.
 const KILLS: usize = 5;
+
+/// How long the page may take to give up a connection that carries nothing: 10 seconds from the last frame (HBT-2), and
+/// what a busy machine needs to say so.
+const NOTICE: Duration = Duration::from_secs(12);
+
+/// How many events are a long log to catch up with: some seconds' worth on a network in bad weather.
+const BACKLOG: u64 = 2000;
+
+/// The client's reason for leaving such a connection.
+const SILENT: &str = "heartbeat_timeout";
 
 /// How often progress is shown.
 const PROGRESS: Duration = Duration::from_secs(3);
@@ -89,20 +101,37 @@ impl Conductor {
         for step in plan {
             // Part of the plan: when the fault comes, not waiting for anything.
             sleep(step.pause).await;
+            self.proxy.weather(self.bearable(step));
             match step.fault {
                 Fault::Cut { place, how, refuse } => self.cut(place, how, refuse).await?,
+                Fault::Stall => self.stall().await?,
                 Fault::Kill => self.kill().await?,
                 Fault::Reload(mode) => self.reload(mode).await?,
                 Fault::Trap => self.trap().await?,
             }
             self.progress();
         }
+        self.proxy.weather(Weather::default());
+        self.grow(events).await?;
+        self.finish().await
+    }
+
+    /// The weather of a step; a clear one for a page that is handed a long log again, which would take minutes otherwise.
+    fn bearable(&self, step: &plan::Step) -> Weather {
+        let view = self.view.borrow();
+        let begins = step.fault == Fault::Reload(Mode::Start);
+        let long = view.highest > BACKLOG && (begins || view.highest.saturating_sub(view.last) > BACKLOG);
+        if long { Weather::default() } else { step.weather }
+    }
+
+    /// Waits until the log holds so many events.
+    async fn grow(&mut self, events: u64) -> Result<()> {
         while self.view.borrow().highest < events {
             let highest = self.view.borrow().highest;
             self.until("another event", |view| view.highest > highest).await?;
             self.progress();
         }
-        self.finish().await
+        Ok(())
     }
 
     /// Loads the page of the next life and waits for its first event.
@@ -123,27 +152,62 @@ impl Conductor {
             self.streaming().await?;
         }
         let before = self.view.borrow().recoveries.len();
-        let made = if let Place::InFrame(place) = place {
-            let armed = self.proxy.arm(place, how);
+        let made = if let Place::Frame(spot) = place {
+            let armed = self.proxy.arm(spot, how);
             timeout(FRAME, armed).await.ok().and_then(Result::ok)
         } else {
             None
         };
         self.proxy.disarm();
-        self.done.in_frame += usize::from(made.is_some());
+        let kind = match (made, place, how) {
+            (Some(_), _, How::Close(code)) => format!("close frame {code}"),
+            (Some(_), Place::Frame(Spot::Inside(_)), How::Reset) => "RST inside a frame".to_owned(),
+            (Some(_), Place::Frame(Spot::Inside(_)), _) => "FIN inside a frame".to_owned(),
+            (_, _, How::Reset) => "RST".to_owned(),
+            _ => "FIN".to_owned(),
+        };
+        self.done.in_frame += usize::from(made.is_some() && matches!(place, Place::Frame(Spot::Inside(_))));
         let cut = made.unwrap_or_else(|| self.proxy.cut(how));
         if let Some(time) = refuse {
             self.proxy.refuse_for(time);
         }
-        self.done.cuts += 1;
-        self.done.bit += usize::from(cut.bit);
         // Back, or three seconds later: a cut of a page that is still away changes nothing for it.
         let back = self
             .view
             .wait_for(|view| view.fatal.is_some() || view.connected && view.recoveries.len() > before);
         let _ = timeout(SETTLE, back).await;
-        self.done.after_cut.extend(&self.view.borrow().recoveries[before..]);
+        self.done.cut(&kind, cut.bit, &self.view.borrow().recoveries[before..]);
         self.fatal()
+    }
+
+    /// Leaves the connection half open, and waits until the page has found out by itself and is back.
+    async fn stall(&mut self) -> Result<()> {
+        let (cut, started, before, silent) = loop {
+            self.streaming().await?;
+            let (before, silent) = {
+                let view = self.view.borrow();
+                (view.recoveries.len(), silences(&view))
+            };
+            let started = Instant::now();
+            let cut = self.proxy.cut(How::Stall);
+            // Without one, the page lost it in this moment for another reason.
+            if cut.connections > 0 {
+                break (cut, started, before, silent);
+            }
+        };
+        let noticed = self.view.wait_for(|view| view.fatal.is_some() || silences(view) > silent);
+        if timeout(NOTICE, noticed).await.is_err() {
+            bail!(
+                "the page did not give up a half-open connection within {} s (HBT-2); it says: {:?}",
+                NOTICE.as_secs(),
+                *self.view.borrow()
+            );
+        }
+        self.done.noticed.push(started.elapsed());
+        let back = |view: &View| view.connected && view.recoveries.len() > before;
+        self.until("the page to be back after a half-open connection", back).await?;
+        self.done.cut("half-open", cut.bit, &self.view.borrow().recoveries[before..]);
+        Ok(())
     }
 
     /// Kills the server until that has ended a run: one can end by itself while the kill is on its way.
@@ -192,15 +256,18 @@ impl Conductor {
 
     /// Waits until the page has caught up with a run that streams, and bytes for it move.
     async fn streaming(&mut self) -> Result<()> {
-        let deadline = Instant::now() + self.deadline;
+        let mut deadline = None;
         loop {
-            self.until("a run that streams", |view| view.connected && view.caught_up && view.open > 0)
-                .await?;
+            // As long as events go on coming: a page that began again has the whole log to catch up with.
+            self.progress_until("a run that streams", |view| {
+                view.connected && view.caught_up && view.open > 0
+            })
+            .await?;
             let moved = self.proxy.moved();
             if timeout(Duration::from_secs(1), moved).await.is_ok() {
                 return Ok(());
             }
-            if Instant::now() > deadline {
+            if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + self.deadline) {
                 bail!(
                     "no bytes came from the server within {} s though a run is open",
                     self.deadline.as_secs()
@@ -233,8 +300,13 @@ impl Conductor {
     /// Leaves the page and waits for its last batch.
     pub(crate) async fn leave(&mut self) -> Result<()> {
         let life = self.life;
-        self.browser.open("about:blank").await?;
-        let left = self.view.wait_for(|view| view.ended.contains(&life));
+        // A page that came back from the cache has said good-bye before.
+        let said = move |view: &View| view.ended.iter().filter(|ended| **ended == life).count();
+        let before = said(&self.view.borrow());
+        // Of the same site: when the last page of a site is left for another one, Firefox ends its process, and with it the
+        // handlers of `pagehide` that are to say good-bye.
+        self.browser.open(&self.site.away()).await?;
+        let left = self.view.wait_for(|view| said(view) > before);
         timeout(LEAVE, left).await.with_context(|| format!("the last batch of life {life} never came"))??;
         Ok(())
     }
@@ -286,7 +358,10 @@ impl Conductor {
     async fn until(&mut self, what: &str, condition: impl Fn(&View) -> bool) -> Result<()> {
         let met = self.view.wait_for(|view| view.fatal.is_some() || condition(view));
         if timeout(self.deadline, met).await.is_err() {
-            let view = self.view.borrow().clone();
+            // Without what is long and says nothing about now.
+            let mut view = self.view.borrow().clone();
+            view.recoveries.clear();
+            view.ended.clear();
             bail!("waited {} s for {what}; the page says: {view:?}", self.deadline.as_secs());
         }
         self.fatal()
@@ -298,4 +373,9 @@ impl Conductor {
             None => Ok(()),
         }
     }
+}
+
+/// How often the client has given up a connection because nothing came.
+fn silences(view: &View) -> u64 {
+    view.losses.get(SILENT).copied().unwrap_or(0)
 }

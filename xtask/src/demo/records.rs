@@ -64,12 +64,22 @@ pub(crate) struct View {
     pub(crate) waiting: u64,
     pub(crate) connected: bool,
     pub(crate) caught_up: bool,
+    /// The state of the newest page's client, by its name.
+    pub(crate) state: String,
     /// A question is under way, or may be asked.
     pub(crate) asking: bool,
+    /// Offsets of `agent_started` events that answer a question, the highest one.
+    pub(crate) began: u64,
     /// Offsets of `agent_died` events, the highest one.
     pub(crate) died: u64,
     /// Times from a loss of the connection to the next event.
     pub(crate) recoveries: Vec<Duration>,
+    /// How often the client began to wait for another attempt, or for the page or the network to be back, by reason.
+    pub(crate) losses: BTreeMap<String, u64>,
+    /// What the browser told the page, by name, and how often.
+    pub(crate) signals: BTreeMap<String, Told>,
+    /// Going back made these lives anew instead of showing their page again; what the browser says why.
+    pub(crate) renewed: Vec<(usize, String)>,
     /// How often each error code was reported.
     pub(crate) errors: BTreeMap<String, u64>,
     /// Lives whose page has said good-bye.
@@ -83,6 +93,21 @@ impl View {
     pub(crate) fn idle(&self) -> bool {
         self.connected && self.caught_up && self.open == 0 && self.waiting == 0 && !self.asking
     }
+}
+
+/// Events of one name that the browser told a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) count: u64,
+    /// The last one came from the browser itself and was not dispatched by a script.
+    pub(crate) trusted: bool,
+}
+
+/// What a page says that was made anew by going back.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Renewed {
+    life: usize,
+    reasons: String,
 }
 
 /// A batch as `outbox.js` posts it.
@@ -126,8 +151,15 @@ enum Fact {
         reason: String,
         epoch: Option<String>,
     },
+    Signal {
+        name: String,
+        trusted: bool,
+    },
     Recovered {
         ms: f64,
+    },
+    Began {
+        offset: u64,
     },
     Died {
         offset: u64,
@@ -239,6 +271,11 @@ impl Records {
         Ok(())
     }
 
+    /// Notes that going back did not show the page of a life again.
+    pub(crate) fn renewed(&self, Renewed { life, reasons }: Renewed) {
+        self.view.send_modify(|view| view.renewed.push((life, reasons)));
+    }
+
     /// Returns the lives as far as they are known, with what is missing in each.
     pub(crate) fn lives(&self) -> Vec<Life> {
         self.lock().lives.iter().map(|(&number, parts)| parts.life(number)).collect()
@@ -317,8 +354,17 @@ impl View {
             }
             match fact {
                 Fact::Recovered { ms } => self.recoveries.push(Duration::from_secs_f64(ms.max(0.0) / 1000.0)),
+                Fact::Began { offset } => self.began = self.began.max(offset),
                 Fact::Died { offset } => self.died = self.died.max(offset),
                 Fact::Error { code } => *self.errors.entry(code).or_default() += 1,
+                Fact::Signal { name, trusted } => {
+                    let told = self.signals.entry(name).or_default();
+                    *told = Told { count: told.count + 1, trusted };
+                }
+                Fact::State { name, reason } if name == "waiting" || name == "offline" => {
+                    *self.losses.entry(reason.unwrap_or_default()).or_default() += 1;
+                    self.state = name;
+                }
                 Fact::State { name, reason } if name == "failed" || name == "closed" => {
                     let reason = reason.unwrap_or_else(|| "without a reason".to_owned());
                     self.fail(format!("the client of life {life} stopped: {name} ({reason})"));
@@ -329,7 +375,8 @@ impl View {
                 Fact::Broken { message } => {
                     self.fail(message);
                 }
-                Fact::State { .. } | Fact::Gap { .. } | Fact::Other => {}
+                Fact::State { name, .. } => self.state = name,
+                Fact::Gap { .. } | Fact::Other => {}
             }
         }
     }

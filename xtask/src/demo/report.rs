@@ -1,9 +1,12 @@
 //! What the check prints: progress while it runs, figures at its end.
 
-use std::fmt;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use super::check::{Order, Work};
 use super::checker::Findings;
+use super::signals::Seen;
 
 /// What was done to the system, and what came of it.
 #[derive(Debug, Default)]
@@ -23,25 +26,79 @@ pub(crate) struct Done {
     pub(crate) after_kill: Vec<Duration>,
     /// The same after the wasm core trapped.
     pub(crate) after_trap: Vec<Duration>,
+    /// From the last byte of a connection that was left half open to the moment the page gave it up.
+    pub(crate) noticed: Vec<Duration>,
+    /// What came of the cuts, kind by kind.
+    pub(crate) kinds: BTreeMap<String, Cuts>,
+    /// What the browser told the page or did to it.
+    pub(crate) signals: Vec<Seen>,
+}
+
+/// Cuts of one kind.
+#[derive(Debug, Default)]
+pub(crate) struct Cuts {
+    pub(crate) count: usize,
+    pub(crate) bit: usize,
+    /// As [`Done::after_cut`].
+    pub(crate) after: Vec<Duration>,
+}
+
+impl Done {
+    /// Notes a cut and what the page needed to be back after it.
+    pub(crate) fn cut(&mut self, kind: &str, bit: bool, after: &[Duration]) {
+        self.cuts += 1;
+        self.bit += usize::from(bit);
+        self.after_cut.extend(after);
+        let cuts = self.kinds.entry(kind.to_owned()).or_default();
+        cuts.count += 1;
+        cuts.bit += usize::from(bit);
+        cuts.after.extend(after);
+    }
+
+    /// Writes what came of the cuts, a line for each kind.
+    pub(crate) fn table(&self) -> String {
+        let mut table = String::new();
+        for (kind, Cuts { count, bit, after }) in &self.kinds {
+            // Writing to text does not fail.
+            let _ = writeln!(
+                table,
+                "  {kind:<20} {count:4} times, {bit:4} biting, back with an event: {}",
+                times(after)
+            );
+        }
+        table
+    }
 }
 
 /// The last line of a successful check.
 #[derive(Debug)]
 pub(crate) struct Summary {
-    pub(crate) cuts: usize,
-    pub(crate) kills: usize,
-    pub(crate) reloads: usize,
+    pub(crate) order: Order,
+    pub(crate) done: Done,
     pub(crate) findings: Findings,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cuts, kills, reloads, findings } = self;
+        let Self { order, done, findings } = self;
+        let Done { cuts, bit, kills, reloads, .. } = done;
         let Findings { events, replayed, .. } = findings;
-        write!(
-            f,
-            "demo: {events} events, {cuts} cuts, {kills} kills, {reloads} reloads, {replayed} replayed: {findings}"
-        )
+        let engine = order.engine.name();
+        match order.work {
+            Work::Faults(faults) if faults.chaos => write!(
+                f,
+                "chaos: {engine}, {cuts} cuts ({bit} biting), {kills} kills, {events} events, {replayed} replayed: {findings}"
+            ),
+            Work::Faults(_) => write!(
+                f,
+                "demo: {events} events, {cuts} cuts, {kills} kills, {reloads} reloads, {replayed} replayed: {findings}"
+            ),
+            Work::Signals => write!(
+                f,
+                "signals: {engine}, {} signals, {events} events, {replayed} replayed: {findings}",
+                done.signals.len()
+            ),
+        }
     }
 }
 
@@ -61,15 +118,33 @@ pub(crate) fn times(times: &[Duration]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Faults;
     use super::*;
+    use crate::browser::Engine;
 
     #[test]
     fn the_last_line_is_as_scripts_expect_it() {
-        let findings = Findings { events: 12_345, replayed: 678, ..Findings::default() };
-        let line = Summary { cuts: 50, kills: 5, reloads: 10, findings }.to_string();
+        let line = |chaos| {
+            let faults = Faults { cuts: 50, kills: 5, reloads: 10, traps: 0, chaos };
+            let order = Order {
+                engine: Engine::Firefox,
+                work: Work::Faults(faults),
+                events: 2000,
+                seed: 1,
+                sabotage: None,
+                keep: false,
+            };
+            let done = Done { cuts: 50, bit: 49, kills: 5, reloads: 10, ..Done::default() };
+            let findings = Findings { events: 12_345, replayed: 678, ..Findings::default() };
+            Summary { order, done, findings }.to_string()
+        };
         assert_eq!(
-            line,
+            line(false),
             "demo: 12345 events, 50 cuts, 5 kills, 10 reloads, 678 replayed: 0 lost, 0 duplicated, 0 out of order, 0 gaps"
+        );
+        assert_eq!(
+            line(true),
+            "chaos: firefox, 50 cuts (49 biting), 5 kills, 12345 events, 678 replayed: 0 lost, 0 duplicated, 0 out of order, 0 gaps"
         );
     }
 

@@ -73,6 +73,7 @@ impl Site {
         let shared = Arc::new(Shared { records, chat, ask: AtomicBool::new(true) });
         let router = Router::new()
             .route("/record", post(record))
+            .route("/renewed", post(renewed))
             .route("/token", post(token))
             .nest_service("/pkg/dist", ServeDir::new(package.join("dist")))
             .nest_service("/pkg/wasm", ServeDir::new(package.join("wasm")))
@@ -99,6 +100,11 @@ impl Site {
         )
     }
 
+    /// Returns where a page is that has nothing to do with the other.
+    pub(crate) fn away(&self) -> String {
+        format!("http://{}/away.html", self.address)
+    }
+
     /// Tells the page not to ask any more questions.
     pub(crate) fn stop_asking(&self) {
         self.shared.ask.store(false, Ordering::Relaxed);
@@ -116,6 +122,16 @@ async fn record(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
             ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
         }
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
+    }
+}
+
+async fn renewed(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(page) => {
+            shared.records.renewed(page);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     }
 }
 

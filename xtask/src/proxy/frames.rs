@@ -8,6 +8,15 @@ const PREFIX: usize = 16;
 
 const END_OF_HTTP: &[u8] = b"\r\n\r\n";
 
+/// Where at a frame of events a connection is broken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Spot {
+    /// So far into it, from 0 to 1, behind the bytes that name its type.
+    Inside(f64),
+    /// When the whole of it went through.
+    Behind,
+}
+
 /// Walks over what one server sends on one connection: the HTTP answer, then frames (RFC 6455, section 5.2; a server
 /// does not mask).
 #[derive(Debug, Default)]
@@ -32,9 +41,9 @@ impl Default for At {
 }
 
 impl Frames {
-    /// Walks over `bytes`. With a `place`, returns how many of them to forward so that the connection ends inside a
-    /// frame of events, if that frame's place is among them.
-    pub(super) fn advance(&mut self, bytes: &[u8], place: Option<f64>) -> Option<usize> {
+    /// Walks over `bytes`. With a `spot`, returns how many of them to forward so that the connection ends there, if the
+    /// spot of a frame of events is among them.
+    pub(super) fn advance(&mut self, bytes: &[u8], spot: Option<Spot>) -> Option<usize> {
         let mut index = 0;
         while index < bytes.len() {
             match &mut self.at {
@@ -68,14 +77,15 @@ impl Frames {
                     }
                     let before = *done;
                     *done += step as u64;
-                    if let Some(place) = place
-                        && *text
+                    let carries_events = *text
                         && *length > PREFIX as u64
                         && *done >= PREFIX as u64
-                        && EVENT_PREFIXES.contains(&prefix.as_slice())
+                        && EVENT_PREFIXES.contains(&prefix.as_slice());
+                    if let Some(Spot::Inside(place)) = spot
+                        && carries_events
                     {
                         let room = *length - 1 - PREFIX as u64;
-                        let target = PREFIX as u64 + (room as f64 * place) as u64;
+                        let target = PREFIX as u64 + (room as f64 * place.clamp(0.0, 1.0)) as u64;
                         if before < target.max(1) && target <= *done && target < *length {
                             return Some(index + (target - before) as usize);
                         }
@@ -83,6 +93,9 @@ impl Frames {
                     index += step;
                     if *done == *length {
                         self.at = At::Header { bytes: [0; 10], have: 0 };
+                        if carries_events && spot == Some(Spot::Behind) {
+                            return Some(index);
+                        }
                     }
                 }
             }
@@ -141,11 +154,11 @@ mod tests {
     }
 
     /// Feeds `bytes` in pieces of `piece` and returns where in the whole the cut fell.
-    fn cut_at(bytes: &[u8], piece: usize, place: f64) -> Option<usize> {
+    fn cut_at(bytes: &[u8], piece: usize, spot: Spot) -> Option<usize> {
         let mut frames = Frames::default();
         let mut before = 0;
         for chunk in bytes.chunks(piece) {
-            if let Some(end) = frames.advance(chunk, Some(place)) {
+            if let Some(end) = frames.advance(chunk, Some(spot)) {
                 return Some(before + end);
             }
             before += chunk.len();
@@ -165,9 +178,10 @@ mod tests {
             stream.extend(frame(&events(length)));
             for piece in [1, 7, 64, 16 * 1024] {
                 for place in [0.0, 0.5, 1.0] {
-                    let at = cut_at(&stream, piece, place).expect("a frame of events is there");
+                    let at = cut_at(&stream, piece, Spot::Inside(place)).expect("a frame of events is there");
                     assert!(start < at && at < end, "{length} {piece} {place}: {at} not in {start}..{end}");
                 }
+                assert_eq!(cut_at(&stream, piece, Spot::Behind), Some(end), "{length} {piece}");
             }
         }
     }
@@ -178,7 +192,8 @@ mod tests {
         for _ in 0..20 {
             stream.extend(frame(r#"{"type":"heartbeat","heads":{"1":4},"more":"events"}"#));
         }
-        assert_eq!(cut_at(&stream, 5, 0.5), None);
+        assert_eq!(cut_at(&stream, 5, Spot::Inside(0.5)), None);
+        assert_eq!(cut_at(&stream, 5, Spot::Behind), None);
     }
 
     #[test]
@@ -187,7 +202,8 @@ mod tests {
         let stream = [b"\r\n\r\n".to_vec(), frame(&events(100)), frame(&events(100))].concat();
         let (first, rest) = stream.split_at(90);
         assert_eq!(frames.advance(first, None), None);
-        let at = frames.advance(rest, Some(0.1)).expect("the second frame holds the place") + first.len();
+        let at = frames.advance(rest, Some(Spot::Inside(0.1))).expect("the second frame holds the place")
+            + first.len();
         assert!(at > 4 + 102 + 2, "{at} lies in the first frame");
     }
 }

@@ -89,7 +89,7 @@ async fn a_cut_bites_only_when_bytes_for_the_page_are_in_flight() {
 async fn an_armed_cut_ends_inside_the_frame() {
     for how in [How::Finish, How::Reset] {
         let (proxy, _listener, mut page, mut server) = pair().await;
-        let made = proxy.arm(0.5, how);
+        let made = proxy.arm(Spot::Inside(0.5), how);
         let sent = frame_of_events();
         server.write_all(&sent).await.unwrap();
         let cut = within(made).await.unwrap();
@@ -105,7 +105,7 @@ async fn an_armed_cut_ends_inside_the_frame() {
 #[tokio::test]
 async fn an_armed_cut_that_is_taken_back_does_nothing() {
     let (proxy, _listener, mut page, mut server) = pair().await;
-    let made = proxy.arm(0.5, How::Reset);
+    let made = proxy.arm(Spot::Inside(0.5), How::Reset);
     proxy.disarm();
     assert!(made.await.is_err());
     let sent = frame_of_events();
@@ -162,4 +162,80 @@ async fn a_switch_refuses_until_it_is_off() {
     proxy.refuse(false);
     let counts = proxy.counts();
     assert_eq!((counts.connections, counts.refused), (1, 1));
+}
+
+#[tokio::test]
+async fn a_stalled_connection_stays_open_and_carries_nothing_more() {
+    let (proxy, listener, mut page, mut server) = pair().await;
+    let moved = proxy.moved();
+    server.write_all(b"x").await.unwrap();
+    within(moved).await;
+    assert_eq!(proxy.cut(How::Stall), Cut { connections: 1, bit: true });
+    within(proxy.quiet()).await;
+    let mut one = [0; 1];
+    within(page.read_exact(&mut one)).await.unwrap();
+    server.write_all(b"lost").await.unwrap();
+    page.write_all(b"lost").await.unwrap();
+    // Neither a later cut nor the end of the server's side brings it back.
+    proxy.cut(How::Reset);
+    drop(server);
+    let silent = tokio::time::timeout(Duration::from_millis(100), page.read(&mut one)).await;
+    assert!(silent.is_err(), "{silent:?}");
+    // A new one is as good as ever.
+    let mut page = TcpStream::connect(proxy.address()).await.unwrap();
+    let (mut server, _) = within(listener.accept()).await.unwrap();
+    server.write_all(b"x").await.unwrap();
+    within(page.read_exact(&mut one)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stalled_connection_ends_with_the_page_that_leaves_it() {
+    let (proxy, _listener, page, mut server) = pair().await;
+    proxy.cut(How::Stall);
+    within(proxy.quiet()).await;
+    drop(page);
+    within(server.read_to_end(&mut Vec::new())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_close_frame_comes_behind_a_whole_frame_and_its_answer_is_awaited() {
+    let (proxy, _listener, mut page, mut server) = pair().await;
+    let made = proxy.arm(Spot::Behind, How::Close(4453));
+    let sent = frame_of_events();
+    server.write_all(&[sent.as_slice(), b"\x81\x04more"].concat()).await.unwrap();
+    assert!(within(made).await.unwrap().bit);
+    let mut got = vec![0; sent.len() + 4];
+    within(page.read_exact(&mut got)).await.unwrap();
+    assert_eq!(got[..sent.len()], sent);
+    assert_eq!(got[sent.len()..], [0x88, 2, 0x11, 0x65]);
+    let started = Instant::now();
+    page.write_all(b"\x81\x82mask--\x88\x82mask\x11\x65").await.unwrap();
+    assert_eq!(within(page.read(&mut [0; 1])).await.unwrap(), 0);
+    assert!(started.elapsed() < ANSWER, "the answer is recognised");
+    assert!(within(server.read(&mut [0; 1])).await.is_err());
+}
+
+#[tokio::test]
+async fn weather_delays_and_throttles_until_it_clears() {
+    let (proxy, _listener, mut page, mut server) = pair().await;
+    let latency = Duration::from_millis(120);
+    proxy.weather(Weather { latency, jitter: Duration::from_millis(20), ..Weather::default() });
+    let started = Instant::now();
+    server.write_all(b"x").await.unwrap();
+    within(page.read_exact(&mut [0; 1])).await.unwrap();
+    assert!(started.elapsed() >= latency, "{:?}", started.elapsed());
+
+    proxy.weather(Weather { rate: Some(10_000), ..Weather::default() });
+    let started = Instant::now();
+    page.write_all(&[0; 4000]).await.unwrap();
+    within(server.read_exact(&mut [0; 4000])).await.unwrap();
+    // The last of eight pieces needs no wait.
+    assert!(started.elapsed() >= 7 * BEAT, "{:?}", started.elapsed());
+
+    proxy.weather(Weather::default());
+    // What was in the slow pump's hands is over when this is through.
+    let started = Instant::now();
+    page.write_all(&[0; 60_000]).await.unwrap();
+    within(server.read_exact(&mut [0; 60_000])).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }

@@ -12,11 +12,17 @@ use crate::run::{capture, step};
 /// geckodriver is no Debian package; this version drives the Firefox that Debian has.
 const GECKODRIVER: &str = "0.37.1";
 
+/// Where Debian puts the browser that WebKitWebDriver drives, below the folder of the machine's libraries.
+const MINI_BROWSER: &str = "webkit2gtk-4.1/MiniBrowser";
+
 /// The engines that pages are tested in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Browser {
+    /// Chromium or Chrome, by chromedriver.
     Chromium,
+    /// Firefox, by geckodriver.
     Firefox,
+    /// WebKitGTK's MiniBrowser, by WebKitWebDriver, on a display of its own.
     Webkit,
 }
 
@@ -26,11 +32,51 @@ pub(crate) fn chromium() -> Option<PathBuf> {
 }
 
 /// Chromium's driver: `CHROMEDRIVER`, else `chromedriver` in `PATH`.
-pub(crate) fn chromedriver() -> Option<PathBuf> {
+fn chromedriver() -> Option<PathBuf> {
     chosen("CHROMEDRIVER", &["chromedriver"])
 }
 
+/// Firefox's program: `FIREFOX`, else the first known name in `PATH`.
+pub(crate) fn firefox() -> Option<PathBuf> {
+    chosen("FIREFOX", &["firefox-esr", "firefox"])
+}
+
+/// WebKit's driver: `SAFARIDRIVER`, as the test runner of wasm-bindgen calls it, else `WebKitWebDriver` in `PATH`.
+fn webkit_driver() -> Option<PathBuf> {
+    chosen("SAFARIDRIVER", &["WebKitWebDriver"])
+}
+
+/// WebKit's browser: `MINIBROWSER`, else the one that Debian has for this machine.
+pub(crate) fn mini_browser() -> Option<PathBuf> {
+    let library = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);
+    chosen("MINIBROWSER", &[])
+        .or_else(|| Some(Path::new(&library).join(MINI_BROWSER)).filter(|path| path.is_file()))
+}
+
+/// The X server that needs no screen.
+pub(crate) fn xvfb() -> Option<PathBuf> {
+    in_path("Xvfb")
+}
+
 impl Browser {
+    /// Its name, as the command line takes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Chromium => "chromium",
+            Self::Firefox => "firefox",
+            Self::Webkit => "webkit",
+        }
+    }
+
+    /// Its driver's program, if it is installed.
+    pub(crate) fn driver(self, ctx: &Context) -> Option<PathBuf> {
+        match self {
+            Self::Chromium => chromedriver(),
+            Self::Firefox => geckodriver(ctx),
+            Self::Webkit => webkit_driver(),
+        }
+    }
+
     /// Whether the browser or its driver is absent.
     pub(crate) fn missing(self, ctx: &Context) -> bool {
         self.packages_missing() || (self == Self::Firefox && geckodriver(ctx).is_none())
@@ -79,17 +125,15 @@ impl Browser {
         match self {
             Self::Chromium => &["chromium", "chromium-driver"],
             Self::Firefox => &["firefox-esr"],
-            Self::Webkit => &["webkit2gtk-driver", "xvfb", "xauth"],
+            Self::Webkit => &["webkit2gtk-driver", "xvfb"],
         }
     }
 
     fn packages_missing(self) -> bool {
         match self {
             Self::Chromium => chromium().is_none() || chromedriver().is_none(),
-            Self::Firefox => chosen("FIREFOX", &["firefox-esr", "firefox"]).is_none(),
-            Self::Webkit => {
-                chosen("SAFARIDRIVER", &["WebKitWebDriver"]).is_none() || in_path("Xvfb").is_none()
-            }
+            Self::Firefox => firefox().is_none(),
+            Self::Webkit => webkit_driver().is_none() || mini_browser().is_none() || xvfb().is_none(),
         }
     }
 
@@ -100,11 +144,12 @@ impl Browser {
                  (on Debian: apt-get install chromium chromium-driver)"
             }
             Self::Firefox => {
-                "Firefox is needed: install it, or name the program in FIREFOX (on Debian: apt-get install firefox-esr)"
+                "Firefox is needed: install it, or name the program in FIREFOX (on Debian: apt-get install firefox-esr); \
+                 its driver is built by cargo"
             }
             Self::Webkit => {
-                "WebKitWebDriver and Xvfb are needed: install both, or name the driver in SAFARIDRIVER \
-                 (on Debian: apt-get install webkit2gtk-driver xvfb xauth)"
+                "WebKitWebDriver, its MiniBrowser and Xvfb are needed: install them, or name the first two in SAFARIDRIVER and \
+                 MINIBROWSER (on Debian: apt-get install webkit2gtk-driver xvfb)"
             }
         }
     }

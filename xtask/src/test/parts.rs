@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::build::{self, Std, Variant};
 use crate::context::Context;
@@ -13,10 +13,10 @@ use crate::setup::{self, Browser, Needs};
 use crate::size;
 use crate::test::Report;
 use crate::test::counts::{self, Counts};
+use crate::test::engines::{self, Scope};
 use crate::test::package;
 use crate::test::packaging;
 use crate::test::page;
-use crate::test::server::Server;
 
 /// The slice of the demo's check that a test run does; `cargo xtask demo --check` alone does much more.
 const SLICE: [&str; 6] = ["--events", "300", "--cuts", "8", "--reloads", "2"];
@@ -26,7 +26,7 @@ const SLICE: [&str; 6] = ["--events", "300", "--cuts", "8", "--reloads", "2"];
 const SABOTAGES: [(&str, &str); 4] = [("skip", "1"), ("repeat", "1"), ("swap", "1"), ("early", "5")];
 
 /// How long the tests in a browser may take once they are compiled.
-const BROWSER_LIMIT: Duration = Duration::from_secs(4 * 60);
+pub(super) const BROWSER_LIMIT: Duration = Duration::from_secs(4 * 60);
 
 /// What stands before the findings of a check that judged.
 const FOUND: &str = "the check found: ";
@@ -48,6 +48,18 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "clippy", about: "lints, native and wasm32", needs: wasm_target, run: clippy },
     Part { name: "docs", about: "the docs build without a warning", needs: Needs::default, run: docs },
     Part { name: "native", about: "the core, compiled natively", needs: Needs::default, run: native },
+    Part {
+        name: "clauses",
+        about: "each clause of the protocol has a test that names it",
+        needs: Needs::default,
+        run: crate::clauses::check,
+    },
+    Part {
+        name: "fuzz",
+        about: "the fuzz targets on their corpora",
+        needs: Needs::default,
+        run: crate::fuzz::replay,
+    },
     Part {
         name: "bridge",
         about: "the server half, on real sockets and files",
@@ -73,6 +85,12 @@ pub(crate) const PARTS: &[Part] = &[
         run: build_both,
     },
     Part { name: "unit", about: "types and unit tests of the npm package", needs: Needs::build, run: unit },
+    Part {
+        name: "page-unit",
+        about: "how the chat page folds events and compares them with the log",
+        needs: Needs::page,
+        run: page_unit,
+    },
     Part {
         name: "package",
         about: "the tarball: files, exports, types",
@@ -224,48 +242,19 @@ fn unit(ctx: &Context) -> Result<Report> {
     counted(ctx.npm(&ctx.pkg(), "test-unit").arg("test"), counts::node)
 }
 
+/// The chat page's own tests: its fold, its comparison with the log.
+fn page_unit(ctx: &Context) -> Result<Report> {
+    build::package(ctx, Variant::Default, Std::Auto)?;
+    counted(ctx.npm(&crate::page::folder(ctx), "test-page-unit").arg("test"), counts::node)
+}
+
 fn package_checks(ctx: &Context) -> Result<Report> {
     build::package(ctx, Variant::Default, Std::Auto)?;
     package::check(ctx)
 }
 
 fn wasm(ctx: &Context) -> Result<Report> {
-    let server = Server::start(ctx)?;
-    let token = server.token("web-test")?;
-    let Some(driver) = setup::chromedriver() else {
-        bail!("chromedriver is gone since the set-up; run `cargo xtask setup` again");
-    };
-    let runner = setup::bindgen_tool(ctx, "agentwire-bindgen-test-runner")?;
-    // No `--quiet`: the runner can't take it. The address goes in when the test is compiled, as a page has no environment.
-    let cargo = |log: &str| {
-        ctx.cargo(log)
-            .args([
-                "test",
-                "--locked",
-                "--package",
-                "agentwire",
-                "--target",
-                setup::rust::TARGET,
-                "--lib",
-                "--test",
-                "web",
-            ])
-            .env("AGENTWIRE_TEST_WS", server.websocket())
-            .env("AGENTWIRE_TEST_TOKEN", &token)
-    };
-    cargo("test-wasm-build").arg("--no-run").check("the tests for the browser can't be compiled")?;
-    let tool = cargo("test-wasm")
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)
-        // A window; the tests themselves run in any kind of context.
-        .env("WASM_BINDGEN_USE_BROWSER", "1")
-        // Seconds for the whole binary; the runner's own default of 20 is short for reconnects.
-        .env("WASM_BINDGEN_TEST_TIMEOUT", "120")
-        .env("CHROMEDRIVER", driver)
-        // The runner's own limit does not end a page that is busy for ever.
-        .time_limit(BROWSER_LIMIT);
-    let report = counted(tool, counts::cargo)?;
-    server.stop()?;
-    Ok(report)
+    engines::wasm_in(ctx, Browser::Chromium, Scope::Window)
 }
 
 fn size_check(ctx: &Context) -> Result<Report> {
