@@ -1,7 +1,7 @@
 //! The core against a model server, in virtual time.
 //!
 //! [`World`] is one page with its server, for tests that tell a story. The rest is the deterministic simulation: a seed gives a
-//! [plan](plan) of faults, the [arena](arena) carries it out on several pages and one server, and the [oracle](oracle) compares
+//! [plan] of faults, the [arena] carries it out on several pages and one server, and the [oracle] compares
 //! what every consumer was handed with everything that was ever in the logs.
 
 #![allow(

@@ -1,6 +1,6 @@
 //! Named bugs, for the trial of the delivery oracle (feature `__mutants`).
 //!
-//! Each is a place in the core where [`is_mutant!`] asks whether the bug is switched on. Without the feature the question is the
+//! Each is a place in the core where `is_mutant!` asks whether the bug is switched on. Without the feature the question is the
 //! constant `false`, and nothing of it is compiled.
 
 use std::cell::Cell;
