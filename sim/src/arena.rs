@@ -200,7 +200,7 @@ impl Arena {
                     self.network.down(arrives, peer, item);
                 }
                 Outgoing::Text(text) => {
-                    for text in page.mangle(text) {
+                    for text in page.mangle(peer, text) {
                         self.network.down(arrives, peer, Item::ToPage { peer, text });
                     }
                 }

@@ -9,7 +9,7 @@ use agentwire::proto::{Client, Config, ConsumerId, Input, Instant, SocketId, Str
 use serde_json::json;
 
 use super::network::Item;
-use crate::driver::Driver;
+use crate::{driver::Driver, server::Peer};
 
 /// How long a message travels at most when the faults are over.
 const HEALED_LATENCY: Duration = Duration::from_millis(50);
@@ -51,7 +51,7 @@ pub(super) struct Page {
     pub(super) fails_once: bool,
     pub(super) denies: bool,
     pub(super) mangles: VecDeque<Mangle>,
-    held: Option<String>,
+    held: Option<(Peer, String)>,
 }
 
 impl Page {
@@ -108,9 +108,10 @@ impl Page {
     }
 
     /// Does to a frame what the plan said; gives what goes on the wire instead.
-    pub(super) fn mangle(&mut self, mut text: String) -> Vec<String> {
+    pub(super) fn mangle(&mut self, peer: Peer, mut text: String) -> Vec<String> {
         let of_events = text.starts_with(r#"{"type":"events""#) || text.starts_with(r#"{"type":"deltas""#);
-        if let Some(held) = self.held.take() {
+        // Frames change places on one socket; what is held of another one went down with it.
+        if let Some((_, held)) = self.held.take_if(|(of, _)| *of == peer) {
             return if of_events { vec![text, held] } else { vec![held, text] };
         }
         // What answers a request or ends a catch-up comes once and in its place: no server does otherwise.
@@ -118,8 +119,11 @@ impl Page {
         match next.and_then(|index| self.mangles.remove(index)) {
             None => vec![text],
             Some(Mangle::Duplicate) => vec![text.clone(), text],
+            Some(Mangle::Swap) if self.held.as_ref().is_some_and(|(of, _)| of.socket > peer.socket) => {
+                vec![text]
+            }
             Some(Mangle::Swap) => {
-                self.held = Some(text);
+                self.held = Some((peer, text));
                 Vec::new()
             }
             Some(Mangle::Truncate(bytes)) => {
