@@ -187,8 +187,10 @@ impl Server {
             for (ch, sub) in connection.subs.iter_mut().filter(|(_, sub)| sub.name == name) {
                 if sub.next <= through {
                     let frame = json!({"type": "gap", "ch": ch, "from": sub.next, "to": through, "reason": "trimmed"});
+                    // What is under way stays so: a gap is no acknowledgement, and gives no second window.
+                    let in_flight = (sub.next - 1).saturating_sub(sub.acked);
                     sub.next = through + 1;
-                    sub.acked = sub.acked.max(through);
+                    sub.acked = sub.acked.max(through - in_flight.min(through));
                     if !self.mute {
                         self.outgoing.push((*peer, Outgoing::Text(frame.to_string())));
                     }
