@@ -58,6 +58,8 @@ pub(crate) struct Conductor {
     /// The number of the newest life.
     life: usize,
     started: Instant,
+    /// How many events the page was handed when that changed last, and when it was.
+    newest: (u64, Instant),
     /// When progress was shown last.
     shown: Instant,
 }
@@ -88,6 +90,7 @@ impl Conductor {
             done: Done::default(),
             life: 0,
             started: now,
+            newest: (0, now),
             shown: now,
         }
     }
@@ -263,6 +266,13 @@ impl Conductor {
                 view.connected && view.caught_up && view.open > 0
             })
             .await?;
+            // Heartbeats move bytes as well; a sabotaged server can replace the end of a run, for which the page waits in vain.
+            let events = self.view.borrow().events;
+            if events != self.newest.0 {
+                self.newest = (events, Instant::now());
+            } else if self.newest.1.elapsed() > self.deadline {
+                bail!("no event came for {} s though a run is open", self.deadline.as_secs());
+            }
             let moved = self.proxy.moved();
             if timeout(Duration::from_secs(1), moved).await.is_ok() {
                 return Ok(());
