@@ -406,12 +406,12 @@ impl Stream {
         let fresh_from = frame.first.max(known);
         let replayed = (replay_through.min(last) + 1).saturating_sub(fresh_from);
         let old = (last + 1).min(known).saturating_sub(frame.first);
-        if old > 0 && (!wanted || last >= known) {
-            stats.duplicates_dropped += old;
-        }
+        // What a consumer that lags took of it was no duplicate.
+        let dropped = if !wanted || last >= known { old } else { 0 };
+        stats.duplicates_dropped += dropped;
         if let Some(catch_up) = self.catch_up_mut() {
             catch_up.replayed += replayed;
-            catch_up.duplicates += if old > 0 && (!wanted || last >= known) { old } else { 0 };
+            catch_up.duplicates += dropped;
         }
         self.sequencer.advance_past(last);
         if let Some(subscription) = self.subscription_mut() {
