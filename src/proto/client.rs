@@ -145,7 +145,7 @@ impl Client {
             backoff: Backoff::new(config.backoff_base, config.backoff_max),
             out: VecDeque::new(),
             stats: Stats::default(),
-            subject: None,
+            subject: config.subject.clone(),
             online: true,
             away: false,
             next_socket: 0,

@@ -23,6 +23,9 @@ pub struct Config {
     pub backoff_max: Duration,
     /// How long a socket may take to open. Defaults to 10 s.
     pub connect_timeout: Duration,
+    /// The user that a former core of this page was welcomed as, when this one takes its place: another user must get nothing
+    /// that it is given (HEL-6). Defaults to none.
+    pub subject: Option<String>,
 }
 
 impl Config {
@@ -37,6 +40,7 @@ impl Config {
             backoff_base: Duration::from_millis(500),
             backoff_max: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(10),
+            subject: None,
         }
     }
 }

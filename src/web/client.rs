@@ -30,6 +30,7 @@ impl RawClient {
         settings.backoff_base = Duration::from_millis(integer(config, "backoffBaseMs"));
         settings.backoff_max = Duration::from_millis(integer(config, "backoffMaxMs"));
         settings.connect_timeout = Duration::from_millis(integer(config, "connectTimeoutMs"));
+        settings.subject = member(config, "subject").as_string();
         Self { driver: Driver::new(settings, text(config, "url"), host) }
     }
 
