@@ -29,6 +29,40 @@ fn connected(name: &str, events: u64) -> World {
     world
 }
 
+fn narrow(window: u32) -> World {
+    let mut config = Config::new(1);
+    config.window_events = window;
+    World::with(config)
+}
+
+/// Greets consumer 1 of stream 1 in the place of a server that says nothing by itself, and answers its request for `t`.
+fn by_hand(world: &mut World, answer: &str) {
+    world.cut();
+    world.server.mute = true;
+    if world.sent.is_empty() {
+        world.follow("t");
+        world.connect();
+    }
+    let hellos = world.sent_of("hello").len();
+    for _ in 0..1_000 {
+        if world.sent_of("hello").len() > hellos {
+            break;
+        }
+        world.run_for(Duration::from_millis(1));
+    }
+    world.inject(r#"{"type":"welcome","session":"s","subject":"ada","heartbeatMs":15000,"maxFrameBytes":1048576,"maxStreams":64,"sendHorizonMs":60000}"#);
+    world.inject(format!(r#"{{"type":"subscribed","ch":1,"name":"t",{answer}}}"#));
+    world.run_for(Duration::from_millis(50));
+}
+
+/// Puts a frame of events of stream `t` on the wire.
+fn events(world: &mut World, first: u64, count: usize) {
+    let events = vec![serde_json::json!({"type": "a"}); count];
+    let frame =
+        serde_json::json!({"type": "events", "ch": 1, "first": first, "count": count, "events": events});
+    world.inject(frame.to_string());
+}
+
 fn upto(last: u64) -> Vec<u64> {
     (1..=last).collect()
 }
@@ -46,6 +80,9 @@ fn a_stream_from_the_start_brings_everything_and_then_what_is_live() {
         world.receiver(1).handed.iter().filter(|item| matches!(item, Handed::Event { replay: true, .. }));
     assert_eq!(replays.count(), 120);
     assert_eq!(world.slots_held(), 0);
+    let stats = world.client.stats();
+    assert_eq!((stats.events_delivered, stats.events_replayed, stats.duplicates_dropped), (125, 120, 0));
+    assert_eq!(stats.acks_sent, world.sent_of("ack").len() as u64);
 }
 
 #[test]
@@ -60,6 +97,7 @@ fn a_resume_takes_one_round_trip_and_repeats_nothing() {
     let kinds = world.sent.iter().map(|(_, frame)| frame["type"].as_str().expect("text")).collect::<Vec<_>>();
     assert_eq!(kinds, ["hello", "ack"]);
     assert_eq!(world.sent[0].1["streams"][0]["position"]["offset"], 30);
+    assert_eq!(world.sent[0].1["streams"][0].get("seen"), None, "nobody is further than the slowest");
     assert_eq!(world.client.stats().duplicates_dropped, 0);
 }
 
@@ -151,7 +189,7 @@ fn a_stream_attached_while_connected_is_subscribed_at_once() {
 fn a_refused_stream_ends_and_the_others_go_on() {
     // PROTOCOL: SUB-11
     let mut world = World::new();
-    world.server.forbidden.push("secret".into());
+    world.server.refuse("secret", "forbidden");
     world.follow("t");
     world.subscribe(2, 2, "secret", Open::Start, Begin::Stream);
     world.connect();
@@ -165,7 +203,7 @@ fn a_refused_stream_ends_and_the_others_go_on() {
         .iter()
         .filter(|fact| matches!(fact, Event::Ended { reason, .. } if reason == "forbidden"));
     assert_eq!(ended.count(), 1, "reported once, not asked again");
-    world.server.forbidden.clear();
+    world.server.admit("secret");
     world.server.publish("secret", 1);
     world.subscribe(2, 3, "secret", Open::Start, Begin::Stream);
     world.settle();
@@ -213,6 +251,39 @@ fn a_verdict_follows_the_events_it_speaks_of_and_counts_the_attempts() {
     assert_eq!(world.receiver(1).offsets(), upto(405));
 }
 
+#[test]
+fn a_verdict_counts_what_came_again() {
+    // I3
+    let mut world = World::new();
+    by_hand(&mut world, r#""epoch":"e1","oldest":1,"head":4,"next":1,"recovered":true"#);
+    events(&mut world, 1, 3);
+    events(&mut world, 2, 3);
+    world.inject(r#"{"type":"caughtUp","ch":1,"offset":4,"openRuns":["r7"]}"#);
+    world.settle();
+    assert_eq!(world.receiver(1).offsets(), upto(4));
+    let verdicts = verdicts(&world);
+    assert_eq!(verdicts.len(), 1);
+    assert_eq!((verdicts[0].replayed, verdicts[0].duplicates_dropped), (4, 2));
+    assert_eq!(verdicts[0].open_runs, ["r7"]);
+}
+
+#[test]
+fn a_catch_up_for_the_slowest_of_several_is_a_replay_and_no_duplicate() {
+    // I3, I4
+    let mut world = World::new();
+    world.server.publish("t", 50);
+    world.subscribe(1, 1, "t", Open::Start, Begin::Position { epoch: "e1".into(), offset: 40 });
+    world.subscribe(1, 2, "t", Open::Start, Begin::Position { epoch: "e1".into(), offset: 30 });
+    world.subscribe(1, 3, "t", Open::Start, Begin::Stream);
+    world.connect();
+    world.settle();
+    assert_eq!(world.receiver(3).offsets(), (31..=50).collect::<Vec<_>>(), "it begins with the slowest");
+    let verdicts = verdicts(&world);
+    assert_eq!(verdicts.len(), 1);
+    assert_eq!((verdicts[0].from, verdicts[0].to), (31, 50));
+    assert_eq!((verdicts[0].replayed, verdicts[0].duplicates_dropped), (20, 0));
+}
+
 // --- Gaps ---
 
 #[test]
@@ -242,6 +313,23 @@ fn from_the_start_of_a_trimmed_log_says_what_is_missing() {
     world.settle();
     assert_eq!(world.receiver(1).gaps(), [(1, Some(4), "trimmed")]);
     assert_eq!(world.receiver(1).offsets(), [5, 6, 7, 8, 9, 10]);
+    assert_eq!(world.sent_of("replay").len(), 0, "what will never come is not asked for");
+}
+
+#[test]
+fn from_the_start_of_a_log_trimmed_whole_says_that_all_is_missing() {
+    // PROTOCOL: SUB-8, GAP-4; I2, I3
+    let mut world = World::new();
+    world.server.publish("t", 10);
+    world.server.trim("t", 10);
+    world.follow("t");
+    world.connect();
+    world.settle();
+    assert_eq!(world.receiver(1).gaps(), [(1, Some(10), "trimmed")]);
+    assert_eq!(verdicts(&world).iter().map(|verdict| verdict.recovered).collect::<Vec<_>>(), [false]);
+    world.server.publish("t", 1);
+    world.settle();
+    assert_eq!(world.receiver(1).offsets(), [11]);
 }
 
 #[test]
@@ -254,6 +342,29 @@ fn a_gap_while_live_is_handed_over_once() {
     world.settle();
     assert_eq!(world.receiver(1).gaps(), [(4, Some(6), "forbidden")]);
     assert_eq!(world.receiver(1).offsets(), [1, 2, 3, 7]);
+    assert_eq!(world.client.stats().gaps, 1);
+}
+
+#[test]
+fn after_a_gap_exactly_the_next_offset_is_missing() {
+    // PROTOCOL: GAP-2, RPL-4: out of order, and by the heads.
+    for out_of_order in [true, false] {
+        let mut world = connected("t", 3);
+        world.server.believes_acks = true;
+        world.inject(r#"{"type":"gap","ch":1,"from":4,"to":6,"reason":"forbidden"}"#);
+        world.run_for(SECOND / 10);
+        if out_of_order {
+            events(&mut world, 8, 1);
+            world.run_for(SECOND / 50);
+            assert_eq!(world.client.stats().parked_frames, 1);
+        } else {
+            world.inject(r#"{"type":"heartbeat","heads":{"1":7}}"#);
+            world.run_for(2 * SECOND);
+        }
+        let asked = world.sent_of("replay");
+        assert_eq!(asked.len(), 1);
+        assert_eq!((asked[0]["from"].as_u64(), asked[0]["to"].as_u64()), (Some(7), Some(7)));
+    }
 }
 
 #[test]
@@ -280,6 +391,23 @@ fn an_epoch_that_ends_while_live_resets_the_stream() {
     world.run_for(2 * SECOND);
     assert_eq!(world.receiver(1).gaps(), [(11, None, "epoch")]);
     assert_eq!(world.receiver(1).offsets()[10..], [1, 2, 3, 4, 5]);
+    assert_eq!(world.client.stats().gaps, 1);
+}
+
+#[test]
+fn a_request_ends_with_the_epoch_it_was_made_in() {
+    // PROTOCOL: GAP-2, RPL-5: its number is gone, so no answer is waited for.
+    let mut world = connected("t", 10);
+    world.server.ignores_replay = true;
+    world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
+    world.settle();
+    assert_eq!(world.sent_of("replay").len(), 1);
+    world.server.new_epoch("t", "e2", 3);
+    world.run_for(2 * config::REPLAY_TIMEOUT);
+    assert_eq!(world.client.stats().connects, 1);
+    assert_eq!(world.receiver(1).offsets()[10..], [1, 2, 3]);
+    assert_eq!(world.receiver(2).gaps(), [(1, None, "epoch")]);
+    assert_eq!(world.receiver(2).offsets(), [1, 2, 3]);
 }
 
 #[test]
@@ -323,6 +451,7 @@ fn a_hole_is_asked_for_and_filled_in_order() {
     assert_eq!(asked.len(), 1);
     assert_eq!((asked[0]["from"].as_u64(), asked[0]["to"].as_u64()), (Some(3), Some(4)));
     assert_eq!(world.client.stats().connects, 1);
+    assert_eq!(world.client.stats().out_of_order, 1);
     assert_eq!(world.slots_held(), 0);
 }
 
@@ -337,6 +466,143 @@ fn a_missing_tail_is_found_by_the_heads() {
     world.run_for(10 * SECOND);
     assert_eq!(world.receiver(1).offsets(), [1, 2, 3]);
     assert_eq!(world.client.stats().connects, 1);
+    let asked = world.sent_of("replay");
+    assert_eq!((asked[0]["from"].as_u64(), asked[0]["to"].as_u64()), (Some(3), Some(3)));
+}
+
+#[test]
+fn each_need_has_a_request_of_its_own() {
+    // PROTOCOL: RPL-1, RPL-4: holes of two streams, and consumers of one.
+    let mut world = World::new();
+    for stream in [1, 2] {
+        let name = format!("t{stream}");
+        world.server.publish(&name, 2);
+        world.subscribe(stream, stream, &name, Open::Start, Begin::Stream);
+    }
+    world.connect();
+    world.settle();
+    world.server.ignores_replay = true;
+    world.server.forgets = vec![3];
+    world.server.publish("t1", 2);
+    world.server.publish("t2", 2);
+    world.subscribe(1, 3, "t1", Open::Start, Begin::After(0));
+    world.subscribe(1, 4, "t1", Open::Start, Begin::After(0));
+    world.settle();
+    let mut asked = world
+        .sent_of("replay")
+        .iter()
+        .map(|frame| (frame["ch"].as_u64().expect("a number"), frame["from"].as_u64().expect("an offset")))
+        .collect::<Vec<_>>();
+    asked.sort_unstable();
+    assert_eq!(asked, [(1, 1), (1, 1), (1, 3), (2, 3)]);
+    assert_eq!(world.client.stats().replay_requests, 4);
+    let mut numbers = world.sent_of("replay").iter().map(|frame| frame["req"].as_u64()).collect::<Vec<_>>();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 4, "each has a number that was not used before");
+}
+
+/// A world whose page has asked for the offsets 5 to 10 of `t`, which the server leaves to the test to answer.
+fn asked_for_5_to_10() -> World {
+    let mut world = connected("t", 10);
+    world.server.publish("u", 10);
+    world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
+    world.settle();
+    world.server.ignores_replay = true;
+    world.subscribe(1, 3, "t", Open::Start, Begin::After(4));
+    assert_eq!(world.sent_of("replay")[0]["from"], 5);
+    assert_eq!(world.sent_of("replay")[0]["to"], 10);
+    world
+}
+
+#[test]
+fn an_answer_that_comes_slowly_is_waited_for() {
+    // PROTOCOL: RPL-5: what counts is that something arrives.
+    let mut world = asked_for_5_to_10();
+    world.run_for(3 * SECOND);
+    events(&mut world, 5, 1);
+    world.run_for(4 * SECOND);
+    events(&mut world, 6, 5);
+    world.inject(r#"{"type":"replayEnd","req":1,"to":10,"oldest":1}"#);
+    world.run_for(2 * config::REPLAY_TIMEOUT);
+    assert_eq!(world.receiver(3).offsets(), (5..=10).collect::<Vec<_>>());
+    assert_eq!(world.client.stats().connects, 1);
+}
+
+#[test]
+fn what_answers_no_request_does_not_keep_one_waiting() {
+    // PROTOCOL: RPL-5: events before and after those that were asked for, and the same of another stream.
+    for frame in [
+        r#"{"type":"events","ch":1,"first":1,"count":4,"events":[{"type":"a"},{"type":"a"},{"type":"a"},{"type":"a"}]}"#,
+        r#"{"type":"events","ch":1,"first":11,"count":1,"events":[{"type":"a"}]}"#,
+        r#"{"type":"events","ch":2,"first":5,"count":1,"events":[{"type":"a"}]}"#,
+    ] {
+        let mut world = asked_for_5_to_10();
+        world.server.believes_acks = true;
+        world.run_for(3 * SECOND);
+        world.inject(frame);
+        world.run_for(4 * SECOND);
+        assert_eq!(world.client.stats().connects, 2, "{frame}");
+    }
+}
+
+/// A world whose page has asked for the offsets 5 to 10 of `t` because 11 came before them.
+fn missing_5_to_10() -> World {
+    let mut world = connected("t", 4);
+    world.server.believes_acks = true;
+    world.server.ignores_replay = true;
+    events(&mut world, 11, 1);
+    world.run_for(Duration::from_millis(50));
+    assert_eq!(world.sent_of("replay")[0]["from"], 5);
+    assert_eq!(world.sent_of("replay")[0]["to"], 10);
+    world
+}
+
+#[test]
+fn a_request_that_ends_without_what_was_missing_drops_the_socket_at_once() {
+    // PROTOCOL: RPL-5
+    for mut world in [asked_for_5_to_10(), missing_5_to_10()] {
+        world.inject(r#"{"type":"replayEnd","req":1,"to":4,"oldest":1}"#);
+        world.run_for(2 * SECOND);
+        assert_eq!(world.client.stats().connects, 2);
+    }
+}
+
+#[test]
+fn a_request_that_ends_early_is_continued_where_it_ended() {
+    // PROTOCOL: RPL-1
+    for mut world in [asked_for_5_to_10(), missing_5_to_10()] {
+        events(&mut world, 5, 2);
+        world.inject(r#"{"type":"replayEnd","req":1,"to":6,"oldest":1}"#);
+        world.settle();
+        assert_eq!(world.client.stats().connects, 1);
+        let asked = world.sent_of("replay");
+        assert_eq!((asked[1]["from"].as_u64(), asked[1]["to"].as_u64()), (Some(7), Some(10)));
+    }
+}
+
+#[test]
+fn a_refused_request_is_made_again_when_another_is_over() {
+    // PROTOCOL: RPL-2, ERR-2
+    let mut world = connected("t", 10);
+    world.server.refuses_replays = 1;
+    world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
+    world.subscribe(1, 3, "t", Open::Start, Begin::After(5));
+    world.settle();
+    assert_eq!(world.receiver(2).offsets(), upto(10));
+    assert_eq!(world.receiver(3).offsets(), (6..=10).collect::<Vec<_>>());
+    assert_eq!(world.client.stats().connects, 1);
+}
+
+#[test]
+fn a_refused_request_that_is_the_only_one_drops_the_socket_at_once() {
+    // PROTOCOL: RPL-5: nothing else would bring it up again.
+    let mut world = connected("t", 10);
+    world.server.refuses_replays = 1;
+    world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
+    world.run_for(2 * SECOND);
+    assert_eq!(world.client.stats().connects, 2);
+    assert_eq!(world.receiver(2).offsets(), upto(10));
 }
 
 #[test]
@@ -384,6 +650,28 @@ fn contradictions_end_the_socket_and_not_the_stream() {
         assert_eq!(world.client.stats().malformed_frames, 1, "{text}");
         assert_eq!(world.receiver(1).offsets(), upto(4), "{text}");
         assert_eq!(world.receiver(1).gaps(), [], "{text}");
+    }
+}
+
+#[test]
+fn an_answer_that_contradicts_the_request_ends_the_socket_and_not_the_stream() {
+    // PROTOCOL: GEN-4, SUB-3 to SUB-8
+    for answer in [
+        // In another epoch nothing can be recovered.
+        r#""epoch":"e9","oldest":1,"head":9,"next":3,"recovered":true"#,
+        r#""epoch":"e1","oldest":1,"head":9,"next":4,"recovered":true"#,
+        r#""epoch":"e1","oldest":1,"head":9,"next":3,"recovered":false,"reason":"trimmed""#,
+    ] {
+        let mut world = connected("t", 2);
+        world.cut();
+        world.run_for(SECOND);
+        by_hand(&mut world, answer);
+        assert_eq!(world.client.stats().malformed_frames, 1, "{answer}");
+        world.server.mute = false;
+        world.server.publish("t", 2);
+        world.run_for(3 * SECOND);
+        assert_eq!(world.receiver(1).offsets(), upto(4), "{answer}");
+        assert_eq!(world.receiver(1).gaps(), [], "{answer}");
     }
 }
 
@@ -437,6 +725,7 @@ fn a_late_consumer_below_the_oldest_gets_a_gap_of_its_own() {
     assert_eq!(world.receiver(2).gaps(), [(3, Some(8), "trimmed")]);
     assert_eq!(world.receiver(2).offsets(), (9..=20).collect::<Vec<_>>());
     assert_eq!(world.receiver(1).gaps(), [], "the first one has them");
+    assert_eq!(world.client.stats().connects, 1, "the end of the request says what is trimmed");
 }
 
 #[test]
@@ -555,6 +844,54 @@ fn leaving_before_the_answer_unsubscribes_when_it_comes() {
     world.settle();
     assert_eq!(world.sent_of("unsubscribe").len(), 1);
     assert_eq!(world.client.stats().malformed_frames, 0);
+    world.server.publish("u", 2);
+    world.subscribe(2, 3, "u", Open::Start, Begin::Stream);
+    world.settle();
+    assert_eq!(world.receiver(3).offsets(), [1, 2], "the next one is asked for again");
+    assert_eq!(world.client.stats().connects, 1);
+}
+
+#[test]
+fn leaving_takes_an_open_request_along_and_no_other() {
+    // PROTOCOL: SUB-12, RPL-5
+    let mut world = connected("t", 10);
+    world.server.publish("u", 10);
+    world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
+    world.settle();
+    world.server.ignores_replay = true;
+    world.subscribe(1, 3, "t", Open::Start, Begin::After(0));
+    world.subscribe(2, 4, "u", Open::Start, Begin::After(0));
+    world.settle();
+    assert_eq!(world.sent_of("replay").len(), 2);
+    for consumer in [2, 4] {
+        world
+            .input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(consumer) });
+    }
+    events(&mut world, 1, 10);
+    world.inject(r#"{"type":"replayEnd","req":1,"to":10,"oldest":1}"#);
+    world.run_for(2 * config::REPLAY_TIMEOUT);
+    assert_eq!(world.receiver(3).offsets(), upto(10));
+    assert_eq!(world.sent_of("replay").len(), 2, "the answer was taken for what it is");
+    assert_eq!(world.client.stats().connects, 1, "nobody waits for the other answer");
+}
+
+#[test]
+fn a_subscription_that_the_server_ends_is_reported_and_not_asked_for_again() {
+    // PROTOCOL: SUB-11
+    let mut world = connected("t", 2);
+    world.inject(r#"{"type":"unsubscribed","ch":7,"name":"t","reason":"requested"}"#);
+    world.inject(r#"{"type":"events","ch":1,"first":3,"count":1,"events":[{"type":"a"}]}"#);
+    world.server.believes_acks = true;
+    world.run_for(SECOND / 10);
+    assert_eq!(world.receiver(1).offsets(), [1, 2, 3], "the answer for a former number ends nothing");
+    world.inject(r#"{"type":"unsubscribed","ch":1,"name":"t","reason":"deleted"}"#);
+    world.settle();
+    let ended =
+        world.facts.iter().filter(|fact| matches!(fact, Event::Ended { reason, .. } if reason == "deleted"));
+    assert_eq!(ended.count(), 1);
+    world.cut();
+    world.run_for(2 * SECOND);
+    assert_eq!(world.sent_of("hello")[1]["streams"].as_array().map(Vec::len), Some(0));
 }
 
 // --- Flow control ---
@@ -583,6 +920,46 @@ fn a_small_batch_is_acknowledged_within_the_delay() {
     assert!(at.since(published) <= world.latency + config::ACK_DELAY);
 }
 
+#[test]
+fn an_iterator_that_lacks_only_the_last_event_does_not_hold_up_the_others() {
+    // PROTOCOL: FLO-2, FLO-5: what it lacks is asked for, and counts against no window.
+    let mut world = narrow(8);
+    world.server.publish("t", 9);
+    world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
+    world.connect();
+    world.settle();
+    world.pull(1, 1);
+    world.settle();
+    world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(0));
+    world.settle();
+    assert_eq!((world.receiver(1).queue.len(), world.receiver(2).queue.len()), (8, 8));
+    world.pull(1, 8);
+    world.server.publish("t", 3);
+    world.settle();
+    world.pull(1, 3);
+    assert_eq!(world.receiver(1).offsets(), upto(12));
+}
+
+#[test]
+fn an_iterator_whose_queue_is_half_full_is_served_again() {
+    // PROTOCOL: RPL-4, RPL-5; I9
+    let mut world = narrow(8);
+    world.server.publish("t", 100);
+    world.follow("t");
+    world.connect();
+    world.run_for(5 * SECOND);
+    world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(0));
+    world.settle();
+    assert_eq!(world.receiver(2).queue.len(), 8);
+    world.pull(2, 3);
+    world.settle();
+    assert_eq!(world.receiver(2).queue.len(), 5, "more than half");
+    world.pull(2, 1);
+    world.settle();
+    assert_eq!(world.receiver(2).queue.len(), 12);
+    assert_eq!(world.client.stats().connects, 1);
+}
+
 // --- The order of the vectors ---
 
 #[test]
@@ -604,9 +981,7 @@ fn frames_in_any_order_are_handed_over_as_the_vectors_say() {
         world.settle();
         for frame in case["feed"].as_array().expect("a list") {
             let (first, count) = (frame[0].as_u64().expect("first"), frame[1].as_u64().expect("count"));
-            let events = (0..count).map(|_| serde_json::json!({"type": "a"})).collect::<Vec<_>>();
-            let frame = serde_json::json!({"type": "events", "ch": 1, "first": first, "count": count, "events": events});
-            world.inject(frame.to_string());
+            events(&mut world, first, usize::try_from(count).expect("a small count"));
         }
         world.run_for(SECOND / 10);
         assert_eq!(serde_json::json!(world.receiver(1).offsets()), case["handed"], "{name}");

@@ -85,6 +85,7 @@ struct Arena {
     lives: u32,
     streams: u32,
     window: u32,
+    window_bytes: u32,
     max_pending: usize,
     /// No socket opens before this.
     refusing_until: Instant,
@@ -117,6 +118,7 @@ impl Arena {
             lives: 0,
             streams: setting.streams,
             window: setting.window,
+            window_bytes: setting.window_bytes,
             max_pending: setting.max_pending,
             refusing_until: Instant::ZERO,
             hung_until: Instant::ZERO,
@@ -170,6 +172,7 @@ impl Arena {
                 return Ok(());
             };
             self.now = self.now.max(next);
+            self.server.now = self.now;
             self.at_once =
                 if self.at_once.0 == self.now { (self.now, self.at_once.1 + 1) } else { (self.now, 0) };
             require!(self.at_once.1 < MOST_AT_ONCE, "I7", "the client spins at {:?}", self.now);
@@ -229,7 +232,7 @@ impl Arena {
                     self.arrive(item)?;
                 }
             }
-            Item::Undo(undo) => self.undo(undo),
+            Item::Undo(undo) => self.undo(undo)?,
             Item::Away { .. }
             | Item::ClosedByServer { .. }
             | Item::Connect { .. }
@@ -330,14 +333,25 @@ impl Arena {
         self.input(index, Input::Timeout)
     }
 
-    fn undo(&mut self, undo: Undo) {
+    fn undo(&mut self, undo: Undo) -> Judgement {
         match undo {
             // It hangs for longer than it seemed; the end has a message of its own.
             Undo::Hang => self.network.at(self.hung_until, Item::Undo(Undo::Hang)),
             Undo::IgnoreReplay => self.server.ignores_replay = false,
             Undo::Lag => self.lag = Duration::ZERO,
             Undo::LostReceipts => self.server.no_receipts = false,
+            Undo::Withdraw(stream) => {
+                if !self.server.admit(&stream_name(stream)) {
+                    return Ok(());
+                }
+                for index in 0..self.pages.len() {
+                    if self.rng.one_in(2) {
+                        self.ask_again(index)?;
+                    }
+                }
+            }
         }
+        Ok(())
     }
 
     // --- Pages ---
@@ -355,11 +369,18 @@ impl Arena {
         Ok(())
     }
 
-    /// Feeds a page's core, judges what follows, and puts on the wire what goes there.
+    /// Feeds a page's core, and judges what follows.
     fn input(&mut self, index: usize, input: Input) -> Judgement {
         let now = self.now;
         let page = &mut self.pages[index];
         page.deadline = page.driver.feed(&mut page.client, input, now);
+        self.judge(index)
+    }
+
+    /// Judges what a page did, and puts on the wire what goes there.
+    fn judge(&mut self, index: usize) -> Judgement {
+        let now = self.now;
+        let page = &mut self.pages[index];
         let notes = std::mem::take(&mut page.driver.notes);
         for note in &notes {
             if self.trace {
@@ -429,7 +450,8 @@ impl Arena {
             | Note::Handed { .. }
             | Note::Left { .. }
             | Note::Made { .. }
-            | Note::Settled { .. } => {}
+            | Note::Settled { .. }
+            | Note::Trapped => {}
         }
     }
 
@@ -451,19 +473,27 @@ impl Arena {
 
     // --- The end ---
 
-    /// Tells whether every page has everything.
+    /// Tells whether every page has everything, and the server knows it.
     fn is_at_rest(&self) -> bool {
-        self.pages.iter().all(|page| self.oracle.has_everything(page.life, &page.client, &self.server))
+        self.pages.iter().all(|page| {
+            let peer = page.socket.map(|socket| Peer { page: page.life, socket });
+            let mut subscribed = peer.into_iter().flat_map(|peer| self.server.subscriptions(peer));
+            self.oracle.has_everything(page.life, &page.client, &self.server)
+                && subscribed.all(|(_, acked, head)| acked >= head)
+        })
     }
 
     /// The last fault is over: everything must come to rest, and then end without a trace.
     fn heal(&mut self) -> Judgement {
         for undo in [Undo::IgnoreReplay, Undo::Lag, Undo::LostReceipts] {
-            self.undo(undo);
+            self.undo(undo)?;
         }
+        self.server.refused.clear();
         (self.server.overloaded, self.server.refuses_replays) = (0, 0);
         self.server.forgets.clear();
         self.refusing_until = Instant::ZERO;
+        self.hung_until = self.now;
+        self.network.at(self.now, Item::Undo(Undo::Hang));
         for index in 0..self.pages.len() {
             let page = &mut self.pages[index];
             page.heal();
@@ -475,6 +505,9 @@ impl Arena {
             self.arrive_at_page(index, Item::Online { page: self.pages[index].life, online: true })?;
             if self.pages[index].client.state() == State::Idle {
                 self.input(index, Input::Connect)?;
+            }
+            if self.rng.one_in(2) {
+                self.ask_again(index)?;
             }
         }
         self.run_for(Duration::from_secs(2))?;
@@ -491,7 +524,7 @@ impl Arena {
         let bound = self.now + BOUND;
         loop {
             self.run_until(bound, Self::is_at_rest)?;
-            // The last acknowledgements need their delay and their way; a goaway may still be due.
+            // A goaway may still be due.
             self.run_for(Duration::from_millis(1_200))?;
             if self.is_at_rest() || self.now >= bound {
                 break;
@@ -524,6 +557,8 @@ impl Arena {
         }
         let (in_flight, window) = (self.server.max_in_flight, u64::from(self.window));
         require!(in_flight <= window, "FLO-1", "{in_flight} events were under way, the window is {window}");
+        let (in_flight, window) = (self.server.max_bytes_in_flight, u64::from(self.window_bytes));
+        require!(in_flight <= window, "FLO-1", "{in_flight} bytes were under way, the window is {window}");
         Ok(())
     }
 }

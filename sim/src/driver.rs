@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use agentwire::proto::{
-    Begin, Client, CloseCode, ConsumerId, Event, Input, Instant, Outcome, Output, SendKind, Slot, SocketId,
-    StreamId,
+    Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Output, SendKind, Slot,
+    SocketId, StreamId,
     wire::{self, ClientFrame, DecodeError, Name, Open, Problem, ServerFrame},
 };
 use serde_json::{Value, json};
@@ -62,6 +62,18 @@ pub enum Call {
     Subscribe { stream: StreamId, consumer: ConsumerId, name: String, open: Open, begin: Begin, pulls: bool },
 }
 
+/// Where a receiver began and what it has: what a page must know to attach it to another core.
+#[derive(Clone, Debug)]
+struct Seat {
+    stream: StreamId,
+    name: String,
+    open: Open,
+    begin: Begin,
+    epoch: Option<String>,
+    /// The last offset that it was handed.
+    offset: Option<u64>,
+}
+
 /// One receiver in the page: takes all at once, or waits to be pulled.
 #[derive(Debug, Default)]
 pub struct Receiver {
@@ -76,6 +88,7 @@ pub struct Receiver {
     /// What a handler calls when it is handed its n-th item.
     pub script: Vec<(u64, Call)>,
     taken: u64,
+    seat: Option<Seat>,
     /// It left inside a call: nothing is handed to it while the core does not know yet.
     gone: bool,
 }
@@ -89,6 +102,18 @@ impl Receiver {
     /// Lets a handler make a call when it is handed its n-th event from now.
     pub fn call_after(&mut self, events: u64, call: Call) {
         self.script.push((self.taken + events, call));
+    }
+
+    /// Takes note of what it has now.
+    fn sit(&mut self, item: &Handed, epochs: &BTreeMap<StreamId, String>) {
+        let Some(seat) = &mut self.seat else { return };
+        match item {
+            Handed::Gap { epoch: Some(epoch), .. } => seat.epoch = Some(epoch.clone()),
+            // What it is handed first is of the epoch in which it was placed, whatever the stream was in when it attached.
+            _ if seat.offset.is_none() => seat.epoch = epochs.get(&seat.stream).cloned(),
+            _ => {}
+        }
+        seat.offset = Some(item.through());
     }
 
     /// The offsets it was handed.
@@ -144,6 +169,8 @@ pub enum Note {
     Settled { id: String, receipt: Option<(String, String)>, failed: Option<&'static str> },
     /// The client asked for a token.
     TokenWanted,
+    /// The core was lost, and another one takes its place.
+    Trapped,
 }
 
 /// Does for the core what a browser's binding does.
@@ -160,6 +187,15 @@ pub struct Driver {
     slots: BTreeMap<u32, Value>,
     next_slot: u32,
     inbox: VecDeque<Input>,
+    /// Where each stream is: its epoch.
+    epochs: BTreeMap<StreamId, String>,
+    /// Sends that are not settled, in the order they were made: stream, id, body.
+    outbox: Vec<(String, String, Value)>,
+    /// Whom the client was welcomed as.
+    subject: Option<String>,
+    /// The present core counts its sockets from here.
+    sockets_from: u32,
+    next_socket: u32,
     /// The first rule of the driver's contract that the core broke.
     pub broken: Option<String>,
 }
@@ -188,10 +224,68 @@ impl Driver {
         let mut deadline = None;
         while let Some(input) = self.inbox.pop_front() {
             self.note_input(&input);
-            client.handle_input(input, now);
+            if let Some(input) = self.of_present_core(input) {
+                client.handle_input(input, now);
+            }
             deadline = self.drain(client, now);
         }
         deadline
+    }
+
+    /// Puts a new core in the place of one that was lost, and gives it what the page holds: positions and sends.
+    ///
+    /// As the package does it: consumers in the epoch of the stream first, and of them the one that is furthest ahead.
+    pub fn rebuild(&mut self, client: &mut Client, mut config: Config, now: Instant) {
+        config.subject.clone_from(&self.subject);
+        *client = Client::new(config);
+        self.slots.clear();
+        self.inbox.clear();
+        self.sockets_from = self.next_socket;
+        self.notes.push(Note::Trapped);
+        let mut seats = Vec::new();
+        for (consumer, receiver) in &mut self.receivers {
+            receiver.queue.clear();
+            seats.extend(receiver.seat.clone().map(|seat| (*consumer, seat)));
+        }
+        let epochs = &self.epochs;
+        seats.sort_by_key(|(_, seat)| {
+            let is_former = seat.epoch.as_ref() != epochs.get(&seat.stream);
+            (is_former, std::cmp::Reverse(seat.offset))
+        });
+        for (consumer, Seat { stream, name, open, begin, epoch, offset }) in seats {
+            let place = epoch.zip(offset).map(|(epoch, offset)| Begin::Position { epoch, offset });
+            let begin = place.unwrap_or(begin);
+            self.feed(client, Input::Subscribe { stream, consumer, name, open, begin }, now);
+        }
+        for (stream, id, body) in self.outbox.clone() {
+            let body = self.keep(body);
+            self.feed(client, Input::Send { kind: SendKind::Message, id, stream, body }, now);
+        }
+    }
+
+    /// Names the socket of an input as the present core does; what a former one opened is over for it.
+    fn of_present_core(&mut self, input: Input) -> Option<Input> {
+        let from = self.sockets_from;
+        let own = |socket: SocketId| socket.0.checked_sub(from).map(SocketId);
+        Some(match input {
+            Input::BadFrame { socket, error } => Input::BadFrame { socket: own(socket)?, error },
+            Input::Frame { socket, frame, slot } => match own(socket) {
+                Some(socket) => Input::Frame { socket, frame, slot },
+                None => {
+                    self.slots.remove(&slot.0);
+                    return None;
+                }
+            },
+            Input::SocketClosed { socket, code } => Input::SocketClosed { socket: own(socket)?, code },
+            Input::SocketOpened { socket, subprotocol } => {
+                Input::SocketOpened { socket: own(socket)?, subprotocol }
+            }
+            input => input,
+        })
+    }
+
+    const fn on_wire(&self, socket: SocketId) -> SocketId {
+        SocketId(socket.0 + self.sockets_from)
     }
 
     /// Attaches a receiver.
@@ -211,6 +305,7 @@ impl Driver {
         let receiver = self.receivers.get_mut(&consumer)?;
         let item = receiver.queue.pop_front()?;
         let through = item.through();
+        receiver.sit(&item, &self.epochs);
         if self.keeps_handed {
             receiver.handed.push(item.clone());
         }
@@ -239,16 +334,40 @@ impl Driver {
     fn note_input(&mut self, input: &Input) {
         match input {
             Input::Close => self.notes.push(Note::Closing),
-            Input::Send { id, stream, .. } => {
+            Input::Send { id, stream, body, .. } => {
                 self.notes.push(Note::Made { id: id.clone(), stream: stream.clone() });
+                if !self.outbox.iter().any(|(_, known, _)| known == id) {
+                    let body = self.slots.get(&body.0).cloned().unwrap_or_default();
+                    self.outbox.push((stream.clone(), id.clone(), body));
+                }
             }
-            Input::Subscribe { stream, consumer, name, open, begin } => self.notes.push(Note::Attached {
-                consumer: *consumer,
-                stream: *stream,
-                name: name.clone(),
-                open: *open,
-                begin: begin.clone(),
-            }),
+            Input::Subscribe { stream, consumer, name, open, begin } => {
+                self.notes.push(Note::Attached {
+                    consumer: *consumer,
+                    stream: *stream,
+                    name: name.clone(),
+                    open: *open,
+                    begin: begin.clone(),
+                });
+                let (epoch, offset) = match begin {
+                    Begin::Position { epoch, offset } => {
+                        self.epochs.entry(*stream).or_insert_with(|| epoch.clone());
+                        (Some(epoch.clone()), Some(*offset))
+                    }
+                    Begin::After(_) | Begin::Stream => (self.epochs.get(stream).cloned(), None),
+                };
+                let seat = Seat {
+                    stream: *stream,
+                    name: name.clone(),
+                    open: *open,
+                    begin: begin.clone(),
+                    epoch,
+                    offset,
+                };
+                if let Some(receiver) = self.receivers.get_mut(consumer) {
+                    receiver.seat = Some(seat);
+                }
+            }
             Input::Unsubscribe { consumer } => {
                 if let Some(receiver) = self.receivers.remove(consumer)
                     && self.keeps_handed
@@ -264,7 +383,10 @@ impl Driver {
     fn drain(&mut self, client: &mut Client, now: Instant) -> Option<Instant> {
         loop {
             match client.poll_output() {
-                Output::CloseSocket { socket, code } => self.notes.push(Note::ClosedSocket { socket, code }),
+                Output::CloseSocket { socket, code } => {
+                    let socket = self.on_wire(socket);
+                    self.notes.push(Note::ClosedSocket { socket, code });
+                }
                 Output::Deliver { consumer, slot, skip, take, offset, replay_through } => {
                     self.notes.push(Note::Delivered { consumer, offset, take, replay_through });
                     let handed = self.deliver(consumer, slot, skip, take, offset, replay_through);
@@ -278,7 +400,11 @@ impl Driver {
                         client.handle_input(input, now);
                     }
                 }
-                Output::OpenSocket(socket) => self.notes.push(Note::Opened(socket)),
+                Output::OpenSocket(socket) => {
+                    let socket = self.on_wire(socket);
+                    self.next_socket = self.next_socket.max(socket.0 + 1);
+                    self.notes.push(Note::Opened(socket));
+                }
                 Output::Release(slot) => {
                     if self.slots.remove(&slot.0).is_none() {
                         self.broken.get_or_insert_with(|| format!("{slot:?} was released twice"));
@@ -289,6 +415,7 @@ impl Driver {
                     let slots = &self.slots;
                     match wire::encode::<Value>(&frame, |slot| slots.get(&slot.0).cloned()) {
                         Some(value) => {
+                            let socket = self.on_wire(socket);
                             self.notes.push(Note::Sent { socket, frame, text: value.to_string() });
                         }
                         None => {
@@ -327,6 +454,7 @@ impl Driver {
                 receiver.queue.push_back(item);
                 continue;
             }
+            receiver.sit(&item, &self.epochs);
             if self.keeps_handed {
                 receiver.handed.push(item.clone());
             }
@@ -381,6 +509,9 @@ impl Driver {
                     gap.next - 1,
                 );
                 let receiver = self.receivers.get_mut(&consumer).filter(|receiver| !receiver.gone)?;
+                if let (Handed::Gap { epoch: Some(epoch), .. }, Some(seat)) = (&gap, &receiver.seat) {
+                    self.epochs.insert(seat.stream, epoch.clone());
+                }
                 self.notes.push(Note::Declared { consumer });
                 if receiver.pulls {
                     if matches!(gap, Handed::Gap { to: None, .. }) {
@@ -389,6 +520,7 @@ impl Driver {
                     receiver.queue.push_back(gap);
                     return None;
                 }
+                receiver.sit(&gap, &self.epochs);
                 if self.keeps_handed {
                     receiver.handed.push(gap.clone());
                 }
@@ -404,7 +536,22 @@ impl Driver {
                         (Some((text(&frame["id"]), text(&frame["status"]))), None)
                     }
                 };
+                self.outbox.retain(|(_, known, _)| *known != id);
                 self.notes.push(Note::Settled { id, receipt, failed });
+                None
+            }
+            Event::PositionMoved { stream, ref epoch, offset } => {
+                self.epochs.insert(stream, epoch.clone());
+                let receivers = self.receivers.values_mut().filter_map(|receiver| receiver.seat.as_mut());
+                for seat in receivers.filter(|seat| seat.stream == stream && seat.epoch.is_none()) {
+                    (seat.epoch, seat.offset) = (Some(epoch.clone()), Some(offset));
+                }
+                self.notes.push(Note::Fact(event));
+                None
+            }
+            Event::Welcomed { ref subject, .. } => {
+                self.subject.get_or_insert_with(|| subject.clone());
+                self.notes.push(Note::Fact(event));
                 None
             }
             fact => {

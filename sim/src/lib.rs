@@ -10,6 +10,20 @@
     reason = "a model: its numbers are small, and its panics fail a test"
 )]
 
+/// Asks whether a named bug is switched on: `false` unless the feature `mutants` compiles them in.
+#[cfg(feature = "mutants")]
+macro_rules! is_mutant {
+    ($name:ident) => {
+        agentwire::proto::mutant::is(agentwire::proto::mutant::Mutant::$name)
+    };
+}
+#[cfg(not(feature = "mutants"))]
+macro_rules! is_mutant {
+    ($name:ident) => {
+        false
+    };
+}
+
 pub mod arena;
 pub mod campaign;
 pub mod coverage;

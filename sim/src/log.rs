@@ -11,6 +11,17 @@ pub struct Stored {
     pub void: bool,
 }
 
+/// A part of a stream that one user may not read any more (GAP-3).
+#[derive(Clone, Debug)]
+pub struct Withheld {
+    /// The user.
+    pub subject: String,
+    /// The first offset of it.
+    pub from: u64,
+    /// The last offset of it.
+    pub to: u64,
+}
+
 /// One life of a log: an epoch.
 #[derive(Clone, Debug)]
 pub struct Life {
@@ -20,15 +31,50 @@ pub struct Life {
     pub oldest: u64,
     /// The offset of the last event that is durable now.
     pub head: u64,
+    /// The offset of the last event that is written; what is above the head is lost with the process.
+    pub written: u64,
+    /// The largest head it ever had: whatever is above it was never durable (I13).
+    pub durable: u64,
     /// The event of offset 1 first; those that were trimmed or lost are kept here, as the truth of what was.
     pub events: Vec<Stored>,
-    /// The largest offset that was ever sent to anybody.
+    /// The largest offset that was ever sent to anybody, or told to be out of reach.
     pub shown: u64,
+    /// What some users may not read. It only grows.
+    pub withheld: Vec<Withheld>,
 }
 
 impl Life {
     fn new(epoch: &str) -> Self {
-        Self { epoch: epoch.into(), oldest: 1, head: 0, events: Vec::new(), shown: 0 }
+        Self {
+            epoch: epoch.into(),
+            oldest: 1,
+            head: 0,
+            written: 0,
+            durable: 0,
+            events: Vec::new(),
+            shown: 0,
+            withheld: Vec::new(),
+        }
+    }
+
+    fn covers(&self, subject: &str, offset: u64) -> Option<u64> {
+        let of_both = |part: &&Withheld| part.subject == subject && (part.from..=part.to).contains(&offset);
+        self.withheld.iter().filter(of_both).map(|part| part.to).max()
+    }
+
+    /// The last offset in a row that a user may not read, from one on; `None` if that one may be read.
+    pub fn withheld_through(&self, subject: &str, offset: u64) -> Option<u64> {
+        let mut last = self.covers(subject, offset)?;
+        while let Some(further) = self.covers(subject, last + 1) {
+            last = further;
+        }
+        Some(last)
+    }
+
+    /// The last offset before `to` in a row that a user may read, from one on that may be.
+    pub(crate) fn readable_through(&self, subject: &str, offset: u64, to: u64) -> u64 {
+        let parts = self.withheld.iter().filter(|part| part.subject == subject && part.to >= offset);
+        parts.map(|part| part.from.saturating_sub(1)).fold(to, u64::min)
     }
 }
 
@@ -66,13 +112,28 @@ impl Log {
         (self.index << 44) | ((life as u64) << 28) | offset
     }
 
+    /// Writes an event; it is durable with the next [`commit`](Self::commit).
     pub(crate) fn append(&mut self, send: Option<String>) -> u64 {
         let life = self.life_mut();
         // What was lost and never shown is written over.
-        life.events.truncate(life.head as usize);
+        life.events.truncate(life.written as usize);
         life.events.push(Stored { send, void: false });
-        life.head += 1;
-        life.head
+        life.written += 1;
+        life.written
+    }
+
+    /// Makes durable what is written.
+    pub(crate) fn commit(&mut self) {
+        let life = self.life_mut();
+        life.head = life.written;
+        life.durable = life.durable.max(life.head);
+    }
+
+    /// Puts the log back to what was durable, or to less than that.
+    pub(crate) fn cut_back(&mut self, head: u64) {
+        let life = self.life_mut();
+        life.head = life.head.min(head);
+        life.written = life.head;
     }
 
     /// Begins another life, empty or with what the present one holds.
@@ -81,7 +142,9 @@ impl Log {
         if keep {
             let before = self.life();
             life.events = before.events[..before.head as usize].to_vec();
-            (life.oldest, life.head) = (before.oldest, before.head);
+            (life.oldest, life.head, life.written) = (before.oldest, before.head, before.head);
+            life.durable = life.head;
+            life.withheld = before.withheld.clone();
         }
         self.lives.push(life);
     }
@@ -106,8 +169,29 @@ impl Log {
                     out,
                     r#"{{"type":"user_message","content":"hello","sendId":"{id}","time":{time}}}"#
                 ),
-                None => write!(out, r#"{{"type":"message_delta","time":{time},"text":"x"}}"#),
+                None => {
+                    let text = text_of(time);
+                    write!(out, r#"{{"type":"message_delta","time":{time},"text":"{text}"}}"#)
+                }
             };
+        }
+    }
+
+    /// The bytes of an event's JSON, as the window counts them (FLO-1).
+    pub(crate) fn bytes_of(&self, offset: u64) -> u64 {
+        let stored = &self.life().events[offset as usize - 1];
+        let time = self.number(self.lives.len() - 1, offset);
+        let digits = u64::from(time.ilog10()) + 1;
+        match &stored.send {
+            _ if stored.void => r#"{"type":"void"}"#.len() as u64,
+            Some(id) => {
+                let frame = r#"{"type":"user_message","content":"hello","sendId":"","time":}"#;
+                (frame.len() + id.len()) as u64 + digits
+            }
+            None => {
+                let frame = r#"{"type":"message_delta","time":,"text":""}"#;
+                (frame.len() + text_of(time).len()) as u64 + digits
+            }
         }
     }
 
@@ -116,5 +200,54 @@ impl Log {
         self.life().events[first as usize - 1..last as usize]
             .iter()
             .all(|stored| !stored.void && stored.send.is_none())
+    }
+}
+
+/// The text of a delta: most are a token, some are a page, a few are larger than a small window.
+pub(crate) fn text_of(number: u64) -> &'static str {
+    const PAGE: &str = "a paragraph of an answer, as a model writes it when it is asked for one";
+    match number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56 {
+        0..=2 => HUGE,
+        3..=40 => PAGE,
+        _ => "x",
+    }
+}
+
+/// Larger than the smallest window of bytes.
+const HUGE: &str = match std::str::from_utf8(&[b'h'; 1_500]) {
+    Ok(text) => text,
+    Err(_) => unreachable!(),
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_an_event_are_those_of_its_json() {
+        let mut log = Log::new(3);
+        for index in 0..400 {
+            log.append((index % 7 == 0).then(|| format!("p1-m{index}")));
+        }
+        log.commit();
+        log.life_mut().events[4].void = true;
+        for offset in 1..=400 {
+            let mut text = String::new();
+            log.write_events(offset, offset, &mut text);
+            assert_eq!(log.bytes_of(offset), text.len() as u64, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_withheld_part_ends_where_the_user_may_read_again() {
+        let mut life = Life::new("e1");
+        for (subject, from, to) in [("ada", 3, 5), ("ada", 6, 8), ("eve", 1, 20), ("ada", 12, 12)] {
+            life.withheld.push(Withheld { subject: subject.into(), from, to });
+        }
+        assert_eq!(life.withheld_through("ada", 2), None);
+        assert_eq!(life.withheld_through("ada", 4), Some(8));
+        assert_eq!(life.readable_through("ada", 1, 100), 2);
+        assert_eq!(life.readable_through("ada", 9, 100), 11);
+        assert_eq!(life.readable_through("ada", 13, 100), 100);
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! The oracle sees what the server said to a page, what the core did, what each consumer was handed, and every event that was ever
 //! in a log. It asks the core for nothing but its counters. Each rule names the invariant of `docs/PROTOCOL.md`'s promise it holds
-//! the client to: I1 order, I2 gaps, I3 verdicts, I4 positions, I6 sends, I7 liveness, I8 one socket, I9 bounds, I11 subjects.
+//! the client to: I1 order, I2 gaps, I3 verdicts, I4 positions, I6 sends, I7 liveness, I8 one socket, I9 bounds, I11 subjects, I13
+//! nothing that is not durable.
 
 mod page;
 mod stream;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use agentwire::proto::{Client, Instant, State, wire::ServerFrame};
+use agentwire::proto::{Client, Config, Instant, State, StreamId, wire::ServerFrame};
 
 use crate::{
     driver::{Driver, Note},
@@ -82,8 +83,8 @@ pub struct Oracle {
 
 impl Oracle {
     /// A page begins.
-    pub fn begin(&mut self, page: u32, window: u64, max_pending: usize) {
-        self.pages.insert(page, PageView::new(window, max_pending));
+    pub fn begin(&mut self, page: u32, config: &Config) {
+        self.pages.insert(page, PageView::new(config));
     }
 
     /// A page is gone, whatever it was doing.
@@ -203,6 +204,12 @@ impl Oracle {
         let open = view.sends.iter().find(|(_, send)| !send.settled).map(|(id, _)| id);
         require!(open.is_none(), "I6", "{open:?} never settled");
         Ok(())
+    }
+
+    /// The streams that the server ended for a page, with somebody who still waits.
+    pub fn ended(&self, page: u32) -> Vec<StreamId> {
+        let streams = self.pages[&page].streams.iter();
+        streams.filter(|stream| stream.is_ended()).map(|stream| stream.id).collect()
     }
 
     /// The streams that a page follows, by name, for a look at the server's subscriptions.

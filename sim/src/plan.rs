@@ -70,6 +70,8 @@ faults! {
     RestartRenewed = "restart, restored", Anywhere, "the server restarts, the log of {s} was restored without {b} events under another epoch";
     Epoch = "epoch while live", Anywhere, "{s} begins another epoch with {b} events";
     Trim = "trim", Anywhere, "the log of {s} is trimmed to its last {b} events";
+    Withhold = "withhold", Anywhere, "a part of {s}, of {b} events at most, may not be read any more";
+    Withdraw = "withdraw", Anywhere, "the server ends {s}, for {a} ms";
     Redact = "redact", Anywhere, "an event of {s} is taken out";
     Slow = "slow server", Anywhere, "the server answers {b} ms late, for {a} ms";
     Mute = "mute server", Anywhere, "the server says nothing for {a} ms";
@@ -97,6 +99,7 @@ faults! {
     Overloaded = "overloaded", Anywhere, "the server cannot take the next {b} sends";
     LostReceipts = "lost receipts", Anywhere, "no receipts for {a} ms";
     Subject = "other user", Living, "another user logs in";
+    Trap = "trap", Living, "the core is lost, and another one takes its place";
     Reload = "reload", Anywhere, "the page is left and opened again";
     Crash = "crash", Anywhere, "the page crashes and is opened again";
     Close = "close", Anywhere, "the application closes the client";
@@ -162,7 +165,7 @@ impl Fault {
             (Place::Handler, Idle | Token | Opening | Greeting | Waiting | Offline | Closed | Failed) => {
                 Some("no handler is called")
             }
-            (Place::Living, Closed | Failed) => Some("an ended client asks for no token"),
+            (Place::Living, Closed | Failed) => Some("the client has ended"),
             (Place::Work, _) => Some("no fault"),
             (
                 _,
@@ -218,8 +221,12 @@ pub struct Setting {
     pub events: u64,
     /// The window of every page, in events.
     pub window: u32,
+    /// The window of every page, in bytes.
+    pub window_bytes: u32,
     /// The largest frame of the server, in events.
     pub events_per_frame: u64,
+    /// How long an event takes to become durable.
+    pub commit_ms: u64,
     /// How long a message travels.
     pub latency_ms: u64,
     /// The interval of the server's heartbeats.
@@ -253,7 +260,9 @@ impl Plan {
             streams: rng.between(2, 3) as u32,
             events: rng.below(50),
             window: rng.pick(&[1, 7, 20, 64, 512]),
+            window_bytes: rng.pick(&[1_024, 4_096, 16_384, 262_144]),
             events_per_frame: rng.pick(&[1, 5, 20, 60]),
+            commit_ms: rng.pick(&[0, 0, 3, 40]),
             latency_ms: rng.pick(&[0, 5, 20, 60, 150]),
             heartbeat_ms: rng.between(400, 4_000),
             max_pending: rng.between(2, 8) as usize,

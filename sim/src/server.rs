@@ -1,11 +1,18 @@
 //! A model server, written from `docs/PROTOCOL.md` and not from the bridge.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    time::Duration,
+};
 
 use agentwire::proto::{Instant, SocketId};
 use serde_json::{Value, json};
 
-use crate::{log::Log, plan::Setting};
+use crate::{
+    log::{Life, Log, Withheld, text_of},
+    plan::Setting,
+};
 
 /// One socket of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,11 +38,46 @@ pub enum Outgoing {
     Text(String),
 }
 
+/// What a page allows to be under way to it on a `ch` (FLO-1).
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    events: u64,
+    bytes: u64,
+}
+
+/// What is under way on a `ch` and not acknowledged.
+#[derive(Debug, Default)]
+struct Flight {
+    /// Offsets with their bytes.
+    events: VecDeque<(u64, u64)>,
+    bytes: u64,
+}
+
+impl Flight {
+    fn has_room(&self, bytes: u64, window: Window) -> bool {
+        is_mutant!(WindowIgnored)
+            || self.events.is_empty()
+            || ((self.events.len() as u64) < window.events && self.bytes + bytes <= window.bytes)
+    }
+
+    fn add(&mut self, offset: u64, bytes: u64) {
+        self.events.push_back((offset, bytes));
+        self.bytes += bytes;
+    }
+
+    fn acknowledge(&mut self, through: u64) {
+        while let Some((_, bytes)) = self.events.pop_front_if(|(offset, _)| *offset <= through) {
+            self.bytes -= bytes;
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Sub {
     name: String,
     next: u64,
     acked: u64,
+    flight: Flight,
     /// The last offset that answered a `replay`.
     replayed: u64,
     head: u64,
@@ -45,7 +87,7 @@ struct Sub {
 #[derive(Debug, Default)]
 struct Connection {
     subject: Option<String>,
-    window: u64,
+    window: Window,
     deltas: bool,
     next_ch: u32,
     subs: BTreeMap<u32, Sub>,
@@ -70,8 +112,12 @@ pub struct Server {
     pub logs: BTreeMap<String, Log>,
     /// Whom a token names that does not say so itself; one that does begins with `as:`.
     pub subject: String,
-    /// Streams that nobody may follow.
-    pub forbidden: Vec<String>,
+    /// Streams that nobody may follow, each with the reason (SUB-11).
+    pub refused: BTreeMap<String, &'static str>,
+    /// The time, where somebody keeps it.
+    pub now: Instant,
+    /// How long an event that is written takes to become durable (EVT-6).
+    pub commit_delay: Duration,
     /// The interval of its heartbeats.
     pub heartbeat_ms: u64,
     /// The largest number of events in a frame.
@@ -98,6 +144,8 @@ pub struct Server {
     pub compacts: bool,
     /// The largest number of unacknowledged events it ever had under way on a `ch`.
     pub max_in_flight: u64,
+    /// The largest number of their bytes, where it was more than one event.
+    pub max_bytes_in_flight: u64,
     /// Every send it applied: stream, id, subject.
     pub applied: Vec<(String, String, String)>,
     /// Those that were lost with a part of their log, and its keys.
@@ -109,6 +157,8 @@ pub struct Server {
     keys: BTreeMap<(String, String, String), Applied>,
     connections: BTreeMap<Peer, Connection>,
     outgoing: Vec<(Peer, Outgoing)>,
+    /// When what is written becomes durable.
+    commit_at: Option<Instant>,
 }
 
 impl Default for Server {
@@ -116,7 +166,9 @@ impl Default for Server {
         Self {
             logs: BTreeMap::new(),
             subject: "ada".into(),
-            forbidden: Vec::new(),
+            refused: BTreeMap::new(),
+            now: Instant::ZERO,
+            commit_delay: Duration::ZERO,
             heartbeat_ms: 15_000,
             events_per_frame: 50,
             token_expires_in_ms: None,
@@ -130,6 +182,7 @@ impl Default for Server {
             believes_acks: false,
             compacts: false,
             max_in_flight: 0,
+            max_bytes_in_flight: 0,
             applied: Vec::new(),
             lost: Vec::new(),
             refreshed: 0,
@@ -137,6 +190,7 @@ impl Default for Server {
             keys: BTreeMap::new(),
             connections: BTreeMap::new(),
             outgoing: Vec::new(),
+            commit_at: None,
         }
     }
 }
@@ -149,6 +203,7 @@ impl Server {
             events_per_frame: setting.events_per_frame,
             compacts: setting.compacts,
             token_expires_in_ms: setting.token_ms,
+            commit_delay: Duration::from_millis(setting.commit_ms),
             ..Self::default()
         }
     }
@@ -169,6 +224,18 @@ impl Server {
         for _ in 0..count {
             log.append(None);
         }
+        if self.commit_delay.is_zero() {
+            self.commit();
+        } else {
+            self.commit_at.get_or_insert(self.now + self.commit_delay);
+            self.send_all();
+        }
+    }
+
+    /// Makes everything durable that is written, and sends it (EVT-6).
+    fn commit(&mut self) {
+        self.commit_at = None;
+        self.logs.values_mut().for_each(Log::commit);
         self.send_all();
     }
 
@@ -187,10 +254,7 @@ impl Server {
             for (ch, sub) in connection.subs.iter_mut().filter(|(_, sub)| sub.name == name) {
                 if sub.next <= through {
                     let frame = json!({"type": "gap", "ch": ch, "from": sub.next, "to": through, "reason": "trimmed"});
-                    // What is under way stays so: a gap is no acknowledgement, and gives no second window.
-                    let in_flight = (sub.next - 1).saturating_sub(sub.acked);
                     sub.next = through + 1;
-                    sub.acked = sub.acked.max(through - in_flight.min(through));
                     if !self.mute {
                         self.outgoing.push((*peer, Outgoing::Text(frame.to_string())));
                     }
@@ -198,6 +262,29 @@ impl Server {
             }
         }
         self.send_all();
+    }
+
+    /// Takes from a user the right to read a part of a stream: it is passed over with a gap (GAP-3).
+    pub fn withhold(&mut self, name: &str, subject: &str, from: u64, to: u64) {
+        self.log(name).life_mut().withheld.push(Withheld { subject: subject.into(), from, to });
+    }
+
+    /// Ends a stream for everybody, and refuses it until it is admitted again (SUB-11).
+    pub fn refuse(&mut self, name: &str, reason: &'static str) {
+        self.refused.insert(name.into(), reason);
+        for (peer, connection) in &mut self.connections {
+            for (ch, sub) in connection.subs.extract_if(.., |_, sub| sub.name == name) {
+                let frame = json!({"type": "unsubscribed", "ch": ch, "name": sub.name, "reason": reason});
+                if !self.mute {
+                    self.outgoing.push((*peer, Outgoing::Text(frame.to_string())));
+                }
+            }
+        }
+    }
+
+    /// Lets a stream be followed again; tells whether it was refused.
+    pub fn admit(&mut self, name: &str) -> bool {
+        self.refused.remove(name).is_some()
     }
 
     /// Begins a new life of a log, with these many events in it.
@@ -223,6 +310,7 @@ impl Server {
                     frames.push(json!({"type": "gap", "ch": new_ch, "from": 1, "to": life.oldest - 1, "reason": "trimmed"}));
                 }
                 (sub.next, sub.acked, sub.head, sub.replayed) = (life.oldest, life.oldest - 1, 0, 0);
+                sub.flight = Flight::default();
                 connection.subs.insert(new_ch, sub);
                 connection.moved.insert(ch, new_ch);
                 if !self.mute {
@@ -236,7 +324,7 @@ impl Server {
     /// Puts the log back to an earlier state, as a restored backup would.
     pub fn roll_back(&mut self, name: &str, head: u64) {
         let log = self.log(name);
-        log.life_mut().head = log.life().head.min(head);
+        log.cut_back(head);
         let place = log.lives.len() - 1;
         self.lose_keys(|stream, applied| stream == name && applied.place == place && applied.offset > head);
     }
@@ -274,10 +362,14 @@ impl Server {
         self.connections.remove(&peer.into());
     }
 
-    /// Forgets every socket, as a process that ends does.
+    /// Forgets every socket and whatever was not durable, as a process that is killed does.
     pub fn restart(&mut self) {
         self.outgoing.clear();
         self.connections.clear();
+        self.commit_at = None;
+        for log in self.logs.values_mut() {
+            log.cut_back(u64::MAX);
+        }
     }
 
     /// Tells whether a socket is known.
@@ -303,16 +395,17 @@ impl Server {
         std::mem::take(&mut self.outgoing)
     }
 
-    /// When the next heartbeat is due.
+    /// When it has something to do by itself: a heartbeat, or to make durable what is written.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.mute {
-            return None;
-        }
-        self.connections.values().map(|connection| connection.next_heartbeat).min()
+        let beat = self.connections.values().map(|connection| connection.next_heartbeat).min();
+        self.commit_at.into_iter().chain(beat.filter(|_| !self.mute)).min()
     }
 
-    /// Sends the heartbeats that are due (HBT-1).
+    /// Does what is due, the heartbeats among it (HBT-1).
     pub fn on_time(&mut self, now: Instant) {
+        if self.commit_at.is_some_and(|at| at <= now) {
+            self.commit();
+        }
         let interval = Duration::from_millis(self.heartbeat_ms);
         for (peer, connection) in &mut self.connections {
             if connection.next_heartbeat > now {
@@ -424,7 +517,8 @@ impl Server {
             return;
         }
         let subject = token.strip_prefix("as:").map_or_else(|| self.subject.clone(), Into::into);
-        let window = integer(&frame["window"]["events"]);
+        let window = &frame["window"];
+        let window = Window { events: integer(&window["events"]), bytes: integer(&window["bytes"]) };
         let compacts = self.compacts;
         let connection = self.connection(peer);
         connection.subject = Some(subject.clone());
@@ -449,8 +543,8 @@ impl Server {
                 self.breaks("SUB-2: a name that is subscribed already");
                 continue;
             }
-            if self.forbidden.contains(&name) {
-                self.emit(peer, &json!({"type": "unsubscribed", "name": name, "reason": "forbidden"}));
+            if let Some(reason) = self.refused.get(&name) {
+                self.emit(peer, &json!({"type": "unsubscribed", "name": name, "reason": reason}));
                 continue;
             }
             let mut answer = self.place(&name, request);
@@ -459,9 +553,10 @@ impl Server {
             connection.next_ch += 1;
             let next = integer(&answer["next"]);
             let head = integer(&answer["head"]);
+            let flight = Flight::default();
             connection
                 .subs
-                .insert(ch, Sub { name, next, acked: next - 1, replayed: 0, head, caught_up: false });
+                .insert(ch, Sub { name, next, acked: next - 1, flight, replayed: 0, head, caught_up: false });
             answer["ch"] = json!(ch);
             self.emit(peer, &answer);
         }
@@ -527,17 +622,43 @@ impl Server {
         let Self { logs, connections, forgets, outgoing, .. } = self;
         let Some(connection) = connections.get_mut(&peer) else { return false };
         let (window, deltas) = (connection.window, connection.deltas);
+        let subject = connection.subject.clone().unwrap_or_default();
         let mut any = false;
         for (ch, sub) in &mut connection.subs {
             let log = logs.get_mut(&sub.name).expect("a stream has a log");
-            let last = log.life().head.min(sub.acked + window).min(sub.next + self.events_per_frame - 1);
-            if sub.next <= last {
-                let first = sub.next;
+            let top = if is_mutant!(SentBeforeDurable) { log.life().written } else { log.life().head };
+            if let Some(to) = passed_over(log.life(), &subject, sub.next, top) {
+                let frame = gap_of_rights(*ch, sub.next, to);
+                sub.next = to + 1;
+                log.life_mut().shown = log.life().shown.max(to);
+                any = true;
+                if !self.mute {
+                    outgoing.push((peer, Outgoing::Text(frame.to_string())));
+                }
+            }
+            let most = top.min(sub.next + self.events_per_frame - 1);
+            let most = log.life().readable_through(&subject, sub.next, most);
+            let (first, mut last) = (sub.next, sub.next - 1);
+            while last < most {
+                let bytes = log.bytes_of(last + 1);
+                // What a replay brought may be acknowledged before it flows.
+                if last + 1 > sub.acked {
+                    if !sub.flight.has_room(bytes, window) {
+                        break;
+                    }
+                    sub.flight.add(last + 1, bytes);
+                }
+                last += 1;
+            }
+            if first <= last {
                 sub.next = last + 1;
-                // A page may acknowledge what a replay brought ahead of the flow.
-                self.max_in_flight = self.max_in_flight.max(last.saturating_sub(sub.acked));
-                let life = log.life_mut();
-                life.shown = life.shown.max(last);
+                self.max_in_flight = self.max_in_flight.max(sub.flight.events.len() as u64);
+                if sub.flight.events.len() > 1 {
+                    self.max_bytes_in_flight = self.max_bytes_in_flight.max(sub.flight.bytes);
+                }
+                if !is_mutant!(SentBeforeDurable) {
+                    log.life_mut().shown = log.life().shown.max(last);
+                }
                 any = true;
                 if self.mute {
                     continue;
@@ -553,8 +674,9 @@ impl Server {
                 sub.caught_up = true;
                 any = true;
                 if !self.mute {
+                    let (head, runs) = (sub.head, json!(open_runs(*ch, sub.head)));
                     let text =
-                        format!(r#"{{"type":"caughtUp","ch":{ch},"offset":{},"openRuns":["r1"]}}"#, sub.head);
+                        format!(r#"{{"type":"caughtUp","ch":{ch},"offset":{head},"openRuns":{runs}}}"#);
                     outgoing.push((peer, Outgoing::Text(text)));
                 }
             }
@@ -569,6 +691,7 @@ impl Server {
             let Some(sub) = self.connection(peer).subs.get_mut(&ch.parse().unwrap_or(0)) else { continue };
             let too_far = offset >= sub.next.max(sub.replayed + 1);
             sub.acked = sub.acked.max(offset);
+            sub.flight.acknowledge(offset);
             if too_far && !believes {
                 self.breaks("FLO-3: an ack above what was sent");
             }
@@ -584,11 +707,12 @@ impl Server {
             self.emit(peer, &json!({"type": "error", "code": "too_many_requests", "message": "busy", "retryable": true, "req": frame["req"]}));
             return;
         }
-        if to < from || to - from >= self.connection(peer).window {
+        if to < from || to - from >= self.connection(peer).window.events {
             self.breaks("RPL-2: a request for more than the window");
             return;
         }
         let deltas = self.connection(peer).deltas;
+        let subject = self.connection(peer).subject.clone().unwrap_or_default();
         let Self { logs, connections, outgoing, .. } = self;
         let ch = u32::try_from(ch).unwrap_or(0);
         let Some(sub) = connections.get_mut(&peer).and_then(|connection| connection.subs.get_mut(&ch)) else {
@@ -601,7 +725,12 @@ impl Server {
         log.life_mut().shown = log.life().shown.max(last);
         let mut next = first;
         while next <= last {
-            let end = last.min(next + per_frame - 1);
+            if let Some(to) = passed_over(log.life(), &subject, next, last) {
+                outgoing.push((peer, Outgoing::Text(gap_of_rights(ch, next, to).to_string())));
+                next = to + 1;
+                continue;
+            }
+            let end = log.life().readable_through(&subject, next, last.min(next + per_frame - 1));
             push_events(log, ch, next, end, deltas, peer, outgoing);
             next = end + 1;
         }
@@ -638,6 +767,8 @@ impl Server {
             let log = self.log(&stream);
             let place = log.lives.len() - 1;
             let offset = if frame["type"] == "send" { log.append(Some(id.clone())) } else { log.life().head };
+            // Its receipt says that it is durable (SND-3), and with it whatever stands before it.
+            self.commit();
             self.applied.push((stream, id.clone(), subject));
             self.keys.insert(key, Applied { place, offset, message });
         }
@@ -646,6 +777,20 @@ impl Server {
         }
         self.send_all();
     }
+}
+
+/// Where a part ends that a user may not read, if one begins here.
+fn passed_over(life: &Life, subject: &str, from: u64, last: u64) -> Option<u64> {
+    (from <= last).then(|| life.withheld_through(subject, from))?.map(|to| to.min(last))
+}
+
+fn gap_of_rights(ch: u32, from: u64, to: u64) -> Value {
+    json!({"type": "gap", "ch": ch, "from": from, "to": to, "reason": "forbidden"})
+}
+
+/// The runs that it names as open at the end of a catch-up: others for each, so that none can stand for another.
+fn open_runs(ch: u32, head: u64) -> [String; 1] {
+    [format!("r{ch}-{head}")]
 }
 
 fn push_events(
@@ -674,7 +819,8 @@ fn push_events(
         }
         text.push_str(r#"],"texts":["#);
         for offset in first..=last {
-            text.push_str(if offset > first { r#","x""# } else { r#""x""# });
+            let comma = if offset > first { "," } else { "" };
+            let _ = write!(text, r#"{comma}"{}""#, text_of(log.number(place, offset)));
         }
     } else {
         let _ = write!(text, r#"{{"type":"events","ch":{ch},"first":{first},"count":{count},"events":["#);

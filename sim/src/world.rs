@@ -313,7 +313,8 @@ impl World {
             | Note::Delivered { .. }
             | Note::Handed { .. }
             | Note::Left { .. }
-            | Note::Made { .. } => {}
+            | Note::Made { .. }
+            | Note::Trapped => {}
         }
     }
 

@@ -87,6 +87,28 @@ mod tests {
     }
 
     #[test]
+    fn one_seed_draws_the_numbers_of_splitmix64_everywhere() {
+        // What the published algorithm gives for this seed.
+        let mut rng = Rng::new(1_234_567);
+        let drawn = std::array::from_fn::<u64, 5, _>(|_| rng.next());
+        assert_eq!(
+            drawn,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423,
+                4_593_380_528_125_082_431,
+                16_408_922_859_458_223_821,
+            ]
+        );
+    }
+
+    #[test]
+    fn the_longest_bound_can_be_drawn_from() {
+        assert!(Rng::new(1).up_to(Duration::MAX) < Duration::MAX);
+    }
+
+    #[test]
     fn a_reset_starts_from_the_shortest_delay() {
         let mut rng = Rng::new(1);
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(20));

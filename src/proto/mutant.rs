@@ -25,12 +25,15 @@ macro_rules! mutants {
 }
 
 mutants! {
+    AckAboveReceived = "acks what did not come",
     AckBeforeDispatch = "ack before dispatch",
-    AckIgnoresWindow = "acks what did not come",
+    AckForgotten = "ack forgotten",
     AheadAccepted = "ahead position accepted",
     BackoffNeverReset = "backoff never reset",
     BackoffNeverWaits = "backoff never waits",
     DuplicateOffByOne = "duplicate window off by one",
+    EndUntold = "end of a stream untold",
+    EndedAskedAgain = "ended stream asked for again",
     EpochIgnored = "epoch ignored",
     FastestReported = "position of the fastest",
     GapInsteadOfReconnect = "gap instead of reconnect",
@@ -42,8 +45,12 @@ mutants! {
     OutboxLost = "outbox lost on reconnect",
     ParkedDropped = "parked frames dropped",
     PositionEarly = "position moved before dispatch",
+    OpenRunsLost = "open runs lost",
     ReceiptKept = "resent after receipt",
+    ReplaysMiscounted = "replays miscounted",
     ReplayToWrongConsumer = "replay answered to the wrong one",
+    SendOvertakes = "send overtakes",
+    SentBeforeDurable = "sent before durable",
     SentToNewSubject = "sent to a new subject",
     SlotLeaks = "slot leaks on unsubscribe",
     StaleCh = "stale ch",
@@ -52,6 +59,7 @@ mutants! {
     TimerSwallowed = "timer swallowed",
     VerdictMissing = "verdict missing",
     VerdictTwice = "verdict twice",
+    WindowIgnored = "window ignored",
 }
 
 thread_local! {
@@ -63,6 +71,7 @@ pub fn set(mutant: Option<Mutant>) {
     ACTIVE.set(mutant);
 }
 
-pub(crate) fn is(mutant: Mutant) -> bool {
+/// Tells whether a bug is switched on for this thread.
+pub fn is(mutant: Mutant) -> bool {
     ACTIVE.get() == Some(mutant)
 }

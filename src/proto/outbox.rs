@@ -82,7 +82,9 @@ impl Outbox {
                 continue;
             }
             if let Some(at) = entry.not_before.filter(|&at| at > now) {
-                held.push(entry.stream.clone());
+                if !is_mutant!(SendOvertakes) {
+                    held.push(entry.stream.clone());
+                }
                 retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
                 continue;
             }
@@ -173,4 +175,25 @@ impl Outbox {
 fn settle(id: String, body: Slot, outcome: Outcome, out: &mut VecDeque<Output>) {
     out.push_back(Output::Event(Event::Settled { id, outcome }));
     out.push_back(Output::Release(body));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_is_given_up_only_when_it_is_older_than_the_horizon() {
+        // PROTOCOL: SND-5
+        let first = Instant::from_millis(1_000);
+        let horizon = Duration::from_secs(60);
+        let mut out = VecDeque::new();
+        let mut outbox = Outbox::new(8);
+        outbox.push(SendKind::Message, "m1".into(), "t".into(), Slot(1), &mut out);
+        assert_eq!(outbox.flush(first, |_| {}), None);
+        outbox.on_link_down();
+        outbox.expire(first + horizon, horizon, &mut out);
+        assert_eq!(outbox.len(), 1);
+        outbox.expire(first + horizon + Duration::from_millis(1), horizon, &mut out);
+        assert_eq!(outbox.len(), 0);
+    }
 }

@@ -410,7 +410,7 @@ impl Stream {
         let dropped = if !wanted || last >= known { old } else { 0 };
         stats.duplicates_dropped += dropped;
         if let Some(catch_up) = self.catch_up_mut() {
-            catch_up.replayed += replayed;
+            catch_up.replayed += replayed + if is_mutant!(ReplaysMiscounted) { dropped } else { 0 };
             catch_up.duplicates += dropped;
         }
         self.sequencer.advance_past(last);
@@ -531,7 +531,7 @@ impl Stream {
     /// Takes the end of the catch-up; the verdict follows when everything came.
     pub(crate) fn on_caught_up(&mut self, offset: u64, open_runs: Vec<String>) {
         if let Some(subscription) = self.subscription_mut() {
-            subscription.open_runs = open_runs;
+            subscription.open_runs = if is_mutant!(OpenRunsLost) { Vec::new() } else { open_runs };
             subscription.expected = subscription.expected.max(offset);
             subscription.through = offset;
             subscription.caught_up = true;

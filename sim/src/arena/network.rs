@@ -16,6 +16,7 @@ pub(super) enum Undo {
     IgnoreReplay,
     Lag,
     LostReceipts,
+    Withdraw(u32),
 }
 
 /// Something that arrives.

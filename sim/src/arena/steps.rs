@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     driver::{Call, Receiver},
-    oracle::Judgement,
+    oracle::{Judgement, Violation},
     plan::{Fault, Phase, Place, Step},
     server::Peer,
 };
@@ -42,12 +42,10 @@ impl Arena {
     ) -> Judgement {
         self.lives += 1;
         let life = self.lives;
-        let mut config = Config::new(self.rng.below(1 << 50));
-        config.window_events = self.window;
-        config.max_pending = self.max_pending;
+        let config = self.config();
+        self.oracle.begin(life, &config);
         let mut page = Page::new(life, config, format!("u{}", index % 2));
         (page.latency, page.stored) = (latency, stored);
-        self.oracle.begin(life, u64::from(self.window), self.max_pending);
         if index < self.pages.len() {
             self.pages[index] = page;
         } else {
@@ -61,6 +59,53 @@ impl Arena {
         let delay = self.rng.millis(0, 120);
         self.network.at(self.now + delay, Item::Connect { page: life });
         self.network.at(self.now + delay, Item::Pull { page: life });
+        Ok(())
+    }
+
+    fn config(&mut self) -> Config {
+        let mut config = Config::new(self.rng.below(1 << 50));
+        config.window_events = self.window;
+        config.window_bytes = self.window_bytes;
+        config.max_pending = self.max_pending;
+        config
+    }
+
+    /// The core of a page is lost. What the package does then is in `Driver::rebuild`; what the browser does is here.
+    fn trap(&mut self, index: usize) -> Result<bool, Violation> {
+        let ended = matches!(self.pages[index].client.state(), State::Closed | State::Failed);
+        if ended || self.pages[index].frozen || self.pages[index].away {
+            return Ok(false);
+        }
+        if let Some(peer) = self.peer(index) {
+            self.network.up(self.now + self.pages[index].latency, peer, Item::ClosedByPage(peer));
+        }
+        let config = self.config();
+        let page = &mut self.pages[index];
+        let was_idle = page.client.state() == State::Idle;
+        (page.socket, page.opened) = (None, false);
+        page.driver.rebuild(&mut page.client, config, self.now);
+        let online = page.online;
+        page.deadline = None;
+        self.judge(index)?;
+        if !online {
+            self.input(index, Input::Online(false))?;
+        }
+        if !was_idle {
+            self.input(index, Input::Connect)?;
+        }
+        Ok(true)
+    }
+
+    /// Attaches somebody to each stream that the server ended: that asks for it again (SUB-11).
+    pub(super) fn ask_again(&mut self, index: usize) -> Judgement {
+        let page = &self.pages[index];
+        let ended = matches!(page.client.state(), State::Closed | State::Failed);
+        if page.frozen || ended {
+            return Ok(());
+        }
+        for StreamId(stream) in self.oracle.ended(page.life) {
+            self.attach(index, stream)?;
+        }
         Ok(())
     }
 
@@ -249,7 +294,7 @@ impl Arena {
 
     /// Does what the step says; tells whether there was anything to do.
     #[allow(clippy::too_many_lines, reason = "one arm per kind of step, each of a few lines")]
-    fn apply(&mut self, index: usize, step: &Step) -> Result<bool, crate::oracle::Violation> {
+    fn apply(&mut self, index: usize, step: &Step) -> Result<bool, Violation> {
         let name = stream_name(step.stream);
         let for_a = Duration::from_millis(step.a);
         let until = self.now + for_a;
@@ -322,6 +367,24 @@ impl Arena {
             Fault::Trim => {
                 let through = self.server.log(&name).life().head.saturating_sub(step.b);
                 self.server.trim(&name, through);
+            }
+            Fault::Withhold => {
+                let head = self.server.log(&name).life().head;
+                if head == 0 {
+                    return Ok(false);
+                }
+                let from = self.rng.between(1, head);
+                let subject = self.pages[index].subject.clone();
+                self.server.withhold(&name, &subject, from, head.min(from + step.b - 1));
+            }
+            Fault::Withdraw => {
+                let reason = self.rng.pick(&["forbidden", "unknown_stream", "too_many_streams", "deleted"]);
+                self.server.refuse(&name, reason);
+                if reason == "deleted" {
+                    let epoch = format!("e{}", self.server.log(&name).lives.len() + 1);
+                    self.server.lose(&name, &epoch);
+                }
+                self.network.at(until, Item::Undo(Undo::Withdraw(step.stream)));
             }
             Fault::Redact => {
                 let head = self.server.log(&name).life().head;
@@ -431,6 +494,16 @@ impl Arena {
             Fault::Subject => {
                 self.pages[index].subject = format!("eve{}", self.rng.below(1_000));
                 self.oracle.causes(life).subject = true;
+            }
+            Fault::Trap => {
+                if self.rng.one_in(4) {
+                    // Best while iterators have not taken note of a new epoch, and handlers are in it.
+                    self.pages[index].stalled_until = self.now + self.pages[index].latency * 8;
+                    let epoch = format!("e{}", self.server.log(&name).lives.len() + 1);
+                    self.server.new_epoch(&name, &epoch, step.b);
+                    self.run_for(self.pages[index].latency * 4)?;
+                }
+                return self.trap(index);
             }
             Fault::Reload => self.reload(index, true)?,
             Fault::Crash => self.reload(index, false)?,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use agentwire::proto::{
-    ConsumerId, Event, Instant, SocketId, State, StreamId,
+    Config, ConsumerId, Event, Instant, SocketId, State, StreamId,
     wire::{ClientFrame, GapEnd, ServerFrame, StreamRequest},
 };
 
@@ -23,17 +23,24 @@ const ENOUGH_DELAYS: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Send {
     stream: String,
+    /// Its place among the sends of the page.
+    made: usize,
     pub(super) settled: bool,
     sent: bool,
+    /// It went out on the socket in use, and nothing came back that puts it off.
+    on_way: bool,
 }
 
 /// What is known of a page without asking its core.
 #[derive(Debug)]
 pub(super) struct PageView {
     pub(super) window: u64,
+    window_bytes: u32,
     pub(super) max_pending: usize,
     pub(super) streams: Vec<StreamView>,
     pub(super) sends: BTreeMap<String, Send>,
+    /// The requests that are open on the socket in use, with their `ch`.
+    replays: BTreeMap<u64, u32>,
     pub(super) closing: bool,
     pub(super) causes: Causes,
     socket: Option<SocketId>,
@@ -54,12 +61,14 @@ pub(super) struct PageView {
 }
 
 impl PageView {
-    pub(super) fn new(window: u64, max_pending: usize) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self {
-            window,
-            max_pending,
+            window: u64::from(config.window_events),
+            window_bytes: config.window_bytes,
+            max_pending: config.max_pending,
             streams: Vec::new(),
             sends: BTreeMap::new(),
+            replays: BTreeMap::new(),
             closing: false,
             causes: Causes::default(),
             socket: None,
@@ -96,8 +105,12 @@ impl PageView {
     pub(super) fn socket_gone(&mut self) {
         self.socket = None;
         self.greeted = false;
+        self.replays.clear();
         for stream in &mut self.streams {
             stream.link_down();
+        }
+        for send in self.sends.values_mut() {
+            send.on_way = false;
         }
     }
 
@@ -118,9 +131,9 @@ impl PageView {
             return;
         }
         match frame {
-            ServerFrame::CaughtUp { ch, offset, .. } => {
+            ServerFrame::CaughtUp { ch, offset, open_runs } => {
                 if let Some(stream) = self.by_ch(*ch) {
-                    stream.caught_up = Some(*offset);
+                    stream.on_caught_up(*offset, open_runs);
                 }
             }
             ServerFrame::Error { retry_after_ms, .. } => self.floor |= retry_after_ms.is_some(),
@@ -142,14 +155,26 @@ impl PageView {
                 }
             },
             ServerFrame::GoAway { .. } => self.floor = true,
+            ServerFrame::Receipt { id, error: Some(error), .. } if error.retryable => {
+                if let Some(send) = self.sends.get_mut(id) {
+                    send.on_way = false;
+                }
+            }
+            ServerFrame::ReplayEnd { req, oldest, .. } => {
+                if let Some(ch) = self.replays.remove(req)
+                    && let Some(stream) = self.by_ch(ch)
+                {
+                    stream.on_replay_end(*oldest);
+                }
+            }
             ServerFrame::Subscribed(answer) => {
                 if let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == answer.name) {
                     stream.on_subscribed(answer);
                 }
             }
-            ServerFrame::Unsubscribed { ch, name, .. } => {
+            ServerFrame::Unsubscribed { ch, name, reason } => {
                 if let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == *name) {
-                    stream.on_unsubscribed(*ch);
+                    stream.on_unsubscribed(*ch, reason);
                 }
             }
             _ => {}
@@ -172,7 +197,7 @@ impl PageView {
                         &mut self.streams[last]
                     }
                 };
-                view.attach(Consumer::new(*consumer), begin);
+                view.attach(Consumer::new(*consumer), begin)?;
                 self.fresh = false;
             }
             Note::Closing => self.closing = true,
@@ -195,11 +220,12 @@ impl PageView {
             }
             Note::Fact(fact) => self.fact(fact, counts)?,
             Note::Handed { consumer, item } => {
+                let subject = self.subject.clone().unwrap_or_default();
                 let Some(stream) = self.of_consumer(*consumer) else {
                     require!(false, "I1", "{consumer:?} is handed something and is not attached");
                     return Ok(());
                 };
-                stream.handed(*consumer, item, server, counts)?;
+                stream.handed(*consumer, item, (server, &subject), counts)?;
             }
             Note::Left { consumer } => {
                 if let Some(stream) = self.of_consumer(*consumer) {
@@ -207,7 +233,8 @@ impl PageView {
                 }
             }
             Note::Made { id, stream } => {
-                let send = Send { stream: stream.clone(), settled: false, sent: false };
+                let made = self.sends.len();
+                let send = Send { stream: stream.clone(), made, settled: false, sent: false, on_way: false };
                 self.sends.entry(id.clone()).or_insert(send);
             }
             Note::Opened(socket) => {
@@ -230,6 +257,13 @@ impl PageView {
                 self.settled(id, receipt.as_ref(), *failed, server)?;
             }
             Note::TokenWanted => {}
+            Note::Trapped => {
+                self.socket_gone();
+                for stream in &mut self.streams {
+                    stream.trapped();
+                }
+                (self.fresh, self.attempt, self.floor) = (true, 0, false);
+            }
         }
         Ok(())
     }
@@ -245,24 +279,34 @@ impl PageView {
                     stream.acknowledged(*offset)?;
                 }
             }
-            ClientFrame::Hello { streams, .. } => {
+            ClientFrame::Hello { streams, window_events, window_bytes, .. } => {
+                require!(
+                    u64::from(*window_events) == self.window && *window_bytes == self.window_bytes,
+                    "FLO-1",
+                    "the hello allows {window_events} events and {window_bytes} bytes"
+                );
                 for stream in self.streams.iter().filter(|stream| stream.is_wanted()) {
                     let asked = streams.iter().any(|request| request.name == stream.name);
                     require!(asked, "SUB-1", "the hello leaves out {}", stream.name);
                 }
                 self.requested(streams)?;
             }
-            ClientFrame::Replay { ch, from, to, .. } => {
+            ClientFrame::Replay { req, ch, from, to } => {
+                self.replays.insert(*req, *ch);
                 let window = self.window;
                 require!(to >= from && to - from < window, "RPL-2", "a request for {from}..={to}");
                 require!(self.by_ch(*ch).is_some(), "RPL-1", "a request names ch {ch}, which is not in use");
             }
             ClientFrame::Send { id, stream, .. } => {
-                let send = self.sends.get_mut(id);
-                let open = send.as_ref().is_some_and(|send| !send.settled && send.stream == *stream);
-                require!(open, "I6", "{id} is sent to {stream} and is not waiting there");
-                if let Some(send) = send {
-                    send.sent = true;
+                let send = self.sends.get(id).filter(|send| !send.settled && send.stream == *stream);
+                require!(send.is_some(), "I6", "{id} is sent to {stream} and is not waiting there");
+                let made = send.map_or(0, |send| send.made);
+                let waits =
+                    |send: &Send| send.made < made && send.stream == *stream && !send.settled && !send.on_way;
+                let overtaken = self.sends.iter().find(|(_, send)| waits(send)).map(|(id, _)| id);
+                require!(overtaken.is_none(), "SND-4", "{id} goes out before {overtaken:?} of its stream");
+                if let Some(send) = self.sends.get_mut(id) {
+                    (send.sent, send.on_way) = (true, true);
                 }
             }
             ClientFrame::Subscribe { streams } => self.requested(streams)?,
@@ -386,8 +430,12 @@ impl PageView {
                 self.failed = Some(reason);
                 self.socket_gone();
             }
-            Event::Ended { .. }
-            | Event::Error(_)
+            Event::Ended { stream, reason } => {
+                if let Some(stream) = self.by_id(*stream) {
+                    stream.told_of_end(reason)?;
+                }
+            }
+            Event::Error(_)
             | Event::Gap { .. }
             | Event::Message { .. }
             | Event::Settled { .. }
@@ -428,6 +476,10 @@ impl PageView {
         }
         for stream in &mut self.streams {
             stream.rest()?;
+            // A page that was frozen stands at no time until its timers have run.
+            if state == State::Connected && now > Instant::ZERO {
+                stream.rest_connected(self.window, now)?;
+            }
             for consumer in &stream.consumers {
                 let queued = driver.receivers.get(&consumer.id).map_or(0, |receiver| receiver.queue.len());
                 let most = 3 * self.window as usize + 1;

@@ -1,7 +1,9 @@
 //! One stream of a page: who follows it, what each was handed, and whether it may have been.
 
+use std::time::Duration;
+
 use agentwire::proto::{
-    Begin, ConsumerId, StreamId, Verdict,
+    Begin, ConsumerId, Instant, StreamId, Verdict,
     wire::{StreamRequest, Subscribed},
 };
 
@@ -10,6 +12,9 @@ use crate::{
     driver::{Body, Handed},
     server::Server,
 };
+
+/// How long an acknowledgement may wait for others (FLO-2).
+const ACK_DELAY: Duration = Duration::from_millis(50);
 
 /// Where a consumer stands, as far as anyone outside the core can know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +25,7 @@ enum At {
     Within { epoch: String, low: u64, high: u64 },
     /// The next item is a gap that begins here: its position belongs to an epoch that is over. It goes on in the epoch of
     /// the stream, where that is.
-    Reset { from: u64, epoch: String, next: u64 },
+    Reset { former: String, from: u64, epoch: String, next: u64 },
     /// The stream has no position yet.
     Unplaced(Begin),
 }
@@ -32,13 +37,15 @@ pub(super) struct Consumer {
     at: At,
     /// It began behind the flow of this socket, and is served by requests that the window does not count (FLO-5).
     late: bool,
+    /// It was handed something: it may not begin elsewhere again.
+    began: bool,
     /// The offset after the last one it was given, which an iterator may not have pulled.
     given: u64,
 }
 
 impl Consumer {
     pub(super) const fn new(id: ConsumerId) -> Self {
-        Self { id, at: At::Unplaced(Begin::Stream), late: false, given: 0 }
+        Self { id, at: At::Unplaced(Begin::Stream), late: false, began: false, given: 0 }
     }
 }
 
@@ -62,8 +69,16 @@ pub(super) struct StreamView {
     /// What was asked of the server and is not answered yet.
     requested: Option<Option<(String, u64)>>,
     ended: bool,
+    /// The server ended the stream with this reason, and the application was not told yet.
+    end_untold: Option<String>,
+    /// What each consumer had when the core was lost; it must go on there.
+    kept: Vec<Consumer>,
     head: u64,
     acked: u64,
+    /// Since when there is something to acknowledge.
+    ack_owed: Option<Instant>,
+    /// The runs that the server named as open at the end of the catch-up.
+    open_runs: Vec<String>,
     /// Requests since the last verdict.
     attempts: u32,
     /// The first offset that was missing at the first of them.
@@ -71,6 +86,12 @@ pub(super) struct StreamView {
     /// The lowest offset that any of them asked for; a consumer that attaches between two of them can lower it.
     lowest: u64,
     gap: bool,
+    /// Where the flow stood when the present socket began to bring what is missing.
+    flow_before: u64,
+    /// Offsets up to the head that a gap took out of the flow since then.
+    skipped: u64,
+    /// Replays that earlier sockets brought in this catch-up.
+    brought: u64,
     /// The epoch changed or the stream moved back since the first of them: the replays are of more than one range.
     turned: bool,
     reported: Option<(String, u64)>,
@@ -90,12 +111,19 @@ impl StreamView {
             entry: 0,
             requested: None,
             ended: false,
+            end_untold: None,
+            kept: Vec::new(),
             head: 0,
             acked: 0,
+            ack_owed: None,
+            open_runs: Vec::new(),
             attempts: 0,
             from: None,
             lowest: 0,
             gap: false,
+            flow_before: 0,
+            skipped: 0,
+            brought: 0,
             turned: false,
             reported: None,
         }
@@ -103,6 +131,27 @@ impl StreamView {
 
     pub(super) const fn is_wanted(&self) -> bool {
         !self.consumers.is_empty() && !self.ended
+    }
+
+    pub(super) const fn is_ended(&self) -> bool {
+        self.ended && !self.consumers.is_empty()
+    }
+
+    /// The catch-up is over, or nobody waits for it any more; the next one is another.
+    const fn forget_catch_up(&mut self) {
+        (self.attempts, self.from, self.gap, self.turned, self.brought) = (0, None, false, false, 0);
+    }
+
+    /// Replays that the present socket has brought in order.
+    fn brought_now(&self) -> u64 {
+        let replayed = (self.head + 1).min(self.flow).saturating_sub(self.flow_before);
+        if self.ch.is_some() { replayed.saturating_sub(self.skipped) } else { 0 }
+    }
+
+    /// The core was lost: the next one must let every consumer go on where it was.
+    pub(super) fn trapped(&mut self) {
+        let kept = std::mem::take(&mut self.consumers);
+        *self = Self { kept, ..Self::new(self.id, &self.name) };
     }
 
     /// What a consumer has of the present epoch: the last offset that was handed over to it.
@@ -130,13 +179,21 @@ impl StreamView {
 
     // --- I1, I2: what consumers are handed ---
 
-    pub(super) fn attach(&mut self, mut consumer: Consumer, begin: &Begin) {
+    pub(super) fn attach(&mut self, mut consumer: Consumer, begin: &Begin) -> Judgement {
+        let kept = self.kept.iter().position(|kept| kept.id == consumer.id);
+        if let Some(Consumer { at: At::Next { epoch, next }, began: true, .. }) =
+            kept.map(|index| self.kept.swap_remove(index))
+        {
+            let there = Begin::Position { epoch, offset: next - 1 };
+            require!(*begin == there, "I1", "{}: after a trap {begin:?} instead of {there:?}", self.name);
+        }
         self.ended = false;
         let asked = self.requested.is_some() || self.ch.is_some();
         if let (false, Begin::Position { epoch, offset }) = (asked, begin) {
             if self.epoch.is_none() {
                 (self.epoch, self.flow, self.entry) = (Some(epoch.clone()), offset + 1, offset + 1);
                 self.reported = Some((epoch.clone(), *offset));
+                self.place_the_waiting(epoch, offset + 1);
             } else if self.epoch.as_ref() == Some(epoch) {
                 // What the others have is brought again, for this one.
                 self.turned |= offset + 1 < self.flow;
@@ -151,6 +208,7 @@ impl StreamView {
                 At::Reset { .. } | At::Unplaced(_) => false,
             };
         self.consumers.push(consumer);
+        Ok(())
     }
 
     fn place(&self, begin: &Begin) -> At {
@@ -160,9 +218,27 @@ impl StreamView {
             Begin::Stream => (low, self.flow),
             Begin::After(offset) => (low.min(offset + 1), self.flow.min(offset + 1)),
             Begin::Position { epoch: own, offset } if *own == epoch => (offset + 1, offset + 1),
-            Begin::Position { offset, .. } => return At::Reset { from: offset + 1, epoch, next: self.flow },
+            Begin::Position { epoch: own, offset } => {
+                return At::Reset { former: own.clone(), from: offset + 1, epoch, next: self.flow };
+            }
         };
         if low == high { At::Next { epoch, next: low } } else { At::Within { epoch, low, high } }
+    }
+
+    /// The stream has a position now. Those that waited for it begin side by side: none is the stream's past for another.
+    fn place_the_waiting(&mut self, epoch: &str, first: u64) {
+        for index in 0..self.consumers.len() {
+            let At::Unplaced(begin) = &self.consumers[index].at else { continue };
+            let next = match begin.clone() {
+                Begin::Stream => first,
+                Begin::After(offset) => first.min(offset + 1),
+                begin @ Begin::Position { .. } => {
+                    self.consumers[index].at = self.place(&begin);
+                    continue;
+                }
+            };
+            self.consumers[index].at = At::Next { epoch: epoch.into(), next };
+        }
     }
 
     pub(super) fn delivered(
@@ -173,6 +249,7 @@ impl StreamView {
         replay_through: u64,
     ) -> Judgement {
         let (name, last) = (&self.name, offset + u64::from(take) - 1);
+        require!(self.ch.is_some(), "SUB-12", "{name}: {offset} is delivered, and nothing is subscribed");
         require!(take > 0, "I1", "{name}: nothing is delivered at {offset}");
         require!(last <= self.received, "I1", "{name}: {offset}..={last} is delivered and did not come");
         require!(
@@ -192,7 +269,7 @@ impl StreamView {
         &mut self,
         id: ConsumerId,
         item: &Handed,
-        server: &Server,
+        (server, subject): (&Server, &str),
         counts: &mut Counts,
     ) -> Judgement {
         let name = self.name.clone();
@@ -205,13 +282,17 @@ impl StreamView {
             Handed::Event { offset, .. } => *offset,
             Handed::Gap { from, .. } => *from,
         };
+        let is_late = matches!(consumer.at, At::Reset { .. });
         let (epoch, expected) = match &consumer.at {
             At::Next { epoch, next } => (Some(epoch.clone()), first == *next),
             At::Within { epoch, low, high } => (Some(epoch.clone()), (*low..=*high).contains(&first)),
-            At::Reset { from, .. } => (None, first == *from && matches!(item, Handed::Gap { to: None, .. })),
+            At::Reset { former, from, .. } => {
+                (Some(former.clone()), first == *from && matches!(item, Handed::Gap { to: None, .. }))
+            }
             At::Unplaced(_) => (None, false),
         };
         require!(expected, "I1", "{name}, {id:?} at {:?} is handed {item:?}", consumer.at);
+        consumer.began = true;
         match item {
             Handed::Event { offset, body, .. } => {
                 let epoch = epoch.unwrap_or_default();
@@ -222,16 +303,29 @@ impl StreamView {
                     Body::Void => stored.void,
                 });
                 require!(is, "I1", "{name}, {id:?}: {item:?} is not what the log has at {offset} of {epoch}");
+                let durable = place.map_or(0, |place| log.lives[place].durable);
+                require!(
+                    *offset <= durable,
+                    "I13",
+                    "{name}, {id:?}: {item:?}, durable is {durable} of {epoch}"
+                );
                 consumer.at = At::Next { epoch, next: offset + 1 };
                 counts.events += 1;
             }
-            Handed::Gap { to: Some(to), next, epoch: named, .. } => {
+            Handed::Gap { from, to: Some(to), next, epoch: named, reason } => {
                 let epoch = epoch.unwrap_or_default();
-                let oldest = log.place_of(&epoch).map_or(0, |place| log.lives[place].oldest);
+                let life = log.place_of(&epoch).map(|place| &log.lives[place]);
+                let oldest = life.map_or(0, |life| life.oldest);
+                let withheld = life.and_then(|life| life.withheld_through(subject, *from));
+                let legal = if reason == "forbidden" {
+                    withheld.is_some_and(|last| last >= *to)
+                } else {
+                    oldest > *to
+                };
                 require!(
-                    oldest > *to,
+                    legal,
                     "I2",
-                    "{name}, {id:?}: {item:?}, but {epoch} is left from {oldest} on"
+                    "{name}, {id:?}: {item:?}, but {epoch} is left from {oldest} on, withheld through {withheld:?}"
                 );
                 require!(*next == to + 1 && named.is_none(), "GAP-5", "{name}, {id:?}: {item:?}");
                 consumer.at = At::Next { epoch, next: *next };
@@ -240,12 +334,10 @@ impl StreamView {
             Handed::Gap { to: None, next, epoch: named, .. } => {
                 let named = named.clone().unwrap_or_default();
                 require!(named == present, "I2", "{name}, {id:?}: {item:?}, the stream is in {present}");
-                let later = match &epoch {
-                    Some(former) => log.place_of(former) < log.place_of(&named),
-                    None => true,
-                };
-                require!(later, "I2", "{name}, {id:?}: {item:?}, but {epoch:?} did not end");
-                let there = if epoch.is_some() { *next == entry } else { (1..=flow).contains(next) };
+                let former = epoch.unwrap_or_default();
+                let later = log.place_of(&former) < log.place_of(&named);
+                require!(later, "I2", "{name}, {id:?}: {item:?}, but {former} did not end before it");
+                let there = if is_late { (1..=flow).contains(next) } else { *next == entry };
                 require!(there, "GAP-5", "{name}, {id:?}: {item:?}, the epoch was entered at {entry}");
                 consumer.at = At::Next { epoch: named, next: *next };
                 counts.gaps += 1;
@@ -267,8 +359,7 @@ impl StreamView {
         }
         self.consumers.retain(|consumer| consumer.id != id);
         if self.consumers.is_empty() && self.requested.is_none() {
-            // Nobody waits for the catch-up any more; the next one is another.
-            (self.attempts, self.from, self.gap, self.turned) = (0, None, false, false);
+            self.forget_catch_up();
         }
     }
 
@@ -290,14 +381,23 @@ impl StreamView {
     // --- What the server said ---
 
     pub(super) fn link_down(&mut self) {
+        if self.attempts > 0 {
+            self.brought += self.brought_now();
+        }
         (self.ch, self.requested, self.caught_up, self.head) = (None, None, None, 0);
+        self.ack_owed = None;
+    }
+
+    pub(super) fn on_caught_up(&mut self, offset: u64, open_runs: &[String]) {
+        self.caught_up = Some(offset);
+        self.open_runs = open_runs.to_vec();
     }
 
     pub(super) fn on_subscribed(&mut self, answer: &Subscribed) {
         let Some(requested) = self.requested.take() else { return };
         if self.consumers.is_empty() {
-            // Everyone left while the answer was under way: it is given up, and the next catch-up is another.
-            (self.attempts, self.from, self.gap, self.turned) = (0, None, false, false);
+            // Everyone left while the answer was under way: it is given up.
+            self.forget_catch_up();
             return;
         }
         (self.ch, self.caught_up, self.head) = (Some(answer.ch), None, answer.head);
@@ -310,25 +410,13 @@ impl StreamView {
                 let first = if answer.recovered { answer.next } else { 1 };
                 (self.flow, self.entry) = (first, first);
                 self.epoch = Some(answer.epoch.clone());
-                for index in 0..self.consumers.len() {
-                    if let At::Unplaced(begin) = &self.consumers[index].at {
-                        let begin = begin.clone();
-                        // They begin side by side: none is the stream's past for another.
-                        let at = match begin {
-                            Begin::Stream => At::Next { epoch: answer.epoch.clone(), next: first },
-                            Begin::After(offset) => {
-                                At::Next { epoch: answer.epoch.clone(), next: first.min(offset + 1) }
-                            }
-                            Begin::Position { .. } => self.place(&begin),
-                        };
-                        self.consumers[index].at = at;
-                    }
-                }
+                self.place_the_waiting(&answer.epoch, first);
                 self.flow = self.flow.max(answer.next);
             }
             Some((epoch, _)) if epoch == answer.epoch => self.flow = self.flow.max(answer.next),
             Some(_) => self.enter(&answer.epoch, answer.next),
         }
+        (self.flow_before, self.skipped) = (self.flow, 0);
         self.from.get_or_insert(answer.next);
     }
 
@@ -354,28 +442,56 @@ impl StreamView {
         if first > self.flow {
             return;
         }
-        // The stream is past this frame: for a consumer that misses something before it, the flow has gone by.
+        self.flow_goes_by(first);
+        self.flow = self.flow.max(first + u64::from(count));
+    }
+
+    /// The stream is past what begins here: for a consumer that misses something before it, the flow has gone by.
+    fn flow_goes_by(&mut self, first: u64) {
         for index in 0..self.consumers.len() {
             let done = self.done(&self.consumers[index]);
             let consumer = &mut self.consumers[index];
             consumer.late |= first > consumer.given.max(done.saturating_add(1));
         }
-        self.flow = self.flow.max(first + u64::from(count));
     }
 
     pub(super) fn on_gap(&mut self, from: u64, to: u64) {
         if from <= self.flow {
-            self.flow = self.flow.max(to + 1);
+            self.flow_goes_by(from);
+            self.skip(to + 1);
         }
         self.received = self.received.max(to);
     }
 
-    pub(super) fn on_unsubscribed(&mut self, ch: Option<u32>) {
+    /// A request is over; what is below `oldest` is trimmed (RPL-3).
+    pub(super) fn on_replay_end(&mut self, oldest: u64) {
+        self.skip(oldest);
+        self.received = self.received.max(oldest - 1);
+    }
+
+    fn skip(&mut self, next: u64) {
+        let replays_end = next.min(self.head + 1);
+        self.skipped += replays_end.saturating_sub(self.flow);
+        self.flow = self.flow.max(next);
+    }
+
+    pub(super) fn on_unsubscribed(&mut self, ch: Option<u32>, reason: &str) {
         let concerns_us = if ch.is_some() { self.ch == ch } else { self.requested.is_some() };
         if concerns_us {
             self.link_down();
             self.ended = true;
+            self.end_untold = Some(reason.into());
         }
+    }
+
+    pub(super) fn told_of_end(&mut self, reason: &str) -> Judgement {
+        let (name, untold) = (&self.name, self.end_untold.take());
+        require!(
+            untold.as_deref() == Some(reason),
+            "SUB-11",
+            "{name}: the end is told with {reason:?}, the server said {untold:?}"
+        );
+        Ok(())
     }
 
     // --- What the client asked and acknowledged ---
@@ -424,6 +540,7 @@ impl StreamView {
             );
         }
         self.acked = offset;
+        self.ack_owed = None;
         Ok(())
     }
 
@@ -498,7 +615,19 @@ impl StreamView {
             "I3",
             "{name}: {verdict:?} counts more replays than there were"
         );
-        (self.attempts, self.from, self.gap, self.turned) = (0, None, false, false);
+        let brought = self.brought + self.brought_now();
+        require!(
+            self.turned || verdict.replayed == brought,
+            "I3",
+            "{name}: {verdict:?}, the sockets brought {brought} replays"
+        );
+        require!(
+            verdict.open_runs == self.open_runs,
+            "I5",
+            "{name}: {verdict:?}, the server named {:?} as open",
+            self.open_runs
+        );
+        self.forget_catch_up();
         Ok(())
     }
 
@@ -521,6 +650,27 @@ impl StreamView {
                 "{name}: the position is {offset}, the slowest consumer has {slowest}"
             );
         }
+        Ok(())
+    }
+
+    /// What holds while the connection stands: an end is told at once, and an acknowledgement waits 50 ms at most, or not at
+    /// all when a quarter of the window is used up (SUB-11, FLO-2).
+    pub(super) fn rest_connected(&mut self, window: u64, now: Instant) -> Judgement {
+        let name = &self.name;
+        require!(self.end_untold.is_none(), "SUB-11", "{name} was ended, and nobody was told");
+        let at_flow = self.is_exact()
+            && self.ch.is_some()
+            && self.consumers.iter().any(|consumer| self.done(consumer) >= self.received);
+        let all_have = self.slowest().unwrap_or_default().min(self.received);
+        if !at_flow || all_have <= self.acked {
+            self.ack_owed = None;
+            return Ok(());
+        }
+        let owed = all_have - self.acked;
+        require!(owed < window.div_ceil(4), "FLO-2", "{name}: {owed} events wait to be acknowledged");
+        let since = *self.ack_owed.get_or_insert(now);
+        let waits = now.since(since);
+        require!(waits <= ACK_DELAY, "FLO-2", "{name}: {owed} events wait for {waits:?} to be acknowledged");
         Ok(())
     }
 

@@ -261,9 +261,11 @@ impl Client {
             return;
         }
         stream.release_parked(&mut self.out);
-        stream.phase = Phase::Ended;
+        stream.phase = if is_mutant!(EndedAskedAgain) { Phase::Detached } else { Phase::Ended };
         let stream = stream.id;
-        self.out.push_back(Output::Event(Event::Ended { stream, reason }));
+        if !is_mutant!(EndUntold) {
+            self.out.push_back(Output::Event(Event::Ended { stream, reason }));
+        }
         self.reset_backoff_if_caught_up();
     }
 

@@ -54,7 +54,7 @@ impl Client {
             let unacknowledged = acknowledgeable.saturating_sub(subscription.acked);
             if unacknowledged >= window.div_ceil(4) {
                 self.send_acks();
-            } else if unacknowledged > 0 {
+            } else if unacknowledged > 0 && !is_mutant!(AckForgotten) {
                 self.timers.set_earliest(Timer::Ack, self.now + ACK_DELAY);
             }
             self.request_repair(id);
@@ -71,7 +71,7 @@ impl Client {
         };
         let mut offsets = Vec::new();
         for stream in &mut self.streams {
-            let acknowledgeable = stream.acknowledgeable() + u64::from(is_mutant!(AckIgnoresWindow));
+            let acknowledgeable = stream.acknowledgeable() + u64::from(is_mutant!(AckAboveReceived));
             if let Some(subscription) = stream.subscription_mut()
                 && acknowledgeable > subscription.acked
             {
