@@ -189,8 +189,8 @@ pub struct Driver {
     inbox: VecDeque<Input>,
     /// Where each stream is: its epoch.
     epochs: BTreeMap<StreamId, String>,
-    /// Sends that are not settled, in the order they were made: stream, id, body.
-    outbox: Vec<(String, String, Value)>,
+    /// Sends that are not settled, in the order they were made: stream, id, body, and when.
+    outbox: Vec<(String, String, Value, Instant)>,
     /// Whom the client was welcomed as.
     subject: Option<String>,
     /// The present core counts its sockets from here.
@@ -223,7 +223,7 @@ impl Driver {
         self.inbox.push_back(input);
         let mut deadline = None;
         while let Some(input) = self.inbox.pop_front() {
-            self.note_input(&input);
+            self.note_input(&input, now);
             if let Some(input) = self.of_present_core(input) {
                 client.handle_input(input, now);
             }
@@ -257,9 +257,11 @@ impl Driver {
             let begin = place.unwrap_or(begin);
             self.feed(client, Input::Subscribe { stream, consumer, name, open, begin }, now);
         }
-        for (stream, id, body) in self.outbox.clone() {
+        for (stream, id, body, made) in self.outbox.clone() {
             let body = self.keep(body);
-            self.feed(client, Input::Send { kind: SendKind::Message, id, stream, body }, now);
+            // As if it had gone out when it was made, which is the earliest that can be.
+            let sent_ago = Some(now.since(made));
+            self.feed(client, Input::Send { kind: SendKind::Message, id, stream, body, sent_ago }, now);
         }
     }
 
@@ -328,17 +330,18 @@ impl Driver {
     /// Makes the input of a message to send.
     pub fn message(&mut self, id: &str, stream: &str, content: &str) -> Input {
         let body = self.keep(json!({"message": {"type": "user_message", "content": content}}));
-        Input::Send { kind: SendKind::Message, id: id.into(), stream: stream.into(), body }
+        let (id, stream) = (id.into(), stream.into());
+        Input::Send { kind: SendKind::Message, id, stream, body, sent_ago: None }
     }
 
-    fn note_input(&mut self, input: &Input) {
+    fn note_input(&mut self, input: &Input, now: Instant) {
         match input {
             Input::Close => self.notes.push(Note::Closing),
             Input::Send { id, stream, body, .. } => {
                 self.notes.push(Note::Made { id: id.clone(), stream: stream.clone() });
-                if !self.outbox.iter().any(|(_, known, _)| known == id) {
+                if !self.outbox.iter().any(|(_, known, ..)| known == id) {
                     let body = self.slots.get(&body.0).cloned().unwrap_or_default();
-                    self.outbox.push((stream.clone(), id.clone(), body));
+                    self.outbox.push((stream.clone(), id.clone(), body, now));
                 }
             }
             Input::Subscribe { stream, consumer, name, open, begin } => {
@@ -474,7 +477,7 @@ impl Driver {
                     Call::Send { id, stream } => {
                         self.next_slot += 1;
                         let body = Slot(self.next_slot);
-                        Input::Send { kind: SendKind::Message, id, stream, body }
+                        Input::Send { kind: SendKind::Message, id, stream, body, sent_ago: None }
                     }
                     Call::Subscribe { stream, consumer, name, open, begin, pulls } => {
                         self.receivers.insert(consumer, Receiver { pulls, ..Receiver::default() });
@@ -536,7 +539,7 @@ impl Driver {
                         (Some((text(&frame["id"]), text(&frame["status"]))), None)
                     }
                 };
-                self.outbox.retain(|(_, known, _)| *known != id);
+                self.outbox.retain(|(_, known, ..)| *known != id);
                 self.notes.push(Note::Settled { id, receipt, failed });
                 None
             }

@@ -203,7 +203,7 @@ impl Oracle {
         }
         let open = view.sends.iter().find(|(_, send)| !send.settled).map(|(id, _)| id);
         require!(open.is_none(), "I6", "{open:?} never settled");
-        Ok(())
+        view.check_order(server)
     }
 
     /// The streams that the server ended for a page, with somebody who still waits.

@@ -91,6 +91,8 @@ struct Connection {
     deltas: bool,
     next_ch: u32,
     subs: BTreeMap<u32, Sub>,
+    /// The send that each stream waits for since it was put off: none may overtake it (SND-9).
+    put_off: BTreeMap<String, String>,
     /// Numbers that ended with their epoch, and those under which their streams went on (SUB-12).
     moved: BTreeMap<u32, u32>,
     next_heartbeat: Instant,
@@ -716,6 +718,8 @@ impl Server {
         let Self { logs, connections, outgoing, .. } = self;
         let ch = u32::try_from(ch).unwrap_or(0);
         let Some(sub) = connections.get_mut(&peer).and_then(|connection| connection.subs.get_mut(&ch)) else {
+            let end = json!({"type": "replayEnd", "req": frame["req"], "to": from - 1, "oldest": 1});
+            self.emit(peer, &end);
             return;
         };
         let log = logs.get_mut(&sub.name).expect("a stream has a log");
@@ -749,7 +753,10 @@ impl Server {
                 self.breaks("SND-2: one key for two messages");
             }
         } else {
-            let busy = if self.overloaded > 0 {
+            let waits_for = self.connection(peer).put_off.get(&stream).cloned();
+            let busy = if waits_for.is_some_and(|first| first != id) {
+                Some("unavailable")
+            } else if self.overloaded > 0 {
                 self.overloaded -= 1;
                 Some("overloaded")
             } else if self.log(&stream).went_back() {
@@ -758,12 +765,14 @@ impl Server {
                 None
             };
             if let Some(code) = busy {
+                self.connection(peer).put_off.entry(stream).or_insert_with(|| id.clone());
                 self.emit(
                     peer,
                     &json!({"type": "receipt", "id": id, "status": "rejected", "error": {"code": code, "message": "busy", "retryable": true, "retryAfterMs": 300}}),
                 );
                 return;
             }
+            self.connection(peer).put_off.remove(&stream);
             let log = self.log(&stream);
             let place = log.lives.len() - 1;
             let offset = if frame["type"] == "send" { log.append(Some(id.clone())) } else { log.life().head };

@@ -137,6 +137,14 @@ impl World {
         self.input(Input::TokenReady { token });
     }
 
+    /// Loses the core: another one takes its place, as the package does it.
+    pub fn trap(&mut self) {
+        self.half_open();
+        self.open = None;
+        self.driver.rebuild(&mut self.client, Config::new(8), self.now);
+        self.connect();
+    }
+
     // --- What the network does ---
 
     /// Breaks the socket: what is under way is lost, and the client hears of it now.

@@ -28,8 +28,8 @@ use super::{
     backoff::{Backoff, Rng},
     close_code::CloseCode,
     config::{
-        Config, MAX_HELLO_BYTES, MAX_TOKEN_REFUSALS, MIN_HEARTBEAT_TIMEOUT, REFRESH_RETRY, TOKEN_TIMEOUT,
-        WELCOME_TIMEOUT,
+        Config, MAX_HELLO_BYTES, MAX_HELLO_REQUESTS, MAX_IDLE_STREAMS, MAX_TOKEN_REFUSALS,
+        MIN_HEARTBEAT_TIMEOUT, REFRESH_RETRY, TOKEN_TIMEOUT, WELCOME_TIMEOUT,
     },
     ids::{ConsumerId, Slot, SocketId, StreamId},
     input::Input,
@@ -39,9 +39,12 @@ use super::{
     stats::Stats,
     stream::{Phase, Stream},
     timer::{Timer, TimerTable},
-    wire::ClientFrame,
+    wire::{ClientFrame, StreamRequest},
 };
 use repair::Replay;
+
+/// Bytes of a frame around the requests it holds.
+const FRAME_OVERHEAD: usize = 64;
 
 /// The synchronous state machine of an agentwire client.
 ///
@@ -205,13 +208,13 @@ impl Client {
             }
             Input::HandedOver { consumer, through } => self.on_handed_over(consumer, through),
             Input::Online(online) => self.on_online(online),
-            Input::Send { kind, id, stream, body } => {
+            Input::Send { kind, id, stream, body, sent_ago } => {
                 if self.is_terminal() {
                     let outcome = super::output::Outcome::Failed("closed");
                     self.out.push_back(Output::Event(Event::Settled { id, outcome }));
                     self.out.push_back(Output::Release(body));
                 } else {
-                    self.outbox.push(kind, id, stream, body, &mut self.out);
+                    self.outbox.push(kind, id, stream, body, (sent_ago, self.now), &mut self.out);
                     self.flush_outbox();
                 }
             }
@@ -319,7 +322,12 @@ impl Client {
             Link::Token => self.fail("token_failed"),
             Link::Live(_) => {
                 self.error(ClientError::Token("token_failed"));
-                self.timers.set(Timer::Refresh, self.now + REFRESH_RETRY);
+                if retryable {
+                    self.timers.set(Timer::Refresh, self.now + REFRESH_RETRY);
+                } else {
+                    // The socket lasts as long as its token.
+                    self.timers.stop(Timer::Refresh);
+                }
             }
             Link::Closed
             | Link::Failed
@@ -345,8 +353,8 @@ impl Client {
             self.fail("unsupported_protocol");
             return;
         }
-        let streams =
-            self.streams.iter_mut().filter(|stream| stream.is_wanted()).map(Stream::request).collect();
+        // The others are asked for after the welcome.
+        let streams = self.requests(MAX_HELLO_REQUESTS);
         let hello = ClientFrame::Hello {
             token,
             version: self.config.client_version.clone(),
@@ -509,10 +517,16 @@ impl Client {
                 Timer::Receipt => self.watch_receipts(),
                 Timer::Reconnect if is_mutant!(TimerSwallowed) => {}
                 Timer::Reconnect => self.attempt("retry"),
-                Timer::Refresh => self.ask_token(),
+                Timer::Refresh => {
+                    self.token_asked = false;
+                    self.timers.set(Timer::Refresh, self.now + TOKEN_TIMEOUT);
+                    self.ask_token();
+                }
                 Timer::Replay => self.check_replays(),
                 Timer::Resend => self.flush_outbox(),
                 Timer::Token => {
+                    // An answer may still come; the next attempt does not wait for it.
+                    self.token_asked = false;
                     self.error(ClientError::Token("token_timeout"));
                     self.wait_to_reconnect("token_timeout");
                 }
@@ -538,17 +552,44 @@ impl Client {
 
     /// Asks for the streams that no one has asked for on this socket.
     fn subscribe_detached(&mut self) {
-        let Link::Live(Session { socket, .. }) = self.link else {
+        let Link::Live(Session { socket, max_frame_bytes, .. }) = self.link else {
             return;
         };
-        let streams = self
-            .streams
+        let most = usize::try_from(max_frame_bytes).unwrap_or(usize::MAX) - FRAME_OVERHEAD;
+        loop {
+            let streams = self.requests(most);
+            if streams.is_empty() {
+                return;
+            }
+            self.send(socket, ClientFrame::Subscribe { streams });
+        }
+    }
+
+    /// Makes the requests of streams that no one has asked for on this socket, as many as fit into one frame (GEN-7).
+    fn requests(&mut self, most_bytes: usize) -> Vec<StreamRequest> {
+        let mut bytes = 0;
+        self.streams
             .iter_mut()
             .filter(|stream| stream.is_wanted() && matches!(stream.phase, Phase::Detached))
+            .take_while(|stream| {
+                bytes += stream.max_request_bytes();
+                bytes <= most_bytes
+            })
             .map(Stream::request)
-            .collect::<Vec<_>>();
-        if !streams.is_empty() {
-            self.send(socket, ClientFrame::Subscribe { streams });
+            .collect()
+    }
+
+    /// Bounds what is remembered of streams that nobody follows any more (I9): `left` is the last one.
+    fn forget_idle_streams(&mut self, left: StreamId) {
+        // Behind all that were left before it.
+        self.streams.sort_by_key(|stream| stream.id == left);
+        let is_idle = |stream: &Stream| {
+            stream.consumers.is_empty() && matches!(stream.phase, Phase::Detached | Phase::Ended)
+        };
+        while self.streams.iter().filter(|stream| is_idle(stream)).count() > MAX_IDLE_STREAMS
+            && let Some(oldest) = self.streams.iter().position(is_idle)
+        {
+            self.streams.remove(oldest);
         }
     }
 
@@ -576,6 +617,7 @@ impl Client {
                 self.send(socket, ClientFrame::Unsubscribe { ch });
             }
         }
+        self.forget_idle_streams(id);
         self.reset_backoff_if_caught_up();
     }
 

@@ -51,6 +51,12 @@ pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 pub const MAX_HELLO_BYTES: u64 = 65_536;
 /// How long the application may take to give a token.
 pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The least time between two refreshes of a token, whatever the server says of its life.
+pub const MIN_REFRESH: Duration = Duration::from_secs(1);
+/// Bytes that the stream requests of a hello may take: what a token, the largest, leaves of [`MAX_HELLO_BYTES`].
+pub const MAX_HELLO_REQUESTS: usize = 48_000;
+/// Streams without a consumer whose place the client remembers; the one that was left first is forgotten.
+pub const MAX_IDLE_STREAMS: usize = 64;
 /// How long an acknowledgement may wait for others (FLO-2).
 pub const ACK_DELAY: Duration = Duration::from_millis(50);
 /// How long an offset that a heartbeat named may take to come by itself (RPL-4).

@@ -1,5 +1,7 @@
 //! What happened outside.
 
+use std::time::Duration;
+
 use super::{
     close_code::CloseCode,
     ids::{ConsumerId, Slot, SocketId, StreamId},
@@ -84,6 +86,8 @@ pub enum Input {
         stream: String,
         /// Holds the further fields of the frame.
         body: Slot,
+        /// How long ago it may have gone out for the first time, if a former core of this page was given it (SND-5).
+        sent_ago: Option<Duration>,
     },
     /// The frame of a send turned out to be larger than [`Client::max_frame_bytes`](super::Client::max_frame_bytes), so it
     /// was not sent (GEN-7).

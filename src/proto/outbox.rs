@@ -19,6 +19,8 @@ struct Entry {
     body: Slot,
     /// When it went out for the first time; the server's horizon counts from here (SND-5).
     first_sent: Option<Instant>,
+    /// What had passed of the horizon before this core was given it.
+    sent_ago: Duration,
     /// When it went out on this socket; `None` while it waits to go out.
     sent: Option<Instant>,
     not_before: Option<Instant>,
@@ -49,6 +51,7 @@ impl Outbox {
         id: String,
         stream: String,
         body: Slot,
+        (sent_ago, now): (Option<Duration>, Instant),
         out: &mut VecDeque<Output>,
     ) {
         if self.entries.iter().any(|entry| entry.id == id && entry.stream == stream) {
@@ -65,7 +68,8 @@ impl Outbox {
             id,
             stream,
             body,
-            first_sent: None,
+            first_sent: sent_ago.map(|_| now),
+            sent_ago: sent_ago.unwrap_or_default(),
             sent: None,
             not_before: None,
         });
@@ -107,7 +111,8 @@ impl Outbox {
 
     /// Settles what the server no longer remembers (SND-5).
     pub(crate) fn expire(&mut self, now: Instant, horizon: Duration, out: &mut VecDeque<Output>) {
-        let expired = |entry: &Entry| entry.first_sent.is_some_and(|sent| now.since(sent) > horizon);
+        let expired =
+            |entry: &Entry| entry.first_sent.is_some_and(|sent| now.since(sent) + entry.sent_ago > horizon);
         for entry in self.take_where(expired) {
             settle(entry.id, entry.body, Outcome::Failed("outcome_unknown"), out);
         }
@@ -188,7 +193,8 @@ mod tests {
         let horizon = Duration::from_secs(60);
         let mut out = VecDeque::new();
         let mut outbox = Outbox::new(8);
-        outbox.push(SendKind::Message, "m1".into(), "t".into(), Slot(1), &mut out);
+        let made = (None, Instant::ZERO);
+        outbox.push(SendKind::Message, "m1".into(), "t".into(), Slot(1), made, &mut out);
         assert_eq!(outbox.flush(first, |_| {}), None);
         outbox.on_link_down();
         outbox.expire(first + horizon, horizon, &mut out);

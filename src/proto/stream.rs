@@ -36,6 +36,12 @@ impl Consumer {
         self.done = next - 1;
     }
 
+    /// Moves behind what will never come.
+    fn skip_to(&mut self, next: u64, reason: &str) -> Gap {
+        let from = std::mem::replace(&mut self.next, next);
+        Gap { from, to: Some(next - 1), reason: reason.into(), epoch: None, next }
+    }
+
     /// Moves into a new epoch. If the gap of an earlier one was not handed over yet, this one takes its place.
     fn enter_epoch(&mut self, from: u64, epoch: &str, next: u64, reason: &str) -> Gap {
         let from = *self.untold.get_or_insert(from);
@@ -158,9 +164,14 @@ impl Stream {
         !self.consumers.is_empty() && !matches!(self.phase, Phase::Ended)
     }
 
-    /// Tells whether nothing is left of the catch-up.
+    /// Tells whether nothing is left of the catch-up: its verdict was said.
     pub(crate) fn has_caught_up(&self) -> bool {
-        !self.is_wanted() || self.subscription().is_some_and(|subscription| subscription.caught_up)
+        self.catch_up.attempts == 0 && self.subscription().is_some_and(|subscription| subscription.caught_up)
+    }
+
+    /// The most bytes that its request can take in a frame: each character of its texts escaped.
+    pub(crate) fn max_request_bytes(&self) -> usize {
+        160 + 2 * (self.name.len() + self.epoch.as_ref().map_or(0, String::len))
     }
 
     const fn has_position(&self) -> bool {
@@ -178,7 +189,9 @@ impl Stream {
         }
         self.consumers.push(Consumer { id, next: 0, done: 0, begin: Some(begin.clone()), untold: None });
         if let (Phase::Detached, Begin::Position { epoch, offset }) = (&self.phase, begin) {
-            if !self.has_position() {
+            let is_alone = self.consumers.len() == 1;
+            if !self.has_position() || (is_alone && self.epoch.as_ref() != Some(&epoch)) {
+                self.epoch_entered = self.has_position();
                 self.epoch = Some(epoch);
                 self.sequencer.start_at(offset + 1);
                 self.reported = offset;
@@ -206,6 +219,8 @@ impl Stream {
                     consumer.start_at(offset + 1)
                 }
                 Some(Begin::Position { offset, .. }) => {
+                    // What exists follows, for this one by replay. What `last` and `live` left out is not owed.
+                    let next = if matches!(self.open, Open::Start) { 1 } else { next };
                     let gap = consumer.enter_epoch(offset + 1, epoch, next, "epoch");
                     out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
                 }
@@ -310,8 +325,8 @@ impl Stream {
                 self.epoch = Some(answer.epoch.clone());
                 self.sequencer.start_at(first);
                 self.place_consumers(out);
-                self.reported = self.position();
-                self.announce_position(out);
+                self.epoch_entered = true;
+                self.report_position(out);
                 if !answer.recovered {
                     self.skip_to(1, answer.next, reason, stats, out);
                 }
@@ -451,9 +466,24 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes the end of a replay request: what is below `oldest` is trimmed (RPL-3).
-    pub(crate) fn on_replay_end(&mut self, oldest: u64, stats: &mut Stats, out: &mut VecDeque<Output>) {
+    /// Takes the end of a request that the server owed: what it leaves missing below `oldest` is trimmed (RPL-3).
+    pub(crate) fn on_repaired(&mut self, oldest: u64, stats: &mut Stats, out: &mut VecDeque<Output>) {
         self.skip_to(1, oldest, "trimmed", stats, out);
+    }
+
+    /// The same for a consumer that asked for what the others have: it concerns nobody else.
+    pub(crate) fn on_served(
+        &mut self,
+        id: ConsumerId,
+        oldest: u64,
+        stats: &mut Stats,
+        out: &mut VecDeque<Output>,
+    ) {
+        let lagging = |consumer: &&mut Consumer| consumer.id == id && consumer.next < oldest;
+        let Some(consumer) = self.consumers.iter_mut().find(lagging) else { return };
+        let gap = consumer.skip_to(oldest, "trimmed");
+        stats.gaps += 1;
+        out.push_back(Output::Event(Event::Gap { consumer: id, gap }));
     }
 
     /// Tells each consumer whose cursor lies in `from..next` that it lies in a gap, and moves it behind.
@@ -463,13 +493,11 @@ impl Stream {
             if consumer.next < from || consumer.next >= next {
                 continue;
             }
-            let gap =
-                Gap { from: consumer.next, to: Some(next - 1), reason: reason.into(), epoch: None, next };
+            let gap = consumer.skip_to(next, reason);
             out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap: gap.clone() }));
             if is_mutant!(GapTwice) {
                 out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap: gap.clone() }));
             }
-            consumer.next = next;
             told = Some(gap);
         }
         if let Some(gap) = told {

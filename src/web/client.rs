@@ -87,14 +87,17 @@ impl RawClient {
     }
 
     /// Queues a message (0), a cancel (1) or an approval (2).
-    pub fn send(&self, kind: u32, id: String, stream: String, body: JsValue) {
+    ///
+    /// `sent_ago_ms`: how long ago it may have gone out for the first time; negative when it cannot have.
+    pub fn send(&self, kind: u32, id: String, stream: String, body: JsValue, sent_ago_ms: f64) {
         let kind = match kind {
             1 => SendKind::Cancel,
             2 => SendKind::Approve,
             _ => SendKind::Message,
         };
         let body = self.driver.keep(body);
-        self.driver.feed(Input::Send { kind, id, stream, body });
+        let sent_ago = (sent_ago_ms >= 0.0).then(|| Duration::from_millis(sent_ago_ms as u64));
+        self.driver.feed(Input::Send { kind, id, stream, body, sent_ago });
     }
 
     /// Sends a signal now, or not at all.

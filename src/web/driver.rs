@@ -179,6 +179,10 @@ impl Driver {
     fn send(&self, socket: SocketId, frame: &ClientFrame) {
         let built = wire::encode(frame, |slot| self.slots.borrow().get(slot).map(Built));
         let Some(text) = built.and_then(|built| json::stringify(&built.0).ok()) else { return };
+        let web =
+            self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
+        // A socket that was left before its frames were written; what they said is said again on the next.
+        let Some(web) = web else { return };
         let max_bytes = self.with_core(Client::max_frame_bytes);
         if let Some(id) = frame.send_id()
             && is_longer(&text, max_bytes)
@@ -186,12 +190,8 @@ impl Driver {
             self.tell_core(Input::SendTooLarge { id: id.into() });
             return;
         }
-        let web =
-            self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
-        if let Some(web) = web {
-            // A socket that is closing takes no more; its close event follows.
-            let _ = socket::send(&web, &text);
-        }
+        // A socket that is closing takes no more; its close event follows.
+        let _ = socket::send(&web, &text);
     }
 
     fn open(self: &Rc<Self>, socket: SocketId) {

@@ -225,7 +225,7 @@ impl Driver {
         let (id, stream) = (send_id(stream, id), stream_name(stream));
         let body = self.slots.keep(Held::Value(body));
         self.sends.push(&id);
-        self.input(Input::Send { kind, id, stream, body });
+        self.input(Input::Send { kind, id, stream, body, sent_ago: None });
     }
 
     fn subscribe(&mut self, stream: u8, open: u8, begin: u8, offset: u64) {

@@ -39,8 +39,8 @@ pub(super) struct PageView {
     pub(super) max_pending: usize,
     pub(super) streams: Vec<StreamView>,
     pub(super) sends: BTreeMap<String, Send>,
-    /// The requests that are open on the socket in use, with their `ch`.
-    replays: BTreeMap<u64, u32>,
+    /// The requests that are open on the socket in use for what the server owes: their `ch`, and where they end.
+    replays: BTreeMap<u64, (u32, u64)>,
     pub(super) closing: bool,
     pub(super) causes: Causes,
     socket: Option<SocketId>,
@@ -121,6 +121,7 @@ impl PageView {
         if !self.greeted {
             if let ServerFrame::Welcome(welcome) = frame {
                 self.greeted = true;
+                self.floor = false;
                 self.heartbeat = Duration::from_millis(2 * welcome.heartbeat_ms).max(Duration::from_secs(10));
                 self.foreign |= self.subject.as_ref().is_some_and(|known| *known != welcome.subject);
                 self.subject.get_or_insert_with(|| welcome.subject.clone());
@@ -161,10 +162,10 @@ impl PageView {
                 }
             }
             ServerFrame::ReplayEnd { req, oldest, .. } => {
-                if let Some(ch) = self.replays.remove(req)
+                if let Some((ch, to)) = self.replays.remove(req)
                     && let Some(stream) = self.by_ch(ch)
                 {
-                    stream.on_replay_end(*oldest);
+                    stream.on_repaired((*oldest).min(to + 1));
                 }
             }
             ServerFrame::Subscribed(answer) => {
@@ -179,20 +180,25 @@ impl PageView {
             }
             _ => {}
         }
-        if self.streams.iter().all(|stream| !stream.is_wanted() || stream.caught_up.is_some()) {
-            self.fresh = true;
-        }
+        let follows_nothing = !self.streams.iter().any(StreamView::is_wanted);
+        self.fresh |= follows_nothing && matches!(frame, ServerFrame::Heartbeat { .. });
+    }
+
+    /// Takes note that every stream has caught up: the next wait is short (CLS-4).
+    fn look_at_catch_ups(&mut self) {
+        let mut wanted = self.streams.iter().filter(|stream| stream.is_wanted()).peekable();
+        self.fresh |= wanted.peek().is_some() && wanted.all(StreamView::has_concluded);
     }
 
     // --- What the client did ---
 
     pub(super) fn note(&mut self, note: &Note, server: &Server, counts: &mut Counts) -> Judgement {
         match note {
-            Note::Attached { consumer, stream, name, begin, .. } => {
+            Note::Attached { consumer, stream, name, begin, open } => {
                 let view = match self.streams.iter().position(|known| known.id == *stream) {
                     Some(index) => &mut self.streams[index],
                     None => {
-                        self.streams.push(StreamView::new(*stream, name));
+                        self.streams.push(StreamView::new(*stream, name, *open));
                         let last = self.streams.len() - 1;
                         &mut self.streams[last]
                     }
@@ -292,7 +298,9 @@ impl PageView {
                 self.requested(streams)?;
             }
             ClientFrame::Replay { req, ch, from, to } => {
-                self.replays.insert(*req, *ch);
+                if self.by_ch(*ch).is_some_and(|stream| stream.is_owed(*from)) {
+                    self.replays.insert(*req, (*ch, *to));
+                }
                 let window = self.window;
                 require!(to >= from && to - from < window, "RPL-2", "a request for {from}..={to}");
                 require!(self.by_ch(*ch).is_some(), "RPL-1", "a request names ch {ch}, which is not in use");
@@ -376,6 +384,21 @@ impl PageView {
             }
         };
         require!(justified, "I6", "{id} settles with {failed:?}, {pending} wait");
+        Ok(())
+    }
+
+    /// The messages of each stream were applied in the order in which they were made (SND-4).
+    pub(super) fn check_order(&self, server: &Server) -> Judgement {
+        let mut last = BTreeMap::new();
+        for (stream, id, _) in &server.applied {
+            let Some(send) =
+                self.sends.get(id).filter(|_| !server.lost.iter().any(|(_, lost, _)| lost == id))
+            else {
+                continue;
+            };
+            let before = last.insert(stream, send.made);
+            require!(before <= Some(send.made), "SND-4", "{id} of {stream} is applied after one made later");
+        }
         Ok(())
     }
 
@@ -473,6 +496,9 @@ impl PageView {
         }
         if matches!(state, State::Closed | State::Failed) {
             return Ok(());
+        }
+        if state == State::Connected {
+            self.look_at_catch_ups();
         }
         for stream in &mut self.streams {
             stream.rest()?;

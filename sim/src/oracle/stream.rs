@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agentwire::proto::{
     Begin, ConsumerId, Instant, StreamId, Verdict,
-    wire::{StreamRequest, Subscribed},
+    wire::{Open, StreamRequest, Subscribed},
 };
 
 use super::{Counts, Judgement, require};
@@ -54,6 +54,7 @@ impl Consumer {
 pub(super) struct StreamView {
     pub(super) id: StreamId,
     pub(super) name: String,
+    open: Open,
     pub(super) consumers: Vec<Consumer>,
     /// The number of the stream on this socket.
     pub(super) ch: Option<u32>,
@@ -98,10 +99,11 @@ pub(super) struct StreamView {
 }
 
 impl StreamView {
-    pub(super) fn new(id: StreamId, name: &str) -> Self {
+    pub(super) fn new(id: StreamId, name: &str, open: Open) -> Self {
         Self {
             id,
             name: name.into(),
+            open,
             consumers: Vec::new(),
             ch: None,
             caught_up: None,
@@ -133,6 +135,10 @@ impl StreamView {
         !self.consumers.is_empty() && !self.ended
     }
 
+    pub(super) const fn has_concluded(&self) -> bool {
+        self.caught_up.is_some() && self.attempts == 0
+    }
+
     pub(super) const fn is_ended(&self) -> bool {
         self.ended && !self.consumers.is_empty()
     }
@@ -151,7 +157,7 @@ impl StreamView {
     /// The core was lost: the next one must let every consumer go on where it was.
     pub(super) fn trapped(&mut self) {
         let kept = std::mem::take(&mut self.consumers);
-        *self = Self { kept, ..Self::new(self.id, &self.name) };
+        *self = Self { kept, ..Self::new(self.id, &self.name, self.open) };
     }
 
     /// What a consumer has of the present epoch: the last offset that was handed over to it.
@@ -190,7 +196,8 @@ impl StreamView {
         self.ended = false;
         let asked = self.requested.is_some() || self.ch.is_some();
         if let (false, Begin::Position { epoch, offset }) = (asked, begin) {
-            if self.epoch.is_none() {
+            let is_alone = self.consumers.is_empty() && self.epoch.as_ref() != Some(epoch);
+            if self.epoch.is_none() || is_alone {
                 (self.epoch, self.flow, self.entry) = (Some(epoch.clone()), offset + 1, offset + 1);
                 self.reported = Some((epoch.clone(), *offset));
                 self.place_the_waiting(epoch, offset + 1);
@@ -203,9 +210,9 @@ impl StreamView {
         consumer.at = self.place(begin);
         consumer.late = self.ch.is_some()
             && match &consumer.at {
-                At::Next { next, .. } => *next <= self.received,
+                At::Next { next, .. } | At::Reset { next, .. } => *next <= self.received,
                 At::Within { high, .. } => *high <= self.received,
-                At::Reset { .. } | At::Unplaced(_) => false,
+                At::Unplaced(_) => false,
             };
         self.consumers.push(consumer);
         Ok(())
@@ -219,7 +226,9 @@ impl StreamView {
             Begin::After(offset) => (low.min(offset + 1), self.flow.min(offset + 1)),
             Begin::Position { epoch: own, offset } if *own == epoch => (offset + 1, offset + 1),
             Begin::Position { epoch: own, offset } => {
-                return At::Reset { former: own.clone(), from: offset + 1, epoch, next: self.flow };
+                // What exists of the new epoch is owed to it; what `last` and `live` left out is not.
+                let next = if matches!(self.open, Open::Start) { 1 } else { self.flow };
+                return At::Reset { former: own.clone(), from: offset + 1, epoch, next };
             }
         };
         if low == high { At::Next { epoch, next: low } } else { At::Within { epoch, low, high } }
@@ -337,7 +346,11 @@ impl StreamView {
                 let former = epoch.unwrap_or_default();
                 let later = log.place_of(&former) < log.place_of(&named);
                 require!(later, "I2", "{name}, {id:?}: {item:?}, but {former} did not end before it");
-                let there = if is_late { (1..=flow).contains(next) } else { *next == entry };
+                let there = match (is_late, self.open) {
+                    (true, Open::Start) => *next == 1 || *next == entry,
+                    (true, Open::Last(_) | Open::Live) => (1..=flow).contains(next),
+                    (false, _) => *next == entry,
+                };
                 require!(there, "GAP-5", "{name}, {id:?}: {item:?}, the epoch was entered at {entry}");
                 consumer.at = At::Next { epoch: named, next: *next };
                 counts.gaps += 1;
@@ -463,8 +476,13 @@ impl StreamView {
         self.received = self.received.max(to);
     }
 
-    /// A request is over; what is below `oldest` is trimmed (RPL-3).
-    pub(super) fn on_replay_end(&mut self, oldest: u64) {
+    /// Tells whether a request is for what the server owes, and not for what the flow has brought to others.
+    pub(super) const fn is_owed(&self, from: u64) -> bool {
+        from >= self.flow || from > self.received
+    }
+
+    /// A request for what was owed is over; what is below `oldest` is trimmed (RPL-3).
+    pub(super) fn on_repaired(&mut self, oldest: u64) {
         self.skip(oldest);
         self.received = self.received.max(oldest - 1);
     }

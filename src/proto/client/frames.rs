@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::{Client, Link, Session, heartbeat_timeout};
 use crate::proto::{
     close_code::CloseCode,
+    config::MIN_REFRESH,
     ids::{Slot, StreamId},
     output::{ClientError, Event, Output},
-    stream::{Contradiction, Phase},
+    stream::{Contradiction, Phase, Stream},
     timer::Timer,
     wire::{ClientFrame, GapEnd, ServerFrame, Subscribed, Welcome},
 };
@@ -85,6 +86,7 @@ impl Client {
         self.subject = Some(welcome.subject.clone());
         self.stats.connects += 1;
         self.token_refusals = 0;
+        self.not_before = None;
         let heartbeat_timeout = heartbeat_timeout(welcome.heartbeat_ms);
         self.timers.stop(Timer::Welcome);
         self.timers.set(Timer::Heartbeat, self.now + heartbeat_timeout);
@@ -114,7 +116,8 @@ impl Client {
     fn arm_refresh(&mut self, expires_in_ms: Option<u64>) {
         if let Some(ms) = expires_in_ms {
             let early = (ms / 10).clamp(30_000.min(ms / 2), ms / 2);
-            self.timers.set(Timer::Refresh, self.now + Duration::from_millis(ms - early));
+            let delay = Duration::from_millis(ms - early).max(MIN_REFRESH);
+            self.timers.set(Timer::Refresh, self.now + delay);
         } else {
             self.timers.stop(Timer::Refresh);
         }
@@ -166,7 +169,13 @@ impl Client {
                 self.not_before = Some(at);
                 self.timers.set(Timer::GoAway, at);
             }
-            ServerFrame::Heartbeat { heads } => self.on_heads(&heads),
+            ServerFrame::Heartbeat { heads } => {
+                if !self.streams.iter().any(Stream::is_wanted) {
+                    // Nothing to catch up with: the connection has lasted, and that is enough.
+                    self.backoff.reset();
+                }
+                self.on_heads(&heads);
+            }
             ServerFrame::History { .. } | ServerFrame::Notice | ServerFrame::Signal => {
                 self.out.push_back(Output::Event(Event::Message { slot }));
             }
@@ -260,11 +269,12 @@ impl Client {
         if !concerns_us {
             return;
         }
+        let id = stream.id;
+        session.replays.retain(|replay| replay.stream != id);
         stream.release_parked(&mut self.out);
         stream.phase = if is_mutant!(EndedAskedAgain) { Phase::Detached } else { Phase::Ended };
-        let stream = stream.id;
         if !is_mutant!(EndUntold) {
-            self.out.push_back(Output::Event(Event::Ended { stream, reason }));
+            self.out.push_back(Output::Event(Event::Ended { stream: id, reason }));
         }
         self.reset_backoff_if_caught_up();
     }
@@ -286,9 +296,11 @@ impl Client {
 
     /// Starts the backoff anew when nothing is left to catch up with (CLS-4).
     pub(super) fn reset_backoff_if_caught_up(&mut self) {
+        let mut wanted = self.streams.iter().filter(|stream| stream.is_wanted()).peekable();
         if matches!(self.link, Link::Live(_))
             && !is_mutant!(BackoffNeverReset)
-            && self.streams.iter().all(crate::proto::stream::Stream::has_caught_up)
+            && wanted.peek().is_some()
+            && wanted.all(Stream::has_caught_up)
         {
             self.backoff.reset();
         }

@@ -192,7 +192,7 @@ impl Client {
             if let Link::Live(session) = &mut self.link {
                 let replay = session.replays.remove(0);
                 if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == replay.stream) {
-                    stream.on_replay_end(replay.to + 1, &mut self.stats, &mut self.out);
+                    stream.on_repaired(replay.to + 1, &mut self.stats, &mut self.out);
                 }
             }
         } else if deadline <= self.now {
@@ -209,7 +209,12 @@ impl Client {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == replay.stream) else {
             return;
         };
-        stream.on_replay_end(oldest, &mut self.stats, &mut self.out);
+        // What the flow still has to say of offsets beyond the request, it says itself.
+        let oldest = oldest.min(replay.to + 1);
+        match replay.purpose {
+            Purpose::CatchUp(id) => stream.on_served(id, oldest, &mut self.stats, &mut self.out),
+            Purpose::Repair => stream.on_repaired(oldest, &mut self.stats, &mut self.out),
+        }
         let unmoved = match replay.purpose {
             Purpose::Repair => stream.missing().is_some_and(|(from, _)| from == replay.from),
             Purpose::CatchUp(id) => {

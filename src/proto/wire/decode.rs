@@ -83,15 +83,7 @@ pub fn decode<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
     };
     match kind.as_str() {
         "caughtUp" => caught_up(frame),
-        "error" => Ok(ServerFrame::Error {
-            code: text(frame, Name::Code, 64)?,
-            message: text(frame, Name::Message, usize::MAX)?,
-            retry_after_ms: {
-                boolean(frame, Name::Retryable)?;
-                optional_integer(frame, Name::RetryAfterMs, 0, 86_400_000)?
-            },
-            req: optional_integer(frame, Name::Req, 0, MAX_INTEGER)?,
-        }),
+        "error" => error_frame(frame),
         "gap" => gap(frame),
         "goaway" => Ok(ServerFrame::GoAway {
             reason: text(frame, Name::Reason, 64)?,
@@ -197,6 +189,17 @@ fn caught_up<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
         offset: integer(frame, Name::Offset, 0, MAX_INTEGER)?,
         open_runs,
     })
+}
+
+fn error_frame<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let code = text(frame, Name::Code, 64)?;
+    let message = text(frame, Name::Message, usize::MAX)?;
+    boolean(frame, Name::Retryable)?;
+    let retry_after_ms = optional_integer(frame, Name::RetryAfterMs, 0, 86_400_000)?;
+    let req = optional_integer(frame, Name::Req, 0, MAX_INTEGER)?;
+    // What concerns one request or one stream says nothing of the connection.
+    let of_connection = req.is_none() && frame.get(Name::Stream).is_none();
+    Ok(ServerFrame::Error { code, message, retry_after_ms: retry_after_ms.filter(|_| of_connection), req })
 }
 
 fn gap<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
