@@ -254,10 +254,11 @@ impl Driver {
         });
         for (consumer, Seat { stream, name, open, begin, epoch, offset }) in seats {
             let place = epoch.zip(offset).map(|(epoch, offset)| Begin::Position { epoch, offset });
-            let begin = place.unwrap_or(begin);
+            let begin = place.filter(|_| !is_mutant!(TrapLosesPositions)).unwrap_or(begin);
             self.feed(client, Input::Subscribe { stream, consumer, name, open, begin }, now);
         }
-        for (stream, id, body, made) in self.outbox.clone() {
+        let sends = if is_mutant!(TrapLosesOutbox) { Vec::new() } else { self.outbox.clone() };
+        for (stream, id, body, made) in sends {
             let body = self.keep(body);
             // As if it had gone out when it was made, which is the earliest that can be.
             let sent_ago = Some(now.since(made));

@@ -57,6 +57,8 @@ mutants! {
     StaleSocket = "stale socket accepted",
     StreamLeaks = "stream leaks on unsubscribe",
     TimerSwallowed = "timer swallowed",
+    TrapLosesOutbox = "trap loses the outbox",
+    TrapLosesPositions = "trap loses positions",
     VerdictMissing = "verdict missing",
     VerdictTwice = "verdict twice",
     WindowIgnored = "window ignored",
