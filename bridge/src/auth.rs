@@ -38,7 +38,9 @@ pub enum AuthError {
 
 /// Says whom a token names.
 pub trait Authenticator: Send + Sync + 'static {
-    /// Checks a token of a `hello` or `refresh`. An implementation must not log it.
+    /// Checks a token of a `hello`, a `refresh` or a request. An implementation must not log it.
+    ///
+    /// It has `limits.auth_timeout` for it, and its socket waits meanwhile. The bridge itself looks at the expiry.
     fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, AuthError>>;
 }
 
@@ -135,11 +137,15 @@ pub enum Refusal {
     /// There is no such stream.
     #[error("there is no such stream")]
     UnknownStream,
+    /// It cannot be found out now: `unavailable`, to be tried again.
+    #[error("the rights to the stream cannot be checked now")]
+    Unavailable,
 }
 
 /// Says which stream of the log a name means for a user, or that it means none.
 pub trait Authorizer: Send + Sync + 'static {
-    /// Asked for every subscription, send, cancel, approval, signal and read.
+    /// Asked for every subscription, send, cancel, approval, signal and read. It has `limits.auth_timeout` for it, and its
+    /// socket waits meanwhile.
     fn authorize<'a>(
         &'a self,
         subject: &'a str,

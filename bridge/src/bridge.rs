@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{Authenticator, Authorizer, OwnStreams};
+use crate::auth::{Access, AuthError, Authenticator, Authorizer, Identity, OwnStreams, Refusal};
 use crate::clock::now_ms;
+use crate::connections::Connections;
 use crate::dispatch::{Agent, Dispatcher};
 use crate::emitter::Emitter;
 #[cfg(feature = "faults")]
@@ -23,6 +24,9 @@ use crate::log::{Log, LogError};
 use crate::run::Runs;
 use crate::stream::{INBOX, StreamKey};
 use crate::{http, recovery};
+
+/// How much longer than the horizon says ids of sends are remembered: clocks are set, and frames are late (SND-5).
+const HORIZON_MARGIN: Duration = Duration::from_secs(15 * 60);
 
 /// Why a bridge could not be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,7 +128,7 @@ impl BridgeBuilder {
             agent: self.agent,
             runs: Runs::default(),
             dispatcher: Dispatcher::new(self.limits.max_concurrent_turns),
-            connections: Arc::new(Semaphore::new(self.limits.max_connections)),
+            connections: Connections::new(&self.limits),
             inbox: !self.no_inbox,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -199,7 +203,7 @@ impl Bridge {
                 tracing::warn!(%error, "the log could not be flushed");
             }
         };
-        if tokio::time::timeout(self.inner.limits.shutdown_timeout, stop).await.is_err() {
+        if timeout(self.inner.limits.shutdown_timeout, stop).await.is_err() {
             tracing::warn!("the shutdown took too long; recovery will close what is still open");
         }
     }
@@ -209,12 +213,12 @@ impl Bridge {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) store: Store,
-    pub(crate) authenticator: Arc<dyn Authenticator>,
-    pub(crate) authorizer: Arc<dyn Authorizer>,
+    authenticator: Arc<dyn Authenticator>,
+    authorizer: Arc<dyn Authorizer>,
     pub(crate) agent: Option<Arc<dyn Agent>>,
     pub(crate) runs: Runs,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) connections: Connections,
     pub(crate) closing: CancellationToken,
     pub(crate) limits: Limits,
     inbox: bool,
@@ -236,6 +240,31 @@ impl Inner {
         self.tasks.track_future(future)
     }
 
+    /// Whom a token names now, within the time that a check may take.
+    pub(crate) async fn identify(&self, token: &str) -> Result<Identity, AuthError> {
+        let checked = timeout(self.limits.auth_timeout, self.authenticator.authenticate(token)).await;
+        let identity =
+            checked.map_err(|_| AuthError::Unavailable("the check took too long".to_owned()))??;
+        if identity.expires_at_ms.is_some_and(|expires| expires <= now_ms()) {
+            return Err(AuthError::Expired);
+        }
+        Ok(identity)
+    }
+
+    /// The stream that a name means for a user, within the time that a check may take.
+    pub(crate) async fn authorize(
+        &self,
+        subject: &str,
+        stream: &str,
+        access: Access,
+    ) -> Result<StreamKey, Refusal> {
+        let checked = timeout(self.limits.auth_timeout, self.authorizer.authorize(subject, stream, access));
+        checked.await.unwrap_or_else(|_| {
+            tracing::warn!(user = subject, stream, "the rights to a stream could not be checked in time");
+            Err(Refusal::Unavailable)
+        })
+    }
+
     /// The inbox that is told of notable events of a stream.
     pub(crate) fn inbox_of(&self, key: &StreamKey) -> Option<StreamKey> {
         (self.inbox && key.name() != INBOX).then(|| key.inbox())
@@ -246,7 +275,7 @@ impl Inner {
 /// bridge, which it does not keep alive.
 async fn forget_sends(inner: Weak<Inner>, horizon: Duration, closing: CancellationToken) {
     let pause = (horizon / 4).clamp(Duration::from_secs(60), Duration::from_secs(3_600));
-    let horizon_ms = u64::try_from(horizon.as_millis()).unwrap_or(u64::MAX);
+    let horizon_ms = u64::try_from((horizon + HORIZON_MARGIN).as_millis()).unwrap_or(u64::MAX);
     let sweep = async {
         while let Some(inner) = inner.upgrade() {
             match inner.store.log().forget_sends(now_ms().saturating_sub(horizon_ms)).await {

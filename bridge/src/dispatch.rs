@@ -5,18 +5,20 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use crate::bridge::Inner;
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
 use crate::log::{Guard, Pending};
-use crate::run::Run;
+use crate::retry::Backoff;
+use crate::run::{Answers, Run};
 use crate::stream::StreamKey;
 
 /// Answers messages of users.
@@ -24,8 +26,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Handles one message. The next one of the same stream comes when the future is over.
     ///
     /// The message counts as taken up when a run that [`Turn::run`] started is durable, or when the future is over; one
-    /// that is not taken up when the process ends is handled again by the next process. A panic ends the run that the
-    /// future holds with `agent_died {cause: "panicked"}`.
+    /// that is not taken up when the process ends is handled again by the next process. So is one whose [`Turn::run`]
+    /// failed because the log could not be written: it comes again after a pause, before the later ones of its stream.
+    /// A panic ends the run that the future holds with `agent_died {cause: "panicked"}`.
     fn handle(&self, turn: Turn) -> BoxFuture<'static, ()>;
 }
 
@@ -50,12 +53,22 @@ pub struct Turn {
     /// What to answer.
     pub message: UserMessage,
     emitter: Emitter,
+    /// The place of the message: its id may be one of another user, too.
+    offset: u64,
+    log_failed: Arc<AtomicBool>,
 }
 
 impl Turn {
     /// Starts a run whose `agent_started` carries the `sendId`: with it, the message is taken up.
+    ///
+    /// After an error of the log the message comes again when [`Agent::handle`] has returned.
     pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
-        Run::start(self.emitter.clone(), agent, Some(&self.message.send_id), None).await
+        let answers = Answers { send_id: &self.message.send_id, offset: self.offset };
+        let run = Run::start(self.emitter.clone(), agent, Some(answers), None).await;
+        if matches!(run, Err(PublishError::Log(_))) {
+            self.log_failed.store(true, Ordering::Release);
+        }
+        run
     }
 
     /// Publishes to the thread of the message.
@@ -108,6 +121,7 @@ impl Dispatcher {
 /// Handles messages of one stream until none is left.
 async fn work(inner: Arc<Inner>, key: StreamKey) {
     let mut through = 0;
+    let mut backoff = Backoff::default();
     loop {
         let turns = Arc::clone(&inner.dispatcher.turns);
         // The semaphore is never closed.
@@ -116,8 +130,15 @@ async fn work(inner: Arc<Inner>, key: StreamKey) {
         };
         match inner.store.log().pending(&key, through).await {
             Ok(Some(message)) => {
-                through = message.offset;
-                turn(&inner, &key, message).await;
+                if turn(&inner, &key, &message, permit).await == Turned::Over {
+                    through = message.offset;
+                    backoff = Backoff::default();
+                } else {
+                    // The later ones of the stream wait with it.
+                    let offset = message.offset;
+                    tracing::warn!(stream = %key, offset, "a message waits: the log took no run for it; it is handled again");
+                    backoff.pause().await;
+                }
             }
             Ok(None) => {
                 let mut workers = inner.dispatcher.lock();
@@ -130,16 +151,30 @@ async fn work(inner: Arc<Inner>, key: StreamKey) {
                 }
             }
             Err(error) => {
-                tracing::warn!(stream = %key, %error, "messages wait: the log does not answer; trying again in a second");
+                tracing::warn!(stream = %key, %error, "messages wait: the log does not answer; trying again");
                 drop(permit);
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                backoff.pause().await;
             }
         }
     }
 }
 
-async fn turn(inner: &Arc<Inner>, key: &StreamKey, pending: Pending) {
-    let Some(agent) = inner.agent.clone() else { return };
+/// How a turn ended.
+#[derive(PartialEq, Eq)]
+enum Turned {
+    /// The message is taken up, or passed by.
+    Over,
+    /// The log could not be written: the message waits as before.
+    Again,
+}
+
+async fn turn(
+    inner: &Arc<Inner>,
+    key: &StreamKey,
+    pending: &Pending,
+    permit: OwnedSemaphorePermit,
+) -> Turned {
+    let Some(agent) = inner.agent.clone() else { return Turned::Over };
     let body: Value = serde_json::from_str(&pending.body).unwrap_or_default();
     let emitter = Emitter::new(Arc::clone(inner), Ok(key.clone()));
     let message = UserMessage {
@@ -149,16 +184,37 @@ async fn turn(inner: &Arc<Inner>, key: &StreamKey, pending: Pending) {
         content: body.get("content").and_then(Value::as_str).unwrap_or_default().to_owned(),
         body,
     };
-    let turn = Turn { message, emitter: emitter.clone() };
+    let log_failed = Arc::new(AtomicBool::new(false));
+    let turn = Turn {
+        message,
+        emitter: emitter.clone(),
+        offset: pending.offset,
+        log_failed: Arc::clone(&log_failed),
+    };
     tracing::debug!(stream = %key, offset = pending.offset, "message goes to the agent");
     // A task of its own, so that a panic stays in it; aborted with this future, and waited for by a shutdown.
     let task = AbortOnDrop(inner.spawn(async move { agent.handle(turn).await }));
     let panicked = task.join().await;
+    drop(permit);
     if panicked {
         tracing::warn!(stream = %key, offset = pending.offset, "the agent panicked");
     }
-    if let Err(error) = settle_turn(inner, &emitter, key, &pending, panicked).await {
-        tracing::warn!(stream = %key, offset = pending.offset, %error, "a message was handled, but not noted as taken up");
+    let log_failed = log_failed.load(Ordering::Acquire);
+    let mut backoff = Backoff::default();
+    loop {
+        match settle_turn(inner, &emitter, key, pending, log_failed, panicked).await {
+            Ok(turned) => return turned,
+            Err(PublishError::Log(error)) => {
+                tracing::warn!(stream = %key, offset = pending.offset, %error,
+                    "a message was handled, but is not noted as taken up yet; trying again");
+                backoff.pause().await;
+            }
+            Err(error) => {
+                tracing::warn!(stream = %key, offset = pending.offset, %error,
+                    "a message was handled, but not noted as taken up");
+                return Turned::Over;
+            }
+        }
     }
 }
 
@@ -168,15 +224,20 @@ async fn settle_turn(
     emitter: &Emitter,
     key: &StreamKey,
     pending: &Pending,
+    log_failed: bool,
     panicked: bool,
-) -> Result<(), PublishError> {
+) -> Result<Turned, PublishError> {
     let log = inner.store.log();
     let next = log.pending(key, pending.offset - 1).await?;
     if next.is_none_or(|next| next.offset != pending.offset) {
-        return Ok(());
+        return Ok(Turned::Over);
+    }
+    if log_failed {
+        return Ok(Turned::Again);
     }
     if !panicked {
-        return Ok(log.take_up(key, pending.offset).await?);
+        log.take_up(key, pending.offset).await?;
+        return Ok(Turned::Over);
     }
     let run = format!("run-{}", Uuid::new_v4().simple());
     let max = inner.limits.max_frame_bytes;
@@ -184,10 +245,12 @@ async fn settle_turn(
         Event::new(
             json!({ "type": "agent_started", "runId": run, "agent": "agent", "sendId": &*pending.send_id }),
             max,
-        )?,
+        )?
+        .taking_up(pending.offset),
         Event::new(json!({ "type": "agent_died", "runId": run, "cause": "panicked" }), max)?,
     ];
-    emitter.append(events, Guard::None).await.map(drop)
+    emitter.append(events, Guard::None).await?;
+    Ok(Turned::Over)
 }
 
 struct AbortOnDrop(tokio::task::JoinHandle<()>);

@@ -88,6 +88,7 @@ impl Emitter {
 pub(crate) fn settle(outcome: Result<Outcome, LogError>) -> Result<Receipt, PublishError> {
     match outcome? {
         Outcome::Durable(receipt) if receipt.status == Status::Accepted => Ok(receipt),
-        Outcome::Durable(_) | Outcome::Conflict => Err(PublishError::RunEnded),
+        // Without a key there is no conflict and nothing to come first: the guard found the run over.
+        Outcome::Durable(_) | Outcome::Conflict | Outcome::TooEarly => Err(PublishError::RunEnded),
     }
 }

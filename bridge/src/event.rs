@@ -32,13 +32,14 @@ const RUN_TYPES: [&str; 9] = [
 ];
 
 /// The other types of section 12 that no page may write (SND-6).
-const SERVER_TYPES: [&str; 7] = [
+const SERVER_TYPES: [&str; 8] = [
     "agent_completed",
     "agent_error",
     "agent_cancelled",
     "agent_died",
     "approval_requested",
     "approval_resolved",
+    "thread_changed",
     "void",
 ];
 
@@ -91,12 +92,12 @@ pub enum Effect {
     /// Nothing.
     #[default]
     None,
-    /// The run is open from here on, unless it is known already. A `send_id` takes that message up.
+    /// The run is open from here on, unless it is known already.
     Run {
         /// The run.
         run: Arc<str>,
-        /// The message the run answers.
-        send_id: Option<Arc<str>>,
+        /// The message the run answers: it is taken up.
+        takes_up: Option<TakesUp>,
     },
     /// The run is over, and its open approvals with it.
     RunEnded {
@@ -115,6 +116,16 @@ pub enum Effect {
         /// The approval.
         approval: Arc<str>,
     },
+}
+
+/// Which message of a stream is taken up. One and no more: users who share a stream can choose the same id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TakesUp {
+    /// The message at this offset.
+    At(u64),
+    /// The first one with this `sendId` that waits.
+    First(Arc<str>),
 }
 
 impl Event {
@@ -182,6 +193,14 @@ impl Event {
         self
     }
 
+    /// Says which message its run answers.
+    pub(crate) fn taking_up(mut self, offset: u64) -> Self {
+        if let Effect::Run { takes_up, .. } = &mut self.effect {
+            *takes_up = Some(TakesUp::At(offset));
+        }
+        self
+    }
+
     /// The JSON text as it is stored and sent.
     pub fn body(&self) -> &Arc<str> {
         &self.body
@@ -206,16 +225,17 @@ impl Effect {
             "agent_error" if fields.get("recoverable") != Some(&Value::Bool(true)) => {
                 Self::RunEnded { run: run()? }
             }
-            "agent_error" => Self::Run { run: run()?, send_id: None },
+            "agent_error" => Self::Run { run: run()?, takes_up: None },
             "approval_requested" => {
                 Self::ApprovalRequested { run: run()?, approval: id(fields, "approvalId")? }
             }
             "approval_resolved" => Self::ApprovalResolved { approval: id(fields, "approvalId")? },
             "run_accepted" | "agent_started" => {
-                let send_id = if fields.contains_key("sendId") { Some(id(fields, "sendId")?) } else { None };
-                Self::Run { run: run()?, send_id }
+                let has_message = fields.contains_key("sendId");
+                let takes_up = has_message.then(|| id(fields, "sendId").map(TakesUp::First)).transpose()?;
+                Self::Run { run: run()?, takes_up }
             }
-            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, send_id: None },
+            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, takes_up: None },
             _ => Self::None,
         })
     }
@@ -277,11 +297,13 @@ mod tests {
         assert_eq!(effect(json!({"type": "custom", "runId": "r1"})), Effect::None);
         assert_eq!(
             effect(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})),
-            Effect::Run { run: run(), send_id: Some("s1".into()) }
+            Effect::Run { run: run(), takes_up: Some(TakesUp::First("s1".into())) }
         );
+        let answer = event(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})).unwrap();
+        assert_eq!(answer.taking_up(7).effect(), &Effect::Run { run: run(), takes_up: Some(TakesUp::At(7)) });
         assert_eq!(
             effect(json!({"type": "agent_thinking", "runId": "r1"})),
-            Effect::Run { run: run(), send_id: None }
+            Effect::Run { run: run(), takes_up: None }
         );
         for kind in ["agent_completed", "agent_cancelled", "agent_died", "agent_error"] {
             assert_eq!(
@@ -292,7 +314,7 @@ mod tests {
         }
         assert_eq!(
             effect(json!({"type": "agent_error", "runId": "r1", "recoverable": true})),
-            Effect::Run { run: run(), send_id: None }
+            Effect::Run { run: run(), takes_up: None }
         );
     }
 
@@ -303,7 +325,15 @@ mod tests {
             let Value::Object(fields) = json!({"type": kind, "runId": "r1"}) else { unreachable!() };
             Event::from_send(fields, 4_096)
         };
-        for kind in RUN_TYPES.into_iter().chain(SERVER_TYPES) {
+        let protocol = include_str!("../../docs/PROTOCOL.md");
+        let table = protocol.split_once("## 12. Event types").unwrap().1;
+        let listed: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(kind, _)| kind)
+            .collect();
+        assert!(listed.contains(&"user_message") && listed.len() > 15, "{listed:?}");
+        for kind in listed.into_iter().filter(|kind| *kind != "user_message") {
             assert_eq!(send(kind).unwrap_err(), EventError::AgentsOnly(kind.to_owned()));
         }
         for kind in ["user_message", "reaction"] {

@@ -164,7 +164,11 @@ impl Log for EarlyLog {
     }
 
     fn state<'a>(&'a self, key: &'a StreamKey) -> BoxFuture<'a, Result<StreamState, LogError>> {
-        self.log.state(key)
+        Box::pin(async move {
+            let state = self.log.state(key).await?;
+            // Pages are truly ahead of a log that shows what it does not have yet.
+            Ok(StreamState { begun_here: false, ..state })
+        })
     }
 
     fn read<'a>(

@@ -78,7 +78,7 @@ async fn events(
             "send a header `Authorization: Bearer <token>`",
         );
     };
-    let identity = match inner.authenticator.authenticate(token).await {
+    let identity = match inner.identify(token).await {
         Ok(identity) => identity,
         Err(error) => {
             let (status, code) = match &error {
@@ -90,13 +90,16 @@ async fn events(
             return refuse(status, code, &error.to_string());
         }
     };
-    let key = match inner.authorizer.authorize(&identity.subject, &thread, Access::Read).await {
+    let key = match inner.authorize(&identity.subject, &thread, Access::Read).await {
         Ok(key) => key,
         Err(error @ Refusal::Forbidden) => {
             return refuse(StatusCode::FORBIDDEN, "forbidden", &error.to_string());
         }
         Err(error @ Refusal::UnknownStream) => {
             return refuse(StatusCode::NOT_FOUND, "unknown_stream", &error.to_string());
+        }
+        Err(error @ Refusal::Unavailable) => {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &error.to_string());
         }
     };
     let most = inner.limits.http_page_events;

@@ -53,11 +53,19 @@ pub(crate) struct Durable {
 struct Now {
     /// `None` until the first read of the log is in.
     durable: Option<Durable>,
-    /// A commit came while the first read was under way, so that the read may be older.
-    missed: bool,
+    /// What commits said before that.
+    told: Told,
     /// The last events up to the head.
     recent: VecDeque<Arc<str>>,
     recent_bytes: usize,
+}
+
+/// What commits have said of a stream. Each part only grows, so it and a read of any moment can be put together.
+#[derive(Default)]
+struct Told {
+    epoch: Option<(u64, Arc<str>)>,
+    oldest: u64,
+    head: u64,
 }
 
 struct Watcher {
@@ -129,26 +137,11 @@ impl Store {
             Arc::clone(stream)
         };
         let watch = Watch { hub: Arc::clone(&self.hub), stream, id: session };
-        loop {
-            let known = {
-                let mut now = lock(&watch.stream.now);
-                now.missed = false;
-                now.durable.is_some()
-            };
-            if known {
-                return Ok(watch);
-            }
+        if lock(&watch.stream.now).durable.is_none() {
             let state = self.log.state(key).await?;
-            let mut now = lock(&watch.stream.now);
-            if now.durable.is_none() && !now.missed {
-                now.durable = Some(Durable {
-                    epoch: state.epoch,
-                    epoch_number: state.epoch_number,
-                    oldest: state.oldest,
-                    head: state.head,
-                });
-            }
+            lock(&watch.stream.now).install(state);
         }
+        Ok(watch)
     }
 
     /// The state of a stream in the log, with its open runs.
@@ -208,12 +201,28 @@ impl Hub {
 
 impl Now {
     fn new() -> Self {
-        Self { durable: None, missed: false, recent: VecDeque::new(), recent_bytes: 0 }
+        Self { durable: None, told: Told::default(), recent: VecDeque::new(), recent_bytes: 0 }
+    }
+
+    /// Takes a first read of the log. Several can be under way; commits may have overtaken each of them.
+    fn install(&mut self, state: StreamState) {
+        if self.durable.is_some() {
+            return;
+        }
+        let told = std::mem::take(&mut self.told);
+        let read = (state.epoch_number, state.epoch);
+        let (epoch_number, epoch) = told.epoch.filter(|(number, _)| *number > read.0).unwrap_or(read);
+        self.durable = Some(Durable {
+            epoch,
+            epoch_number,
+            oldest: state.oldest.max(told.oldest),
+            head: state.head.max(told.head),
+        });
     }
 
     fn apply(&mut self, commit: &Commit, cache_events: usize, cache_bytes: usize) {
         let Some(durable) = &mut self.durable else {
-            self.missed = true;
+            self.told.note(commit);
             return;
         };
         match &commit.change {
@@ -223,7 +232,7 @@ impl Now {
                     return;
                 }
                 if *first > durable.head + 1 {
-                    // The first read was older than this commit: the log has what lies between.
+                    // A log told of its commits out of order: it has what lies between.
                     self.recent.clear();
                     self.recent_bytes = 0;
                 }
@@ -251,6 +260,24 @@ impl Now {
                 self.recent.clear();
                 self.recent_bytes = 0;
             }
+        }
+    }
+}
+
+impl Told {
+    fn note(&mut self, commit: &Commit) {
+        match &commit.change {
+            Change::Appended { first, bodies } => {
+                self.head = self.head.max(first + bodies.len() as u64 - 1);
+            }
+            Change::NewEpoch { epoch } => {
+                if self.epoch.as_ref().is_none_or(|(number, _)| commit.epoch_number > *number) {
+                    self.epoch = Some((commit.epoch_number, Arc::clone(epoch)));
+                }
+            }
+            Change::Trimmed { oldest } => self.oldest = self.oldest.max(*oldest),
+            // Nothing is kept in memory yet.
+            Change::Redacted { .. } => {}
         }
     }
 }

@@ -33,7 +33,7 @@
 //! impl Agent for Echo {
 //!     fn handle(&self, turn: Turn) -> BoxFuture<'static, ()> {
 //!         Box::pin(async move {
-//!             // With this the message is taken up. An error means that the log is gone: there is nobody to tell.
+//!             // With this the message is taken up. After an error of the log it comes again.
 //!             let Ok(run) = turn.run("echo").await else { return };
 //!             let mut answer = run.message();
 //!             let _ = answer.delta(&turn.message.content).await;
@@ -66,6 +66,7 @@
 mod auth;
 mod bridge;
 mod clock;
+mod connections;
 mod dispatch;
 mod emitter;
 mod event;
@@ -79,6 +80,7 @@ mod hub;
 mod limits;
 mod log;
 mod recovery;
+mod retry;
 mod run;
 mod session;
 mod stream;
@@ -88,7 +90,7 @@ pub use auth::{Access, AuthError, Authenticator, Authorizer, Hs256, Identity, Ow
 pub use bridge::{Bridge, BridgeBuilder, BuildError};
 pub use dispatch::{Agent, Turn, UserMessage};
 pub use emitter::{Emitter, PublishError};
-pub use event::{Effect, Event, EventError};
+pub use event::{Effect, Event, EventError, TakesUp};
 #[cfg(feature = "faults")]
 pub use faults::Sabotage;
 pub use limits::{LimitError, Limits};

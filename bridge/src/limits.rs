@@ -5,8 +5,14 @@ use std::time::Duration;
 /// Bounds of a bridge. Each has a default that fits one process in front of a few thousand pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Sockets open at once; one more is closed with 4455. 1 to 1,000,000, defaults to 10,000.
+    /// Sockets that were welcomed and are open; one more is closed with 4455. 1 to 1,000,000, defaults to 10,000.
     pub max_connections: usize,
+    /// Of these, sockets of one user; one more is closed with 4455. One whose page vanished without a close counts until
+    /// the system gives it up, which can take minutes. 1 to 1,000,000, defaults to 1,000.
+    pub max_connections_per_user: usize,
+    /// Sockets whose token is not known to be valid yet, beside `max_connections`; one more is closed with 4455.
+    /// 1 to 1,000,000, defaults to 1,000.
+    pub max_opening: usize,
     /// Streams of one socket. 1 to 10,000, defaults to 64.
     pub max_streams: usize,
     /// Largest frame in either direction, in bytes. 4,096 to 16,777,216, defaults to 1,048,576.
@@ -21,12 +27,15 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// How long a new socket may take to send `hello`. 10 milliseconds to 60 seconds, defaults to 10 seconds.
     pub hello_timeout: Duration,
+    /// How long an authenticator or an authorizer may take for one answer; later is `unavailable`. The socket that asked
+    /// waits meanwhile, its heartbeats included. 10 milliseconds to 60 seconds, defaults to 5 seconds.
+    pub auth_timeout: Duration,
     /// How long one write to a socket may take before it is closed. 10 milliseconds to 300 seconds, defaults to 30 seconds.
     pub write_timeout: Duration,
-    /// How long ids of sends are remembered. 0 to 365 days, defaults to 24 hours.
+    /// How long ids of sends are remembered from their receipt; 15 minutes are added to it. 0 to 365 days, defaults to 24 hours.
     pub send_horizon: Duration,
-    /// Sends, cancels and approvals of one socket that wait for the log; beyond it the socket is not read.
-    /// 1 to 65,536, defaults to 256.
+    /// Sends, cancels and approvals of one socket that wait for the log; beyond it the socket is not read. As many may
+    /// have to come again after a rejection; one more closes the socket with 4455. 1 to 65,536, defaults to 256.
     pub max_pending_sends: usize,
     /// How long a signal is worth showing. 1 millisecond to 60 seconds, defaults to 5 seconds.
     pub signal_expiry: Duration,
@@ -50,6 +59,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_connections_per_user: 1_000,
+            max_opening: 1_000,
             max_streams: 64,
             max_frame_bytes: 1_048_576,
             page_bytes: 65_536,
@@ -57,6 +68,7 @@ impl Default for Limits {
             live_batch: Duration::from_millis(4),
             heartbeat: Duration::from_secs(15),
             hello_timeout: Duration::from_secs(10),
+            auth_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(30),
             send_horizon: Duration::from_secs(24 * 3600),
             max_pending_sends: 256,
@@ -88,6 +100,8 @@ impl Limits {
     pub fn check(&self) -> Result<(), LimitError> {
         let counts = [
             ("max_connections", self.max_connections, 1, 1_000_000, "connections"),
+            ("max_connections_per_user", self.max_connections_per_user, 1, 1_000_000, "connections"),
+            ("max_opening", self.max_opening, 1, 1_000_000, "sockets"),
             ("max_streams", self.max_streams, 1, 10_000, "streams"),
             ("max_frame_bytes", self.max_frame_bytes, 4_096, 16_777_216, "bytes"),
             ("page_bytes", self.page_bytes, 1_024, 1_048_576, "bytes"),
@@ -105,6 +119,7 @@ impl Limits {
             ("live_batch", self.live_batch, 0, 1_000),
             ("heartbeat", self.heartbeat, 100, 300_000),
             ("hello_timeout", self.hello_timeout, 10, 60_000),
+            ("auth_timeout", self.auth_timeout, 10, 60_000),
             ("write_timeout", self.write_timeout, 10, 300_000),
             ("send_horizon", self.send_horizon, 0, 365 * 24 * 3_600_000),
             ("signal_expiry", self.signal_expiry, 1, 60_000),

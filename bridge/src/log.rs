@@ -14,6 +14,7 @@ use crate::stream::{Position, StreamKey};
 
 #[cfg(test)]
 pub(crate) mod contract;
+mod life;
 mod memory;
 mod sqlite;
 
@@ -83,6 +84,9 @@ pub struct Append {
     pub events: Vec<Event>,
     /// Makes the append happen at most once, however often it is tried.
     pub once: Option<Once>,
+    /// A send of the same subject and stream that must be in the log for this one to be applied (SND-4). Goes with
+    /// `once`; a repeated append gets its receipt all the same.
+    pub after: Option<Arc<str>>,
     /// What must hold for the events to be written.
     pub guard: Guard,
     /// The stream that is told of the last notable event by a `thread_changed` event.
@@ -92,7 +96,7 @@ pub struct Append {
 impl Append {
     /// Appends events without any condition.
     pub fn events(key: StreamKey, events: Vec<Event>) -> Self {
-        Self { key, events, once: None, guard: Guard::None, announce: None }
+        Self { key, events, once: None, after: None, guard: Guard::None, announce: None }
     }
 }
 
@@ -105,7 +109,7 @@ pub struct Once {
     pub id: Arc<str>,
     /// Fingerprint of the body.
     pub hash: [u8; 32],
-    /// When it arrived, in milliseconds since the Unix epoch.
+    /// When it arrived, in milliseconds since the Unix epoch. The log notes the time of its commit if that is later.
     pub at_ms: u64,
     /// Whether an agent has to take it up.
     pub dispatch: bool,
@@ -186,6 +190,8 @@ pub enum Outcome {
     Durable(Receipt),
     /// The key was used for another body; nothing was written.
     Conflict,
+    /// The send that must come first is not in the log; nothing was written.
+    TooEarly,
 }
 
 /// The place and the status of an append.
@@ -239,6 +245,9 @@ pub struct StreamState {
     pub head: u64,
     /// Runs that are open at `head`, in the order they started.
     pub open_runs: Vec<Arc<str>>,
+    /// Whether the epoch began since this log was opened: then nothing of it can have been lost. A log that does not
+    /// know says no.
+    pub begun_here: bool,
 }
 
 /// A piece of a stream, read in one transaction.
@@ -338,7 +347,7 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<Unfinished>, LogError>>;
 
-    /// Forgets the keys of sends that arrived before `before_ms` and are taken up. Returns how many.
+    /// Forgets the keys of sends that became durable before `before_ms` and are taken up. Returns how many.
     fn forget_sends(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, LogError>>;
 
     /// Resolves when the log has done a round trip through its writer.

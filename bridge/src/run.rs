@@ -22,6 +22,7 @@ pub use tool::{ToolCall, ToolStart};
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
 use crate::log::{Guard, Ticket};
+use crate::retry::until_written;
 use crate::stream::Position;
 
 /// How much a person is in a hurry, or should be.
@@ -120,7 +121,8 @@ impl AgentError {
 }
 
 /// One execution of an agent. Every run ends: one that is dropped without an end is written as
-/// `agent_died {cause: "dropped"}` (`"panicked"` while a panic unwinds, `"shutdown"` while the bridge stops).
+/// `agent_died {cause: "dropped"}` (`"panicked"` while a panic unwinds, `"shutdown"` while the bridge stops). While the
+/// log cannot be written, the bridge tries again until it has the end.
 ///
 /// A method that returns a [`Position`] returns when its event is durable. After the end nothing of the run enters
 /// the log any more: the methods of its tool calls and messages return [`PublishError::RunEnded`].
@@ -138,11 +140,17 @@ pub(crate) struct RunCore {
     ended: AtomicBool,
 }
 
+/// The message that a run answers.
+pub(crate) struct Answers<'a> {
+    pub(crate) send_id: &'a str,
+    pub(crate) offset: u64,
+}
+
 impl Run {
     pub(crate) async fn start(
         emitter: Emitter,
         agent: &str,
-        send_id: Option<&str>,
+        answers: Option<Answers<'_>>,
         parent: Option<&RunCore>,
     ) -> Result<Self, PublishError> {
         let id: Arc<str> = format!("run-{}", Uuid::new_v4().simple()).into();
@@ -150,14 +158,17 @@ impl Run {
         fields.insert("agent".to_owned(), agent.into());
         fields.insert("runId".to_owned(), (*id).into());
         fields.insert("type".to_owned(), "agent_started".into());
-        if let Some(send_id) = send_id {
-            fields.insert("sendId".to_owned(), send_id.into());
+        if let Some(answers) = &answers {
+            fields.insert("sendId".to_owned(), answers.send_id.into());
         }
         if let Some(parent) = parent {
             fields.insert("parentRunId".to_owned(), (*parent.id).into());
         }
         let inner = Arc::clone(emitter.inner());
-        let event = Event::new(fields.into(), inner.limits.max_frame_bytes)?;
+        let mut event = Event::new(fields.into(), inner.limits.max_frame_bytes)?;
+        if let Some(answers) = answers {
+            event = event.taking_up(answers.offset);
+        }
         let cancelled = parent.map_or_else(CancellationToken::new, |parent| parent.cancelled.child_token());
         // Known before it is visible, so that a cancel that follows the first event finds it.
         inner.runs.insert(emitter.key()?.clone(), &id, cancelled.clone());
@@ -368,7 +379,8 @@ impl RunCore {
         };
         let core = Arc::clone(self);
         self.emitter.inner().spawn(async move {
-            match core.write("agent_died", fields).await {
+            let write = || core.write("agent_died", fields.clone());
+            match until_written(&core.emitter.inner().closing, write).await {
                 Ok(_) => tracing::warn!(run = &*core.id, cause, "run ended by its drop"),
                 Err(PublishError::RunEnded) => {}
                 Err(error) => {

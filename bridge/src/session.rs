@@ -1,6 +1,7 @@
 //! One socket of a page: who it is, and then frames in both directions until one side ends it.
 
 mod commands;
+mod order;
 mod pump;
 mod subscribe;
 mod subscription;
@@ -12,18 +13,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
-use futures_util::stream::{FuturesUnordered, SplitStream};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, SplitStream};
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
+use self::order::{Order, Place};
 use self::subscription::Subscription;
 use self::writer::Writer;
-use crate::auth::{AuthError, Identity};
+use crate::auth::{AuthError, Identity, Refusal};
 use crate::bridge::Inner;
 use crate::clock::now_ms;
+use crate::connections::{Full, Seat};
 use crate::hub::Signal;
 use crate::log::LogError;
 use crate::wire::encode::ServerFrame;
@@ -73,6 +76,21 @@ impl End {
         AuthError::Expired.into()
     }
 
+    fn overloaded(message: String, remediation: &'static str) -> Self {
+        let (code, close) = ("overloaded", close::OVERLOADED);
+        Self::Error { code, close, message, retryable: true, remediation }
+    }
+
+    fn rights_unknown() -> Self {
+        Self::Error {
+            code: "unavailable",
+            close: close::INTERNAL,
+            message: Refusal::Unavailable.to_string(),
+            retryable: true,
+            remediation: "Reconnect later.",
+        }
+    }
+
     fn hello_expected() -> Self {
         Self::Error {
             code: "hello_expected",
@@ -80,6 +98,24 @@ impl End {
             message: "the first frame must be `hello`".to_owned(),
             retryable: false,
             remediation: "Send `hello` first.",
+        }
+    }
+}
+
+impl From<Full> for End {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Opening => Self::overloaded(
+                "too many sockets of this server have not sent a valid `hello` yet".to_owned(),
+                "Reconnect later, and send `hello` at once.",
+            ),
+            Full::All => {
+                Self::overloaded("this server has too many connections".to_owned(), "Reconnect later.")
+            }
+            Full::User => Self::overloaded(
+                "this user has too many connections".to_owned(),
+                "Close a connection of another page or device, then reconnect.",
+            ),
         }
     }
 }
@@ -127,21 +163,9 @@ impl From<AuthError> for End {
 pub(crate) async fn run(socket: WebSocket, inner: Arc<Inner>) {
     let (sink, mut frames) = socket.split();
     let writer = Writer::start(sink, inner.limits.write_timeout);
-    let Ok(_permit) = Arc::clone(&inner.connections).try_acquire_owned() else {
-        tracing::warn!(max = inner.limits.max_connections, "a socket was refused: too many are open");
-        let end = End::Error {
-            code: "overloaded",
-            close: close::OVERLOADED,
-            message: "this server has too many connections".to_owned(),
-            retryable: true,
-            remediation: "Reconnect later.",
-        };
-        finish(end, &inner, writer, frames, &mut FuturesUnordered::new()).await;
-        return;
-    };
-    let mut answers = FuturesUnordered::new();
+    let mut answers = Answers::new();
     let end = match open(&inner, &mut frames).await {
-        Ok((hello, identity)) => {
+        Ok((hello, identity, _seat)) => {
             let mut session = Session::new(Arc::clone(&inner), &hello, &identity);
             let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
             tracing::info!(session = session.name, user = ?identity.subject, ?client, "page connected");
@@ -165,8 +189,13 @@ pub(crate) async fn run(socket: WebSocket, inner: Arc<Inner>) {
     finish(end, &inner, writer, frames, &mut answers).await;
 }
 
-/// Waits for a valid `hello` with a valid token.
-async fn open(inner: &Inner, frames: &mut SplitStream<WebSocket>) -> Result<(Hello, Identity), End> {
+/// Waits for a valid `hello` with a valid token, and for a place among the sockets of its user.
+async fn open(inner: &Inner, frames: &mut SplitStream<WebSocket>) -> Result<(Hello, Identity, Seat), End> {
+    let refused = |full: Full| {
+        tracing::warn!(?full, "a socket was refused: too many are open");
+        End::from(full)
+    };
+    let _opening = inner.connections.open().map_err(refused)?;
     let first = async {
         loop {
             if let Some(text) =
@@ -183,13 +212,9 @@ async fn open(inner: &Inner, frames: &mut SplitStream<WebSocket>) -> Result<(Hel
     let Some(ClientFrame::Hello(hello)) = decode(&text)? else {
         return Err(End::hello_expected());
     };
-    let checked = timeout(inner.limits.hello_timeout, inner.authenticator.authenticate(&hello.token.0)).await;
-    let late = || AuthError::Unavailable("the check took too long".to_owned());
-    let identity = checked.map_err(|_| late())??;
-    if identity.expires_at_ms.is_some_and(|expires| expires <= now_ms()) {
-        return Err(End::token_expired());
-    }
-    Ok((hello, identity))
+    let identity = inner.identify(&hello.token.0).await?;
+    let seat = inner.connections.seat(&identity.subject).map_err(refused)?;
+    Ok((hello, identity, seat))
 }
 
 /// The text of a message; `None` for those of the transport.
@@ -244,8 +269,8 @@ async fn finish(
             writer.send(frame.encode()).await;
             let last = async {
                 while let Some(answer) = answers.next().await {
-                    if let Ok(Some(answer)) = answer {
-                        writer.send(answer).await;
+                    if let Some(frame) = answer.frame {
+                        writer.send(frame).await;
                     }
                 }
             };
@@ -261,8 +286,17 @@ async fn finish(
     let _ = timeout(LINGER, drain).await;
 }
 
-/// Answers to sends, cancels and approvals that wait for the log.
-type Answers = FuturesUnordered<JoinHandle<Option<String>>>;
+/// Answers to sends, cancels and approvals that wait for the log, in the order these came.
+type Answers = FuturesOrdered<BoxFuture<'static, Answer>>;
+
+/// What a send, a cancel or an approval has come to.
+struct Answer {
+    place: Place,
+    /// The receipt; `None` when the task that waited for it failed.
+    frame: Option<String>,
+    /// Whether the page is to send it again.
+    is_owed: bool,
+}
 
 struct Session {
     inner: Arc<Inner>,
@@ -280,6 +314,7 @@ struct Session {
     turn: usize,
     control: VecDeque<String>,
     answers: Answers,
+    order: Order,
     wake: Arc<Notify>,
     signals: mpsc::Receiver<Signal>,
     signal_sender: mpsc::Sender<Signal>,
@@ -301,6 +336,7 @@ impl Session {
             turn: 0,
             control: VecDeque::new(),
             answers: Answers::new(),
+            order: Order::default(),
             wake: Arc::new(Notify::new()),
             signals,
             signal_sender,
@@ -345,10 +381,19 @@ impl Session {
     ) -> End {
         let closing = self.inner.closing.clone();
         loop {
+            // Here and not only when the timer wins: a busy page must not miss its heartbeats.
+            if let Err(end) = self.on_timer() {
+                return end;
+            }
             let filled = match self.fill(writer).await {
                 Ok(filled) => filled,
                 Err(end) => return end,
             };
+            let most = self.inner.limits.max_pending_sends;
+            if self.order.owed() > most {
+                let message = format!("more than {most} sends have to come again");
+                return End::overloaded(message, "Reconnect, and send again in the first order.");
+            }
             let deadline = [Some(self.heartbeat_due), self.expires, filled.live_due];
             let deadline = deadline.into_iter().flatten().min().unwrap_or(self.heartbeat_due);
             let has_room =
@@ -358,7 +403,10 @@ impl Session {
                 () = closing.cancelled() => return End::GoingAway,
                 () = writer.failed() => return End::Gone,
                 () = writer.room(), if filled.is_blocked => {}
-                Some(answer) = self.answers.next() => self.control.extend(answer.ok().flatten()),
+                Some(answer) = self.answers.next() => {
+                    self.order.leave(&answer.place, answer.is_owed);
+                    self.control.extend(answer.frame);
+                }
                 message = frames.next(), if has_room => {
                     let handled = match text_of(message, max_bytes) {
                         Ok(Some(text)) => self.on_text(&text).await,
@@ -371,11 +419,7 @@ impl Session {
                 }
                 () = self.wake.notified() => {}
                 Some(signal) = self.signals.recv(), if has_room => self.on_signal(&signal),
-                () = sleep_until(deadline) => {
-                    if let Err(end) = self.on_timer() {
-                        return end;
-                    }
-                }
+                () = sleep_until(deadline) => {}
             }
         }
     }

@@ -29,6 +29,8 @@ macro_rules! contract_of {
             guards_look_at_the_same_moment
             approvals_are_answered_once
             messages_wait_until_they_are_taken_up
+            messages_of_two_users_with_one_id_are_taken_up_apart
+            a_send_waits_for_the_one_before_it
             trimming_and_redacting
             epochs_begin_anew_once
             inboxes_hear_of_messages_and_ends
@@ -59,7 +61,7 @@ async fn append(log: &dyn Log, append: Append) -> Outcome {
 async fn receipt(log: &dyn Log, one: Append) -> Receipt {
     match append(log, one).await {
         Outcome::Durable(receipt) => receipt,
-        Outcome::Conflict => panic!("conflict"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -82,6 +84,7 @@ fn message(name: &str, id: &str, content: &str, at_ms: u64) -> Append {
 pub(crate) async fn offsets_are_contiguous_and_reads_are_bounded(log: impl Log) {
     let state = log.state(&key("t")).await.unwrap();
     assert_eq!((state.oldest, state.head, state.epoch_number), (1, 0, 1));
+    assert!(state.begun_here);
     for n in 1..=10 {
         let receipt = receipt(&log, Append::events(key("t"), vec![note(n)])).await;
         assert_eq!(receipt.position, Position { epoch: Arc::clone(&state.epoch), offset: n });
@@ -266,6 +269,47 @@ pub(crate) async fn messages_wait_until_they_are_taken_up(log: impl Log) {
     assert_eq!(next(0).await, None);
 }
 
+fn of_bob(append: Append) -> Append {
+    let once = append.once.map(|once| Once { subject: "bob".into(), ..once });
+    Append { once, ..append }
+}
+
+pub(crate) async fn messages_of_two_users_with_one_id_are_taken_up_apart(log: impl Log) {
+    receipt(&log, message("t", "s1", "of ada", 1)).await;
+    receipt(&log, of_bob(message("t", "s1", "of bob", 1))).await;
+    receipt(&log, message("t", "s2", "of ada", 1)).await;
+    receipt(&log, of_bob(message("t", "s2", "of bob", 1))).await;
+    let waiting = async || {
+        let mut offsets = Vec::new();
+        while let Some(one) = log.pending(&key("t"), offsets.last().copied().unwrap_or(0)).await.unwrap() {
+            offsets.push(one.offset);
+        }
+        offsets
+    };
+    let started = |run: &str, id: &str| event(json!({"type": "agent_started", "runId": run, "sendId": id}));
+    receipt(&log, Append::events(key("t"), vec![started("r1", "s1").taking_up(2)])).await;
+    assert_eq!(waiting().await, [1, 3, 4]);
+    // An event that names the id only takes up the first message that waits under it, and no other.
+    publish(&log, "t", &[json!({"type": "agent_started", "runId": "r2", "sendId": "s2"})]).await;
+    assert_eq!(waiting().await, [1, 4]);
+    publish(&log, "t", &[json!({"type": "agent_started", "runId": "r3", "sendId": "s2"})]).await;
+    assert_eq!(waiting().await, [1]);
+}
+
+pub(crate) async fn a_send_waits_for_the_one_before_it(log: impl Log) {
+    let after = |before: &str, append: Append| Append { after: Some(before.into()), ..append };
+    assert_eq!(append(&log, after("s1", message("t", "s2", "two", 1))).await, Outcome::TooEarly);
+    assert_eq!(log.state(&key("t")).await.unwrap().head, 0);
+    // One of the same id of another user is another send.
+    receipt(&log, of_bob(message("t", "s1", "of bob", 1))).await;
+    assert_eq!(append(&log, after("s1", message("t", "s2", "two", 1))).await, Outcome::TooEarly);
+    receipt(&log, message("t", "s1", "one", 1)).await;
+    let second = receipt(&log, after("s1", message("t", "s2", "two", 1))).await;
+    assert_eq!((second.position.offset, second.repeated), (3, false));
+    // One that is known gets its receipt whatever came before it.
+    assert!(receipt(&log, after("never", message("t", "s2", "two", 1))).await.repeated);
+}
+
 pub(crate) async fn trimming_and_redacting(log: impl Log) {
     for n in 1..=10 {
         publish(&log, "t", &[json!({"type": "note", "n": n})]).await;
@@ -339,14 +383,21 @@ pub(crate) async fn unfinished_streams_come_in_pages(log: impl Log) {
 }
 
 pub(crate) async fn keys_of_sends_are_forgotten(log: impl Log) {
-    receipt(&log, message("t", "s1", "hi", 10)).await;
-    receipt(&log, message("t", "s2", "hi", 10)).await;
-    receipt(&log, message("t", "s3", "hi", 20)).await;
+    // Counted from the commit, if that is later than the arrival.
+    receipt(&log, message("t", "s0", "hi", 1)).await;
     log.take_up(&key("t"), 1).await.unwrap();
-    log.take_up(&key("t"), 3).await.unwrap();
+    assert_eq!(log.forget_sends(1_600_000_000_000).await.unwrap(), 0);
+    assert!(receipt(&log, message("t", "s0", "hi", 1)).await.repeated);
+    // In the future of the log's clock, so that these times are the later ones.
+    let (early, late) = (u64::MAX / 4 + 10, u64::MAX / 4 + 20);
+    receipt(&log, message("t", "s1", "hi", early)).await;
+    receipt(&log, message("t", "s2", "hi", early)).await;
+    receipt(&log, message("t", "s3", "hi", late)).await;
+    log.take_up(&key("t"), 2).await.unwrap();
+    log.take_up(&key("t"), 4).await.unwrap();
     // One that waits for an agent stays, however old it is.
-    assert_eq!(log.forget_sends(20).await.unwrap(), 1);
-    assert!(!receipt(&log, message("t", "s1", "hi", 30)).await.repeated);
-    assert!(receipt(&log, message("t", "s2", "hi", 30)).await.repeated);
-    assert!(receipt(&log, message("t", "s3", "hi", 30)).await.repeated);
+    assert_eq!(log.forget_sends(late).await.unwrap(), 2);
+    assert!(!receipt(&log, message("t", "s1", "hi", late)).await.repeated);
+    assert!(receipt(&log, message("t", "s2", "hi", late)).await.repeated);
+    assert!(receipt(&log, message("t", "s3", "hi", late)).await.repeated);
 }

@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_util::future::BoxFuture;
-use uuid::Uuid;
 
+use super::life::Life;
 use super::{
     Append, Change, Commit, Guard, Log, LogError, Observer, Outcome, Page, Pending, Receipt, Status,
     StreamState, Ticket, Unfinished, announcement,
 };
-use crate::event::{Effect, Event, VOID};
+use crate::clock::now_ms;
+use crate::event::{Effect, Event, TakesUp, VOID};
 use crate::hub::take;
 use crate::stream::{Position, StreamKey};
 
@@ -19,6 +20,7 @@ use crate::stream::{Position, StreamKey};
 #[derive(Default)]
 pub struct MemoryLog {
     streams: Mutex<BTreeMap<String, Stream>>,
+    life: Life,
     observer: OnceLock<Observer>,
 }
 
@@ -59,7 +61,20 @@ impl MemoryLog {
 
     fn with<T>(&self, key: &StreamKey, work: impl FnOnce(&mut Stream) -> T) -> T {
         let mut streams = self.lock();
-        work(stream(&mut streams, key))
+        work(self.stream(&mut streams, key))
+    }
+
+    fn stream<'a>(&self, streams: &'a mut BTreeMap<String, Stream>, key: &StreamKey) -> &'a mut Stream {
+        streams.entry(key.to_string()).or_insert_with(|| Stream {
+            key: key.clone(),
+            epoch: self.life.epoch(),
+            epoch_number: 1,
+            oldest: 1,
+            bodies: Vec::new(),
+            runs: HashMap::new(),
+            approvals: HashMap::new(),
+            sends: HashMap::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Stream>> {
@@ -76,37 +91,19 @@ impl MemoryLog {
     fn append_now(&self, append: Append) -> Outcome {
         // Held while the observer is told, so that it hears of commits in their order.
         let mut streams = self.lock();
-        let (outcome, change) = stream(&mut streams, &append.key).append(&append);
+        let (outcome, change) = self.stream(&mut streams, &append.key).append(&append);
         let Some(commit) = change else { return outcome };
         self.tell(&commit);
         if let Some(inbox) = &append.announce
             && let Some(event) = announcement(&append, &commit)
         {
             let append = Append::events(inbox.clone(), vec![event]);
-            if let (_, Some(commit)) = stream(&mut streams, inbox).append(&append) {
+            if let (_, Some(commit)) = self.stream(&mut streams, inbox).append(&append) {
                 self.tell(&commit);
             }
         }
         outcome
     }
-}
-
-fn stream<'a>(streams: &'a mut BTreeMap<String, Stream>, key: &StreamKey) -> &'a mut Stream {
-    streams.entry(key.to_string()).or_insert_with(|| Stream {
-        key: key.clone(),
-        epoch: new_epoch(),
-        epoch_number: 1,
-        oldest: 1,
-        bodies: Vec::new(),
-        runs: HashMap::new(),
-        approvals: HashMap::new(),
-        sends: HashMap::new(),
-    })
-}
-
-/// The name of an epoch: never used before, so that no restored copy can repeat it.
-pub(super) fn new_epoch() -> Arc<str> {
-    Uuid::new_v4().simple().to_string().into()
 }
 
 impl Stream {
@@ -123,6 +120,8 @@ impl Stream {
             oldest: self.oldest,
             head: self.head(),
             open_runs: open.into_iter().map(|(run, _)| Arc::clone(run)).collect(),
+            // Memory begins and ends with the log.
+            begun_here: true,
         }
     }
 
@@ -135,6 +134,12 @@ impl Stream {
             }
             let receipt = Receipt { status: row.status, position: row.position.clone(), repeated: true };
             return (Outcome::Durable(receipt), None);
+        }
+        if let Some(once) = &append.once
+            && let Some(after) = &append.after
+            && !self.sends.contains_key(&(Arc::clone(after), Arc::clone(&once.subject)))
+        {
+            return (Outcome::TooEarly, None);
         }
         let status = self.guard(&append.guard);
         let first = self.head() + 1;
@@ -155,7 +160,7 @@ impl Stream {
         if let Some(once) = &append.once {
             let row = SendRow {
                 hash: once.hash,
-                at_ms: once.at_ms,
+                at_ms: once.at_ms.max(now_ms()),
                 status,
                 position: position.clone(),
                 taken: !once.dispatch || status != Status::Accepted,
@@ -186,12 +191,18 @@ impl Stream {
         let offset = self.head();
         match event.effect() {
             Effect::None => {}
-            Effect::Run { run, send_id } => {
+            Effect::Run { run, takes_up } => {
                 self.touch(run, offset);
-                if let Some(send_id) = send_id {
-                    for ((id, _), row) in &mut self.sends {
-                        row.taken |= id == send_id;
+                let message = match takes_up {
+                    None => None,
+                    Some(TakesUp::At(offset)) => Some(*offset),
+                    Some(TakesUp::First(send_id)) => {
+                        let waiting = self.sends.iter().filter(|((id, _), row)| id == send_id && !row.taken);
+                        waiting.map(|(_, row)| row.position.offset).min()
                     }
+                };
+                if let Some(message) = message {
+                    self.take_up(|place| place == message);
                 }
             }
             Effect::RunEnded { run } => {
@@ -282,9 +293,9 @@ impl Log for MemoryLog {
     ) -> BoxFuture<'a, Result<StreamState, LogError>> {
         Box::pin(async move {
             let mut streams = self.lock();
-            let stream = stream(&mut streams, key);
+            let stream = self.stream(&mut streams, key);
             if &*stream.epoch == current {
-                stream.epoch = new_epoch();
+                stream.epoch = self.life.epoch();
                 stream.epoch_number += 1;
                 let change = Change::NewEpoch { epoch: Arc::clone(&stream.epoch) };
                 self.tell(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
@@ -296,7 +307,7 @@ impl Log for MemoryLog {
     fn trim<'a>(&'a self, key: &'a StreamKey, through: u64) -> BoxFuture<'a, Result<u64, LogError>> {
         Box::pin(async move {
             let mut streams = self.lock();
-            let stream = stream(&mut streams, key);
+            let stream = self.stream(&mut streams, key);
             let oldest = through.min(stream.head()) + 1;
             if oldest > stream.oldest {
                 stream.bodies.drain(..(oldest - stream.oldest) as usize);
@@ -312,7 +323,7 @@ impl Log for MemoryLog {
     fn redact<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>> {
         Box::pin(async move {
             let mut streams = self.lock();
-            let stream = stream(&mut streams, key);
+            let stream = self.stream(&mut streams, key);
             let index = offset.checked_sub(stream.oldest).and_then(|index| usize::try_from(index).ok());
             let Some(body) = index.and_then(|index| stream.bodies.get_mut(index)) else {
                 return Ok(false);

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::reader::Readers;
 use self::writer::{Command, Writer};
+use super::life::Life;
 use super::{Append, Log, LogError, Observer, Page, Pending, StreamState, Ticket, Unfinished};
 use crate::stream::StreamKey;
 
@@ -67,13 +68,31 @@ pub struct SqliteLog {
     queue: Option<mpsc::Sender<Command>>,
     readers: Readers,
     observer: Arc<OnceLock<Observer>>,
+    life: Arc<Life>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl SqliteLog {
     /// Opens the log at `path`, and creates it when there is none. The folder must exist.
+    ///
+    /// A file that was put back from a backup is opened by [`SqliteLog::open_restored`] the first time.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref().to_owned();
+        Self::open_as(path.as_ref(), false)
+    }
+
+    /// Opens a log that was put back from a backup: every stream begins a new epoch, in one transaction, before
+    /// anything else is written.
+    ///
+    /// An operator calls this once after restoring a file, and [`SqliteLog::open`] from then on. Pages that saw more than
+    /// the backup has are told to begin anew. With `open` they would not be where the log has grown past their position
+    /// before they come back, which recovery and agents begin with at once: they would miss events in silence. Before it
+    /// is opened, the files `<file>-wal` and `<file>-shm` of the log that was replaced are to be removed.
+    pub fn open_restored(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_as(path.as_ref(), true)
+    }
+
+    fn open_as(path: &Path, is_restored: bool) -> Result<Self, OpenError> {
+        let path = path.to_owned();
         let unusable = |reason: String| OpenError::Unusable { path: path.clone(), reason };
         let mut lock_path = path.clone().into_os_string();
         lock_path.push(".lock");
@@ -89,9 +108,15 @@ impl SqliteLog {
             Err(TryLockError::Error(error)) => return Err(unusable(error.to_string())),
         }
         let connection = schema::open(&path)?;
+        let life = Arc::new(Life::default());
+        if is_restored {
+            let streams = schema::begin_epochs(&connection, &life.epoch())
+                .map_err(|error| unusable(error.to_string()))?;
+            tracing::info!(path = %path.display(), streams, "a restored log: every stream begins a new epoch");
+        }
         let observer = Arc::new(OnceLock::new());
         let (queue, commands) = mpsc::channel(QUEUE);
-        let writer = Writer::new(connection, Arc::clone(&observer));
+        let writer = Writer::new(connection, Arc::clone(&observer), Arc::clone(&life));
         let writer = std::thread::Builder::new()
             .name("agentwire-log".to_owned())
             .spawn(move || {
@@ -105,6 +130,7 @@ impl SqliteLog {
             path,
             queue: Some(queue),
             observer,
+            life,
             writer: Mutex::new(Some(writer)),
         })
     }
@@ -154,12 +180,14 @@ impl Log for SqliteLog {
     fn state<'a>(&'a self, key: &'a StreamKey) -> BoxFuture<'a, Result<StreamState, LogError>> {
         Box::pin(async move {
             let text = key.to_string();
-            if let Some(state) = self.readers.state(text.clone()).await? {
-                return Ok(state);
+            let mut state = self.readers.state(text.clone()).await?;
+            if state.is_none() {
+                self.ask(|reply| Command::Create(key.clone(), reply)).await?;
+                state = self.readers.state(text).await?;
             }
-            self.ask(|reply| Command::Create(key.clone(), reply)).await?;
             let missing = || LogError::Unavailable("a stream that was created is not there".to_owned());
-            self.readers.state(text).await?.ok_or_else(missing)
+            let state = state.ok_or_else(missing)?;
+            Ok(StreamState { begun_here: self.life.began(&state.epoch), ..state })
         })
     }
 
@@ -298,5 +326,29 @@ mod tests {
         }
         let after = SqliteLog::open(&path).unwrap().state(&key).await.unwrap();
         assert_eq!((after.epoch, after.head), (before.epoch, 100));
+        assert_eq!((before.begun_here, after.begun_here), (true, false));
+    }
+
+    // PROTOCOL: LIF-4
+    #[tokio::test]
+    async fn a_restored_log_begins_a_new_epoch_of_every_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.sqlite");
+        let keys = ["t", "u"].map(|name| StreamKey::new("ada", name).unwrap());
+        let log = SqliteLog::open(&path).unwrap();
+        let mut before = Vec::new();
+        for key in &keys {
+            before.push(log.state(key).await.unwrap());
+        }
+        drop(log);
+        let log = SqliteLog::open_restored(&path).unwrap();
+        for (key, before) in keys.iter().zip(before) {
+            let after = log.state(key).await.unwrap();
+            assert_ne!(after.epoch, before.epoch);
+            assert_eq!((after.epoch_number, after.begun_here), (before.epoch_number + 1, true));
+        }
+        // A new file has nothing to begin anew.
+        drop(log);
+        SqliteLog::open_restored(folder.path().join("new.sqlite")).unwrap();
     }
 }

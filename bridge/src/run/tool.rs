@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{RunCore, elapsed_ms, put};
 use crate::emitter::{PublishError, settle};
+use crate::retry::until_written;
 use crate::stream::Position;
 
 /// What is known of a tool call when it starts.
@@ -79,9 +80,12 @@ impl ToolCall {
     }
 
     async fn end(&mut self, fields: Map<String, Value>) -> Result<Position, PublishError> {
-        let position = self.core.write("tool_completed", fields).await?;
+        let ticket = self.core.queue("tool_completed", fields).await?;
+        // The end has its place in the log's queue: a drop while it waits for the commit must not write another one.
         self.ended = true;
-        Ok(position)
+        let settled = settle(ticket.durable().await);
+        self.ended = !matches!(settled, Err(PublishError::Log(_)));
+        Ok(settled?.position)
     }
 
     fn outcome(&self, success: bool) -> Map<String, Value> {
@@ -104,7 +108,8 @@ impl Drop for ToolCall {
         let core = Arc::clone(&self.core);
         // The guard of the run keeps this out of the log when the run has ended meanwhile.
         self.core.emitter.inner().spawn(async move {
-            if let Err(error) = core.write("tool_completed", fields).await
+            let write = || core.write("tool_completed", fields.clone());
+            if let Err(error) = until_written(&core.emitter.inner().closing, write).await
                 && error != PublishError::RunEnded
             {
                 tracing::warn!(run = &*core.id, %error, "the end of a dropped tool call was not written");

@@ -6,14 +6,17 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{End, Session, millis};
-use crate::auth::{Access, Refusal};
+use super::order::Place;
+use super::{Answer, End, Session, millis};
+use crate::auth::{Access, AuthError, Refusal};
 use crate::bridge::Inner;
 use crate::clock::now_ms;
 use crate::dispatch::Dispatcher;
+use crate::emitter::{PublishError, settle};
 use crate::event::{Event, EventError};
 use crate::hub::Signal;
 use crate::log::{Append, Guard, LogError, Once, Outcome, Status};
+use crate::retry::until_written;
 use crate::run::Decision;
 use crate::stream::{Position, StreamKey};
 use crate::wire::encode::{Rejection, ServerFrame};
@@ -106,41 +109,32 @@ impl Session {
     }
 
     async fn refresh(&mut self, token: &str) {
-        let invalid = "the token is not valid";
-        let answer = match self.inner.authenticator.authenticate(token).await {
-            Ok(identity) if identity.subject != *self.subject => {
-                Err("the token names another user".to_owned())
+        let message = match self.inner.identify(token).await {
+            Ok(identity) if identity.subject == *self.subject => {
+                let token_expires_in_ms = self.expire_at(identity.expires_at_ms);
+                return self.control.push_back(ServerFrame::Refreshed { token_expires_in_ms }.encode());
             }
-            Ok(identity) if identity.expires_at_ms.is_some_and(|expires| expires <= now_ms()) => {
-                Err(invalid.to_owned())
+            Ok(_) => "the token names another user".to_owned(),
+            Err(error @ AuthError::Unavailable(_)) => {
+                // Nothing is wrong with the token.
+                let remediation = "Refresh again later; this connection goes on with the old token.";
+                return self.error("unavailable", &error.to_string(), true, remediation, None);
             }
-            Ok(identity) => Ok(identity.expires_at_ms),
-            Err(error) => Err(error.to_string()),
+            Err(error) => error.to_string(),
         };
-        match answer {
-            Ok(expires_at_ms) => {
-                let token_expires_in_ms = self.expire_at(expires_at_ms);
-                self.control.push_back(ServerFrame::Refreshed { token_expires_in_ms }.encode());
-            }
-            Err(message) => self.error(
-                "token_invalid",
-                &message,
-                true,
-                "Get a new token for the same user; this connection goes on with the old one.",
-                None,
-            ),
-        }
+        let remediation = "Get a new token for the same user; this connection goes on with the old one.";
+        self.error("token_invalid", &message, true, remediation, None);
     }
 
     async fn signal(&mut self, stream: &str, signal: &Map<String, Value>) {
-        let Ok(key) = self.inner.authorizer.authorize(&self.subject, stream, Access::Write).await else {
-            return self.error(
-                "forbidden",
-                "this user may not signal to the stream",
-                false,
-                "Ask for access.",
-                None,
-            );
+        let key = match self.inner.authorize(&self.subject, stream, Access::Write).await {
+            Ok(key) => key,
+            // It may be lost (SIG-1), and is not worth waiting for.
+            Err(Refusal::Unavailable) => return,
+            Err(Refusal::Forbidden | Refusal::UnknownStream) => {
+                let message = "this user may not signal to the stream";
+                return self.error("forbidden", message, false, "Ask for access.", None);
+            }
         };
         let text = Value::from(signal.clone()).to_string();
         if text.len() > MAX_SIGNAL_BYTES {
@@ -169,14 +163,14 @@ impl Session {
     }
 
     async fn send(&mut self, send: Send, message: Map<String, Value>) -> Result<(), End> {
-        let Some(key) = self.writable(&send).await else {
+        let Some((place, key)) = self.writable(&send).await else {
             return Ok(());
         };
         let hash = fingerprint("send", &Value::from(message.clone()));
         let event = match user_event(message, &send, &self.subject, self.inner.limits.max_frame_bytes) {
             Ok(event) => event,
-            Err(rejection) => {
-                self.reject(&send.id, rejection.0, &rejection.1, rejection.2);
+            Err((code, message, remediation)) => {
+                self.reject(&place, Rejection::final_one(code, &message, remediation));
                 return Ok(());
             }
         };
@@ -191,12 +185,12 @@ impl Session {
                 Dispatcher::wake(inner, &key);
             }
         };
-        self.submit(send.id, append, status_of_send, wake).await;
+        self.submit(place, append, status_of_send, wake).await;
         Ok(())
     }
 
     async fn cancel(&mut self, send: Send, run: Arc<str>) -> Result<(), End> {
-        let Some(key) = self.writable(&send).await else {
+        let Some((place, key)) = self.writable(&send).await else {
             return Ok(());
         };
         let hash = fingerprint("cancel", &Value::from(&*run));
@@ -213,12 +207,12 @@ impl Session {
                 inner.spawn(async move { cancel_orphan(&task, key, run).await });
             }
         };
-        self.submit(send.id, append, status_of_cancel, stop).await;
+        self.submit(place, append, status_of_cancel, stop).await;
         Ok(())
     }
 
     async fn approve(&mut self, send: Send, approval: Arc<str>, decision: Decision) -> Result<(), End> {
-        let Some(key) = self.writable(&send).await else {
+        let Some((place, key)) = self.writable(&send).await else {
             return Ok(());
         };
         let hash = fingerprint("approve", &json!([&*approval, decision.as_str()]));
@@ -242,29 +236,38 @@ impl Session {
                 inner.runs.resolve(&key, &approval, decision);
             }
         };
-        self.submit(send.id, append, status_of_approve, resolve).await;
+        self.submit(place, append, status_of_approve, resolve).await;
         Ok(())
     }
 
-    /// The stream to write to, or a rejection.
-    async fn writable(&mut self, send: &Send) -> Option<StreamKey> {
-        match self.inner.authorizer.authorize(&self.subject, &send.stream, Access::Write).await {
-            Ok(key) => Some(key),
+    /// The place of a send in the order of its stream and the stream to write to, or a rejection.
+    async fn writable(&mut self, send: &Send) -> Option<(Place, StreamKey)> {
+        let horizon = self.inner.limits.send_horizon;
+        let Ok(place) = self.order.enter(&send.stream, &send.id, horizon) else {
+            self.control.push_back(rejected(&send.id, TOO_EARLY));
+            return None;
+        };
+        match self.inner.authorize(&self.subject, &send.stream, Access::Write).await {
+            Ok(key) => return Some((place, key)),
             Err(Refusal::Forbidden | Refusal::UnknownStream) => {
                 let message = "this user may not write to the stream";
-                self.reject(&send.id, "forbidden", message, "Ask for access, or use another stream.");
-                None
+                let remediation = "Ask for access, or use another stream.";
+                self.reject(&place, Rejection::final_one("forbidden", message, remediation));
+            }
+            Err(refusal @ Refusal::Unavailable) => {
+                self.reject(&place, Rejection { message: &refusal.to_string(), ..UNAVAILABLE });
             }
         }
+        None
     }
 
     fn once(&self, send: &Send, hash: [u8; 32], dispatch: bool) -> Once {
         Once { subject: Arc::clone(&self.subject), id: Arc::clone(&send.id), hash, at_ms: now_ms(), dispatch }
     }
 
-    fn reject(&mut self, id: &str, code: &str, message: &str, remediation: &str) {
-        let rejection = Rejection { code, message, retryable: false, remediation, retry_after_ms: None };
-        self.control.push_back(rejected(id, rejection));
+    fn reject(&mut self, place: &Place, rejection: Rejection<'_>) {
+        self.order.leave(place, rejection.retryable);
+        self.control.push_back(rejected(&place.id, rejection));
     }
 
     /// Appends at this place of the order of frames, and answers when it is durable.
@@ -272,35 +275,53 @@ impl Session {
     /// What follows a commit happens in a task of the bridge: also when the page is gone by then.
     async fn submit(
         &mut self,
-        id: Arc<str>,
+        place: Place,
         append: Append,
         status: fn(Status) -> &'static str,
         then: impl FnOnce(&Arc<Inner>, Status) + std::marker::Send + 'static,
     ) {
+        let append = Append { after: place.after.clone(), ..append };
         let ticket = match self.inner.store.append(append).await {
             Ok(ticket) => ticket,
-            Err(error) => return self.control.push_back(unavailable(&id, &error)),
+            Err(error) => return self.reject(&place, unavailable(&error)),
         };
-        let inner = Arc::clone(&self.inner);
-        self.answers.push(self.inner.spawn(async move {
-            Some(match ticket.durable().await {
+        let (inner, id) = (Arc::clone(&self.inner), Arc::clone(&place.id));
+        let task = self.inner.spawn(async move {
+            let rejection = match ticket.durable().await {
                 Ok(Outcome::Durable(receipt)) => {
                     then(&inner, receipt.status);
-                    accepted(&id, status(receipt.status), &receipt.position)
+                    return (accepted(&id, status(receipt.status), &receipt.position), false);
                 }
-                Ok(Outcome::Conflict) => rejected(&id, CONFLICT),
-                Err(error) => unavailable(&id, &error),
-            })
+                Ok(Outcome::Conflict) => CONFLICT,
+                Ok(Outcome::TooEarly) => TOO_EARLY,
+                Err(error) => unavailable(&error),
+            };
+            (rejected(&id, rejection), rejection.retryable)
+        });
+        self.answers.push_back(Box::pin(async move {
+            match task.await {
+                Ok((frame, is_owed)) => Answer { place, frame: Some(frame), is_owed },
+                Err(_) => Answer { place, frame: None, is_owed: false },
+            }
         }));
     }
 }
 
-const CONFLICT: Rejection<'static> = Rejection {
-    code: "conflict",
-    message: "this id was used for something else",
-    retryable: false,
-    remediation: "Use a new id.",
-    retry_after_ms: None,
+const CONFLICT: Rejection<'static> =
+    Rejection::final_one("conflict", "this id was used for something else", "Use a new id.");
+
+const UNAVAILABLE: Rejection<'static> = Rejection {
+    code: "unavailable",
+    message: "the log cannot be written now",
+    retryable: true,
+    remediation: "Send it again with the same id.",
+    retry_after_ms: Some(1_000),
+};
+
+const TOO_EARLY: Rejection<'static> = Rejection {
+    message: "an earlier send of this stream was rejected and has not come again",
+    remediation: "Send that one again first, then this one, each with the same id.",
+    ..UNAVAILABLE
 };
 
 fn status_of_send(_: Status) -> &'static str {
@@ -333,16 +354,9 @@ fn rejected(id: &str, error: Rejection<'_>) -> String {
     ServerFrame::Receipt { id, status: "rejected", position: None, error: Some(error) }.encode()
 }
 
-fn unavailable(id: &str, error: &LogError) -> String {
+fn unavailable(error: &LogError) -> Rejection<'static> {
     tracing::warn!(%error, "a send was rejected: the log does not answer");
-    let rejection = Rejection {
-        code: "unavailable",
-        message: "the log cannot be written now",
-        retryable: true,
-        remediation: "Send it again with the same id.",
-        retry_after_ms: Some(1_000),
-    };
-    rejected(id, rejection)
+    UNAVAILABLE
 }
 
 /// The event of a send, and whether an agent is to answer it; or why it is rejected (SND-3, SND-6).
@@ -384,12 +398,11 @@ async fn cancel_orphan(inner: &Arc<Inner>, key: StreamKey, run: Arc<str>) {
         announce: inner.inbox_of(&key),
         ..Append::events(key, vec![event])
     };
-    let written = match inner.store.append(append).await {
-        Ok(ticket) => ticket.durable().await.map(drop),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = written {
-        tracing::warn!(%error, "a run that nobody works on could not be cancelled");
+    let write = async || settle(inner.store.append(append.clone()).await?.durable().await);
+    match until_written(&inner.closing, write).await {
+        // Over meanwhile is over as well.
+        Ok(_) | Err(PublishError::RunEnded) => {}
+        Err(error) => tracing::warn!(%error, "a run that nobody works on could not be cancelled"),
     }
 }
 
@@ -403,8 +416,10 @@ fn fingerprint(kind: &str, body: &Value) -> [u8; 32] {
 fn canonical(value: &Value, text: &mut String) {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
-        // A page has doubles only: 1, 1.0 and 1e0 are one number to it.
-        Value::Number(number) => text.push_str(&(number.as_f64().unwrap_or_default() + 0.0).to_string()),
+        // A page has doubles only: 1, 1.0 and 1e0 are one number to it. With an exponent none is long.
+        Value::Number(number) => {
+            text.push_str(&format!("{:e}", number.as_f64().unwrap_or_default() + 0.0));
+        }
         Value::Array(items) => {
             text.push('[');
             for item in items {
@@ -445,5 +460,17 @@ mod tests {
             assert_ne!(print(one), print(other), "{one} {other}");
         }
         assert_ne!(fingerprint("send", &Value::Null), fingerprint("cancel", &Value::Null));
+        assert_ne!(print("1e308"), print("1e307"));
+        assert_ne!(print("1"), print("1.0000000000000002"));
+    }
+
+    #[test]
+    fn the_text_of_a_fingerprint_is_not_much_longer_than_its_body() {
+        for number in ["1e308", "-1.7976931348623157e308", "5e-324", "9007199254740991"] {
+            let body = format!("[{}]", vec![number; 1_000].join(","));
+            let mut text = String::new();
+            canonical(&serde_json::from_str(&body).unwrap(), &mut text);
+            assert!(text.len() < body.len() * 2, "{number}: {} bytes of {}", text.len(), body.len());
+        }
     }
 }

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
+
 use super::subscription::{Start, Subscription};
 use super::{End, Session};
 use crate::auth::{Access, Refusal};
 use crate::log::StreamState;
+use crate::stream::StreamKey;
 use crate::wire::encode::ServerFrame;
 use crate::wire::{Malformed, Open, StreamRequest};
+
+/// Requests of one frame whose rights are checked at once: a slow authorizer holds up a socket once and not for each.
+const CHECKS: usize = 64;
 
 /// Where a stream goes on for a page, and what it has to be told.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,8 +52,17 @@ impl Session {
         if requests.iter().any(is_subscribed) {
             return Err(Malformed::Contradiction("a stream is subscribed on this socket already").into());
         }
-        for request in requests {
-            if let Some(reason) = self.subscribe_one(&request).await? {
+        let (inner, subject) = (Arc::clone(&self.inner), Arc::clone(&self.subject));
+        let check = |request: StreamRequest| {
+            let (inner, subject) = (Arc::clone(&inner), Arc::clone(&subject));
+            async move {
+                let key = inner.authorize(&subject, &request.name, Access::Read).await;
+                (request, key)
+            }
+        };
+        let mut checked = stream::iter(requests.into_iter().map(check)).buffered(CHECKS);
+        while let Some((request, key)) = checked.next().await {
+            if let Some(reason) = self.subscribe_one(&request, key).await? {
                 let frame = ServerFrame::Unsubscribed { ch: None, name: &request.name, reason };
                 self.control.push_back(frame.encode());
             }
@@ -56,21 +71,31 @@ impl Session {
     }
 
     /// Subscribes to one stream, or says why not.
-    async fn subscribe_one(&mut self, request: &StreamRequest) -> Result<Option<&'static str>, End> {
+    async fn subscribe_one(
+        &mut self,
+        request: &StreamRequest,
+        key: Result<StreamKey, Refusal>,
+    ) -> Result<Option<&'static str>, End> {
         if self.subscriptions.len() >= self.inner.limits.max_streams {
             return Ok(Some("too_many_streams"));
         }
-        let answer = self.inner.authorizer.authorize(&self.subject, &request.name, Access::Read).await;
-        let key = match answer {
+        let key = match key {
             Ok(key) => key,
             Err(Refusal::Forbidden) => return Ok(Some("forbidden")),
             Err(Refusal::UnknownStream) => return Ok(Some("unknown_stream")),
+            // No reason of `unsubscribed` says that it is worth asking again (SUB-11); a new connection does.
+            Err(Refusal::Unavailable) => return Err(End::rights_unknown()),
         };
         // Watched before the state is read, so that no commit falls between the two.
         let store = &self.inner.store;
         let watch = store.watch(&key, self.id, Arc::clone(&self.wake), self.signal_sender.clone()).await?;
         let mut state = store.state(&key).await?;
         let mut resume = Resume::of(&state, request);
+        if resume.is_ahead && state.begun_here {
+            // The epoch has lost nothing, so nobody has seen more of it: a claim must not end it for everybody.
+            let claim = "a `position` or `seen` is above every offset that its epoch ever had";
+            return Err(Malformed::Contradiction(claim).into());
+        }
         if resume.is_ahead {
             tracing::warn!(session = self.name, stream = %key, head = state.head,
                 "a page is ahead of the log: the log went back, so it gets a new epoch");
@@ -116,7 +141,8 @@ mod tests {
         seen: Option<u64>,
         open: Open,
     ) -> (u64, Option<&'static str>) {
-        let state = StreamState { epoch: "e1".into(), epoch_number: 1, oldest, head, open_runs: Vec::new() };
+        let (epoch, open_runs) = ("e1".into(), Vec::new());
+        let state = StreamState { epoch, epoch_number: 1, oldest, head, open_runs, begun_here: false };
         let position = position.map(|(epoch, offset)| (epoch.to_owned(), offset));
         let resume = Resume::of(&state, &StreamRequest { name: "s".to_owned(), position, seen, open });
         (resume.next, resume.reason)

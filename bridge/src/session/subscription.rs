@@ -27,10 +27,12 @@ pub(super) struct Subscription {
     sent: u64,
     /// The last offset that the page may acknowledge: a replay can be ahead of `sent`.
     ackable: u64,
+    /// The last offset that the page has acknowledged: a replay can bring it, and its `ack`, ahead of `sent`.
+    acked: u64,
     /// Channels of epochs that ended: the page may not know yet that they did.
     former: Vec<u32>,
     window: Window,
-    /// Offset and bytes of what was sent and not acknowledged.
+    /// Offset and bytes of what was sent, above `acked`.
     in_flight: VecDeque<(u64, usize)>,
     in_flight_bytes: usize,
     /// When the first live event that was not sent is due.
@@ -74,6 +76,7 @@ impl Subscription {
             is_caught_up: false,
             sent: start.next - 1,
             ackable: start.next - 1,
+            acked: start.next - 1,
             former: Vec::new(),
             window: start.window,
             in_flight: VecDeque::new(),
@@ -114,8 +117,9 @@ impl Subscription {
         if offset > self.ackable {
             return Err(Malformed::Contradiction("the `ack` is above what was sent"));
         }
+        self.acked = self.acked.max(offset);
         while let Some(&(sent, bytes)) = self.in_flight.front() {
-            if sent > offset {
+            if sent > self.acked {
                 break;
             }
             self.in_flight_bytes -= bytes;
@@ -173,6 +177,7 @@ impl Subscription {
         self.epoch_number = durable.epoch_number;
         self.sent = 0;
         self.ackable = 0;
+        self.acked = 0;
         self.in_flight.clear();
         self.in_flight_bytes = 0;
         self.live_due = None;
@@ -223,9 +228,11 @@ impl Subscription {
         }
         for body in &page.bodies {
             self.sent += 1;
-            self.in_flight.push_back((self.sent, body.len()));
+            if self.sent > self.acked {
+                self.in_flight.push_back((self.sent, body.len()));
+                self.in_flight_bytes += body.len();
+            }
         }
-        self.in_flight_bytes += bytes;
         self.ackable = self.ackable.max(self.sent);
         if self.sent >= durable.head {
             self.live_due = None;

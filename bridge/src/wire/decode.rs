@@ -149,7 +149,7 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
             ClientFrame::Replay { req: fields.any_integer("req")?, ch: fields.ch()?, from, to }
         }
         "send" => ClientFrame::Send { send: fields.send()?, message: fields.typed("message")? },
-        "signal" => ClientFrame::Signal { stream: fields.name("stream")?, signal: fields.typed("signal")? },
+        "signal" => ClientFrame::Signal { stream: fields.name("stream")?, signal: fields.signal()? },
         "subscribe" => ClientFrame::Subscribe { streams: fields.streams()? },
         "unsubscribe" => ClientFrame::Unsubscribe { ch: fields.ch()? },
         _ => return Ok(None),
@@ -229,6 +229,16 @@ impl Fields<'_> {
             return Ok(object);
         }
         Err(Malformed::Field { field, expected })
+    }
+
+    /// What every page of the stream must be able to read (GEN-6).
+    fn signal(&self) -> Result<Map<String, Value>> {
+        let signal = self.typed("signal")?;
+        let kind = signal.get("type").and_then(Value::as_str).unwrap_or_default();
+        if (1..=64).contains(&kind.len()) {
+            return Ok(signal);
+        }
+        Err(Malformed::Field { field: "signal", expected: "an object with a `type` of 1 to 64 bytes" })
     }
 
     fn fields(&self, field: &'static str) -> Result<Fields<'_>> {

@@ -113,6 +113,13 @@ pub(crate) struct Rejection<'a> {
     pub(crate) retry_after_ms: Option<u64>,
 }
 
+impl<'a> Rejection<'a> {
+    /// One that sending again does not change.
+    pub(crate) const fn final_one(code: &'a str, message: &'a str, remediation: &'a str) -> Self {
+        Self { code, message, retryable: false, remediation, retry_after_ms: None }
+    }
+}
+
 impl ServerFrame<'_> {
     /// The text of the frame.
     pub(crate) fn encode(&self) -> String {

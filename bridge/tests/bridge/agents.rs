@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use agentwire_bridge::{Agent, Bridge, Hs256, Limits, SqliteLog, Turn};
+use agentwire_bridge::{
+    Access, Agent, Authorizer, Bridge, Hs256, Limits, Refusal, SqliteLog, StreamKey, Turn,
+};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -166,6 +168,48 @@ async fn a_restart_ends_open_runs_and_hands_on_what_waits_in_order() {
     // A further restart finds nothing to do.
     let server = serve(&path, Some(echo())).await;
     assert_eq!((server.head("t").await, server.head("inbox").await), (head, inbox));
+}
+
+/// One room for everybody.
+struct Room;
+
+impl Authorizer for Room {
+    fn authorize<'a>(
+        &'a self,
+        _: &'a str,
+        stream: &'a str,
+        _: Access,
+    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+        Box::pin(std::future::ready(StreamKey::new("everybody", stream).map_err(|_| Refusal::UnknownStream)))
+    }
+}
+
+// PROTOCOL: SND-1, LIF-5
+#[tokio::test]
+async fn messages_of_two_users_with_one_id_are_both_answered() {
+    let (handled, mut handles) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+        let (handled, gate) = (handled.clone(), Arc::clone(&opened));
+        Box::pin(async move {
+            gate.acquire().await.unwrap().forget();
+            // The second run finds nothing more of this message to take up.
+            for name in ["one", "two"] {
+                turn.run(name).await.unwrap().complete("done").await.unwrap();
+            }
+            handled.send(turn.message.user).unwrap();
+        })
+    });
+    let server = Server::with(|builder| builder.agent(agent).authorizer(Room).inbox(false)).await;
+    for user in ["ada", "bob"] {
+        let mut page = Page::open(&server, user, json!([])).await;
+        page.send(message("room", "s1", "hi")).await;
+        assert_eq!(page.next().await["status"], "accepted");
+    }
+    gate.add_permits(2);
+    let users = [within(handles.recv()).await.unwrap(), within(handles.recv()).await.unwrap()];
+    assert_eq!(users, ["ada", "bob"]);
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use agentwire_bridge::{AuthError, Authenticator, Hs256, Identity, Limits};
+use agentwire_bridge::{
+    Access, AuthError, Authenticator, Authorizer, Hs256, Identity, Limits, Refusal, StreamKey,
+};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -12,8 +15,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::support::{Page, SECRET, Server, hello, hello_with, token, token_of, token_until};
 
 #[expect(clippy::disallowed_methods, reason = "tokens expire by the wall clock")]
-fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+pub(crate) fn now() -> Duration {
+    std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+fn in_seconds(seconds: i64) -> u64 {
+    now().as_secs().checked_add_signed(seconds).unwrap()
 }
 
 // PROTOCOL: GEN-1
@@ -51,14 +58,18 @@ async fn the_welcome_comes_first_and_streams_in_their_order() {
 #[tokio::test]
 async fn bad_tokens_are_told_apart() {
     let server = Server::with(|builder| builder.authenticator(Hs256::new(SECRET).audience("chat"))).await;
-    let good = json!({"sub": "ada", "aud": "chat", "exp": now() + 60});
+    let good = json!({"sub": "ada", "aud": "chat", "exp": in_seconds(60)});
     for (token, code, close) in [
         ("not a token".to_owned(), "token_invalid", 4450),
         (token_of(&good, "another secret"), "token_invalid", 4450),
         (token_of(&json!({"sub": "ada", "aud": "mail"}), SECRET), "token_invalid", 4450),
         (token_of(&json!({"sub": "ada"}), SECRET), "token_invalid", 4450),
         (token_of(&json!({"aud": "chat"}), SECRET), "token_invalid", 4450),
-        (token_of(&json!({"sub": "ada", "aud": "chat", "exp": now() - 5}), SECRET), "token_expired", 4451),
+        (
+            token_of(&json!({"sub": "ada", "aud": "chat", "exp": in_seconds(-5)}), SECRET),
+            "token_expired",
+            4451,
+        ),
     ] {
         let mut page = Page::connect(&server).await;
         page.send(hello(&token, json!([]))).await;
@@ -78,17 +89,29 @@ impl Authenticator for Gate {
         let answer = match token {
             "closed" => Err(AuthError::Forbidden),
             "down" => Err(AuthError::Unavailable("no keys".to_owned())),
+            "hangs" => return Box::pin(std::future::pending()),
+            "old" => Ok(Identity { subject: "ada".to_owned(), expires_at_ms: Some(1) }),
             _ => Ok(Identity { subject: token.to_owned(), expires_at_ms: None }),
         };
         Box::pin(std::future::ready(answer))
     }
 }
 
+/// Limits under which one that hangs is given up soon.
+fn impatient() -> Limits {
+    Limits { auth_timeout: Duration::from_millis(20), ..Limits::default() }
+}
+
 // PROTOCOL: HEL-4, CLS-2
 #[tokio::test]
 async fn other_authenticators_can_forbid_and_fail() {
-    let server = Server::with(|builder| builder.authenticator(Gate)).await;
-    for (token, code, close) in [("closed", "forbidden", 4403), ("down", "unavailable", 4456)] {
+    let server = Server::with(|builder| builder.authenticator(Gate).limits(impatient())).await;
+    for (token, code, close) in [
+        ("closed", "forbidden", 4403),
+        ("down", "unavailable", 4456),
+        ("hangs", "unavailable", 4456),
+        ("old", "token_expired", 4451),
+    ] {
         let mut page = Page::connect(&server).await;
         page.send(hello(token, json!([]))).await;
         assert_eq!(page.ends_with().await, (code.to_owned(), close));
@@ -96,6 +119,99 @@ async fn other_authenticators_can_forbid_and_fail() {
     let mut page = Page::connect(&server).await;
     page.send(hello("ada", json!([]))).await;
     assert!(page.next().await.get("tokenExpiresInMs").is_none());
+}
+
+// PROTOCOL: TOK-1, ERR-2
+#[tokio::test]
+async fn a_token_that_cannot_be_checked_is_not_called_invalid() {
+    let server = Server::with(|builder| builder.authenticator(Gate).limits(impatient())).await;
+    let mut page = Page::open_with(&server, hello("ada", json!([]))).await;
+    for (token, code) in [
+        ("down", "unavailable"),
+        ("hangs", "unavailable"),
+        ("old", "token_invalid"),
+        ("bob", "token_invalid"),
+    ] {
+        page.send(json!({"type": "refresh", "token": token})).await;
+        let error = page.next().await;
+        assert_eq!((&error["code"], &error["retryable"]), (&json!(code), &json!(true)), "{token}");
+    }
+    // The connection goes on with the token it had.
+    page.nothing_before_pong(1).await;
+    let answer = crate::http::get(&server, "/v1/threads/t/events", Some("old")).await;
+    assert_eq!((answer.0, &answer.1["code"]), (401, &json!("token_expired")));
+    let answer = crate::http::get(&server, "/v1/threads/t/events", Some("hangs")).await;
+    assert_eq!((answer.0, &answer.1["code"]), (503, &json!("unavailable")));
+}
+
+/// Does not find out about streams whose names begin with `slow`.
+struct Slow;
+
+impl Authorizer for Slow {
+    fn authorize<'a>(
+        &'a self,
+        subject: &'a str,
+        stream: &'a str,
+        _: Access,
+    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+        Box::pin(async move {
+            if stream.starts_with("slow") {
+                std::future::pending::<()>().await;
+            }
+            StreamKey::new(subject, stream).map_err(|_| Refusal::UnknownStream)
+        })
+    }
+}
+
+// PROTOCOL: SND-9, ERR-2
+#[tokio::test]
+async fn an_authorizer_that_hangs_stops_nothing_else() {
+    let server = Server::with(|builder| builder.authorizer(Slow).limits(impatient())).await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let send = |id: &str, stream: &str| json!({"type": "send", "id": id, "stream": stream, "message": {"type": "form"}});
+    page.send(send("s1", "slow")).await;
+    let receipt = page.next().await;
+    assert_eq!(
+        (&receipt["error"]["code"], &receipt["error"]["retryable"]),
+        (&json!("unavailable"), &json!(true))
+    );
+    page.send(json!({"type": "signal", "stream": "slow", "signal": {"type": "typing"}})).await;
+    page.nothing_before_pong(1).await;
+    page.send(send("s2", "t")).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    let answer = crate::http::get(&server, "/v1/threads/slow/events", Some(&token("ada"))).await;
+    assert_eq!((answer.0, &answer.1["code"]), (503, &json!("unavailable")));
+    // A subscription that cannot be answered truthfully is asked again by the next connection.
+    page.send(json!({"type": "subscribe", "streams": [{"name": "slow"}]})).await;
+    assert_eq!(page.ends_with().await, ("unavailable".to_owned(), 4456));
+}
+
+/// Answers when three streams are asked for.
+struct Together(Barrier);
+
+impl Authorizer for Together {
+    fn authorize<'a>(
+        &'a self,
+        subject: &'a str,
+        stream: &'a str,
+        _: Access,
+    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+        Box::pin(async move {
+            self.0.wait().await;
+            StreamKey::new(subject, stream).map_err(|_| Refusal::UnknownStream)
+        })
+    }
+}
+
+// PROTOCOL: HEL-5
+#[tokio::test]
+async fn streams_of_one_frame_are_checked_at_once_and_answered_in_their_order() {
+    let server = Server::with(|builder| builder.authorizer(Together(Barrier::new(3)))).await;
+    let streams = json!([{"name": "c"}, {"name": "a"}, {"name": "b"}]);
+    let mut page = Page::open(&server, "ada", streams).await;
+    for name in ["c", "a", "b"] {
+        assert_eq!(page.next().await["name"], name);
+    }
 }
 
 // PROTOCOL: HEL-1
@@ -209,18 +325,18 @@ async fn frames_have_a_size() {
 #[tokio::test]
 async fn tokens_are_refreshed_or_expire() {
     let server = Server::start().await;
-    let mut page = Page::open_with(&server, hello(&token_until("ada", now() + 2), json!([]))).await;
-    for refused in [token("bob"), "nonsense".to_owned(), token_until("ada", now() - 9)] {
+    let mut page = Page::open_with(&server, hello(&token_until("ada", in_seconds(2)), json!([]))).await;
+    for refused in [token("bob"), "nonsense".to_owned(), token_until("ada", in_seconds(-9))] {
         page.send(json!({"type": "refresh", "token": refused})).await;
         let error = page.next().await;
         assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("token_invalid")));
     }
-    page.send(json!({"type": "refresh", "token": token_until("ada", now() + 60)})).await;
+    page.send(json!({"type": "refresh", "token": token_until("ada", in_seconds(60))})).await;
     let refreshed = page.next().await;
     assert_eq!(refreshed["type"], "refreshed");
     assert!((55_000..=60_000).contains(&refreshed["tokenExpiresInMs"].as_u64().unwrap()));
     // The new expiry counts: it is over at once.
-    page.send(json!({"type": "refresh", "token": token_until("ada", now() + 1)})).await;
+    page.send(json!({"type": "refresh", "token": token_until("ada", in_seconds(1))})).await;
     page.until("refreshed").await;
     assert_eq!(page.ends_with().await, ("token_expired".to_owned(), 4451));
 }
@@ -263,6 +379,12 @@ async fn a_shutdown_says_goaway_and_answers_what_is_under_way() {
 }
 
 impl Page {
+    /// Waits until the server reads this socket.
+    async fn until_read(&mut self) {
+        self.send_raw(Message::Ping(b"read".to_vec().into())).await;
+        assert!(self.is_ponged().await);
+    }
+
     /// Takes the receipt of the only send.
     async fn nothing_or_receipt(&mut self) {
         assert_eq!(self.next().await["status"], "accepted");
@@ -276,7 +398,37 @@ async fn too_many_connections_are_told_to_come_back() {
     let server = Server::with(|builder| builder.limits(limits)).await;
     let _first = Page::open(&server, "ada", json!([])).await;
     let mut second = Page::connect(&server).await;
+    second.send(hello(&token("bob"), json!([]))).await;
     assert_eq!(second.ends_with().await, ("overloaded".to_owned(), 4455));
+}
+
+// PROTOCOL: CLS-2, HEL-1
+#[tokio::test]
+async fn silent_sockets_take_no_place_of_a_user() {
+    let limits = Limits { max_connections: 1, max_opening: 2, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let mut silent = Page::connect(&server).await;
+    silent.until_read().await;
+    let mut ada = Page::open(&server, "ada", json!([])).await;
+    let mut other = Page::connect(&server).await;
+    other.until_read().await;
+    // Their own bound is reached.
+    let mut third = Page::connect(&server).await;
+    assert_eq!(third.ends_with().await, ("overloaded".to_owned(), 4455));
+    ada.nothing_before_pong(1).await;
+}
+
+// PROTOCOL: CLS-2
+#[tokio::test]
+async fn one_user_does_not_take_every_place() {
+    let limits = Limits { max_connections_per_user: 1, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let mut first = Page::open(&server, "ada", json!([])).await;
+    let mut second = Page::connect(&server).await;
+    second.send(hello(&token("ada"), json!([]))).await;
+    assert_eq!(second.ends_with().await, ("overloaded".to_owned(), 4455));
+    Page::open(&server, "bob", json!([])).await;
+    first.nothing_before_pong(1).await;
 }
 
 // PROTOCOL: CLS-2

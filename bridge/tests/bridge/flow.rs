@@ -39,6 +39,28 @@ async fn no_more_than_the_window_is_in_flight() {
     page.events(1, 41, 55).await;
 }
 
+// PROTOCOL: FLO-1, FLO-2, FLO-5
+#[tokio::test]
+async fn what_a_replay_brought_and_was_acknowledged_fills_no_window() {
+    let server = Server::start().await;
+    server.publish("t", 30).await;
+    let mut page =
+        Page::open_with(&server, hello_with(&token("ada"), json!([{"name": "t"}]), 10, 65_536)).await;
+    page.until("subscribed").await;
+    assert_eq!(page.next().await["count"], 10);
+    page.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 11, "to": 20})).await;
+    assert_eq!(page.next().await["first"], 11);
+    page.until("replayEnd").await;
+    page.ack(1, 20).await;
+    // The flow still has to send them (EVT-3), and a whole window behind them.
+    let mut next = 11;
+    while next <= 30 {
+        let frame = page.next().await;
+        assert_eq!(frame["first"], next, "{frame}");
+        next += frame["count"].as_u64().unwrap();
+    }
+}
+
 // PROTOCOL: FLO-1
 #[tokio::test]
 async fn the_window_counts_bytes_and_a_larger_event_goes_alone() {

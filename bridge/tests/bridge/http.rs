@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Server, key, note, token, token_until};
 
-async fn get(server: &Server, path: &str, token: Option<&str>) -> (u16, Value) {
+pub(crate) async fn get(server: &Server, path: &str, token: Option<&str>) -> (u16, Value) {
     let mut socket = TcpStream::connect(server.address).await.unwrap();
     let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{bearer}\r\n");

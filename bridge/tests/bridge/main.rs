@@ -4,6 +4,7 @@
 
 mod agents;
 mod connection;
+mod double;
 #[cfg(feature = "faults")]
 mod faults;
 mod flow;
@@ -14,4 +15,5 @@ mod runs;
 mod sends;
 mod streams;
 mod support;
+mod trouble;
 mod users;

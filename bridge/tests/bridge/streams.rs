@@ -1,6 +1,6 @@
 //! Subscribing: one test per clause of section 4.
 
-use agentwire_bridge::{Access, Authorizer, Limits, Refusal, StreamKey};
+use agentwire_bridge::{Access, Authorizer, Limits, Refusal, SqliteLog, StreamKey};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
@@ -128,8 +128,8 @@ async fn a_trimmed_position_goes_on_at_the_oldest() {
 // PROTOCOL: SUB-6, GAP-2, GAP-3, HBT-1
 #[tokio::test]
 async fn a_position_ahead_of_the_log_begins_a_new_epoch() {
-    let server = Server::start().await;
-    server.publish("t", 5).await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::of_former(&folder.path().join("log.sqlite"), 5).await;
     let old = epoch(&server).await;
     let (mut other, _) = subscribed(&server, at(&old, 3)).await;
     other.events(1, 4, 5).await;
@@ -159,11 +159,62 @@ async fn a_position_ahead_of_the_log_begins_a_new_epoch() {
     assert_eq!(other.until("subscribed").await["ch"], 3);
 }
 
+// PROTOCOL: SUB-6, GEN-4
+#[tokio::test]
+async fn a_position_that_nobody_can_have_ends_no_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::of_former(&folder.path().join("log.sqlite"), 5).await;
+    let former = epoch(&server).await;
+    // Of a former process the bridge cannot know how far it was, so it believes the page: once.
+    let (_page, frame) = subscribed(&server, at(&former, 9)).await;
+    let new = frame["epoch"].as_str().unwrap().to_owned();
+    assert_eq!(facts(&frame), (1, 5, 1, false, Some("ahead")));
+    let (_page, frame) = subscribed(&server, at(&former, (1 << 53) - 1)).await;
+    assert_eq!(facts(&frame), (1, 5, 1, false, Some("epoch")));
+    let mut seen = at(&new, 3);
+    seen["seen"] = json!(6);
+    for claim in [at(&new, (1 << 53) - 1), at(&new, 6), seen] {
+        let mut page = Page::open(&server, "ada", json!([claim])).await;
+        assert_eq!(page.ends_with().await, ("bad_frame".to_owned(), 4400));
+        assert_eq!(epoch(&server).await, new);
+    }
+    // A stream that began in this process was never further than it is.
+    server.publish("u", 1).await;
+    let own = server.bridge.log().state(&key("u")).await.unwrap().epoch;
+    let claim = json!({"name": "u", "position": {"epoch": &*own, "offset": 2}});
+    let mut page = Page::open(&server, "ada", json!([claim])).await;
+    assert_eq!(page.ends_with().await, ("bad_frame".to_owned(), 4400));
+}
+
+// PROTOCOL: LIF-4, SUB-7
+#[tokio::test]
+async fn a_restored_log_tells_pages_that_saw_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, backup) = (folder.path().join("log.sqlite"), folder.path().join("backup.sqlite"));
+    let server = Server::of_former(&path, 5).await;
+    let started = json!({"type": "agent_started", "runId": "r", "agent": "a"});
+    server.bridge.emitter("ada", "t").publish(started).await.unwrap();
+    server.stop().await;
+    std::fs::copy(&path, &backup).unwrap();
+    let server = Server::with(|builder| builder.log(SqliteLog::open(&path).unwrap())).await;
+    let position = at(&epoch(&server).await, server.head("t").await);
+    assert_eq!(position["position"]["offset"], 7);
+    server.stop().await;
+
+    std::fs::copy(&backup, &path).unwrap();
+    let server = Server::with(|builder| builder.log(SqliteLog::open_restored(&path).unwrap())).await;
+    // Recovery has written since: by its head alone the log is as far as the page.
+    server.publish("t", 3).await;
+    let (mut page, frame) = subscribed(&server, position).await;
+    assert_eq!(facts(&frame), (1, 10, 1, false, Some("epoch")));
+    assert_eq!(page.events(1, 1, 10).await[..5], (1..=5).map(note).collect::<Vec<_>>());
+}
+
 // PROTOCOL: GAP-2, SUB-10, RPL-1
 #[tokio::test]
 async fn a_catch_up_goes_on_in_the_new_epoch() {
-    let server = Server::start().await;
-    server.publish("t", 6).await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::of_former(&folder.path().join("log.sqlite"), 6).await;
     let old = epoch(&server).await;
     let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
     let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 2, 65_536);

@@ -1,9 +1,10 @@
 //! A served bridge and a page that speaks to it frame by frame.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use agentwire_bridge::{Bridge, BridgeBuilder, Hs256, MemoryLog, StreamKey};
+use agentwire_bridge::{Append, Bridge, BridgeBuilder, Event, Hs256, Log, MemoryLog, SqliteLog, StreamKey};
 use futures_util::{SinkExt, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
@@ -41,6 +42,15 @@ impl Server {
     pub(crate) async fn with(build: impl FnOnce(BridgeBuilder) -> BridgeBuilder) -> Self {
         let builder = Bridge::builder().log(MemoryLog::new()).authenticator(Hs256::new(SECRET));
         Self::serve(build(builder).build().await.unwrap()).await
+    }
+
+    /// Serves a log of a former process, with notes in thread `t` of ada.
+    pub(crate) async fn of_former(path: &Path, notes: u64) -> Self {
+        let log = SqliteLog::open(path).unwrap();
+        let events = (1..=notes).map(|n| Event::new(note(n), 4_096).unwrap()).collect();
+        log.append(Append::events(key("t"), events)).await.unwrap().durable().await.unwrap();
+        drop(log);
+        Self::with(|builder| builder.log(SqliteLog::open(path).unwrap())).await
     }
 
     pub(crate) async fn serve(bridge: Bridge) -> Self {
@@ -182,6 +192,11 @@ impl Page {
 
     pub(crate) async fn try_send(&mut self, frame: Value) -> Result<(), tungstenite::Error> {
         self.socket.send(Message::text(frame.to_string())).await
+    }
+
+    /// Whether the next message is the transport's pong.
+    pub(crate) async fn is_ponged(&mut self) -> bool {
+        matches!(self.message().await, Some(Ok(Message::Pong(_))))
     }
 
     async fn message(&mut self) -> Option<Result<Message, tungstenite::Error>> {

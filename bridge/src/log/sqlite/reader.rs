@@ -62,6 +62,7 @@ impl Readers {
                         oldest: row.get(3)?,
                         head: row.get(4)?,
                         open_runs: Vec::new(),
+                        begun_here: false,
                     };
                     Ok((row.get(0)?, state))
                 })

@@ -98,6 +98,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Gives every stream a new epoch, in one transaction. Returns how many streams there are.
+pub(super) fn begin_epochs(connection: &Connection, epoch: &str) -> rusqlite::Result<usize> {
+    connection.execute("UPDATE streams SET epoch = ?1, epoch_number = epoch_number + 1", [epoch])
+}
+
 /// Opens the file for reading.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

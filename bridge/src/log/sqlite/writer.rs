@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::event::{Effect, VOID};
-use crate::log::memory::new_epoch;
+use crate::clock::now_ms;
+use crate::event::{Effect, TakesUp, VOID};
+use crate::log::life::Life;
 use crate::log::{Append, Change, Commit, Guard, LogError, Observer, Outcome, Receipt, Status, announcement};
 use crate::stream::{Position, StreamKey};
 
@@ -49,6 +50,7 @@ pub(super) struct Writer {
     connection: Connection,
     streams: HashMap<StreamKey, StreamRow>,
     observer: Arc<OnceLock<Observer>>,
+    life: Arc<Life>,
 }
 
 /// The row of a stream as the running transaction sees it.
@@ -64,8 +66,8 @@ struct StreamRow {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, observer: Arc<OnceLock<Observer>>) -> Self {
-        Self { connection, streams: HashMap::new(), observer }
+    pub(super) fn new(connection: Connection, observer: Arc<OnceLock<Observer>>, life: Arc<Life>) -> Self {
+        Self { connection, streams: HashMap::new(), observer, life }
     }
 
     /// Writes until every sender is gone and the queue is empty.
@@ -90,7 +92,7 @@ impl Writer {
             self.streams.clear();
         }
         let mut settles = Vec::with_capacity(group.len());
-        let done = transact(&mut self.connection, &mut self.streams, group, &mut settles);
+        let done = transact(&mut self.connection, &mut self.streams, &self.life, group, &mut settles);
         let failed = match done {
             Ok(commits) => {
                 if let Some(observer) = self.observer.get() {
@@ -115,6 +117,7 @@ impl Writer {
 fn transact(
     connection: &mut Connection,
     streams: &mut HashMap<StreamKey, StreamRow>,
+    life: &Life,
     group: Vec<Command>,
     settles: &mut Vec<Settle>,
 ) -> rusqlite::Result<Vec<Commit>> {
@@ -128,6 +131,7 @@ fn transact(
         let mut tables = transaction.as_ref().filter(|_| result.is_ok()).map(|transaction| Tables {
             connection: transaction,
             streams,
+            life,
             commits: &mut commits,
         });
         let tables = tables.as_mut();
@@ -200,6 +204,7 @@ fn settle<T: Send + 'static>(
 struct Tables<'a> {
     connection: &'a Connection,
     streams: &'a mut HashMap<StreamKey, StreamRow>,
+    life: &'a Life,
     commits: &'a mut Vec<Commit>,
 }
 
@@ -233,7 +238,7 @@ impl Tables<'_> {
         if let Some(row) = row {
             return Ok(row);
         }
-        let epoch = new_epoch();
+        let epoch = self.life.epoch();
         self.connection
             .prepare_cached(
                 "INSERT INTO streams (key, epoch, epoch_number, oldest, head) VALUES (?1, ?2, 1, 1, 0)",
@@ -261,6 +266,12 @@ impl Tables<'_> {
                 return Ok(if hash == once.hash { Outcome::Durable(receipt) } else { Outcome::Conflict });
             }
         }
+        if let Some(once) = &append.once
+            && let Some(after) = &append.after
+            && !self.is_known(row.id, after, &once.subject)?
+        {
+            return Ok(Outcome::TooEarly);
+        }
         let status = self.guard(row.id, &append.guard)?;
         let mut head = row.head;
         if status == Status::Accepted && !append.events.is_empty() {
@@ -284,7 +295,7 @@ impl Tables<'_> {
                     once.id,
                     once.subject,
                     once.hash,
-                    once.at_ms,
+                    once.at_ms.max(now_ms()),
                     status.code(),
                     row.epoch,
                     head,
@@ -316,6 +327,12 @@ impl Tables<'_> {
             change: Change::Appended { first, bodies },
         });
         Ok(head)
+    }
+
+    fn is_known(&self, stream: i64, id: &str, subject: &str) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM sends WHERE stream = ?1 AND id = ?2 AND subject = ?3")?
+            .exists(params![stream, id, subject])
     }
 
     fn guard(&self, stream: i64, guard: &Guard) -> rusqlite::Result<Status> {
@@ -350,13 +367,20 @@ impl Tables<'_> {
     fn note(&self, stream: i64, offset: u64, effect: &Effect) -> rusqlite::Result<()> {
         match effect {
             Effect::None => Ok(()),
-            Effect::Run { run, send_id } => {
+            Effect::Run { run, takes_up } => {
                 self.touch(stream, run, offset)?;
-                let Some(send_id) = send_id else { return Ok(()) };
-                self.connection
-                    .prepare_cached("UPDATE sends SET taken = 1 WHERE stream = ?1 AND id = ?2 AND taken = 0")?
-                    .execute(params![stream, send_id])
-                    .map(drop)
+                match takes_up {
+                    None => Ok(()),
+                    Some(TakesUp::At(message)) => self.take_up_at(stream, *message),
+                    Some(TakesUp::First(send_id)) => self
+                        .connection
+                        .prepare_cached(
+                            "UPDATE sends SET taken = 1 WHERE stream = ?1 AND taken = 0 AND offset =
+                             (SELECT MIN(offset) FROM sends WHERE stream = ?1 AND id = ?2 AND taken = 0)",
+                        )?
+                        .execute(params![stream, send_id])
+                        .map(drop),
+                }
             }
             Effect::RunEnded { run } => {
                 self.touch(stream, run, offset)?;
@@ -397,11 +421,12 @@ impl Tables<'_> {
     }
 
     fn new_epoch(&mut self, key: &StreamKey, current: &str) -> rusqlite::Result<()> {
+        let life = self.life;
         let row = self.stream(key)?;
         if &*row.epoch != current {
             return Ok(());
         }
-        row.epoch = new_epoch();
+        row.epoch = life.epoch();
         row.epoch_number += 1;
         let row = row.clone();
         self.connection
@@ -454,6 +479,10 @@ impl Tables<'_> {
 
     fn take_up(&mut self, key: &StreamKey, offset: u64) -> rusqlite::Result<()> {
         let stream = self.stream(key)?.id;
+        self.take_up_at(stream, offset)
+    }
+
+    fn take_up_at(&self, stream: i64, offset: u64) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("UPDATE sends SET taken = 1 WHERE stream = ?1 AND offset = ?2 AND taken = 0")?
             .execute(params![stream, offset])
