@@ -16,7 +16,8 @@ import { SafePositions } from "./positions.js";
 import type { RawState } from "./raw.js";
 import { Reporter } from "./report.js";
 import { type ConnectionState, type Health, healthOf, type Notice, noStats, type Signal, type StateChange, type Stats, type Subject } from "./state.js";
-import { Stream, type StreamContext } from "./stream.js";
+import type { StreamContext } from "./stream.js";
+import { Streams } from "./streams.js";
 import { type Instance, Supervisor } from "./supervisor.js";
 import { checkFrom, type Thread, ThreadHandle, type ThreadOptions } from "./thread.js";
 import { TokenSource } from "./token.js";
@@ -31,7 +32,7 @@ export interface ClientEvents {
 	notice: Notice;
 	/** Another page in a thread says something of the moment. */
 	signal: Signal;
-	/** The server has named the user, or another user than before. */
+	/** The server has named the user: once, because a client that is welcomed as another user ends with `subject_changed`. */
 	subject: Subject;
 }
 
@@ -73,9 +74,7 @@ export class AgentClient implements Client {
 	readonly #tokens: TokenSource;
 	readonly #positions: SafePositions;
 	readonly #outbox: Outbox;
-	readonly #streams = new Map<string, Stream>();
-	/** The same by id. A stream stays after its last handle: the core knows it under this id. */
-	readonly #byId = new Map<number, Stream>();
+	readonly #streams = new Streams();
 	readonly #consumers = new Map<number, Consumer>();
 	readonly #context: StreamContext;
 	readonly #ready = deferred<void>();
@@ -99,7 +98,7 @@ export class AgentClient implements Client {
 		this.#events = new Emitter(this.#reporter);
 		this.#reporter.listen((error) => {
 			const heard = this.#events.has("error");
-			this.#events.emit("error", error);
+			this.#events.emit("error", error, this.#reporter.errorHandlerThrew);
 			return heard;
 		});
 		this.#tokens = new TokenSource(settings.token);
@@ -111,7 +110,6 @@ export class AgentClient implements Client {
 			positions: this.#positions,
 			reporter: this.#reporter,
 			consumers: this.#consumers,
-			streams: this.#byId,
 			nextId: () => (this.#lastId += 1),
 		};
 		this.#ready.promise.catch(() => undefined);
@@ -176,14 +174,8 @@ export class AgentClient implements Client {
 		checkName(name);
 		fields("thread options", options, ["from"]);
 		const from = options.from === undefined ? undefined : checkFrom(options.from);
-		const stream = this.#streams.get(name) ?? new Stream(name, this.#context);
-		stream.claim(from);
-		this.#streams.set(name, stream);
-		stream.handles += 1;
-		return new ThreadHandle(stream, this.#context, this.#outbox, () => {
-			stream.handles -= 1;
-			if (stream.handles === 0) stream.leave();
-		});
+		const stream = this.#streams.enter(name, from, this.#context);
+		return new ThreadHandle(stream, this.#context, this.#outbox, () => this.#streams.leave(stream));
 	}
 
 	inbox(options: ThreadOptions = {}): Thread {
@@ -238,7 +230,7 @@ export class AgentClient implements Client {
 	#begin(instance: Instance): void {
 		this.#supervisor.begin(instance, {
 			host: this.#host(),
-			config: this.#settings.config,
+			config: () => ({ ...this.#settings.config, ...(this.#subject === undefined ? {} : { subject: this.#subject }) }),
 			lost: (error) => this.#lost(error),
 			restore: () => this.#restore(),
 			failed: (error) => this.#end("failed", error),
@@ -258,7 +250,7 @@ export class AgentClient implements Client {
 	}
 
 	#fill(): void {
-		for (const stream of [...this.#streams.values()]) stream.resubscribe();
+		for (const stream of this.#streams.open) stream.resubscribe();
 		this.#outbox.resend();
 	}
 
@@ -294,10 +286,14 @@ export class AgentClient implements Client {
 			outbox: this.#outbox,
 			reporter: this.#reporter,
 			consumers: this.#consumers,
-			streams: this.#byId,
+			streams: this.#streams.byId,
 			tokenFailed: (error) => {
 				this.#tokenFailure = error;
-				if (error.retryable) this.#reporter.error(error);
+			},
+			tokenMissed: () => {
+				const error = this.#tokenFailure ?? new AgentwireError("token_failed", "the token function failed");
+				this.#tokenFailure = undefined;
+				this.#reporter.error(error);
 			},
 			isConnected: () => this.#state.name === "connected",
 			isOver: () => this.#over !== undefined,
@@ -321,16 +317,16 @@ export class AgentClient implements Client {
 	#welcome(session: string, subject: string): void {
 		if (this.#over !== undefined) return;
 		const former = this.#subject;
+		// The core ends by itself then; nothing may hang on that (HEL-6).
+		if (former !== undefined && former !== subject) return this.#coreState("failed", "subject_changed", undefined, 0);
 		this.#subject = subject;
 		if (former === undefined) {
 			const foreign = this.#positions.scope(addressOnly(this.#settings.url), subject);
 			// Positions of another user were asked for: what this one has not seen must not be skipped.
-			if (foreign) for (const stream of [...this.#streams.values()]) stream.forgetStored();
-		} else if (former !== subject) {
-			this.#positions.retire();
+			if (foreign) this.#streams.forgetStored();
 		}
 		this.#ready.resolve();
-		if (former !== subject) this.#events.emit("subject", { subject, session });
+		if (former === undefined) this.#events.emit("subject", { subject, session });
 	}
 
 	#noticed(notice: Notice): void {
@@ -346,13 +342,12 @@ export class AgentClient implements Client {
 		this.#unwatch();
 		this.#early?.cancel();
 		this.#tokens.close();
+		// Before the core says of each that it is closed: why is known here.
+		this.#outbox.close(error);
 		this.#supervisor.call((raw) => raw.close());
 		this.#supervisor.end();
-		this.#outbox.close(error);
 		this.#ready.reject(error);
-		for (const stream of [...this.#streams.values()]) stream.close(name === "closed" ? undefined : error);
-		this.#streams.clear();
-		this.#byId.clear();
+		this.#streams.close(name === "closed" ? undefined : error);
 		this.#setState(name, error.code, undefined, 0);
 		if (name === "failed") this.#reporter.error(error);
 		this.#events.clear();
@@ -365,6 +360,7 @@ export class AgentClient implements Client {
 		const rest = retryInMs === undefined ? { reason, attempt } : { reason, attempt, retryAt: Date.now() + retryInMs };
 		this.#state = { name: to, ...rest };
 		if (from === "connected" || from === "idle") this.#connectingSince = Date.now();
+		this.#outbox.connected(to === "connected");
 		if (to === "connected") this.#metric({ name: "connect_duration", unit: "ms", value: Date.now() - this.#connectingSince });
 		this.#reporter.log("debug", `state ${from} → ${to}`, { reason, attempt });
 		this.#events.emit("state", { from, to, ...rest });

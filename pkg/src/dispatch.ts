@@ -4,9 +4,8 @@
 import type { Consumer, Start } from "./consumer.js";
 import type { AgentEvent } from "./events.js";
 import { eventsOf, type ParsedEvent } from "./frames.js";
-import { type Entry, Listeners, run } from "./listeners.js";
+import { type Entry, type Failed, Listeners, run } from "./listeners.js";
 import type { RawEventsFrame, RawGap } from "./raw.js";
-import type { Reporter } from "./report.js";
 
 /** The event handlers of a stream: those of one type, and those of every event. */
 export class EventListeners {
@@ -37,12 +36,12 @@ export class EventListeners {
 		this.#size = 0;
 	}
 
-	emit(event: AgentEvent, reporter: Reporter): void {
+	emit(event: AgentEvent, failed: Failed): void {
 		// Both lists are taken before the first call: what is added by a handler gets the next event.
 		const typed: readonly Entry<AgentEvent>[] | undefined = this.#typed.get(event.type)?.list;
 		const every = this.#every.list;
-		if (typed !== undefined) run(typed, event, reporter);
-		run(every, event, reporter);
+		if (typed !== undefined) run(typed, event, failed);
+		run(every, event, failed);
 	}
 
 	#ofType(type: string): Listeners<AgentEvent> {
@@ -67,16 +66,16 @@ export class HandlerConsumer implements Consumer {
 	epoch: string | undefined;
 	offset: number | undefined;
 	readonly #listeners: EventListeners;
-	readonly #reporter: Reporter;
+	readonly #failed: Failed;
 	readonly #onGap: (gap: RawGap) => void;
 	#active = true;
 	#dispatching = false;
 	#after: (() => void) | undefined;
 
-	constructor(id: number, listeners: EventListeners, reporter: Reporter, onGap: (gap: RawGap) => void) {
+	constructor(id: number, listeners: EventListeners, failed: Failed, onGap: (gap: RawGap) => void) {
 		this.id = id;
 		this.#listeners = listeners;
-		this.#reporter = reporter;
+		this.#failed = failed;
 		this.#onGap = onGap;
 	}
 
@@ -96,7 +95,7 @@ export class HandlerConsumer implements Consumer {
 			// Before the calls: a handler that leaves and one that joins meanwhile both count from here.
 			this.offset = at;
 			handed += 1;
-			this.#listeners.emit(stamp(event, at, epoch, replayThrough), this.#reporter);
+			this.#listeners.emit(stamp(event, at, epoch, replayThrough), this.#failed);
 		}
 		this.#dispatching = false;
 		this.#after?.();

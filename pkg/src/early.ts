@@ -20,7 +20,7 @@ export class EarlySocket {
 				try {
 					this.#socket = new WebSocket(url, PROTOCOL);
 				} catch {
-					// The core meets the same error and reports it.
+					// A policy of the page refuses the address. The core meets the same, and tries again by its backoff.
 				}
 			},
 			// The core asks for the token and gets this failure as the answer.

@@ -10,12 +10,13 @@ const TABLE: Readonly<Record<KnownErrorCode, readonly [retryable: boolean, remed
 	handler_threw: [false, "A handler of the application threw; see `cause`. The other handlers got the event."],
 	internal: [true, "A fault of agentwire or of the server. Nothing needs to be done; please report it if it comes again."],
 	invalid_option: [false, "Correct the named option."],
-	invalid_message: [false, "Send an object with a text `type`, or text `content` of at least one character, that JSON can hold."],
-	message_too_large: [false, "Send less: the frame is larger than the server's `maxFrameBytes`."],
+	invalid_message: [false, "Send an object with a text `type`, or text `content` of at least one character, that JSON can hold and that is not nested too deep."],
+	message_too_large: [false, "Send less: a message must fit into the server's `maxFrameBytes`, a signal into 4,096 bytes."],
 	no_websocket: [false, "There is no WebSocket here. Call `connect` in a browser or a worker, not while rendering on a server."],
 	outbox_full: [true, "Wait until pending messages are settled, or raise `maxPendingSends`."],
 	outcome_unknown: [false, "The server no longer remembers whether it got the message. Look for it in the thread before sending it again."],
-	position_store_failed: [true, "The storage is missing, full or refused; positions are kept in memory, so a reload starts anew."],
+	position_store_failed: [true, "The storage is missing, full or refused, so positions are kept in memory: a reload begins at the last stored one and repeats what came after it, or at the start. Free storage, or keep positions elsewhere."],
+	socket_refused: [true, "The browser refuses to open this address: a policy of the page forbids it, or an https page names ws://. Use wss:// and allow it in `connect-src`."],
 	stream_conflict: [false, "The thread is open with another `from`. Use the same one, leave it out, or close the other handles first."],
 	stream_ended: [false, "The server ended this subscription for good; see the reason in the message."],
 	subject_changed: [false, "The token names another user. Close this client and connect a new one for that user."],
@@ -62,6 +63,7 @@ export type KnownErrorCode =
 	| "overloaded"
 	| "position_store_failed"
 	| "refused"
+	| "socket_refused"
 	| "stream_conflict"
 	| "stream_ended"
 	| "subject_changed"

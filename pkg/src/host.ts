@@ -1,6 +1,6 @@
 /** The client's side of the border: what the core calls, taken to the part that it concerns. */
 import type { Consumer } from "./consumer.js";
-import { AgentwireError } from "./errors.js";
+import type { AgentwireError } from "./errors.js";
 import { wellFormed } from "./frames.js";
 import type { Metric } from "./metrics.js";
 import { errorOf, type Outbox } from "./outbox.js";
@@ -19,7 +19,10 @@ export interface HostParts {
 	readonly reporter: Reporter;
 	readonly consumers: ReadonlyMap<number, Consumer>;
 	readonly streams: ReadonlyMap<number, Stream>;
+	/** The token function failed. What becomes of it is the core's word: the error `token_failed`, or the end. */
 	tokenFailed(error: AgentwireError): void;
+	/** The core goes on without the token. */
+	tokenMissed(): void;
 	isConnected(): boolean;
 	isOver(): boolean;
 	state(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void;
@@ -45,11 +48,11 @@ export class ClientHost implements Host {
 	}
 
 	token(): void {
-		const { supervisor, tokens, tokenFailed, isConnected, isOver } = this.#parts;
-		tokens.next(isConnected() ? "refresh" : "connect").then(
+		const { supervisor, tokens, tokenFailed, isConnected } = this.#parts;
+		tokens.ask(
+			isConnected() ? "refresh" : "connect",
 			(token) => supervisor.call((raw) => raw.tokenReady(token)),
-			(error: unknown) => {
-				if (isOver() || !(error instanceof AgentwireError)) return;
+			(error) => {
 				tokenFailed(error);
 				supervisor.call((raw) => raw.tokenFailed(error.retryable));
 			},
@@ -110,8 +113,9 @@ export class ClientHost implements Host {
 	}
 
 	error(code: string, message: string, frame: object | undefined): void {
-		// `tokenFailed` has said it already, with the cause.
-		if (this.#parts.isOver() || code === "token_failed") return;
+		if (this.#parts.isOver()) return;
+		// Why is known here only.
+		if (code === "token_failed") return this.#parts.tokenMissed();
 		const text = code === "token_timeout" ? "the token function did not answer within 30 seconds" : message;
 		this.#parts.reporter.error(errorOf(frame, code, text));
 	}

@@ -4,6 +4,9 @@
  */
 import type { Reporter } from "./report.js";
 
+/** Takes what a handler threw, or what its promise was rejected with. */
+export type Failed = (cause: unknown) => void;
+
 /** Stops the calls of a handler. Further calls do nothing. */
 export type Unsubscribe = () => void;
 
@@ -47,21 +50,21 @@ export class Listeners<T> {
 		this.#list = [];
 	}
 
-	emit(value: T, reporter: Reporter): void {
-		run(this.#list, value, reporter);
+	emit(value: T, failed: Failed): void {
+		run(this.#list, value, failed);
 	}
 }
 
-/** Calls the handlers of `list` that are still active; what they throw or reject with is reported. */
-export function run<T>(list: readonly Entry<T>[], value: T, reporter: Reporter): void {
+/** Calls the handlers of `list` that are still active; what they throw or reject with goes to `failed`. */
+export function run<T>(list: readonly Entry<T>[], value: T, failed: Failed): void {
 	for (let index = 0; index < list.length; index += 1) {
 		const entry = list[index];
 		if (entry === undefined || !entry.active) continue;
 		try {
 			const result = entry.handler(value);
-			if (isThenable(result)) result.then(undefined, (error: unknown) => reporter.handlerThrew(error));
+			if (isThenable(result)) result.then(undefined, failed);
 		} catch (error) {
-			reporter.handlerThrew(error);
+			failed(error);
 		}
 	}
 }
@@ -76,11 +79,11 @@ function isThenable(value: unknown): value is Thenable {
 
 /** Handlers by name, where each name has its own kind of value. */
 export class Emitter<M extends object> {
-	readonly #reporter: Reporter;
+	readonly #failed: Failed;
 	readonly #byName: { [K in keyof M]?: Listeners<M[K]> } = {};
 
 	constructor(reporter: Reporter) {
-		this.#reporter = reporter;
+		this.#failed = reporter.handlerThrew;
 	}
 
 	on<K extends keyof M>(name: K, handler: (value: M[K]) => unknown): Unsubscribe {
@@ -91,8 +94,9 @@ export class Emitter<M extends object> {
 		};
 	}
 
-	emit<K extends keyof M>(name: K, value: M[K]): void {
-		this.#listeners(name).emit(value, this.#reporter);
+	/** `failed` gets what handlers throw, where it must not be reported as that of other handlers is. */
+	emit<K extends keyof M>(name: K, value: M[K], failed: Failed = this.#failed): void {
+		this.#listeners(name).emit(value, failed);
 	}
 
 	has(name: keyof M): boolean {

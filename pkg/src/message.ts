@@ -20,7 +20,7 @@ export type MessageContent =
 export interface SendOptions {
 	/** Key of the message, 1 to 128 bytes: the server applies it at most once. @default a random UUID */
 	readonly id?: string | undefined;
-	/** Aborted before the call: the message fails. Later: `receipt` rejects, but the message can't be taken back. */
+	/** Aborted before the call: the message fails with `aborted`. Later: `receipt` rejects with the signal's reason, but the message can't be taken back. */
 	readonly signal?: AbortSignal | undefined;
 }
 
@@ -35,7 +35,10 @@ export interface Message {
 	readonly state: MessageState;
 	/** Why it failed. */
 	readonly error: AgentwireError | undefined;
-	/** Settles exactly once. A rejection that nobody looks at is not reported as unhandled. */
+	/**
+	 * Settles exactly once. Rejects with an `AgentwireError`, or with the reason of the signal that was given to `send` and
+	 * aborted meanwhile. A rejection that nobody looks at is not reported as unhandled.
+	 */
 	readonly receipt: Promise<Receipt>;
 	/** Calls the handler when `state` changes. */
 	on(type: "change", handler: (message: Message) => void, options?: ListenOptions): Unsubscribe;
@@ -68,7 +71,7 @@ export class PendingMessage implements Message {
 			signal?.removeEventListener("abort", abort);
 			this.#state = state;
 			this.#error = error;
-			this.#changes.emit(this, reporter);
+			this.#changes.emit(this, reporter.handlerThrew);
 			this.#changes.clear();
 		};
 		settled.then(
@@ -103,16 +106,15 @@ export class PendingMessage implements Message {
 	}
 }
 
-/** A copy that later changes by the caller don't reach: the same id must always carry the same body (SND-2). */
+/** Levels of lists and objects in a frame (GEN-8). */
+const MAX_DEPTH = 100;
+
+/** What it is to carry a body: the frame is one level of its own. */
+const MAX_BODY_DEPTH: number = MAX_DEPTH - 1;
+
+/** A message as it is sent: `type` filled in, and checked. */
 export function snapshot(given: unknown): Readonly<Record<string, unknown>> {
-	let copy: unknown;
-	try {
-		copy = JSON.parse(JSON.stringify(given) ?? "null");
-	} catch (cause) {
-		throw new AgentwireError("invalid_message", `the message cannot be written as JSON: ${describe(cause)}`, { cause });
-	}
-	if (typeof copy !== "object" || copy === null || Array.isArray(copy)) throw new AgentwireError("invalid_message", "the message must be an object");
-	const { type = "user_message", ...rest } = copy as { type?: unknown };
+	const { type = "user_message", ...rest } = copyOf("message", given);
 	if (typeof type !== "string" || type === "") throw new AgentwireError("invalid_message", "the type of the message must be a text of at least one character");
 	const message: Readonly<Record<string, unknown>> = { type, ...rest };
 	const { content } = message as { content?: unknown };
@@ -120,4 +122,25 @@ export function snapshot(given: unknown): Readonly<Record<string, unknown>> {
 		throw new AgentwireError("invalid_message", "the content of a user_message must be a text of at least one character");
 	}
 	return message;
+}
+
+/** A copy that later changes by the caller don't reach: the same id must always carry the same body (SND-2). */
+export function copyOf(what: string, given: unknown): Readonly<Record<string, unknown>> {
+	let copy: unknown;
+	try {
+		copy = JSON.parse(JSON.stringify(given) ?? "null");
+	} catch (cause) {
+		throw new AgentwireError("invalid_message", `the ${what} cannot be written as JSON: ${describe(cause)}`, { cause });
+	}
+	if (typeof copy !== "object" || copy === null || Array.isArray(copy)) throw new AgentwireError("invalid_message", `the ${what} must be an object`);
+	if (isDeeper(copy, MAX_BODY_DEPTH)) {
+		throw new AgentwireError("invalid_message", `the ${what} is nested deeper than ${MAX_BODY_DEPTH} levels: a frame has at most ${MAX_DEPTH}, and is one itself`);
+	}
+	return copy as Readonly<Record<string, unknown>>;
+}
+
+/** Are lists and objects nested in more than `levels` levels? */
+function isDeeper(value: unknown, levels: number): boolean {
+	if (typeof value !== "object" || value === null) return false;
+	return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }

@@ -11,11 +11,16 @@ export interface Signals {
 /** Tells each change, and once that the network is away if it is now. The result ends it. */
 export function watchBrowser(signals: Signals): () => void {
 	if (typeof globalThis.addEventListener !== "function") return () => undefined;
-	const heard: readonly (readonly [string, () => void])[] = [
+	const shown = (event: Event): void => {
+		// Of what the network did while the page lay in the cache nothing was heard. First, so that the core does not try without one.
+		if ("persisted" in event && event.persisted === true) signals.online(globalThis.navigator?.onLine !== false);
+		signals.away(false);
+	};
+	const heard: readonly (readonly [string, (event: Event) => void])[] = [
 		["online", () => signals.online(true)],
 		["offline", () => signals.online(false)],
 		["pagehide", () => signals.away(true)],
-		["pageshow", () => signals.away(false)],
+		["pageshow", shown],
 	];
 	for (const [name, listener] of heard) globalThis.addEventListener(name, listener);
 	if (globalThis.navigator?.onLine === false) signals.online(false);

@@ -22,6 +22,8 @@ interface Pending {
 	readonly stream: string;
 	readonly body: object;
 	readonly since: number;
+	/** Was the client connected since? */
+	mayBeSent: boolean;
 	resolve(receipt: Receipt): void;
 	reject(error: AgentwireError): void;
 }
@@ -31,6 +33,7 @@ export class Outbox {
 	readonly #limit: number;
 	readonly #settledAfter: (ms: number) => void;
 	readonly #pending = new Map<string, Pending>();
+	#connected = false;
 	#closed: AgentwireError | undefined;
 
 	/** `settledAfter` gets the time each entry took, in milliseconds. */
@@ -54,8 +57,8 @@ export class Outbox {
 		} else if (this.#pending.size >= this.#limit) {
 			reject(new AgentwireError("outbox_full", `${this.#limit} messages are pending, which is the limit (maxPendingSends)`));
 		} else {
-			this.#pending.set(id, { kind, id, stream, body, since: Date.now(), resolve, reject });
-			this.#supervisor.call((raw) => raw.send(kind, id, stream, body));
+			this.#pending.set(id, { kind, id, stream, body, since: Date.now(), mayBeSent: this.#connected, resolve, reject });
+			this.#supervisor.call((raw) => raw.send(kind, id, stream, body, -1));
 		}
 		return promise;
 	}
@@ -70,10 +73,18 @@ export class Outbox {
 		else pending.reject(error);
 	}
 
-	/** Gives everything that is pending to a new core, in the first order. */
+	/** The connection stands, or stands no more. */
+	connected(connected: boolean): void {
+		this.#connected = connected;
+		if (connected) for (const pending of this.#pending.values()) pending.mayBeSent = true;
+	}
+
+	/** Gives everything that is pending to a new core, in the first order, and says since when the server may know it (SND-5). */
 	resend(): void {
-		for (const { kind, id, stream, body } of [...this.#pending.values()]) {
-			this.#supervisor.call((raw) => raw.send(kind, id, stream, body));
+		const now = Date.now();
+		for (const { kind, id, stream, body, since, mayBeSent } of [...this.#pending.values()]) {
+			const sentAgoMs = mayBeSent ? Math.max(0, now - since) : -1;
+			this.#supervisor.call((raw) => raw.send(kind, id, stream, body, sentAgoMs));
 		}
 	}
 

@@ -3,6 +3,7 @@
  */
 import { AgentwireError, describe } from "./errors.js";
 import type { Position } from "./events.js";
+import { isSized } from "./names.js";
 import type { Reporter } from "./report.js";
 
 /** Whose positions are asked for. */
@@ -15,12 +16,23 @@ export interface PositionScope {
 	report(error: unknown): void;
 }
 
-/** Keeps the position of each stream. A method that throws is reported once, and memory takes its place. */
+/** A position and whose it is. */
+export interface StoredPosition extends Position {
+	/** The user. Without it, a loaded position counts as that of whoever is asking. */
+	readonly subject?: string | undefined;
+}
+
+/**
+ * Keeps the position of each stream. A method that throws is reported once, and memory takes its place.
+ *
+ * A store that gives back the `subject` it was given needs nothing else to keep users apart: what belongs to another one is
+ * not used.
+ */
 export interface PositionStore {
-	/** The last saved position of a stream. */
-	load(stream: string): Position | undefined;
-	/** Called after each batch of events that was handed over. */
-	save(stream: string, position: Position): void;
+	/** The last saved position of a stream. It may be asked for before the server has named the user. */
+	load(stream: string): StoredPosition | undefined;
+	/** Called after each batch of events that was handed over, and always with the user that they were handed to. */
+	save(stream: string, position: StoredPosition): void;
 	/** Forgets everything; called when the user has changed. */
 	clear(): void;
 	/**
@@ -32,7 +44,7 @@ export interface PositionStore {
 
 /** How the built-in stores keep positions. */
 export interface WebPositionsOptions {
-	/** Keeps apart what belongs to different parts of an application: 1 to 64 characters. @default "default" */
+	/** Keeps apart what belongs to different parts of an application: 1 to 64 bytes. @default "default" */
 	readonly key?: string;
 }
 
@@ -55,73 +67,81 @@ export function localPositions(options: WebPositionsOptions = {}): PositionStore
 class WebPositions implements PositionStore {
 	readonly #kind: "sessionStorage" | "localStorage";
 	readonly #key: string;
-	readonly #memory = new Map<string, Position>();
+	readonly #memory = new Map<string, StoredPosition>();
 	#prefix: string;
+	/** The user, once the server has named it. Until then the one it named last is taken for it. */
+	#subject: string | undefined;
 	#report: ((error: unknown) => void) | undefined;
 	#failure: unknown;
 	#failed = false;
 	readonly #known = new Set<string>();
 
 	constructor(kind: "sessionStorage" | "localStorage", key: string) {
-		if (typeof key !== "string" || key.length < 1 || key.length > 64) {
-			throw new AgentwireError("invalid_option", `key is ${show(key)}, it must be a text of 1 to 64 characters`);
-		}
+		if (!isSized(key, 64)) throw new AgentwireError("invalid_option", `key is ${show(key)}, it must be a text of 1 to 64 bytes`);
 		this.#kind = kind;
 		this.#key = key;
 		this.#prefix = this.#prefixOf("");
 	}
 
 	scope(scope: PositionScope): boolean {
-		this.#report = scope.report;
-		this.#prefix = this.#prefixOf(scope.url);
-		if (this.#failed) scope.report(this.#failure);
-		const { subject } = scope;
+		const { url, subject, report } = scope;
+		this.#report = report;
+		this.#prefix = this.#prefixOf(url);
+		this.#subject = subject;
+		if (this.#failed) report(this.#failure);
 		if (subject === undefined) return false;
-		const key = `${this.#prefix}subject`;
-		const former = this.#try((storage) => storage.getItem(key)) ?? undefined;
-		const other = former !== undefined && former !== subject;
-		if (other) this.clear();
-		if (former !== subject) this.#try((storage) => storage.setItem(key, subject));
-		return other;
+		const former = this.#try((storage) => {
+			const last = storage.getItem(this.#last);
+			// Of other users nothing is kept, nor what an earlier version of the package wrote.
+			const own = this.#start(subject);
+			for (const key of keysOf(storage, this.#prefix)) if (key !== this.#last && !key.startsWith(own)) storage.removeItem(key);
+			if (last !== subject) storage.setItem(this.#last, subject);
+			return last;
+		});
+		this.#known.clear();
+		return typeof former === "string" && former !== subject;
 	}
 
-	load(stream: string): Position | undefined {
-		const text = this.#try((storage) => storage.getItem(this.#entry(stream)));
-		return (text === undefined || text === null ? undefined : parse(text)?.position) ?? this.#memory.get(stream);
+	load(stream: string): StoredPosition | undefined {
+		const stored = this.#try((storage) => {
+			const subject = this.#subject ?? storage.getItem(this.#last);
+			if (subject === null) return undefined;
+			const position = parse(storage.getItem(this.#entry(subject, stream)) ?? "")?.position;
+			return position && { ...position, subject };
+		});
+		return stored ?? this.#memory.get(stream);
 	}
 
-	save(stream: string, position: Position): void {
+	save(stream: string, position: StoredPosition): void {
 		const { epoch, offset } = position;
-		if (this.#failed) return this.#remember(stream, position);
-		const entry = this.#entry(stream);
-		this.#try((storage) => {
+		const subject = position.subject ?? this.#subject;
+		if (subject === undefined) return;
+		const saved = this.#try((storage) => {
+			const entry = this.#entry(subject, stream);
 			if (!this.#known.has(entry)) {
 				this.#makeRoom(storage, entry);
 				this.#known.add(entry);
 			}
 			storage.setItem(entry, JSON.stringify([epoch, offset, Date.now()]));
+			return true;
 		});
-		if (this.#failed) this.#remember(stream, position);
+		if (saved !== true) this.#remember(stream, { epoch, offset, subject });
 	}
 
 	clear(): void {
 		this.#memory.clear();
 		this.#known.clear();
 		this.#try((storage) => {
-			for (const key of this.#keys(storage)) storage.removeItem(key);
-			storage.removeItem(`${this.#prefix}subject`);
+			for (const key of keysOf(storage, this.#prefix)) storage.removeItem(key);
 		});
 	}
 
-	#remember(stream: string, position: Position): void {
-		this.#memory.delete(stream);
-		this.#memory.set(stream, position);
-		const oldest = this.#memory.keys().next();
-		if (this.#memory.size > MAX_STORED_STREAMS && oldest.done !== true) this.#memory.delete(oldest.value);
+	#remember(stream: string, position: StoredPosition): void {
+		remember(this.#memory, stream, position);
 	}
 
 	#makeRoom(storage: Storage, entry: string): void {
-		const keys = this.#keys(storage).filter((key) => key !== entry);
+		const keys = keysOf(storage, `${this.#prefix}user/`).filter((key) => key !== entry);
 		if (keys.length < MAX_STORED_STREAMS) return;
 		const age = (key: string): number => parse(storage.getItem(key) ?? "")?.savedAt ?? 0;
 		const oldestFirst = keys.map((key) => ({ key, savedAt: age(key) })).sort((one, other) => one.savedAt - other.savedAt);
@@ -131,18 +151,17 @@ class WebPositions implements PositionStore {
 		}
 	}
 
-	#keys(storage: Storage): string[] {
-		const start = `${this.#prefix}stream/`;
-		const keys: string[] = [];
-		for (let index = 0; index < storage.length; index += 1) {
-			const key = storage.key(index);
-			if (key?.startsWith(start) === true) keys.push(key);
-		}
-		return keys;
+	#start(subject: string): string {
+		return `${this.#prefix}user/${encodeURIComponent(subject)}/`;
 	}
 
-	#entry(stream: string): string {
-		return `${this.#prefix}stream/${encodeURIComponent(stream)}`;
+	#entry(subject: string, stream: string): string {
+		return this.#start(subject) + encodeURIComponent(stream);
+	}
+
+	/** Where the user is that was named last. */
+	get #last(): string {
+		return `${this.#prefix}subject`;
 	}
 
 	#prefixOf(url: string): string {
@@ -165,6 +184,23 @@ class WebPositions implements PositionStore {
 	}
 }
 
+function keysOf(storage: Storage, prefix: string): string[] {
+	const keys: string[] = [];
+	for (let index = 0; index < storage.length; index += 1) {
+		const key = storage.key(index);
+		if (key?.startsWith(prefix) === true) keys.push(key);
+	}
+	return keys;
+}
+
+/** Puts an entry last, and drops the first ones beyond the limit. */
+function remember<T>(memory: Map<string, T>, stream: string, position: T): void {
+	memory.delete(stream);
+	memory.set(stream, position);
+	const oldest = memory.keys().next();
+	if (memory.size > MAX_STORED_STREAMS && oldest.done !== true) memory.delete(oldest.value);
+}
+
 function parse(text: string): { position: Position; savedAt: number } | undefined {
 	try {
 		const value: unknown = JSON.parse(text);
@@ -181,18 +217,21 @@ function parse(text: string): { position: Position; savedAt: number } | undefine
 export function isPosition(value: unknown): value is Position {
 	if (typeof value !== "object" || value === null || !("epoch" in value) || !("offset" in value)) return false;
 	const { epoch, offset } = value;
-	return typeof epoch === "string" && epoch.length >= 1 && epoch.length <= 64 && Number.isSafeInteger(offset) && (offset as number) >= 0;
+	return isSized(epoch, 64) && Number.isSafeInteger(offset) && (offset as number) >= 0;
 }
 
 function show(value: unknown): string {
 	return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
-/** The store of the application behind a guard: it may be missing, throw, or answer nonsense. */
+/** The store of the application behind a guard: it may be missing, throw, answer nonsense, or hold what is another user's. */
 export class SafePositions {
 	readonly #store: PositionStore | undefined;
 	readonly #reporter: Reporter;
 	readonly #memory = new Map<string, Position>();
+	/** Whose positions were loaded before the server had named the user. */
+	readonly #loadedOf = new Set<string>();
+	#subject: string | undefined;
 	#reported = false;
 	#retired = false;
 
@@ -201,26 +240,46 @@ export class SafePositions {
 		this.#reporter = reporter;
 	}
 
-	/** Says whether positions of another user were forgotten. */
+	/** Does anything outlive a stream here? */
+	get kept(): boolean {
+		return this.#store !== undefined && !this.#retired;
+	}
+
+	/** Says whether positions that were loaded are another user's, or that user's were forgotten. */
 	scope(url: string, subject: string | undefined): boolean {
-		return this.#try((store) => store.scope?.({ url, subject, report: (error) => this.#report(error) })) ?? false;
+		this.#subject = subject;
+		const forgotten = this.#try((store) => store.scope?.({ url, subject, report: (error) => this.#report(error) })) === true;
+		if (subject === undefined) return forgotten;
+		const foreign = [...this.#loadedOf].some((other) => other !== subject);
+		this.#loadedOf.clear();
+		return forgotten || foreign;
 	}
 
 	load(stream: string): Position | undefined {
 		const position = this.#memory.get(stream) ?? this.#try((store) => store.load(stream));
 		if (position === undefined || position === null) return undefined;
-		if (isPosition(position)) return position;
-		this.#report(new Error(`load(${JSON.stringify(stream)}) did not answer a position`));
-		return undefined;
+		if (!isPosition(position)) {
+			this.#report(new Error(`load(${JSON.stringify(stream)}) did not answer a position`));
+			return undefined;
+		}
+		const { epoch, offset, subject }: StoredPosition = position;
+		if (subject !== undefined) {
+			if (this.#subject === undefined) this.#loadedOf.add(subject);
+			else if (subject !== this.#subject) return undefined;
+		}
+		return { epoch, offset };
 	}
 
 	save(stream: string, position: Position): void {
+		const subject = this.#subject;
+		// Nothing is handed over before the server has named the user.
+		if (subject === undefined) return;
 		const saved = this.#try((store) => {
-			store.save(stream, position);
+			store.save(stream, { ...position, subject });
 			return true;
 		});
 		if (saved === true) this.#memory.delete(stream);
-		else if (this.#store !== undefined && !this.#retired) this.#memory.set(stream, position);
+		else if (this.kept) remember(this.#memory, stream, position);
 	}
 
 	/** Forgets everything and keeps nothing from now on: the user has changed. */

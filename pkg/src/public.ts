@@ -3,7 +3,7 @@ export { AgentwireError } from "./errors.js";
 export type { ErrorCode, ErrorDetails, KnownErrorCode } from "./errors.js";
 export type * from "./events.js";
 export { localPositions, sessionPositions } from "./positions.js";
-export type { PositionScope, PositionStore, WebPositionsOptions } from "./positions.js";
+export type { PositionScope, PositionStore, StoredPosition, WebPositionsOptions } from "./positions.js";
 export { VERSION } from "./options.js";
 export type { BackoffOptions, ConnectOptions, WindowOptions } from "./options.js";
 export type { Client, ClientEvents } from "./client.js";

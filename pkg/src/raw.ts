@@ -57,7 +57,7 @@ export interface Host {
 	 * says. Here, because looking at each event from wasm would cost a crossing per event.
 	 */
 	wellFormed(frame: RawEventsFrame): boolean;
-	/** Asks for a token; to be answered by `tokenReady` or `tokenFailed`. Not called again before the answer. */
+	/** Asks for a token; to be answered by `tokenReady` or `tokenFailed`. Called again without an answer, the earlier question needs none any more. */
 	token(): void;
 	/**
 	 * Hands `take` events of `frame`, beginning at index `skip`, to one consumer. `offset` belongs to the first of them;
@@ -103,6 +103,8 @@ export interface RawConfig {
 	readonly backoffBaseMs: number;
 	readonly backoffMaxMs: number;
 	readonly connectTimeoutMs: number;
+	/** The user that an earlier core of this client was welcomed as: the core ends with `subject_changed` when another one is. */
+	readonly subject?: string;
 }
 
 /** Where a stream without a position begins: 0 is the start, -1 live, n > 0 the last n events. */
@@ -138,17 +140,20 @@ export interface RawClient {
 	/** Closes for good. Pending sends settle with `closed`. */
 	close(): void;
 	/**
-	 * Attaches a consumer to a stream; ids are the caller's and are never used twice. With `epoch`, the consumer has
-	 * everything up to `offset` of it, also when others of the stream have less. Without, the first consumer of a stream begins as `open` says, and a later one at
-	 * the stream's position, or after `offset` if that is not -1.
+	 * Attaches a consumer to a stream; ids are the caller's and are never used twice, and a name has one id for as long as the
+	 * core knows it. With `epoch`, the consumer has everything up to `offset` of it, also when others of the stream have less.
+	 * Without, it begins after `offset`, or if that is -1 at the stream's position, which `open` says as long as there is none.
 	 */
 	subscribe(stream: number, consumer: number, name: string, open: RawOpen, epoch: string | undefined, offset: number): void;
 	/** Detaches a consumer; with the last one the stream is unsubscribed. */
 	unsubscribe(consumer: number): void;
 	/** An iterator's consumer has pulled everything up to `offset`. */
 	handedOver(consumer: number, offset: number): void;
-	/** Queues a message; `body` holds the further fields of the frame (`message`, or `runId`, …). Settles exactly once. */
-	send(kind: RawSendKind, id: string, stream: string, body: object): void;
+	/**
+	 * Queues a message; `body` holds the further fields of the frame (`message`, or `runId`, …). Settles exactly once.
+	 * `sentAgoMs`: milliseconds since it may have gone out for the first time, through an earlier core; -1 if it cannot have.
+	 */
+	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number): void;
 	/** Sends at once or not at all. */
 	signal(stream: string, signal: object): void;
 	tokenReady(token: string): void;

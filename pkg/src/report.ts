@@ -39,8 +39,8 @@ export class Reporter {
 	}
 
 	error(error: AgentwireError): void {
-		this.log("error", error.message, { code: error.code, cause: error.cause });
-		// An "error" handler that throws is told to the page, not to itself.
+		this.#log(error);
+		// What an "error" handler leads to while it runs is told to the page, not to itself.
 		if (this.#reporting) return lastResort(error);
 		this.#reporting = true;
 		try {
@@ -51,9 +51,23 @@ export class Reporter {
 		}
 	}
 
-	handlerThrew(cause: unknown): void {
-		this.error(new AgentwireError("handler_threw", `a handler threw: ${describe(cause)}`, { cause }));
+	/** A handler threw, or its promise was rejected. */
+	readonly handlerThrew = (cause: unknown): void => this.error(threw("a handler", cause));
+
+	/** An "error" handler did. It is told to the page, at once or when its promise is rejected: told to itself, it would go round for ever. */
+	readonly errorHandlerThrew = (cause: unknown): void => {
+		const error = threw('an "error" handler', cause);
+		this.#log(error);
+		lastResort(error);
+	};
+
+	#log(error: AgentwireError): void {
+		this.log("error", error.message, { code: error.code, cause: error.cause });
 	}
+}
+
+function threw(who: string, cause: unknown): AgentwireError {
+	return new AgentwireError("handler_threw", `${who} threw: ${describe(cause)}`, { cause });
 }
 
 function lastResort(error: unknown): void {

@@ -29,38 +29,53 @@ export interface StreamContext {
 	readonly reporter: Reporter;
 	/** Every attached consumer of the client, by its id. */
 	readonly consumers: Map<number, Consumer>;
-	/** Every stream of the client, by its id. */
-	readonly streams: Map<number, Stream>;
 	/** Draws an id that was never used before: for streams and consumers alike. */
 	nextId(): number;
 }
 
 export class Stream {
 	readonly name: string;
+	readonly id: number;
 	readonly facts: Emitter<StreamFacts>;
 	/** Number of open handles. */
 	handles = 0;
 	readonly #context: StreamContext;
 	readonly #listeners = new EventListeners();
 	readonly #consumers = new Set<Consumer>();
-	readonly #id: number;
+	/** Those of them that begin so many events before a position which the stream does not have yet; unknown to the core. */
+	readonly #waiting = new Map<Consumer, number>();
+	/** Those of them that began anew when the stored position turned out to be another user's, until the catch-up is over. */
+	readonly #renewed = new Set<Consumer>();
+	/** Was a gap not told, because only another user's position made it one? */
+	#excused = false;
+	/** What a handle named or, where none did, what the first consumer began at. */
 	#from: From | undefined;
-	/** Has a consumer begun since the first handle was opened? */
+	/** Has a consumer begun at `#from`? */
 	#started = false;
 	#stored = false;
+	/** Where the core was told to begin when it has no position: 0 the start, -1 live, n the last n events. */
+	#opened: number | undefined;
 	#position: Position | undefined;
 	#handlers: HandlerConsumer | undefined;
+	/** While consumers leave together: what the core reported last. */
+	#leaving: { reported: Position | undefined } | undefined;
 
-	constructor(name: string, context: StreamContext) {
+	/** `position`: where this page left the stream before. */
+	constructor(name: string, context: StreamContext, id: number, position: Position | undefined) {
 		this.name = name;
+		this.id = id;
 		this.#context = context;
-		this.#id = context.nextId();
-		context.streams.set(this.#id, this);
+		this.#position = position;
 		this.facts = new Emitter(context.reporter);
 	}
 
 	get position(): Position | undefined {
 		return this.#position;
+	}
+
+	/** Was the core ever asked for it? */
+	get asked(): boolean {
+		return this.#opened !== undefined;
 	}
 
 	/** Takes the `from` of a handle, unless the stream already has another one (I4). */
@@ -74,45 +89,71 @@ export class Stream {
 		}
 	}
 
-	/** Adds an event handler; the first one attaches the consumer behind all of them, and the last one detaches it. */
+	/** Adds an event handler; the last one that is removed detaches the consumer behind all of them. */
 	listen(type: string, handler: (event: AgentEvent) => unknown): () => void {
 		const remove = this.#listeners.add(type, handler);
-		if (this.#handlers === undefined) {
-			const consumer = new HandlerConsumer(this.#context.nextId(), this.#listeners, this.#context.reporter, (gap) => this.facts.emit("gap", gapOf(gap)));
-			this.#handlers = consumer;
-			this.attach(consumer, undefined);
-		}
+		this.listenAgain();
 		return () => {
 			if (remove() && this.#listeners.size === 0) this.#dropHandlers();
 		};
+	}
+
+	/** Attaches the consumer behind the event handlers, if there are any and it is not: it is new, or the server ended it (SUB-11). */
+	listenAgain(): void {
+		if (this.#handlers !== undefined || this.#listeners.size === 0) return;
+		const { nextId, reporter } = this.#context;
+		const consumer = new HandlerConsumer(nextId(), this.#listeners, reporter.handlerThrew, (gap) => this.facts.emit("gap", gapOf(gap)));
+		this.#handlers = consumer;
+		this.attach(consumer, undefined);
 	}
 
 	has(consumer: Consumer): boolean {
 		return this.#consumers.has(consumer);
 	}
 
-	/** Attaches a consumer: the first one where the stream begins, a later one where the stream is, or at its own `from`. */
-	attach(consumer: Consumer, from: From | undefined): void {
-		const begins = !this.#started;
-		if (begins) this.#begin(from);
-		const start = this.#startOf(begins ? this.#from : from);
-		consumer.start = start;
-		consumer.epoch = start.epoch ?? this.#position?.epoch;
-		consumer.offset = start.offset >= 0 ? start.offset : this.#front()?.offset;
+	/** Attaches a consumer: at its own `from`, or the first one where the stream begins and a later one where the stream is. */
+	attach(consumer: Consumer, own: From | undefined): void {
+		let from = own;
+		// What a handle named is for those that name nothing themselves.
+		if (!this.#started && (own === undefined || this.#from === undefined)) {
+			this.#begin(own);
+			from = this.#from;
+		}
+		const start = this.#startOf(from);
+		if (this.#consumers.size === 0) this.#moveTo(start);
 		this.#consumers.add(consumer);
 		this.#context.consumers.set(consumer.id, consumer);
-		this.#subscribe(consumer, start);
+		if (typeof start === "number") this.#waiting.set(consumer, start);
+		else this.#enter(consumer, start);
 	}
 
+	/** Detaches a consumer. */
 	detach(consumer: Consumer): void {
-		if (!this.#consumers.delete(consumer)) return;
-		this.#context.consumers.delete(consumer.id);
-		this.#context.supervisor.call((raw) => raw.unsubscribe(consumer.id));
-		if (this.#consumers.size > 0 || consumer.epoch === undefined || consumer.offset === undefined) return;
-		// The core forgets the stream with its last consumer: whoever comes next goes on from here.
-		const position = { epoch: consumer.epoch, offset: consumer.offset };
-		this.#position = position;
-		consumer.afterHandlers(() => this.#context.positions.save(this.name, position));
+		this.together(() => {
+			if (!this.#consumers.delete(consumer)) return;
+			this.#context.consumers.delete(consumer.id);
+			this.#renewed.delete(consumer);
+			if (!this.#waiting.delete(consumer)) this.#context.supervisor.call((raw) => raw.unsubscribe(consumer.id));
+		});
+	}
+
+	/**
+	 * Runs `leave`, which detaches consumers. When none of the stream stays, it was left where the slowest of them was,
+	 * whichever goes last: what the core says in between counts only when some stay.
+	 */
+	together(leave: () => void): void {
+		if (this.#leaving !== undefined || this.#consumers.size === 0) return leave();
+		const slowest = this.#slowest();
+		const leaving: { reported: Position | undefined } = { reported: undefined };
+		this.#leaving = leaving;
+		try {
+			leave();
+		} finally {
+			this.#leaving = undefined;
+		}
+		if (this.#consumers.size === 0) return this.#left(slowest);
+		if (leaving.reported !== undefined) this.moved(leaving.reported.epoch, leaving.reported.offset);
+		this.#promote();
 	}
 
 	handedOver(consumer: Consumer, offset: number): void {
@@ -121,35 +162,68 @@ export class Stream {
 
 	/** The core has moved the stream (or found out where it is). */
 	moved(epoch: string, offset: number): void {
-		this.#position = { epoch, offset };
+		const position = { epoch, offset };
+		if (this.#leaving !== undefined) {
+			this.#leaving.reported = position;
+			return;
+		}
+		// Whoever the core speaks of has left, and with the last one it was settled where the stream is.
+		if (this.#consumers.size === 0) return;
+		this.#position = position;
 		for (const consumer of this.#consumers) {
-			if (consumer.epoch !== undefined) continue;
-			consumer.epoch = epoch;
+			if (this.#waiting.has(consumer)) continue;
+			// One that began without an epoch and was handed nothing is in whichever the server has.
+			const untouched = consumer.start.epoch === undefined && consumer.offset === consumer.start.offset;
+			if (consumer.epoch === undefined || untouched) consumer.epoch = epoch;
 			consumer.offset ??= offset;
 		}
-		this.#context.positions.save(this.name, this.#position);
+		this.#enterWaiting();
+		// The epoch may still be the one that another user's position named.
+		if (this.#renewed.size === 0 || offset > 0) this.#context.positions.save(this.name, position);
 	}
 
 	gap(consumer: Consumer, gap: RawGap): boolean {
-		if (gap.epoch !== undefined) this.#position = { epoch: gap.epoch, offset: gap.next - 1 };
-		return consumer.gap(gap);
+		const { epoch, next } = gap;
+		if (epoch === undefined) return consumer.gap(gap);
+		this.#position = { epoch, offset: next - 1 };
+		if (!this.#renewed.delete(consumer) || (consumer.reached ?? 0) > 0) return consumer.gap(gap);
+		// It lost nothing of an epoch that only another user's position named; it begins with this one.
+		this.#excused = true;
+		consumer.epoch = epoch;
+		consumer.offset = 0;
+		return next === 1 || consumer.gap({ from: 1, to: next - 1, reason: "trimmed", epoch: undefined, next });
 	}
 
 	resumed(verdict: RawVerdict): void {
-		this.facts.emit("resumed", resumedOf(verdict));
+		if (this.#renewed.size > 0 && this.#position !== undefined) this.#context.positions.save(this.name, this.#position);
+		this.#renewed.clear();
+		const excused = this.#excused;
+		this.#excused = false;
+		this.facts.emit("resumed", resumedOf(excused ? { ...verdict, recovered: true, gap: undefined } : verdict));
 	}
 
+	/** Ends every consumer. Whoever comes next has the server asked again (SUB-11). */
 	ended(reason: string): void {
 		const error = new AgentwireError("stream_ended", `the server ended the subscription of thread ${JSON.stringify(this.name)}: ${reason}`);
-		for (const consumer of [...this.#consumers]) if (consumer !== this.#handlers) consumer.end(error);
+		const unheard = this.#handlers !== undefined && !this.facts.has("ended");
+		this.#endAll(error);
 		this.facts.emit("ended", { reason });
+		// An iterator has it as its rejection.
+		if (unheard) this.#context.reporter.error(error);
 	}
 
-	/** Attaches every consumer to a new core, the one that is furthest ahead first: one that is behind moves only the stream back. */
+	/**
+	 * Attaches every consumer to a new core. Those of the present epoch come first: the epoch of the first one is what the
+	 * core asks for. Of them the one that is furthest ahead: one that is behind moves only the stream back.
+	 */
 	resubscribe(): void {
 		for (const consumer of this.#consumers) consumer.rewind();
-		const ahead = [...this.#consumers].sort((one, other) => (other.offset ?? 0) - (one.offset ?? 0));
-		for (const consumer of ahead) {
+		const present = this.#position?.epoch;
+		const rank = ({ epoch }: Consumer): number => (epoch === present ? 0 : 1);
+		const ordered = [...this.#consumers].filter((consumer) => !this.#waiting.has(consumer));
+		ordered.sort((one, other) => rank(one) - rank(other) || (other.offset ?? 0) - (one.offset ?? 0));
+		this.#opened = ordered[0]?.start.open ?? this.#opened;
+		for (const consumer of ordered) {
 			const { epoch, offset, start } = consumer;
 			const known = epoch !== undefined && offset !== undefined;
 			this.#subscribe(consumer, known ? { open: start.open, epoch, offset } : start);
@@ -161,37 +235,37 @@ export class Stream {
 		if (!this.#stored) return;
 		this.#stored = false;
 		this.#from = "start";
+		this.#moveTo(BEGINNING);
 		const { supervisor, consumers, nextId } = this.#context;
-		const former = [...this.#consumers].map((consumer) => consumer.id);
+		const former = [...this.#consumers].filter((consumer) => !this.#waiting.has(consumer)).map((consumer) => consumer.id);
+		this.#waiting.clear();
 		for (const consumer of this.#consumers) {
 			consumers.delete(consumer.id);
 			consumer.id = nextId();
 			consumers.set(consumer.id, consumer);
-			consumer.start = this.#startOf("start");
-			consumer.offset = 0;
 			consumer.rewind();
-			this.#subscribe(consumer, consumer.start);
+			this.#renewed.add(consumer);
+			this.#enter(consumer, BEGINNING);
 		}
 		// Not before: with its last consumer the stream would be unsubscribed while it is being asked for.
 		for (const id of former) supervisor.call((raw) => raw.unsubscribe(id));
 	}
 
-	/** The last handle is closed. The next one may begin elsewhere. */
-	leave(): void {
-		this.#started = false;
-		this.#stored = false;
-		this.#from = undefined;
-	}
-
 	/** Ends every consumer and forgets every handler. */
 	close(error: Error | undefined): void {
-		for (const consumer of [...this.#consumers]) {
-			consumer.end(error);
-			this.detach(consumer);
-		}
-		this.#handlers = undefined;
+		this.#endAll(error);
 		this.#listeners.clear();
 		this.facts.clear();
+	}
+
+	#endAll(error: Error | undefined): void {
+		this.together(() => {
+			for (const consumer of [...this.#consumers]) {
+				consumer.end(error);
+				this.detach(consumer);
+			}
+		});
+		this.#handlers = undefined;
 	}
 
 	#dropHandlers(): void {
@@ -202,36 +276,96 @@ export class Stream {
 		this.detach(consumer);
 	}
 
-	#begin(from: From | undefined): void {
+	#begin(own: From | undefined): void {
 		this.#started = true;
-		const asked = from ?? this.#from;
-		const stored = asked === undefined ? this.#context.positions.load(this.name) : undefined;
+		const asked = this.#from ?? own;
+		// Where this page left the stream is what was stored last, or is about to be.
+		const stored = asked === undefined && this.#context.positions.kept ? (this.#position ?? this.#context.positions.load(this.name)) : undefined;
 		this.#stored = stored !== undefined;
 		this.#from = asked ?? stored ?? "start";
-		if (isAt(this.#from)) this.#position = this.#from;
 	}
 
-	/** `from` in the words of the core. A stream that has a position can only begin relative to it. */
-	#startOf(from: From | undefined): Start {
+	/** The stream is where its only consumer begins, as far as that is known. */
+	#moveTo(start: Start | number): void {
+		if (typeof start === "number" || start.offset < 0) return;
+		const epoch = start.epoch ?? this.#position?.epoch;
+		if (epoch !== undefined) this.#position = { epoch, offset: start.offset };
+	}
+
+	/** `from` in the words of the core; or how many events before a position that the stream does not have yet. */
+	#startOf(from: From | undefined): Start | number {
 		const at = this.#front();
-		const open = openOf(from ?? this.#from ?? "start");
-		if (from === undefined && at !== undefined) return { open, epoch: at.epoch, offset: at.offset };
-		if (from !== undefined && isAt(from)) return { open, epoch: from.epoch, offset: from.offset };
-		if (from === undefined || at === undefined || from === "live") return { open, epoch: undefined, offset: -1 };
-		return { open, epoch: undefined, offset: from === "start" ? 0 : Math.max(0, at.offset - from.last) };
+		const asked = from ?? this.#from ?? "start";
+		// What says where all begin that have no `from` of their own is left to them.
+		const open = openOf(asked === "start" ? (this.#from ?? asked) : asked);
+		// While nobody consumes the stream, live is where it was left: what came meanwhile is owed (SUB-9).
+		const goesOn = from === undefined || (from === "live" && this.#consumers.size === 0);
+		if (goesOn && at !== undefined) return { open, epoch: at.epoch, offset: at.offset };
+		if (asked === "start") return { ...BEGINNING, open };
+		if (asked === "live") return { open, epoch: undefined, offset: -1 };
+		if (isAt(asked)) return { open, epoch: asked.epoch, offset: asked.offset };
+		if (at !== undefined) return { open, epoch: undefined, offset: Math.max(0, at.offset - asked.last) };
+		return this.#consumers.size === 0 || this.#opened === open ? { open, epoch: undefined, offset: -1 } : asked.last;
 	}
 
-	/** The last event that any consumer got; without one, where the last one left. */
+	/** The last event of the present epoch that any consumer got; without one, where the last one left. */
 	#front(): Position | undefined {
 		if (this.#position === undefined) return undefined;
-		const reached = [...this.#consumers].map((consumer) => consumer.reached ?? 0);
-		return { epoch: this.#position.epoch, offset: Math.max(this.#position.offset, ...reached) };
+		const { epoch } = this.#position;
+		const present = [...this.#consumers].filter((consumer) => consumer.epoch === epoch);
+		return { epoch, offset: Math.max(this.#position.offset, ...present.map((consumer) => consumer.reached ?? 0)) };
+	}
+
+	/** The consumer that has least. One that did not take note of the end of its epoch is behind all that did. */
+	#slowest(): Consumer | undefined {
+		const placed = [...this.#consumers].filter((consumer) => consumer.epoch !== undefined && consumer.offset !== undefined);
+		const behind = placed.filter((consumer) => consumer.epoch !== this.#position?.epoch);
+		const candidates = behind.length > 0 ? behind : placed;
+		return candidates.sort((one, other) => (one.offset ?? 0) - (other.offset ?? 0))[0];
+	}
+
+	/** Nobody is left: whoever comes next goes on from where `slowest` is. */
+	#left(slowest: Consumer | undefined): void {
+		if (slowest?.epoch === undefined || slowest.offset === undefined) return;
+		const position = { epoch: slowest.epoch, offset: slowest.offset };
+		this.#position = position;
+		slowest.afterHandlers(() => this.#context.positions.save(this.name, position));
+	}
+
+	/** Begins with one of those that wait for a position, when nobody else is there to bring it about. */
+	#promote(): void {
+		const [first] = this.#waiting;
+		if (first === undefined || this.#waiting.size < this.#consumers.size) return;
+		const [consumer, last] = first;
+		this.#waiting.delete(consumer);
+		this.#opened = last;
+		this.#enter(consumer, { open: last, epoch: undefined, offset: -1 });
+	}
+
+	#enterWaiting(): void {
+		const waiting = [...this.#waiting];
+		this.#waiting.clear();
+		for (const [consumer, last] of waiting) {
+			const start = this.#startOf({ last });
+			if (typeof start !== "number") this.#enter(consumer, start);
+		}
+	}
+
+	#enter(consumer: Consumer, start: Start): void {
+		consumer.start = start;
+		consumer.epoch = start.epoch ?? this.#position?.epoch;
+		consumer.offset = start.offset >= 0 ? start.offset : undefined;
+		if (this.#opened === undefined || this.#consumers.size === 1) this.#opened = start.open;
+		this.#subscribe(consumer, start);
 	}
 
 	#subscribe(consumer: Consumer, start: Start): void {
-		this.#context.supervisor.call((raw) => raw.subscribe(this.#id, consumer.id, this.name, start.open, start.epoch, start.offset));
+		this.#context.supervisor.call((raw) => raw.subscribe(this.id, consumer.id, this.name, start.open, start.epoch, start.offset));
 	}
 }
+
+/** The start of a stream, whatever it is. */
+const BEGINNING: Start = { open: 0, epoch: undefined, offset: 0 };
 
 function isAt(from: From): from is Position {
 	return typeof from === "object" && "epoch" in from;

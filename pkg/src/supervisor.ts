@@ -115,7 +115,8 @@ function onForeignTrap(instance: Instance, error: Error): void {
 /** What a client does when its core is lost, and when it has a new one. */
 export interface SupervisorHooks {
 	readonly host: Host;
-	readonly config: RawConfig;
+	/** What the next core gets; the supervisor draws the seed. */
+	config(): RawConfig;
 	lost(error: AgentwireError): void;
 	/** A new core stands ready, empty. */
 	restore(): void;
@@ -198,12 +199,12 @@ export class Supervisor {
 	}
 
 	#create(): void {
-		const { host, config } = this.#hooks ?? {};
-		if (host === undefined || config === undefined) return;
-		const gate = new Gate(host);
+		const hooks = this.#hooks;
+		if (hooks === undefined) return;
+		const gate = new Gate(hooks.host);
 		this.#gate = gate;
 		try {
-			this.#raw = this.#instance?.create(gate, { ...config, seed: Math.floor(Math.random() * 2 ** 53) });
+			this.#raw = this.#instance?.create(gate, { ...hooks.config(), seed: Math.floor(Math.random() * 2 ** 53) });
 		} catch (error) {
 			this.#instance?.trapped(error);
 		}

@@ -4,17 +4,21 @@ import { AgentwireError } from "./errors.js";
 import type { AgentEvent, Decision, EventOf, EventType, OtherEvent, Position, ThreadItem } from "./events.js";
 import { ThreadIterator } from "./iterator.js";
 import { bound, type ListenOptions, type Unsubscribe } from "./listeners.js";
-import { type Message, type MessageContent, PendingMessage, type SendOptions, snapshot } from "./message.js";
+import { type Message, type MessageContent, PendingMessage, type SendOptions } from "./message.js";
 import { checkId, randomId } from "./names.js";
 import { fields, integer, refuse } from "./options.js";
 import type { Outbox } from "./outbox.js";
 import { isPosition } from "./positions.js";
+import { signalOf } from "./signal.js";
 import type { From, Stream, StreamContext, StreamFacts } from "./stream.js";
 
 /** How to open a thread. */
 export interface ThreadOptions {
 	/**
 	 * Where to begin: `"start"`, `"live"`, `{ last: n }` (n from 1 to 100,000) or after a position.
+	 *
+	 * A thread that is closed and opened again begins anew in the same way, except that `"live"` and `{ last: n }` count from
+	 * where this page left it: what came meanwhile is included.
 	 *
 	 * @default the position that `positions` holds of this thread, else `"start"`
 	 */
@@ -25,7 +29,10 @@ export interface ThreadOptions {
 export interface EventsOptions {
 	/** Ends the iteration: the pending `next()` rejects with the signal's reason. */
 	readonly signal?: AbortSignal | undefined;
-	/** Where to begin, when not at the thread's position. `{ last: n }` counts back from the thread's position if it is open already. */
+	/**
+	 * Where to begin, when not at the thread's position. While others consume the thread already, `"live"` is what comes to it next,
+	 * and `{ last: n }` counts back from the furthest that one of them is: as soon as it is known, before the first connection.
+	 */
 	readonly from?: From | undefined;
 }
 
@@ -46,7 +53,9 @@ export interface Thread {
 	on(type: "event", handler: (event: AgentEvent) => void, options?: ListenOptions): Unsubscribe;
 	/**
 	 * Calls the handler with facts about the thread: `gap` (offsets that will never come, told to those who have event
-	 * handlers; an iterator yields its gaps), `resumed` (a catch-up is complete), `ended` (the server ended the subscription).
+	 * handlers; an iterator yields its gaps), `resumed` (a catch-up is complete), `ended` (the server ended the subscription: it
+	 * is asked again with the next handler, iterator or `client.thread`; without a handler of `ended`, those of events have it reported
+	 * as the error `stream_ended`).
 	 */
 	on<K extends keyof StreamFacts>(type: K, handler: (fact: StreamFacts[K]) => void, options?: ListenOptions): Unsubscribe;
 	/** Calls the handler with each event of a type that is not in `EventMap`. */
@@ -59,9 +68,12 @@ export interface Thread {
 	cancel(runId: string): Promise<CancelOutcome>;
 	/** Decides what an `approval_requested` asked. */
 	approve(approvalId: string, decision: Decision): Promise<ApproveOutcome>;
-	/** Tells the other pages in the thread something of the moment (such as typing); it is never stored and may be lost. */
+	/**
+	 * Tells the other pages in the thread something of the moment (such as typing); it is never stored and may be lost. Its
+	 * `type` has 1 to 64 bytes and its JSON at most 4,096. Throws `invalid_message` and `message_too_large`.
+	 */
 	signal(signal: { readonly type: string; readonly [field: string]: unknown }): void;
-	/** Ends the handlers and iterators of this handle. With the last handle the thread is unsubscribed. */
+	/** Ends the handlers and iterators of this handle. With the last handle the thread is unsubscribed, and stored as far as its slowest consumer got. */
 	close(): void;
 }
 
@@ -153,16 +165,17 @@ export class ThreadHandle implements Thread {
 
 	signal(signal: { readonly type: string; readonly [field: string]: unknown }): void {
 		this.#check();
-		if (typeof signal?.type !== "string" || signal.type === "") refuse("signal.type", signal?.type, "a text of at least one character");
-		const body = snapshot(signal);
+		const body = signalOf(signal);
 		this.#context.supervisor.call((raw) => raw.signal(this.name, body));
 	}
 
 	close(): void {
 		if (this.#closed) return;
 		this.#closed = true;
-		for (const off of [...this.#open]) off();
-		for (const iterator of [...this.#iterators]) iterator.end(undefined);
+		this.#stream.together(() => {
+			for (const off of [...this.#open]) off();
+			for (const iterator of [...this.#iterators]) iterator.end(undefined);
+		});
 		this.#onClose();
 	}
 

@@ -8,7 +8,7 @@ export type TokenReason = "connect" | "refresh";
 
 /** What the `token` function is told. */
 export interface TokenRequest {
-	/** Aborted when the client is closed. */
+	/** Aborted when the client is closed, and when another request takes the place of this one, because no answer came within 30 seconds. */
 	readonly signal: AbortSignal;
 	readonly reason: TokenReason;
 }
@@ -18,49 +18,73 @@ export type TokenFunction = (request: TokenRequest) => string | Promise<string>;
 
 const MAX_TOKEN_BYTES = 16_384;
 
+/** A question that the application was asked. */
+interface Question {
+	readonly answer: Promise<string>;
+	readonly controller: AbortController;
+}
+
 export class TokenSource {
 	readonly #ask: TokenFunction;
-	readonly #closed = new AbortController();
-	#held: Promise<string> | undefined;
+	/** The question that waits for its answer. */
+	#open: Question | undefined;
+	/** A question asked ahead, whose answer nobody took yet. */
+	#held: Question | undefined;
 
 	constructor(ask: TokenFunction) {
 		this.#ask = ask;
 	}
 
-	/** Asks ahead of the first {@link next}, which gets the answer. */
+	/** Asks ahead of the first {@link ask}, which gets the answer. Rejects with an `AgentwireError`. */
 	prefetch(): Promise<string> {
-		this.#held ??= this.#request("connect");
-		return this.#held;
+		this.#held ??= this.#question("connect");
+		return this.#held.answer;
 	}
 
-	/** Rejects with an `AgentwireError`. */
-	next(reason: TokenReason): Promise<string> {
-		const held = this.#held;
+	/** Asks, and abandons a question that is still open. Calls one of the two once, or none when it is abandoned itself. */
+	ask(reason: TokenReason, ready: (token: string) => void, failed: (error: AgentwireError) => void): void {
+		const question = this.#held ?? this.#question(reason);
 		this.#held = undefined;
-		return held ?? this.#request(reason);
+		this.#open = question;
+		const unlessAbandoned = <T>(take: (value: T) => void): ((value: T) => void) => (value) => {
+			if (this.#open !== question) return;
+			this.#open = undefined;
+			take(value);
+		};
+		question.answer.then(unlessAbandoned(ready), unlessAbandoned(failed));
 	}
 
 	/** Forgets a prefetched token that was used. */
 	spend(): void {
 		this.#held = undefined;
+		this.#open = undefined;
 	}
 
 	close(): void {
 		this.#held = undefined;
-		this.#closed.abort(new AgentwireError("closed", "the client was closed"));
+		this.#abandon(new AgentwireError("closed", "the client was closed"));
 	}
 
-	#request(reason: TokenReason): Promise<string> {
-		const token = this.#checked(reason);
+	#question(reason: TokenReason): Question {
+		this.#abandon(new AgentwireError("aborted", "another request for a token took the place of this one"));
+		const controller = new AbortController();
+		const question = { controller, answer: this.#checked({ signal: controller.signal, reason }) };
 		// A prefetched one may fail before somebody waits for it.
-		token.catch(() => undefined);
-		return token;
+		question.answer.catch(() => undefined);
+		this.#open = question;
+		return question;
 	}
 
-	async #checked(reason: TokenReason): Promise<string> {
+	#abandon(reason: AgentwireError): void {
+		const question = this.#open;
+		this.#open = undefined;
+		question?.controller.abort(reason);
+	}
+
+	async #checked(request: TokenRequest): Promise<string> {
 		let token: unknown;
 		try {
-			token = await this.#ask({ signal: this.#closed.signal, reason });
+			token = await this.#ask(request);
 		} catch (cause) {
 			const final = typeof cause === "object" && cause !== null && "retryable" in cause && cause.retryable === false;
 			throw new AgentwireError("token_failed", `the token function failed: ${describe(cause)}`, { retryable: !final, cause });

@@ -142,6 +142,50 @@ test("a token function that fails is reported once, and says whether to go on", 
 	}
 });
 
+test("a token that is asked for again takes the place of the request before it", async () => {
+	const asked: { readonly signal: AbortSignal; answer(token: string): void; fail(error: unknown): void }[] = [];
+	const { core, errors } = rig({
+		token: ({ signal }) => new Promise((answer, fail) => asked.push({ signal, answer, fail })),
+	});
+	core().tokenTimeout();
+	core().tokenTimeout();
+	assert.deepEqual(asked.map(({ signal }) => signal.aborted), [true, true, false]);
+	asked[0]?.answer("late");
+	asked[1]?.fail(new Error("aborted"));
+	await settled();
+	assert.equal(core().token, "", "an abandoned request answers nobody");
+	asked[2]?.answer("fresh");
+	await settled();
+	assert.equal(core().token, "fresh");
+	assert.deepEqual(core().calls.filter((call) => call.startsWith("token") && call !== "tokenTimeout"), ["tokenReady"]);
+	assert.deepEqual(errors.map(({ code }) => code), ["token_timeout", "token_timeout"]);
+	core().welcome();
+	core().host.token();
+	assert.equal(asked[2]?.signal.aborted, false, "it was answered in time");
+});
+
+test("a token function that gives up while connected is reported once, and the connection stays", async (t) => {
+	for (const retryable of [false, true]) {
+		await t.test(`retryable: ${retryable}`, async () => {
+			let refuse = false;
+			const { client, core, errors } = rig({
+				token: () => {
+					if (refuse) throw Object.assign(new Error("signed out"), { retryable });
+					return "secret-token";
+				},
+			});
+			await settled();
+			core().welcome();
+			refuse = true;
+			core().host.token();
+			await settled();
+			assert.ok(core().calls.includes(`tokenFailed ${retryable}`));
+			assert.deepEqual(errors.map(({ code, cause }) => [code, (cause as Error).message]), [["token_failed", "signed out"]]);
+			assert.equal(client.state.name, "connected");
+		});
+	}
+});
+
 test("closing aborts the token request, and a late token reaches nobody", async () => {
 	let aborted = false;
 	let answer: (token: string) => void = () => undefined;
@@ -257,7 +301,7 @@ test("the socket opens while the wasm is loaded, and the core adopts it with its
 	await arrive();
 	assert.equal(cores[0]?.socket, socket);
 	assert.equal(cores[0]?.token, "secret-token");
-	assert.deepEqual(cores[0]?.calls, ["subscribe t 0 - -1", "adopt"]);
+	assert.deepEqual(cores[0]?.calls, ["subscribe t 0 - 0", "adopt"]);
 	cores[0]?.welcome();
 	assert.deepEqual(got, [1, 2]);
 	cores[0]?.host.token();

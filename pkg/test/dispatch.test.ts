@@ -98,6 +98,32 @@ test("an error handler that throws goes to the page, not round in circles", () =
 	assert.match(String(reported[0]), /in the error handler/);
 });
 
+test("an error handler whose promise is rejected is told to the page once, not to itself for ever", async () => {
+	const { client, thread, go, errors } = connected(1);
+	const reported: unknown[] = [];
+	const globals = globalThis as { reportError?: unknown };
+	globals.reportError = (error: unknown) => reported.push(error);
+	let calls = 0;
+	try {
+		client.on("error", async () => {
+			calls += 1;
+			if (calls > 50) return;
+			throw new Error("in the async error handler");
+		});
+		thread.on("tick", async () => {
+			throw new Error("first");
+		});
+		go();
+		await settled();
+	} finally {
+		delete globals.reportError;
+	}
+	assert.equal(calls, 1);
+	assert.deepEqual(errors.map(({ code }) => code), ["handler_threw"]);
+	assert.equal(reported.length, 1);
+	assert.match(String(reported[0]), /in the async error handler/);
+});
+
 test("when nobody listens, an error goes to the page's own reporting", () => {
 	const made = rig();
 	const quiet = rig({ autoConnect: false, logger: undefined });
@@ -266,4 +292,41 @@ test("resumed, gap and ended are told", () => {
 	core().end("t", "deleted");
 	const gap = { from: 3, to: 4, reason: "trimmed", remedy: "refetch", epoch: undefined };
 	assert.deepEqual(facts, [gap, 5, { to: 9, openRuns: ["r1"] }, { reason: "deleted" }]);
+});
+
+// PROTOCOL: SUB-11
+test("after the server ended a thread, the next handler or handle has it asked again (SUB-11)", () => {
+	const { client, thread, core, server, errors } = connected(2);
+	const got: string[] = [];
+	const ends: string[] = [];
+	thread.on("tick", ({ offset }) => got.push(`a${offset}`));
+	thread.on("ended", ({ reason }) => ends.push(reason));
+	core().welcome();
+	core().end("t", "forbidden");
+	server.append("t", ...numbered(2, 3));
+	core().flush();
+	assert.deepEqual(got, ["a1", "a2"]);
+	thread.on("tick", ({ offset }) => got.push(`b${offset}`));
+	assert.deepEqual(got, ["a1", "a2", "a3", "b3", "a4", "b4"], "nothing twice, nothing lost");
+	core().end("t", "deleted");
+	server.append("t", ...numbered(1, 5));
+	core().flush();
+	client.thread("t");
+	assert.deepEqual(got.slice(6), ["a5", "b5"]);
+	assert.deepEqual(ends, ["forbidden", "deleted"]);
+	assert.deepEqual(errors, [], "whoever listens for it was told");
+});
+
+test("the end of a thread that nobody listens for is reported as an error", async () => {
+	const { thread, go, core, errors } = connected(1);
+	thread.on("tick", () => {});
+	go();
+	core().end("t", "unknown_stream");
+	assert.deepEqual(errors.map(({ code }) => code), ["stream_ended"]);
+	const iterating = connected(0);
+	const waiting = iterating.thread.events().next();
+	iterating.go();
+	iterating.core().end("t", "deleted");
+	await assert.rejects(waiting, { code: "stream_ended" });
+	assert.deepEqual(iterating.errors, [], "an iterator has it as its rejection");
 });

@@ -2,7 +2,7 @@
 import { AgentClient, type Client } from "../src/client.js";
 import type { ConnectOptions } from "../src/options.js";
 import { settingsOf } from "../src/options.js";
-import type { Host, RawClient, RawConfig, RawSendKind, RawState, RawStats } from "../src/raw.js";
+import type { Host, RawClient, RawConfig, RawGap, RawSendKind, RawState, RawStats } from "../src/raw.js";
 import { noStats } from "../src/state.js";
 import { type Engine, Instance } from "../src/supervisor.js";
 
@@ -36,6 +36,8 @@ interface FakeConsumer {
 	next: number;
 	done: number;
 	begin: { open: number; epoch: string | undefined; offset: number } | undefined;
+	/** Where the gap begins of an epoch that ended, until it was taken note of. */
+	untold: number | undefined;
 }
 
 interface FakeStream {
@@ -50,15 +52,21 @@ interface FakeStream {
 	head: number;
 	subscribed: boolean;
 	caughtUp: boolean;
+	/** What the present catch-up lost. */
+	gap: RawGap | undefined;
+	/** By the server, until another consumer attaches. */
+	ended: boolean;
 }
 
 export class FakeRaw implements RawClient {
 	readonly host: Host;
 	readonly config: RawConfig;
 	readonly calls: string[] = [];
-	readonly sent: { kind: RawSendKind; id: string; stream: string; body: object }[] = [];
+	readonly sent: { kind: RawSendKind; id: string; stream: string; body: object; sentAgoMs: number }[] = [];
 	readonly streams: FakeStream[] = [];
 	readonly #server: FakeServer;
+	/** The user that this core, or one before it, was welcomed as. */
+	subject: string | undefined;
 	readonly #queue: (() => void)[] = [];
 	#running = false;
 	state: RawState = "idle";
@@ -74,6 +82,7 @@ export class FakeRaw implements RawClient {
 	constructor(host: Host, config: RawConfig, server: FakeServer) {
 		this.host = host;
 		this.config = config;
+		this.subject = config.subject;
 		this.#server = server;
 	}
 
@@ -109,11 +118,12 @@ export class FakeRaw implements RawClient {
 			let found = this.streams.find((known) => known.id === stream);
 			if (found === undefined) {
 				if (this.streams.some((known) => known.name === name)) throw new Error(`a second id for the stream ${name}`);
-				found = { id: stream, name, open, epoch: undefined, next: 0, reported: 0, consumers: [], head: 0, subscribed: false, caughtUp: false };
+				found = { id: stream, name, open, epoch: undefined, next: 0, reported: 0, consumers: [], head: 0, subscribed: false, caughtUp: false, gap: undefined, ended: false };
 				this.streams.push(found);
 			}
 			if (this.streams.some((known) => known.consumers.some((other) => other.id === consumer))) throw new Error("a consumer id was used twice");
-			found.consumers.push({ id: consumer, next: 0, done: 0, begin: { open, epoch, offset } });
+			found.ended = false;
+			found.consumers.push({ id: consumer, next: 0, done: 0, begin: { open, epoch, offset }, untold: undefined });
 			if (!found.subscribed && epoch !== undefined) {
 				if (found.epoch === undefined) {
 					found.epoch = epoch;
@@ -124,6 +134,7 @@ export class FakeRaw implements RawClient {
 				}
 			}
 			this.#place(found);
+			this.#report(found);
 			if (this.state === "connected") this.#serve(found);
 		});
 	}
@@ -138,6 +149,7 @@ export class FakeRaw implements RawClient {
 					stream.subscribed = false;
 				}
 				stream.consumers = stream.consumers.filter((known) => known.id !== consumer);
+				this.#report(stream);
 			}
 		});
 	}
@@ -147,6 +159,7 @@ export class FakeRaw implements RawClient {
 			for (const stream of this.streams) {
 				const found = stream.consumers.find((known) => known.id === consumer);
 				if (found === undefined) continue;
+				found.untold = undefined;
 				found.done = Math.max(found.done, Math.min(offset, found.next - 1));
 				this.#report(stream);
 				this.#serve(stream);
@@ -154,8 +167,8 @@ export class FakeRaw implements RawClient {
 		});
 	}
 
-	send(kind: RawSendKind, id: string, stream: string, body: object): void {
-		this.#enter(`send ${id}`, () => void this.sent.push({ kind, id, stream, body }));
+	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number): void {
+		this.#enter(`send ${id}`, () => void this.sent.push({ kind, id, stream, body, sentAgoMs }));
 	}
 
 	signal(stream: string, signal: object): void {
@@ -173,7 +186,9 @@ export class FakeRaw implements RawClient {
 
 	tokenFailed(retryable: boolean): void {
 		this.#enter(`tokenFailed ${retryable}`, () => {
-			this.host.error("token_failed", "token_failed", undefined);
+			// As the end of the client it is told once, by the state.
+			if (retryable || this.state === "connected") this.host.error("token_failed", "", undefined);
+			if (this.state === "connected") return;
 			this.#go(retryable ? "waiting" : "failed", "token_failed", retryable ? 100 : undefined);
 		});
 	}
@@ -204,6 +219,8 @@ export class FakeRaw implements RawClient {
 
 	welcome(subject = "ada", session = "s-1"): void {
 		this.#enter("welcome", () => {
+			if ((this.subject ?? subject) !== subject) return this.#end("subject_changed");
+			this.subject = subject;
 			this.#go("connected", "welcome");
 			this.host.welcome(session, subject, 1_048_576);
 			// The answers to `hello` come after it.
@@ -233,7 +250,15 @@ export class FakeRaw implements RawClient {
 	}
 
 	fail(reason: string): void {
-		this.#enter("fail", () => this.#go("failed", reason));
+		this.#enter("fail", () => this.#end(reason));
+	}
+
+	/** The patience with an answer to `Host.token` is over. */
+	tokenTimeout(): void {
+		this.#enter("tokenTimeout", () => {
+			this.host.error("token_timeout", "", undefined);
+			this.host.token();
+		});
 	}
 
 	lose(): void {
@@ -246,7 +271,10 @@ export class FakeRaw implements RawClient {
 	end(name: string, reason: string): void {
 		this.#enter("end", () => {
 			const stream = this.streams.find((known) => known.name === name);
-			if (stream !== undefined) this.host.ended(stream.id, reason);
+			if (stream === undefined) return;
+			stream.subscribed = false;
+			stream.ended = true;
+			this.host.ended(stream.id, reason);
 		});
 	}
 
@@ -289,6 +317,11 @@ export class FakeRaw implements RawClient {
 		this.host.state(to, reason, retryInMs, attempt);
 	}
 
+	#end(reason: string): void {
+		for (const { id } of this.sent.splice(0)) this.host.settled(id, undefined, reason);
+		this.#go("failed", reason);
+	}
+
 	#place(stream: FakeStream): void {
 		if (stream.epoch === undefined) return;
 		for (const consumer of stream.consumers) {
@@ -296,12 +329,11 @@ export class FakeRaw implements RawClient {
 			if (begin === undefined) continue;
 			consumer.begin = undefined;
 			if (begin.epoch !== undefined && begin.epoch !== stream.epoch) {
-				consumer.next = stream.next;
-				consumer.done = stream.next - 1;
-				this.host.gap(consumer.id, { from: begin.offset + 1, to: undefined, reason: "epoch", epoch: stream.epoch, next: stream.next });
+				this.#enterEpoch(consumer, begin.offset + 1, stream.epoch, stream.next);
 				continue;
 			}
-			consumer.next = begin.offset < 0 ? stream.next : Math.min(stream.next, begin.offset + 1);
+			// With an epoch it may be ahead of the others.
+			consumer.next = begin.offset < 0 ? stream.next : begin.epoch === undefined ? Math.min(stream.next, begin.offset + 1) : begin.offset + 1;
 			consumer.done = consumer.next - 1;
 		}
 	}
@@ -309,16 +341,21 @@ export class FakeRaw implements RawClient {
 	#changeEpoch(stream: FakeStream, epoch: string, next: number): void {
 		for (const consumer of stream.consumers) {
 			if (consumer.begin !== undefined) continue;
-			const gap = { from: consumer.done + 1, to: undefined, reason: "epoch", epoch, next };
-			consumer.next = next;
-			consumer.done = next - 1;
-			this.host.gap(consumer.id, gap);
+			stream.gap = { from: consumer.done + 1, to: undefined, reason: "epoch", epoch, next };
+			this.#enterEpoch(consumer, consumer.done + 1, epoch, next);
 		}
 		stream.epoch = epoch;
 		stream.next = next;
 		this.#place(stream);
-		stream.reported = next - 1;
-		this.host.position(stream.id, epoch, next - 1);
+		stream.reported = -1;
+		this.#report(stream);
+	}
+
+	#enterEpoch(consumer: FakeConsumer, after: number, epoch: string, next: number): void {
+		const from = (consumer.untold ??= after);
+		consumer.next = next;
+		consumer.done = next - 1;
+		if (this.host.gap(consumer.id, { from, to: undefined, reason: "epoch", epoch, next })) consumer.untold = undefined;
 	}
 
 	#subscribeOn(stream: FakeStream, log: Log): void {
@@ -339,7 +376,7 @@ export class FakeRaw implements RawClient {
 	}
 
 	#serve(stream: FakeStream): void {
-		if (this.state !== "connected" || stream.consumers.length === 0) return;
+		if (this.state !== "connected" || stream.consumers.length === 0 || stream.ended) return;
 		const log = this.#server.log(stream.name);
 		if (!stream.subscribed) this.#subscribeOn(stream, log);
 		for (;;) {
@@ -349,7 +386,9 @@ export class FakeRaw implements RawClient {
 		}
 		if (!stream.caughtUp && stream.next > stream.head) {
 			stream.caughtUp = true;
-			const verdict = { recovered: true, epoch: log.epoch, from: 1, to: stream.head, replayed: stream.head, duplicatesDropped: 0, attempts: 1, openRuns: ["r1"], gap: undefined };
+			const { gap } = stream;
+			stream.gap = undefined;
+			const verdict = { recovered: gap === undefined, epoch: log.epoch, from: 1, to: stream.head, replayed: stream.head, duplicatesDropped: 0, attempts: 1, openRuns: ["r1"], gap };
 			this.host.resumed(stream.id, verdict);
 		}
 	}
@@ -380,7 +419,10 @@ export class FakeRaw implements RawClient {
 
 	#report(stream: FakeStream): void {
 		const done = Math.min(...stream.consumers.map((consumer) => consumer.done));
-		if (stream.epoch === undefined || done <= stream.reported) return;
+		// Also back: a consumer that began earlier holds it there.
+		if (stream.epoch === undefined || stream.consumers.length === 0 || done === stream.reported) return;
+		// A page that is left now must hear of the new epoch in its next life.
+		if (stream.consumers.some((consumer) => consumer.untold !== undefined)) return;
 		stream.reported = done;
 		this.host.position(stream.id, stream.epoch, done);
 	}

@@ -18,7 +18,7 @@ test("a message is pending at once and sent with its receipt", async () => {
 	const message = thread.send({ content: "Hi", metadata: { a: [1] } });
 	assert.equal(message.state, "pending");
 	assert.match(message.id, /^[0-9a-f-]{36}$/);
-	assert.deepEqual(core().sent[0], { kind: 0, id: message.id, stream: "t", body: { message: { type: "user_message", content: "Hi", metadata: { a: [1] } } } });
+	assert.deepEqual(core().sent[0], { kind: 0, id: message.id, stream: "t", body: { message: { type: "user_message", content: "Hi", metadata: { a: [1] } } }, sentAgoMs: -1 });
 	core().settle(message.id, ACCEPTED);
 	assert.deepEqual(await message.receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 7 } });
 	assert.equal(message.state, "sent");
@@ -198,7 +198,7 @@ test("a signal goes out as it is, and needs a type", () => {
 	const { thread, core } = connected();
 	thread.signal({ type: "typing", active: true });
 	assert.equal(core().calls.at(-1), 'signal t {"type":"typing","active":true}');
-	assert.throws(() => thread.signal({} as { type: string }), { code: "invalid_option" });
+	assert.throws(() => thread.signal({} as { type: string }), { code: "invalid_message" });
 });
 
 test("ids are drawn also where there is no randomUUID", () => {
@@ -212,4 +212,57 @@ test("ids are drawn also where there is no randomUUID", () => {
 	} finally {
 		Object.defineProperty(crypto, "randomUUID", { value: uuid, configurable: true });
 	}
+});
+
+/** Objects in each other, in so many levels. */
+function nested(levels: number): Record<string, unknown> {
+	let value: Record<string, unknown> = {};
+	for (let level = 1; level < levels; level += 1) value = { in: level % 2 === 0 ? value : [value] };
+	return value;
+}
+
+// PROTOCOL: GEN-8
+test("what is nested deeper than a server takes is refused at once (GEN-8)", () => {
+	const { thread, core } = connected();
+	const wrapped = (levels: number): Record<string, unknown> => {
+		let value: unknown = 1;
+		for (let level = 0; level < levels; level += 1) value = [value];
+		return { type: "form", value };
+	};
+	const deepest = wrapped(98);
+	thread.send(deepest as MessageContent);
+	assert.equal(depthOf(JSON.stringify({ message: deepest })), 100);
+	assert.throws(() => thread.send(wrapped(99) as MessageContent), { code: "invalid_message", message: /the message is nested deeper than 99 levels: a frame has at most 100/ });
+	assert.throws(() => thread.send(wrapped(5_000) as MessageContent), { code: "invalid_message" });
+	assert.throws(() => thread.send({ content: "x", metadata: nested(80) }), { code: "invalid_message" });
+	thread.signal(deepest as { type: string });
+	assert.throws(() => thread.signal(wrapped(99) as { type: string }), { code: "invalid_message", message: /the signal is nested/ });
+	assert.equal(core().sent.length, 1);
+});
+
+/** As the bridge counts it. */
+function depthOf(text: string): number {
+	let [depth, most] = [0, 0];
+	for (const letter of text.replaceAll(/"[^"]*"/g, "")) {
+		if ("[{".includes(letter)) most = Math.max(most, (depth += 1));
+		else if ("]}".includes(letter)) depth -= 1;
+	}
+	return most;
+}
+
+// PROTOCOL: SIG-1
+test("a signal has a type of 1 to 64 bytes and at most 4,096 bytes of JSON (SIG-1)", () => {
+	const { thread, core } = connected();
+	const before = core().calls.length;
+	for (const type of ["", "é".repeat(33), "\ud800", 7, undefined]) {
+		assert.throws(() => thread.signal({ type } as { type: string }), { code: "invalid_message", message: /1 to 64 bytes/ });
+	}
+	const empty = JSON.stringify({ type: "t", text: "" }).length;
+	assert.throws(() => thread.signal({ type: "t", text: "x".repeat(4_097 - empty) }), { code: "message_too_large", message: /4097 bytes/ });
+	assert.throws(() => thread.signal({ type: "t", text: "é".repeat(2_048) }), { code: "message_too_large" });
+	assert.equal(core().calls.length, before);
+	thread.signal({ type: "t", text: "x".repeat(4_096 - empty) });
+	thread.signal({ type: "é".repeat(32) });
+	thread.signal({ type: "user_message" });
+	assert.equal(core().calls.length, before + 3);
 });

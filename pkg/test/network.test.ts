@@ -26,3 +26,29 @@ test("the network and the page are heard until the watch ends", () => {
 test("where nobody speaks, nothing is heard", () => {
 	watchBrowser({ online: () => assert.fail(), away: () => assert.fail() })();
 });
+
+test("a page that comes out of the cache says anew whether there is a network", () => {
+	const target = new EventTarget();
+	const added = ["addEventListener", "removeEventListener"] as const;
+	for (const name of added) Object.defineProperty(globalThis, name, { configurable: true, value: target[name].bind(target) });
+	const kept = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+	const shown = (persisted: boolean): boolean => target.dispatchEvent(Object.assign(new Event("pageshow"), { persisted }));
+	try {
+		const heard: string[] = [];
+		const stop = watchBrowser({
+			online: (online) => void heard.push(`online ${online}`),
+			away: (away) => void heard.push(`away ${away}`),
+		});
+		for (const onLine of [false, true]) {
+			Object.defineProperty(globalThis, "navigator", { configurable: true, value: { onLine } });
+			shown(true);
+		}
+		shown(false);
+		assert.deepEqual(heard, ["online false", "away false", "online true", "away false", "away false"]);
+		stop();
+	} finally {
+		for (const name of added) Reflect.deleteProperty(globalThis, name);
+		if (kept === undefined) Reflect.deleteProperty(globalThis, "navigator");
+		else Object.defineProperty(globalThis, "navigator", kept);
+	}
+});

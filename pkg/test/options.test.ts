@@ -82,7 +82,8 @@ test("http and https stand for ws and wss, and a page's address is the base", ()
 test("a client without a store saves nowhere, and undefined options are absent ones", () => {
 	const settings = settingsOf({ ...good, positions: undefined, window: undefined, signal: undefined });
 	assert.equal(settings.positions, undefined);
-	assert.throws(() => sessionPositions({ key: "" }), /key is "", it must be a text of 1 to 64 characters/);
+	assert.throws(() => sessionPositions({ key: "" }), /key is "", it must be a text of 1 to 64 bytes/);
+	for (const key of ["é".repeat(33), "\ud800"]) assert.throws(() => sessionPositions({ key }), { code: "invalid_option" });
 });
 
 // PROTOCOL: GEN-6, SUB-1

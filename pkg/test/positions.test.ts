@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import type { Position } from "../src/events.js";
-import { localPositions, MAX_STORED_STREAMS, type PositionStore, sessionPositions } from "../src/positions.js";
+import { localPositions, MAX_STORED_STREAMS, type PositionStore, sessionPositions, type StoredPosition } from "../src/positions.js";
 import { FakeServer, numbered, rig } from "./fake.js";
 
 /** A storage of a browser, as far as it is used. */
 class FakeStorage {
 	readonly entries = new Map<string, string>();
+	readonly written: string[] = [];
 	full = false;
 
 	get length(): number {
@@ -22,6 +23,7 @@ class FakeStorage {
 	}
 
 	setItem(key: string, value: string): void {
+		this.written.push(value);
 		if (this.full) throw new DOMException("full", "QuotaExceededError");
 		this.entries.set(key, value);
 	}
@@ -65,11 +67,13 @@ test("lives of a page add up to the log (LIF-2)", () => {
 test("an explicit from wins over the store", () => {
 	const kept = new FakeStorage();
 	storage("sessionStorage", () => kept);
-	const positions = sessionPositions();
-	positions.save("t", { epoch: "e1", offset: 3 });
-	const { client, core } = rig({ positions });
+	const first = rig({ positions: sessionPositions() });
+	first.server.append("t", ...numbered(3));
+	first.client.thread("t").on("event", () => {});
+	first.core().welcome();
+	const { client, core } = rig({ positions: sessionPositions() });
 	client.thread("t", { from: "start" }).on("event", () => {});
-	assert.equal(core().calls.at(-1), "subscribe t 0 - -1");
+	assert.equal(core().calls.at(-1), "subscribe t 0 - 0");
 });
 
 test("a stored position is where the next page begins", () => {
@@ -90,11 +94,11 @@ test("positions of another server or key are not mixed up", () => {
 	const kept = new FakeStorage();
 	storage("sessionStorage", () => kept);
 	const scope = (positions: PositionStore, url: string): PositionStore => {
-		positions.scope?.({ url, subject: undefined, report: assert.fail });
+		positions.scope?.({ url, subject: "ada", report: assert.fail });
 		return positions;
 	};
-	scope(sessionPositions(), "wss://a/ws").save("t", { epoch: "e", offset: 1 });
-	assert.deepEqual(scope(sessionPositions(), "wss://a/ws").load("t"), { epoch: "e", offset: 1 });
+	scope(sessionPositions(), "wss://a/ws").save("t", { epoch: "e", offset: 1, subject: "ada" });
+	assert.deepEqual(scope(sessionPositions(), "wss://a/ws").load("t"), { epoch: "e", offset: 1, subject: "ada" });
 	assert.equal(scope(sessionPositions(), "wss://b/ws").load("t"), undefined);
 	assert.equal(scope(sessionPositions({ key: "other" }), "wss://a/ws").load("t"), undefined);
 	assert.equal(scope(sessionPositions(), "wss://a/ws").load("T"), undefined);
@@ -150,7 +154,7 @@ for (const [name, get] of [
 		client.thread("t").on("event", () => {});
 		core().welcome();
 		assert.deepEqual(errors.map(({ code }) => code), ["position_store_failed"]);
-		assert.deepEqual(positions.load("t"), { epoch: "e1", offset: 9 });
+		assert.deepEqual(positions.load("t"), { epoch: "e1", offset: 9, subject: "ada" });
 	});
 }
 
@@ -177,8 +181,10 @@ test("damaged entries count as none", () => {
 	const kept = new FakeStorage();
 	storage("sessionStorage", () => kept);
 	const positions = sessionPositions();
-	positions.save("t", { epoch: "e", offset: 1 });
-	const [key = ""] = kept.entries.keys();
+	positions.scope?.({ url: "wss://a/ws", subject: "ada", report: assert.fail });
+	positions.save("t", { epoch: "e", offset: 1, subject: "ada" });
+	const key = [...kept.entries.keys()].find((name) => name.endsWith("/t")) ?? "";
+	assert.deepEqual(positions.load("t")?.offset, 1);
 	for (const text of ["", "{", "null", "[1,2,3]", '["e",-1,0]', '["e",1.5,0]', '["",1,0]']) {
 		kept.entries.set(key, text);
 		assert.equal(positions.load("t"), undefined, text);
@@ -190,13 +196,164 @@ test("the number of stored threads is bounded; the oldest go first", (t) => {
 	const kept = new FakeStorage();
 	storage("localStorage", () => kept);
 	const positions = localPositions();
+	positions.scope?.({ url: "wss://a/ws", subject: "ada", report: assert.fail });
 	for (let index = 0; index < MAX_STORED_STREAMS + 10; index += 1) {
 		t.mock.timers.tick(1);
-		positions.save(`t${index}`, { epoch: "e", offset: 1 });
+		positions.save(`t${index}`, { epoch: "e", offset: 1, subject: "ada" });
 	}
-	assert.equal(kept.entries.size, MAX_STORED_STREAMS);
+	assert.equal(kept.entries.size, MAX_STORED_STREAMS + 1, "and whose they are");
 	assert.equal(positions.load("t9"), undefined);
-	assert.deepEqual(positions.load("t10"), { epoch: "e", offset: 1 });
+	assert.deepEqual(positions.load("t10"), { epoch: "e", offset: 1, subject: "ada" });
 	positions.clear();
 	assert.equal(kept.entries.size, 0);
+});
+
+// PROTOCOL: HEL-6
+test("a former user's client that saves late writes nothing under the new user's name (HEL-6)", () => {
+	const kept = new FakeStorage();
+	storage("sessionStorage", () => kept);
+	const server = new FakeServer();
+	server.append("t", ...numbered(5));
+	for (const shared of [sessionPositions(), undefined]) {
+		const positions = (): PositionStore => shared ?? sessionPositions();
+		const ada = rig({ server, positions: positions() });
+		ada.client.thread("t").on("event", () => {});
+		ada.core().welcome("ada");
+		const bob = rig({ server, positions: positions() });
+		bob.client.thread("t", { from: { epoch: "e1", offset: 1 } }).on("event", () => {});
+		bob.core().welcome("bob");
+		ada.core().host.position(ada.core().streams[0]?.id ?? 0, "e1", 2);
+		const next = rig({ server, positions: positions() });
+		next.client.thread("t").on("event", () => {});
+		assert.equal(next.core().calls.at(-1), "subscribe t 0 e1 5", "where bob was");
+		next.core().welcome("bob");
+		for (const { client } of [ada, bob, next]) client.close();
+	}
+});
+
+// PROTOCOL: HEL-6
+test("a position of another user is nobody's loss: no gap, no position in its epoch, and the thread from its start (HEL-6)", async () => {
+	const kept = new FakeStorage();
+	storage("localStorage", () => kept);
+	const server = new FakeServer();
+	server.append("inbox", ...numbered(5));
+	const ada = rig({ server, positions: localPositions() });
+	ada.client.inbox().on("event", () => {});
+	ada.core().welcome("ada");
+	ada.client.close();
+	kept.written.length = 0;
+	const own = new FakeServer();
+	own.log("inbox").epoch = "e-bob";
+	own.append("inbox", ...numbered(3));
+	const bob = rig({ server: own, positions: localPositions() });
+	const inbox = bob.client.inbox();
+	const seen: string[] = [];
+	inbox.on("event", ({ epoch, offset }) => seen.push(`${epoch}/${offset}`));
+	inbox.on("gap", ({ from, to }) => seen.push(`gap ${from}-${to ?? ""}`));
+	inbox.on("resumed", ({ recovered, gap }) => seen.push(`resumed ${recovered} ${gap === undefined}`));
+	const pulled = inbox.events();
+	const first = pulled.next();
+	bob.core().welcome("bob");
+	const item = (await first).value;
+	assert.deepEqual(seen, ["e-bob/1", "e-bob/2", "e-bob/3", "resumed true true"]);
+	assert.deepEqual([item?.type, item?.type !== "gap" && item?.epoch], ["tick", "e-bob"]);
+	assert.ok(![...kept.entries].some(([key, value]) => key.includes("ada") || value.includes("e1") || value === "ada"), "nothing of ada is left");
+	assert.ok(!kept.written.some((value) => value.includes("e1")), "nor was anything written in her epoch");
+	bob.core().newEpoch("inbox", "e-2");
+	assert.equal(seen.at(-1), "gap 4-", "what is lost later is told");
+});
+
+test("another user's position is forgotten also where its thread was closed before the user was known", () => {
+	const kept = new FakeStorage();
+	storage("sessionStorage", () => kept);
+	const server = new FakeServer();
+	server.append("t", ...numbered(4));
+	const ada = rig({ server, positions: sessionPositions() });
+	ada.client.thread("t").on("event", () => {});
+	ada.core().welcome("ada");
+	ada.client.close();
+	const bob = rig({ server, positions: sessionPositions() });
+	const early = bob.client.thread("t");
+	early.on("event", () => assert.fail("it was closed"));
+	early.close();
+	bob.core().welcome("bob");
+	const got: number[] = [];
+	bob.client.thread("t").on("event", ({ offset }) => got.push(offset));
+	assert.deepEqual(got, [1, 2, 3, 4]);
+});
+
+test("of a trimmed thread, another user's position hides no gap", () => {
+	const kept = new FakeStorage();
+	storage("sessionStorage", () => kept);
+	const server = new FakeServer();
+	server.append("t", ...numbered(5));
+	const ada = rig({ server, positions: sessionPositions() });
+	ada.client.thread("t").on("event", () => {});
+	ada.core().welcome("ada");
+	ada.client.close();
+	const own = new FakeServer();
+	Object.assign(own.log("t"), { epoch: "e-bob", oldest: 3 });
+	own.append("t", ...numbered(4));
+	const bob = rig({ server: own, positions: sessionPositions() });
+	const seen: string[] = [];
+	bob.client.thread("t").on("event", ({ offset }) => seen.push(String(offset)));
+	bob.client.thread("t").on("gap", ({ from, to, reason }) => seen.push(`gap ${from}-${to ?? ""} ${reason}`));
+	bob.core().welcome("bob");
+	assert.deepEqual(seen, ["gap 1-2 trimmed", "3", "4"]);
+});
+
+test("a store that gives back the subject keeps users apart without knowing how", () => {
+	const saved = new Map<string, StoredPosition>();
+	const positions: PositionStore = { load: (stream) => saved.get(stream), save: (stream, position) => void saved.set(stream, position), clear: () => saved.clear() };
+	const server = new FakeServer();
+	server.append("t", ...numbered(4));
+	const ada = rig({ server, positions });
+	ada.client.thread("t").on("event", () => {});
+	ada.core().welcome("ada");
+	ada.client.close();
+	assert.deepEqual(saved.get("t"), { epoch: "e1", offset: 4, subject: "ada" });
+	const bob = rig({ server, positions });
+	const got: number[] = [];
+	bob.client.thread("t").on("event", ({ offset }) => got.push(offset));
+	bob.core().welcome("bob");
+	assert.deepEqual(got, [1, 2, 3, 4]);
+	saved.set("u", { epoch: "e1", offset: 2, subject: "ada" });
+	bob.client.thread("u").on("event", () => {});
+	assert.equal(bob.core().calls.at(-1), "subscribe u 0 - 0", "nor what is asked for later");
+});
+
+test("nothing is stored before the server has named the user", () => {
+	const saved: string[] = [];
+	const positions: PositionStore = { load: () => undefined, save: (stream) => void saved.push(stream), clear() {} };
+	const { client } = rig({ positions });
+	const thread = client.thread("t", { from: { epoch: "e1", offset: 3 } });
+	thread.on("event", () => {});
+	thread.close();
+	client.close();
+	assert.deepEqual(saved, []);
+});
+
+test("entries of the former format are dropped, and hurt nobody", () => {
+	const kept = new FakeStorage();
+	storage("sessionStorage", () => kept);
+	const prefix = `agentwire/default/${encodeURIComponent("wss://chat.example.com/ws")}/`;
+	kept.entries.set(`${prefix}subject`, "ada");
+	kept.entries.set(`${prefix}stream/t`, '["e1",3,1000]');
+	kept.entries.set("of the application", "kept");
+	const { client, core, server, errors } = rig({ positions: sessionPositions() });
+	server.append("t", ...numbered(4));
+	const got: number[] = [];
+	client.thread("t").on("event", ({ offset }) => got.push(offset));
+	core().welcome("ada");
+	assert.deepEqual(got, [1, 2, 3, 4]);
+	assert.deepEqual(errors, []);
+	assert.deepEqual([...kept.entries.keys()].sort(), [`${prefix}subject`, `${prefix}user/ada/t`, "of the application"]);
+});
+
+// PROTOCOL: GEN-6
+test("an epoch has 1 to 64 bytes (GEN-6)", () => {
+	const { client } = rig();
+	const from = (epoch: string): unknown => client.thread(`thread ${epoch}`, { from: { epoch, offset: 1 } });
+	for (const epoch of ["e", "é".repeat(32), "x".repeat(64)]) from(epoch);
+	for (const epoch of ["", "é".repeat(33), "x".repeat(65), "\ud800"]) assert.throws(() => from(epoch), { code: "invalid_option" }, JSON.stringify(epoch));
 });

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeRaw, FakeServer, FakeSocket, fakeEngine, numbered, rig, settled } from "./fake.js";
+import type { Position, ThreadItem } from "../src/events.js";
+import type { PositionStore } from "../src/positions.js";
 import { Instance, MAX_REBUILDS } from "../src/supervisor.js";
+
+const place = (item: ThreadItem | undefined): string => (item?.type === "gap" ? `gap ${item.from}-${item.to ?? ""}` : `${item?.epoch}/${item?.offset}`);
 
 /** Lets a trapped core be replaced and welcomed. */
 async function recovered(made: { core(): FakeRaw }): Promise<void> {
@@ -216,4 +220,96 @@ test("a token that was asked for by a lost core answers the new one", async () =
 	assert.equal(asked, 2);
 	assert.equal(made.core().token, "new");
 	assert.equal(FakeSocket.made.at(-1), made.core().socket);
+});
+
+// PROTOCOL: HEL-6
+test("a new core knows the user, and ends when another one is welcomed (HEL-6)", async () => {
+	const saved = new Map<string, Position>();
+	const positions: PositionStore = { load: (stream) => saved.get(stream), save: (stream, position) => void saved.set(stream, position), clear: () => saved.clear() };
+	const made = rig({ positions });
+	made.server.append("t", ...numbered(3));
+	const thread = made.client.thread("t");
+	const got: number[] = [];
+	thread.on("event", ({ offset }) => got.push(offset));
+	assert.equal("subject" in made.core().config, false, "nobody was welcomed yet");
+	made.core().welcome("ada");
+	const message = thread.send({ content: "for the eyes of ada" });
+	made.core().dead = true;
+	made.client.stats();
+	await settled();
+	assert.equal(made.core().config.subject, "ada");
+	made.server.append("t", ...numbered(1, 4));
+	made.core().welcome("bob");
+	assert.deepEqual([made.client.state.name, made.client.state.reason, made.client.subject], ["failed", "subject_changed", "ada"]);
+	assert.deepEqual(got, [1, 2, 3]);
+	assert.equal(saved.size, 0);
+	await assert.rejects(message.receipt, { code: "subject_changed" });
+});
+
+// PROTOCOL: HEL-6
+test("a welcome as another user ends the client, even if the core did not notice (HEL-6)", async () => {
+	const made = rig();
+	const subjects: string[] = [];
+	made.client.on("subject", ({ subject }) => subjects.push(subject));
+	const thread = made.client.thread("t");
+	const waiting = thread.events().next();
+	made.core().welcome("ada");
+	const message = thread.send({ content: "x" });
+	made.core().host.welcome("s-2", "bob", 1_048_576);
+	assert.deepEqual([made.client.state.name, made.client.state.reason], ["failed", "subject_changed"]);
+	await assert.rejects(message.receipt, { code: "subject_changed" });
+	await assert.rejects(waiting, { code: "subject_changed" });
+	assert.deepEqual(subjects, ["ada"]);
+	assert.ok(made.core().calls.includes("close"));
+	assert.deepEqual(made.errors.map(({ code }) => code), ["subject_changed"]);
+});
+
+// PROTOCOL: SND-5
+test("a new core is told since when the server may know a message (SND-5)", async (t) => {
+	t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+	const made = rig();
+	const thread = made.client.thread("t");
+	const lose = async (): Promise<number[]> => {
+		made.core().dead = true;
+		made.client.stats();
+		await settled();
+		return made.core().sent.map(({ sentAgoMs }) => sentAgoMs);
+	};
+	thread.send({ content: "offline" }, { id: "offline" });
+	t.mock.timers.tick(1_000);
+	assert.deepEqual(await lose(), [-1], "it cannot have gone out");
+	made.core().welcome();
+	thread.send({ content: "connected" }, { id: "connected" });
+	assert.deepEqual(made.core().sent.map(({ sentAgoMs }) => sentAgoMs), [-1, -1], "the core itself knows");
+	made.core().lose();
+	t.mock.timers.tick(4_000);
+	thread.send({ content: "later" }, { id: "later" });
+	t.mock.timers.tick(500);
+	assert.deepEqual(await lose(), [5_500, 4_500, -1]);
+	t.mock.timers.setTime(10);
+	assert.deepEqual(await lose(), [0, 0, -1], "the clock was set back");
+});
+
+test("a new core begins with the present epoch, also when an iterator did not take note of it yet", async () => {
+	const made = rig();
+	const { client, server, core } = made;
+	const thread = client.thread("t");
+	const handled: string[] = [];
+	server.append("t", ...numbered(9));
+	const iterator = thread.events();
+	const pulled = [place((await Promise.all([iterator.next(), Promise.resolve(core().welcome())]))[0].value)];
+	for (let index = 0; index < 5; index += 1) pulled.push(place((await iterator.next()).value));
+	thread.on("event", (event) => handled.push(place(event)));
+	core().newEpoch("t", "e2");
+	server.append("t", ...numbered(2));
+	core().flush();
+	core().dead = true;
+	client.stats();
+	await recovered(made);
+	assert.deepEqual(core().calls.filter((call) => call.startsWith("subscribe")), ["subscribe t 0 e2 2", "subscribe t 0 e1 6"]);
+	server.append("t", ...numbered(1, 3));
+	core().flush();
+	assert.deepEqual(handled, ["e2/1", "e2/2", "e2/3"]);
+	for (let index = 0; index < 2; index += 1) pulled.push(place((await iterator.next()).value));
+	assert.deepEqual(pulled, ["e1/1", "e1/2", "e1/3", "e1/4", "e1/5", "e1/6", "gap 7-", "e2/3"]);
 });
