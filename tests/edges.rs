@@ -225,6 +225,18 @@ fn streams_that_nobody_follows_any_more_are_forgotten_the_first_left_first() {
     assert_eq!(world.receiver(1_003).offsets(), [0; 0]);
 }
 
+#[test]
+fn a_stream_that_never_began_can_begin_elsewhere() {
+    let mut world = World::new();
+    world.server.publish("t", 10);
+    world.subscribe(1, 1, "t", Open::Live, Begin::Stream);
+    world.input(Input::Unsubscribe { consumer: ConsumerId(1) });
+    world.subscribe(1, 2, "t", Open::Last(5), Begin::Stream);
+    world.connect();
+    world.settle();
+    assert_eq!(world.receiver(2).offsets(), (6..=10).collect::<Vec<_>>());
+}
+
 // --- Epochs ---
 
 #[test]

@@ -236,6 +236,7 @@ impl Client {
                     self.streams.push(Stream::new(stream, name, open, self.config.window_events));
                     self.streams.len() - 1
                 });
+                self.streams[index].reopen(open);
                 self.streams[index].attach(consumer, begin, &mut self.out);
                 self.subscribe_detached();
                 self.serve(stream);

@@ -178,6 +178,13 @@ impl Stream {
         self.epoch.is_some()
     }
 
+    /// Takes another beginning, while the former one has begun nothing.
+    pub(crate) const fn reopen(&mut self, open: Open) {
+        if self.consumers.is_empty() && !self.has_position() && !matches!(self.phase, Phase::Requested(_)) {
+            self.open = open;
+        }
+    }
+
     /// Attaches a consumer (I4).
     pub(crate) fn attach(&mut self, id: ConsumerId, begin: Begin, out: &mut VecDeque<Output>) {
         if matches!(self.phase, Phase::Ended) {

@@ -201,10 +201,13 @@ impl Driver {
                 *self.socket.borrow_mut() = Some(opened);
             }
             // A policy of the page can refuse the address; the core tries again by its backoff.
-            Err(_) => self
-                .inbox
-                .borrow_mut()
-                .push_back(Input::SocketClosed { socket, code: crate::proto::CloseCode::ABNORMAL }),
+            Err(error) => {
+                let message = js_sys::Reflect::get(&error, &"message".into());
+                let message = message.ok().and_then(|message| message.as_string()).unwrap_or_default();
+                let _ = self.host.error("socket_refused", &message, &JsValue::UNDEFINED);
+                let code = crate::proto::CloseCode::ABNORMAL;
+                self.inbox.borrow_mut().push_back(Input::SocketClosed { socket, code });
+            }
         }
     }
 

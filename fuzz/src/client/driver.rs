@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use agentwire::proto::{
     Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Output, SendKind, SocketId,
     State, StreamId,
-    config::MAX_PARKED,
+    config::{MAX_PARKED, TOKEN_TIMEOUT},
     wire::{ClientFrame, DecodeError, Name, Open, Problem, ServerFrame, decode, encode},
 };
 use serde_json::{Value, json};
@@ -41,7 +41,8 @@ pub(super) struct Driver {
     state: State,
     online: bool,
     away: bool,
-    token_asked: bool,
+    /// When a token was asked for that did not come yet.
+    token_asked: Option<Instant>,
     socket: Option<Socket>,
     /// Sockets so far; their ids are 0, 1, 2, …
     sockets: u32,
@@ -65,7 +66,7 @@ impl Driver {
             state: State::Idle,
             online: true,
             away: false,
-            token_asked: false,
+            token_asked: None,
             socket: None,
             sockets: 0,
             consumers: Vec::new(),
@@ -128,12 +129,12 @@ impl Driver {
             Step::Subscribe { stream, open, begin, offset } => self.subscribe(stream, open, begin, offset.0),
             Step::Timeout => self.input(Input::Timeout),
             Step::TokenFailed { retryable } => {
-                if std::mem::take(&mut self.token_asked) {
+                if self.token_asked.take().is_some() {
                     self.input(Input::TokenFailed { retryable });
                 }
             }
             Step::TokenReady => {
-                if std::mem::take(&mut self.token_asked) {
+                if self.token_asked.take().is_some() {
                     let token = self.slots.keep(Held::Value("t".into()));
                     self.input(Input::TokenReady { token });
                 }
@@ -333,7 +334,9 @@ impl Driver {
             }
             Output::Release(slot) => self.slots.release(slot),
             Output::RequestToken => {
-                assert!(!std::mem::replace(&mut self.token_asked, true), "a token is asked for twice");
+                let asked = self.token_asked.replace(self.now);
+                let patient = asked.is_none_or(|asked| self.now.since(asked) >= TOKEN_TIMEOUT);
+                assert!(patient, "a token is asked for twice");
             }
             Output::SendFrame { socket, frame } => self.check_sent(socket, &frame),
             Output::Timeout(_) => {}

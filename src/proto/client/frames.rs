@@ -283,8 +283,8 @@ impl Client {
         if let Some(ms) = retry_after_ms {
             self.not_before = Some(self.now + Duration::from_millis(ms));
         }
-        if code == "token_invalid" && matches!(self.link, Link::Live(_)) {
-            // A refresh was refused: the socket goes on with the former token (TOK-1).
+        if matches!(code.as_str(), "token_invalid" | "unavailable") && matches!(self.link, Link::Live(_)) {
+            // A refresh was refused or could not be looked at: the socket goes on with the former token (TOK-1).
             self.timers.set(Timer::Refresh, self.now + crate::proto::config::REFRESH_RETRY);
         }
         self.error(ClientError::Server { code, message, slot });
