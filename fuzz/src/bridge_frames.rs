@@ -66,7 +66,10 @@ fn is_well_formed(frame: &Value) -> bool {
                 && range.is_some_and(|(from, to)| from >= 1 && from <= to)
         }
         "send" => is_send(frame) && is_typed(frame, "message"),
-        "signal" => is_name(frame, "stream") && is_typed(frame, "signal"),
+        "signal" => {
+            is_name(frame, "stream")
+                && object(frame, "signal").is_some_and(|signal| is_text(signal, "type", 64))
+        }
         "subscribe" => are_streams(frame),
         "unsubscribe" => integer(frame, "ch").is_some_and(is_ch),
         _ => true,
