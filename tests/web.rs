@@ -128,7 +128,7 @@ impl Page {
         let body =
             js_sys::JSON::parse(&format!(r#"{{"message":{{"type":"user_message","content":"{content}"}}}}"#))
                 .expect("JSON");
-        self.client.send(0, id.into(), stream.into(), body);
+        self.client.send(0, id.into(), stream.into(), body, -1.0);
     }
 }
 
@@ -196,7 +196,7 @@ async fn calls_made_inside_a_handler_only_queue() {
             client.connect();
             let body = js_sys::JSON::parse(r#"{"message":{"type":"user_message","content":"list files"}}"#)
                 .expect("JSON");
-            client.send(0, "inside".into(), name.clone(), body);
+            client.send(0, "inside".into(), name.clone(), body, -1.0);
             client.stats();
             client.handed_over(1, 999.0);
             client.signal(name.clone(), js_sys::JSON::parse(r#"{"type":"typing"}"#).expect("JSON"));
