@@ -4,10 +4,25 @@ mod support;
 
 use std::time::Duration;
 
-use agentwire::proto::{Begin, Event, Input, SocketId, State, config, wire::Open};
+use agentwire::proto::{Begin, ClientError, Event, Input, Output, SocketId, State, config, wire::Open};
 use support::World;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// For a server that says nothing by itself.
+const WELCOME: &str = r#"{"type":"welcome","session":"s","subject":"ada","heartbeatMs":15000,"maxFrameBytes":1048576,"maxStreams":64,"sendHorizonMs":60000}"#;
+
+/// Lets the time pass until the next hello is sent.
+fn run_until_greeting(world: &mut World) {
+    let before = world.sent_of("hello").len();
+    for _ in 0..25_000 {
+        if world.sent_of("hello").len() > before {
+            return;
+        }
+        world.run_for(Duration::from_millis(1));
+    }
+    panic!("no attempt within 25 s");
+}
 
 fn reasons(world: &World) -> Vec<(&'static str, &'static str)> {
     world
@@ -60,6 +75,20 @@ fn an_adopted_socket_says_hello_with_the_token_it_came_with() {
     world.settle();
     assert_eq!(world.sent_of("hello")[0]["token"], "early");
     assert_eq!(world.state(), State::Connected);
+    assert_eq!(world.client.stats().attempts, 1, "it counts as an attempt");
+}
+
+#[test]
+fn the_socket_after_an_adopted_one_has_another_number() {
+    // I8
+    let mut world = World::new();
+    let token = world.keep(serde_json::json!("t"));
+    world.input(Input::Adopt { socket: SocketId(0), token });
+    world.run_for(12 * SECOND);
+    assert_eq!(world.state(), State::Connected);
+    let code = agentwire::proto::CloseCode(4400);
+    world.input(Input::SocketClosed { socket: SocketId(0), code });
+    assert_eq!(world.state(), State::Connected, "the end of the first one is no news");
 }
 
 #[test]
@@ -116,6 +145,51 @@ fn the_backoff_starts_again_once_every_stream_has_caught_up() {
 }
 
 #[test]
+fn the_backoff_grows_while_no_stream_catches_up() {
+    // PROTOCOL: CLS-4: a server that greets and then fails is no reason to call it more often.
+    let mut world = World::new();
+    world.follow("thread-1");
+    world.server.mute = true;
+    world.connect();
+    for attempt in 1..=6 {
+        world.run_for(Duration::from_millis(50));
+        world.inject(WELCOME);
+        world.run_for(Duration::from_millis(50));
+        assert_eq!(world.state(), State::Connected);
+        world.cut();
+        let told = world.facts.iter().rev().find_map(|fact| match fact {
+            Event::StateChanged { state: State::Waiting, attempt, .. } => Some(*attempt),
+            _ => None,
+        });
+        assert_eq!(told, Some(attempt));
+        run_until_greeting(&mut world);
+    }
+}
+
+#[test]
+fn a_time_named_by_an_error_is_the_least_that_is_waited() {
+    // PROTOCOL: CLS-4, ERR-1
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.inject(
+        r#"{"type":"error","code":"overloaded","message":"full","retryable":true,"retryAfterMs":5000}"#,
+    );
+    world.run_for(SECOND / 10);
+    assert_eq!(world.state(), State::Connected, "an error alone ends nothing");
+    let told = world
+        .facts
+        .iter()
+        .any(|fact| matches!(fact, Event::Error(ClientError::Server { code, .. }) if code == "overloaded"));
+    assert!(told, "{:?}", world.facts);
+    world.close_by_server(4455);
+    world.run_for(4_800 * SECOND / 1000);
+    assert_eq!(world.client.stats().connects, 1);
+    world.run_for(SECOND);
+    assert_eq!(world.client.stats().connects, 2);
+}
+
+#[test]
 fn without_a_welcome_the_socket_is_given_up() {
     // PROTOCOL: HEL-7
     let mut world = World::new();
@@ -133,7 +207,10 @@ fn a_socket_that_never_opens_is_given_up() {
     let mut world = World::new();
     let token = world.keep(serde_json::json!("t"));
     world.input(Input::Adopt { socket: SocketId(0), token });
-    world.run_for(12 * SECOND);
+    world.run_for(9 * SECOND);
+    assert_eq!(world.state(), State::Connecting, "it may take its time");
+    assert_eq!(world.client.stats().attempts, 1);
+    world.run_for(3 * SECOND);
     assert_eq!(world.state(), State::Connected, "a second socket");
     assert_eq!(world.slots_held(), 0, "the first token is released");
 }
@@ -209,6 +286,7 @@ fn three_refused_tokens_in_a_row_end_the_client_and_each_attempt_asks_for_a_new_
 fn a_welcome_forgives_earlier_refusals() {
     // PROTOCOL: CLS-3
     let mut world = World::new();
+    world.follow("t");
     world.connect();
     for _ in 0..5 {
         world.run_for(2 * SECOND);
@@ -262,6 +340,53 @@ fn a_token_is_refreshed_before_it_expires_on_the_same_socket() {
     world.run_for(300 * SECOND);
     assert_eq!(world.client.stats().connects, 1);
     assert!(world.server.refreshed >= 5);
+}
+
+#[test]
+fn a_token_is_asked_for_a_tenth_of_its_life_before_the_end() {
+    // At least 30 s before, and at most half of its life.
+    for (life, asked_at) in [(3_600, 3_240), (200, 170), (60, 30), (20, 10)] {
+        let mut world = World::new();
+        world.server.token_expires_in_ms = Some(life * 1_000);
+        world.connect();
+        world.run_for(asked_at as u32 * SECOND);
+        assert_eq!(world.server.refreshed, 0, "{life} s");
+        world.run_for(SECOND);
+        assert_eq!(world.server.refreshed, 1, "{life} s");
+    }
+}
+
+#[test]
+fn a_refresh_that_fails_is_tried_again_later_on_the_same_socket() {
+    // PROTOCOL: TOK-1
+    for refused_by_server in [true, false] {
+        let mut world = World::new();
+        world.server.token_expires_in_ms = Some(60_000);
+        world.connect();
+        world.run_for(29 * SECOND);
+        world.token = refused_by_server.then(|| "invalid".into());
+        world.run_for(2 * SECOND);
+        if !refused_by_server {
+            world.input(Input::TokenFailed { retryable: true });
+        }
+        world.token = Some("next".into());
+        world.run_for(config::REFRESH_RETRY - 2 * SECOND);
+        assert_eq!(world.server.refreshed, 0, "not at once");
+        world.run_for(3 * SECOND);
+        assert_eq!(world.server.refreshed, 1);
+        assert_eq!(world.client.stats().connects, 1);
+    }
+}
+
+#[test]
+fn an_error_that_speaks_of_no_token_asks_for_none() {
+    // PROTOCOL: ERR-1
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.inject(r#"{"type":"error","code":"internal","message":"","retryable":true}"#);
+    world.run_for(2 * config::REFRESH_RETRY);
+    assert_eq!(world.sent_of("refresh").len(), 0);
 }
 
 #[test]
@@ -327,6 +452,34 @@ fn goaway_leaves_a_socket_that_stays_open() {
 }
 
 #[test]
+fn a_goaway_concerns_the_socket_it_came_on() {
+    // PROTOCOL: NTC-2
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.inject(r#"{"type":"goaway","reason":"deploy","reconnectAfterMs":3000,"spreadMs":0}"#);
+    world.run_for(SECOND / 10);
+    world.input(Input::Away(true));
+    world.input(Input::Away(false));
+    world.run_for(10 * SECOND);
+    assert_eq!(world.client.stats().connects, 2, "the next socket stays");
+}
+
+#[test]
+fn a_client_that_has_ended_has_no_deadline() {
+    // I7: nothing wakes it for nothing.
+    let mut world = World::new();
+    world.follow("thread-1");
+    world.connect();
+    world.settle();
+    world.server.no_receipts = true;
+    world.send("m1", "thread-1", "x");
+    world.input(Input::Close);
+    let rest = world.client.poll_output();
+    assert!(matches!(rest, Output::Timeout(None)), "{rest:?}");
+}
+
+#[test]
 fn closing_is_final_and_later_inputs_are_harmless() {
     let mut world = World::new();
     world.follow("thread-1");
@@ -364,6 +517,18 @@ fn inputs_of_an_older_socket_are_harmless() {
 }
 
 #[test]
+fn a_socket_that_is_not_the_one_that_opens_says_no_hello() {
+    // I8
+    let mut world = World::new();
+    world.connect();
+    world.input(Input::SocketOpened { socket: SocketId(9), subprotocol: true });
+    assert_eq!(world.sent_of("hello").len(), 0);
+    assert_eq!(world.client.stats().stale_events, 1);
+    world.settle();
+    assert_eq!(world.state(), State::Connected);
+}
+
+#[test]
 fn a_malformed_frame_ends_the_socket_and_the_stream_resumes() {
     // PROTOCOL: GEN-4
     for text in [
@@ -396,6 +561,22 @@ fn unknown_frames_are_ignored_and_counted() {
     world.settle();
     assert_eq!(world.client.stats().frames_ignored, 2);
     assert_eq!(world.client.stats().connects, 1);
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
+fn an_unknown_frame_before_the_welcome_is_ignored_and_counted() {
+    // PROTOCOL: GEN-3
+    let mut world = World::new();
+    world.server.mute = true;
+    world.connect();
+    world.settle();
+    world.inject(r#"{"type":"confetti"}"#);
+    world.inject(WELCOME);
+    world.settle();
+    assert_eq!(world.state(), State::Connected);
+    assert_eq!(world.client.stats().frames_ignored, 1);
+    assert_eq!(world.client.stats().frames_received, 2);
     assert_eq!(world.slots_held(), 0);
 }
 

@@ -154,6 +154,25 @@ fn a_second_receipt_changes_nothing() {
 }
 
 #[test]
+fn receipts_settle_the_send_they_name_in_any_order() {
+    // PROTOCOL: SND-1; I6
+    let mut world = World::new();
+    world.connect();
+    world.settle();
+    world.server.no_receipts = true;
+    for id in ["m1", "m2", "m3"] {
+        world.send(id, "t", "x");
+    }
+    world.settle();
+    for id in ["m3", "m1", "m2"] {
+        world.inject(format!(r#"{{"type":"receipt","id":"{id}","status":"accepted"}}"#));
+    }
+    world.settle();
+    assert_eq!(settled(&world), [receipt("m3"), receipt("m1"), receipt("m2")]);
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
 fn a_key_in_use_is_not_queued_twice() {
     // PROTOCOL: SND-1
     let mut world = World::new();

@@ -582,6 +582,30 @@ fn a_request_that_ends_early_is_continued_where_it_ended() {
 }
 
 #[test]
+fn what_is_trimmed_of_a_request_is_a_gap_and_the_rest_still_comes() {
+    // PROTOCOL: RPL-3; I2
+    let mut world = missing_5_to_10();
+    events(&mut world, 8, 3);
+    world.inject(r#"{"type":"replayEnd","req":1,"to":10,"oldest":8}"#);
+    world.settle();
+    assert_eq!(world.receiver(1).gaps(), [(5, Some(7), "trimmed")]);
+    assert_eq!(world.receiver(1).offsets(), [1, 2, 3, 4, 8, 9, 10, 11]);
+    assert_eq!(world.client.stats().gaps, 1);
+    assert_eq!(world.client.stats().connects, 1);
+}
+
+#[test]
+fn what_is_trimmed_after_it_came_is_no_gap() {
+    // PROTOCOL: RPL-3; I2
+    let mut world = asked_for_5_to_10();
+    events(&mut world, 5, 6);
+    world.inject(r#"{"type":"replayEnd","req":1,"to":10,"oldest":12}"#);
+    world.settle();
+    assert_eq!(world.receiver(3).offsets(), (5..=10).collect::<Vec<_>>());
+    assert_eq!(world.receiver(3).gaps(), []);
+}
+
+#[test]
 fn a_refused_request_is_made_again_when_another_is_over() {
     // PROTOCOL: RPL-2, ERR-2
     let mut world = connected("t", 10);
@@ -614,6 +638,36 @@ fn a_head_that_is_about_to_come_is_not_asked_for() {
     world.server.publish("t", 1);
     world.run_for(3 * SECOND);
     assert_eq!(world.sent_of("replay").len(), 0);
+}
+
+#[test]
+fn each_stream_has_a_grace_time_of_its_own() {
+    // PROTOCOL: RPL-4
+    let mut world = connected("t", 2);
+    world.server.publish("u", 2);
+    world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
+    world.settle();
+    world.server.ignores_replay = true;
+    world.inject(r#"{"type":"heartbeat","heads":{"1":3}}"#);
+    world.settle();
+    world.inject(r#"{"type":"heartbeat","heads":{"2":3}}"#);
+    let named = [world.now - SECOND / 2, world.now];
+    world.run_for(2 * SECOND);
+    let asked = world.sent.iter().filter(|(_, frame)| frame["type"] == "replay");
+    let waited = asked.zip(named).map(|((at, _), named)| at.since(named)).collect::<Vec<_>>();
+    assert_eq!(waited, [config::MISSING_HEAD_GRACE + world.latency; 2]);
+}
+
+#[test]
+fn a_timer_that_fires_late_does_what_it_is_for() {
+    // PROTOCOL: RPL-4; I7: no browser keeps time to the millisecond.
+    let mut world = connected("t", 2);
+    world.server.ignores_replay = true;
+    world.inject(r#"{"type":"heartbeat","heads":{"1":3}}"#);
+    world.run_for(SECOND / 10);
+    world.now = world.now + 3 * SECOND;
+    world.input(agentwire::proto::Input::Timeout);
+    assert_eq!(world.sent_of("replay").len(), 1);
 }
 
 #[test]
@@ -655,7 +709,7 @@ fn contradictions_end_the_socket_and_not_the_stream() {
 
 #[test]
 fn an_answer_that_contradicts_the_request_ends_the_socket_and_not_the_stream() {
-    // PROTOCOL: GEN-4, SUB-3 to SUB-8
+    // PROTOCOL: GEN-4, SUB-4, SUB-5, SUB-7
     for answer in [
         // In another epoch nothing can be recovered.
         r#""epoch":"e9","oldest":1,"head":9,"next":3,"recovered":true"#,
@@ -726,6 +780,7 @@ fn a_late_consumer_below_the_oldest_gets_a_gap_of_its_own() {
     assert_eq!(world.receiver(2).offsets(), (9..=20).collect::<Vec<_>>());
     assert_eq!(world.receiver(1).gaps(), [], "the first one has them");
     assert_eq!(world.client.stats().connects, 1, "the end of the request says what is trimmed");
+    assert_eq!(world.client.stats().gaps, 1);
 }
 
 #[test]
@@ -821,6 +876,90 @@ fn a_handler_that_leaves_within_a_frame_has_what_it_took() {
         (4..=40).collect::<Vec<_>>(),
         "the next one begins where it left"
     );
+}
+
+#[test]
+fn a_beginning_holds_once_somebody_waits_for_it() {
+    // PROTOCOL: SUB-1; I4
+    let mut world = World::new();
+    world.server.publish("t", 3);
+    world.follow("t");
+    world.subscribe(1, 2, "t", Open::Live, Begin::Stream);
+    world.connect();
+    world.settle();
+    assert_eq!(world.receiver(1).offsets(), upto(3));
+    world.subscribe(1, 3, "t", Open::Live, Begin::Stream);
+    world.cut();
+    world.run_for(2 * SECOND);
+    for hello in world.sent_of("hello") {
+        assert_eq!(hello["streams"][0]["open"]["from"], "start");
+    }
+}
+
+#[test]
+fn a_hundred_streams_are_asked_for_in_the_hello() {
+    // PROTOCOL: HEL-5: a resume costs one round trip.
+    let mut world = World::new();
+    for stream in 1..=100 {
+        world.subscribe(stream, stream, &format!("t{stream}"), Open::Start, Begin::Stream);
+    }
+    world.connect();
+    world.settle();
+    assert_eq!(world.sent_of("hello")[0]["streams"].as_array().map(Vec::len), Some(100));
+    assert_eq!(world.sent_of("subscribe").len(), 0);
+}
+
+#[test]
+fn names_that_are_escaped_make_no_hello_too_large() {
+    // PROTOCOL: GEN-6, GEN-7
+    let mut world = World::new();
+    world.token = Some("x".repeat(16_384));
+    for stream in 1..=150 {
+        world.subscribe(
+            stream,
+            stream,
+            &format!("{}{stream:03}", "\"".repeat(253)),
+            Open::Start,
+            Begin::Stream,
+        );
+    }
+    world.connect();
+    world.settle();
+    let hello = world.sent_of("hello")[0].to_string().len();
+    assert!(hello as u64 <= config::MAX_HELLO_BYTES, "{hello} bytes");
+    let asked = world.sent.iter().filter_map(|(_, frame)| frame["streams"].as_array()).map(Vec::len);
+    assert_eq!(asked.sum::<usize>(), 150);
+}
+
+#[test]
+fn a_server_with_the_smallest_frames_is_asked_too() {
+    // PROTOCOL: HEL-4, GEN-7
+    let mut world = World::new();
+    world.server.mute = true;
+    world.connect();
+    world.settle();
+    world.inject(r#"{"type":"welcome","session":"s","subject":"ada","heartbeatMs":15000,"maxFrameBytes":4096,"maxStreams":64,"sendHorizonMs":60000}"#);
+    world.settle();
+    world.follow("t");
+    assert_eq!(world.sent_of("subscribe").len(), 1);
+}
+
+#[test]
+fn a_stream_that_is_followed_is_never_forgotten() {
+    // I9: what is bounded is what nobody follows.
+    let mut world = connected("t", 3);
+    let others = 2..=config::MAX_IDLE_STREAMS as u32 + 2;
+    for stream in others.clone() {
+        world.subscribe(stream, stream, &format!("t{stream}"), Open::Start, Begin::Stream);
+    }
+    world.settle();
+    world.cut();
+    for stream in others {
+        world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(stream) });
+    }
+    world.server.publish("t", 1);
+    world.run_for(2 * SECOND);
+    assert_eq!(world.receiver(1).offsets(), upto(4));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::context::Context;
 use crate::run::{Outcome, Tool, capture, step};
-use crate::setup;
+use crate::setup::rust::installed;
 use crate::test::Report;
 
 /// The targets, as `fuzz/Cargo.toml` has them.
@@ -115,18 +115,7 @@ impl<'a> CargoFuzz<'a> {
                     )
             })?;
         }
-        let folder = ctx.cache.join(format!("cargo-fuzz-{CARGO_FUZZ}"));
-        let program = folder.join("bin").join(format!("cargo-fuzz{}", std::env::consts::EXE_SUFFIX));
-        if !program.is_file() {
-            let _lock = setup::lock(
-                &ctx.cache.join("setup.lock"),
-                "another `cargo xtask` is setting things up; waiting for it",
-            )?;
-            // The other run may have brought it.
-            if !program.is_file() {
-                install(ctx, &folder)?;
-            }
-        }
+        let program = installed(ctx, "cargo-fuzz", CARGO_FUZZ)?;
         Ok(Self { ctx, program })
     }
 
@@ -155,20 +144,6 @@ impl<'a> CargoFuzz<'a> {
     fn seeds(&self, target: &str) -> Result<PathBuf> {
         made(self.ctx.root.join("fuzz/seeds").join(target))
     }
-}
-
-fn install(ctx: &Context, folder: &Path) -> Result<()> {
-    let building = folder.with_extension("building");
-    step(format!("building cargo-fuzz {CARGO_FUZZ} (once; kept in {})", folder.display()), || {
-        ctx.cargo("setup-cargo-fuzz")
-            .args(["install", "cargo-fuzz", "--version", CARGO_FUZZ, "--locked", "--debug", "--root"])
-            .arg(folder)
-            .env("CARGO_TARGET_DIR", &building)
-            .check(&format!("cargo-fuzz {CARGO_FUZZ} can't be built"))?;
-        // Only space: what is left of it does no harm.
-        let _gone = fs::remove_dir_all(&building);
-        Ok(())
-    })
 }
 
 fn made(folder: PathBuf) -> Result<PathBuf> {

@@ -13,6 +13,7 @@ mod context;
 mod demo;
 mod fingerprint;
 mod fuzz;
+mod mutants;
 mod page;
 mod proxy;
 mod run;
@@ -60,6 +61,8 @@ enum Command {
     Clauses(clauses::Args),
     /// Fuzzes the decoders and the whole client with libFuzzer.
     Fuzz(fuzz::Args),
+    /// Changes the core in one place after the other; the tests must notice at least 85 of 100 changes.
+    Mutants(mutants::Args),
     /// Prints what a page loads, beside other clients, and holds it to the budget.
     Size(size::Args),
     /// Runs every check and test, and ends with one line that sums them up.
@@ -91,6 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&args, &ctx)?,
         Command::Clauses(args) => clauses::run(&args, &ctx)?,
         Command::Fuzz(args) => fuzz::run(&args, &ctx)?,
+        Command::Mutants(args) => mutants::run(&args, &ctx)?,
         Command::Size(args) => size::run(&args, &ctx)?,
         Command::Test(args) => return test::run(&args, &ctx),
     }

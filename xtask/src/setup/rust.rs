@@ -1,11 +1,13 @@
-//! The parts of the Rust toolchain beyond the host's own: the wasm32 target, and the source of std.
+//! The parts of the Rust toolchain beyond the host's own: the wasm32 target, the source of std, and tools of the registry.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use crate::context::Context;
 use crate::run::{capture, step};
+use crate::setup::lock;
 
 /// The target of everything a page loads.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -53,4 +55,29 @@ pub(crate) fn std_source(ctx: &Context) -> Result<bool> {
         }
     }
     Ok(manifest.is_file())
+}
+
+/// The program of a crate of the registry, built once into the cache.
+pub(crate) fn installed(ctx: &Context, name: &str, version: &str) -> Result<PathBuf> {
+    let folder = ctx.cache.join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if program.is_file() {
+        return Ok(program);
+    }
+    let _lock =
+        lock(&ctx.cache.join("setup.lock"), "another `cargo xtask` is setting things up; waiting for it")?;
+    // The other run may have brought it.
+    if !program.is_file() {
+        let building = folder.with_extension("building");
+        step(format!("building {name} {version} (once; kept in {})", folder.display()), || {
+            ctx.cargo(&format!("setup-{name}"))
+                .args(["install", name, "--version", version, "--locked", "--debug", "--root"])
+                .arg(&folder)
+                .env("CARGO_TARGET_DIR", &building)
+                .check(&format!("{name} {version} can't be built"))
+        })?;
+        // Only space: what is left of it does no harm.
+        let _gone = fs::remove_dir_all(&building);
+    }
+    Ok(program)
 }
