@@ -137,15 +137,12 @@ fn what_the_server_says_of_one_stream_does_not_keep_the_page_away() {
 }
 
 #[test]
-fn a_floor_holds_until_the_next_welcome_and_no_longer() {
+fn neither_a_hint_nor_the_page_s_return_outweighs_what_the_server_asked_for() {
     // PROTOCOL: CLS-4
     let mut world = World::new();
     world.follow("t");
     world.connect();
     world.settle();
-    world.inject(r#"{"type":"goaway","reason":"deploy","reconnectAfterMs":2000,"spreadMs":0}"#);
-    world.run_for(4 * SECOND);
-    assert_eq!(world.state(), State::Connected);
     world.inject(
         r#"{"type":"error","code":"overloaded","message":"busy","retryable":true,"retryAfterMs":9000}"#,
     );
@@ -159,14 +156,30 @@ fn a_floor_holds_until_the_next_welcome_and_no_longer() {
         r#"{"type":"error","code":"overloaded","message":"busy","retryable":true,"retryAfterMs":600000}"#,
     );
     world.settle();
-    world.input(Input::Online(false));
     world.cut();
-    world.input(Input::Online(true));
-    world.settle();
+    for _ in 0..3 {
+        world.input(Input::Online(true));
+        world.input(Input::Online(false));
+        world.input(Input::Online(true));
+        world.input(Input::Away(true));
+        world.input(Input::Away(false));
+        world.settle();
+        assert_eq!(world.state(), State::Waiting);
+    }
+    world.run_for(600 * SECOND);
     assert_eq!(world.state(), State::Connected);
-    world.cut();
+}
+
+#[test]
+fn a_refusal_of_something_else_ends_no_socket() {
+    // PROTOCOL: ERR-1
+    let mut world = World::new();
+    world.follow("t");
+    world.connect();
+    world.settle();
+    world.inject(r#"{"type":"error","code":"unsupported","message":"no history","retryable":false,"req":3}"#);
     world.run_for(SECOND);
-    assert_eq!(world.state(), State::Connected, "the floor was for the wait before this connection");
+    assert_eq!(world.client.stats().connects, 1);
 }
 
 // --- Many streams ---

@@ -274,6 +274,11 @@ impl Client {
             self.go(Link::Offline, reason, None);
             return;
         }
+        if let Some(floor) = self.not_before.filter(|&floor| floor > self.now) {
+            // Neither a hint of the browser nor the page's return outweighs what the server asked for.
+            self.wait_until(floor, reason);
+            return;
+        }
         self.stats.attempts += 1;
         self.timers.stop(Timer::Reconnect);
         self.timers.set(Timer::Token, self.now + TOKEN_TIMEOUT);
@@ -414,7 +419,10 @@ impl Client {
         }
         let delay = self.backoff.next_delay(&mut self.rng);
         let at = if is_mutant!(BackoffNeverWaits) { self.now } else { self.now + delay };
-        let at = self.not_before.take().map_or(at, |floor| floor.max(at));
+        self.wait_until(self.not_before.map_or(at, |floor| floor.max(at)), reason);
+    }
+
+    fn wait_until(&mut self, at: Instant, reason: &'static str) {
         self.timers.set(Timer::Reconnect, at);
         self.go(Link::Waiting, reason, Some(at.since(self.now)));
     }
@@ -433,12 +441,13 @@ impl Client {
     fn on_online(&mut self, online: bool) {
         self.online = online;
         match self.link {
-            Link::Offline | Link::Waiting if online && !self.away => self.attempt("online"),
-            Link::Waiting => {
+            Link::Offline if online => self.attempt("online"),
+            Link::Waiting if !online => {
                 self.timers.stop(Timer::Reconnect);
                 self.go(Link::Offline, "offline", None);
             }
-            // An open socket is not given up for a hint: the heartbeat decides.
+            // A wait that knew of the network goes on: the hint is no news. An open socket is not given up for one: the
+            // heartbeat decides.
             Link::Closed
             | Link::Failed
             | Link::Greeting { .. }
@@ -446,7 +455,8 @@ impl Client {
             | Link::Live(_)
             | Link::Offline
             | Link::Opening { .. }
-            | Link::Token => {}
+            | Link::Token
+            | Link::Waiting => {}
         }
     }
 

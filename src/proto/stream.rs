@@ -286,9 +286,9 @@ impl Stream {
         StreamRequest { name: self.name.clone(), position: named, seen, open: self.open }
     }
 
-    /// The last offset that every consumer has.
+    /// The last offset that every consumer has; asked for only where there is one.
     fn position(&self) -> u64 {
-        self.consumers.iter().map(|consumer| consumer.done).min().unwrap_or_else(|| self.sequencer.next() - 1)
+        self.consumers.iter().map(|consumer| consumer.done).min().unwrap_or(0)
     }
 
     /// Takes the answer of the server (SUB-3 to SUB-9).

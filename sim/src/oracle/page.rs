@@ -419,19 +419,20 @@ impl PageView {
                 let delay = retry_in.unwrap_or_default();
                 let bound = Duration::from_millis(500 << (attempt.saturating_sub(1)).min(10))
                     .min(Duration::from_secs(20));
-                let floor = std::mem::take(&mut self.floor);
+                // Until the next welcome; a wait for it alone is no attempt of the backoff.
+                let floor = self.floor;
                 require!(
                     floor || delay <= bound,
                     "CLS-4",
                     "attempt {attempt} waits {delay:?}, {bound:?} at most"
                 );
                 require!(
-                    !std::mem::take(&mut self.fresh) || *attempt == 1,
+                    !std::mem::take(&mut self.fresh) || *attempt == 1 || floor,
                     "CLS-4",
                     "everything had caught up, and the wait counts as attempt {attempt}"
                 );
                 require!(
-                    *attempt == 1 || *attempt == self.attempt + 1,
+                    *attempt == 1 || *attempt == self.attempt + 1 || (floor && *attempt == self.attempt),
                     "CLS-4",
                     "attempt {attempt} follows attempt {}",
                     self.attempt

@@ -65,6 +65,8 @@ pub(super) struct StreamView {
     epoch: Option<String>,
     /// The offset after the last one that came in order, or was given to any consumer.
     flow: u64,
+    /// Frames that came before what stands before them: first and last offset.
+    early: Vec<(u64, u64)>,
     /// The first offset of the present epoch, as the server answered.
     entry: u64,
     /// What was asked of the server and is not answered yet.
@@ -110,6 +112,7 @@ impl StreamView {
             received: 0,
             epoch: None,
             flow: 0,
+            early: Vec::new(),
             entry: 0,
             requested: None,
             ended: false,
@@ -220,7 +223,7 @@ impl StreamView {
 
     fn place(&self, begin: &Begin) -> At {
         let Some(epoch) = self.epoch.clone() else { return At::Unplaced(begin.clone()) };
-        let low = self.slowest().map_or(self.flow, |done| (done + 1).min(self.flow));
+        let low = self.slowest().map_or(self.flow, |done| done.saturating_add(1).min(self.flow));
         let (low, high) = match begin {
             Begin::Stream => (low, self.flow),
             Begin::After(offset) => (low.min(offset + 1), self.flow.min(offset + 1)),
@@ -267,7 +270,7 @@ impl StreamView {
             "{name}: replays end at {replay_through}, the head was {}",
             self.head
         );
-        self.flow = self.flow.max(last + 1);
+        self.advance(last + 1);
         if let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) {
             consumer.given = last + 1;
         }
@@ -399,6 +402,7 @@ impl StreamView {
         }
         (self.ch, self.requested, self.caught_up, self.head) = (None, None, None, 0);
         self.ack_owed = None;
+        self.early.clear();
     }
 
     pub(super) fn on_caught_up(&mut self, offset: u64, open_runs: &[String]) {
@@ -435,6 +439,10 @@ impl StreamView {
 
     fn enter(&mut self, epoch: &str, next: u64) {
         (self.epoch, self.flow, self.entry) = (Some(epoch.into()), next, next);
+        self.early.clear();
+        for consumer in &mut self.consumers {
+            consumer.given = 0;
+        }
         if self.attempts > 0 {
             self.from = Some(next);
             self.turned = true;
@@ -452,11 +460,23 @@ impl StreamView {
 
     pub(super) fn on_events(&mut self, first: u64, count: u32) {
         self.received = self.received.max(first + u64::from(count) - 1);
+        let last = first + u64::from(count) - 1;
         if first > self.flow {
+            self.early.push((first, last));
             return;
         }
         self.flow_goes_by(first);
-        self.flow = self.flow.max(first + u64::from(count));
+        self.advance(last + 1);
+    }
+
+    /// The flow has come to an offset, and past the early frames that wait for it.
+    fn advance(&mut self, next: u64) {
+        self.flow = self.flow.max(next);
+        while let Some(index) = self.early.iter().position(|(first, _)| *first <= self.flow) {
+            let (first, last) = self.early.swap_remove(index);
+            self.flow_goes_by(first);
+            self.flow = self.flow.max(last + 1);
+        }
     }
 
     /// The stream is past what begins here: for a consumer that misses something before it, the flow has gone by.
@@ -490,7 +510,7 @@ impl StreamView {
     fn skip(&mut self, next: u64) {
         let replays_end = next.min(self.head + 1);
         self.skipped += replays_end.saturating_sub(self.flow);
-        self.flow = self.flow.max(next);
+        self.advance(next);
     }
 
     pub(super) fn on_unsubscribed(&mut self, ch: Option<u32>, reason: &str) {
@@ -533,6 +553,13 @@ impl StreamView {
         } else {
             self.lowest = 0;
             require!(position.is_none(), "I4", "{name} resumes from {position:?}, it has no position");
+        }
+        // One that began earlier may have left: what it needed is asked for no more.
+        if self.is_exact()
+            && let Some(next) =
+                self.consumers.iter().map(|consumer| consumer.given.max(self.done(consumer) + 1)).min()
+        {
+            self.flow = self.flow.max(next);
         }
         self.attempts += 1;
         self.requested = Some(position);

@@ -86,7 +86,6 @@ impl Client {
         self.subject = Some(welcome.subject.clone());
         self.stats.connects += 1;
         self.token_refusals = 0;
-        self.not_before = None;
         let heartbeat_timeout = heartbeat_timeout(welcome.heartbeat_ms);
         self.timers.stop(Timer::Welcome);
         self.timers.set(Timer::Heartbeat, self.now + heartbeat_timeout);
@@ -115,7 +114,7 @@ impl Client {
     /// Asks for a token a tenth of its life before the end: at least 30 seconds, at most half of its life.
     fn arm_refresh(&mut self, expires_in_ms: Option<u64>) {
         if let Some(ms) = expires_in_ms {
-            let early = (ms / 10).clamp(30_000.min(ms / 2), ms / 2);
+            let early = (ms / 10).max(30_000.min(ms / 2));
             let delay = Duration::from_millis(ms - early).max(MIN_REFRESH);
             self.timers.set(Timer::Refresh, self.now + delay);
         } else {

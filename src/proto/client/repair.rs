@@ -234,8 +234,9 @@ impl Client {
 
     /// The server has too many requests open: it is asked again when another one is over.
     pub(super) fn on_replay_refused(&mut self, req: u64) {
-        self.take_replay(req);
+        let ours = self.take_replay(req).is_some();
         if let Link::Live(session) = &self.link
+            && ours
             && session.replays.is_empty()
         {
             self.drop_socket(CloseCode::REPLAY_UNANSWERED);
