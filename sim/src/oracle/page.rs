@@ -432,7 +432,9 @@ impl PageView {
                     "everything had caught up, and the wait counts as attempt {attempt}"
                 );
                 require!(
-                    *attempt == 1 || *attempt == self.attempt + 1 || (floor && *attempt == self.attempt),
+                    *attempt == 1
+                        || *attempt == self.attempt + 1
+                        || (floor && (*attempt == 0 || *attempt == self.attempt)),
                     "CLS-4",
                     "attempt {attempt} follows attempt {}",
                     self.attempt
