@@ -144,8 +144,9 @@ pub enum Refusal {
 
 /// Says which stream of the log a name means for a user, or that it means none.
 pub trait Authorizer: Send + Sync + 'static {
-    /// Asked for every subscription, send, cancel, approval, signal and read. It has `limits.auth_timeout` for it, and its
-    /// socket waits meanwhile.
+    /// Asked for every subscription, send, cancel, approval, signal and read, and again for each subscription of a socket
+    /// whose token is refreshed: one that is refused then ends. It has `limits.auth_timeout` for it, and its socket waits
+    /// meanwhile. [`Bridge::revoke`](crate::Bridge::revoke) ends subscriptions without waiting for a refresh.
     fn authorize<'a>(
         &'a self,
         subject: &'a str,

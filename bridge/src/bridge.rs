@@ -127,7 +127,7 @@ impl BridgeBuilder {
             authorizer: self.authorizer.unwrap_or_else(|| Arc::new(OwnStreams)),
             agent: self.agent,
             runs: Runs::default(),
-            dispatcher: Dispatcher::new(self.limits.max_concurrent_turns),
+            dispatcher: Dispatcher::new(&self.limits),
             connections: Connections::new(&self.limits),
             inbox: !self.no_inbox,
             closing: CancellationToken::new(),
@@ -173,6 +173,17 @@ impl Bridge {
     /// Publishes to `thread` of `user`. A name that no stream can have is an error of the first publish.
     pub fn emitter(&self, user: &str, thread: &str) -> Emitter {
         Emitter::new(Arc::clone(&self.inner), StreamKey::new(user, thread))
+    }
+
+    /// Ends the subscriptions of `user` to a stream of the log, on all sockets at once: each page is sent
+    /// `unsubscribed` with the reason `forbidden`, and nothing of the stream after it. Returns how many ended now; 0
+    /// when there is none, or when it was done before.
+    ///
+    /// Nothing that is published after this returns reaches them. The [`Authorizer`] has to refuse the stream before
+    /// this is called: it decides on every later subscription and send. Without this call a withdrawn right ends a
+    /// subscription when the page refreshes its token.
+    pub fn revoke(&self, user: &str, stream: &StreamKey) -> usize {
+        self.inner.store.revoke(user, stream)
     }
 
     /// Forgets the events of a stream up to `through`. Pages that have not been sent them get a `gap`.

@@ -3,6 +3,8 @@
 //! The log holds the queue. A stream that may have work has one worker, which asks the log for the next message that
 //! nobody took up, lets the agent handle it, and ends when there is none.
 
+mod turns;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+pub(crate) use self::turns::{Pause, Place};
+use self::turns::{Permit, Rank, Turns};
 use crate::bridge::Inner;
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
-use crate::log::{Guard, Pending};
+use crate::limits::Limits;
+use crate::log::{Guard, LogError, Pending};
 use crate::retry::Backoff;
 use crate::run::{Answers, Run};
 use crate::stream::StreamKey;
@@ -77,19 +81,20 @@ impl Turn {
     }
 }
 
-/// Streams with a worker. Bounded by the streams that have a message waiting.
+/// Streams with a worker. Bounded by the streams that have a message waiting, or a turn that waits for a person.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     workers: Mutex<HashMap<StreamKey, Again>>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 /// Whether the worker of a stream has to look once more before it ends.
 type Again = bool;
 
 impl Dispatcher {
-    pub(crate) fn new(max_concurrent_turns: usize) -> Self {
-        Self { workers: Mutex::default(), turns: Arc::new(Semaphore::new(max_concurrent_turns)) }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let turns = Turns::new(limits.max_concurrent_turns, limits.max_concurrent_turns_per_user);
+        Self { workers: Mutex::default(), turns: Arc::new(turns) }
     }
 
     /// Says that a stream may have a message to take up.
@@ -123,13 +128,8 @@ async fn work(inner: Arc<Inner>, key: StreamKey) {
     let mut through = 0;
     let mut backoff = Backoff::default();
     loop {
-        let turns = Arc::clone(&inner.dispatcher.turns);
-        // The semaphore is never closed.
-        let Ok(permit) = turns.acquire_owned().await else {
-            return;
-        };
-        match inner.store.log().pending(&key, through).await {
-            Ok(Some(message)) => {
+        match next(&inner, &key, through).await {
+            Ok(Some((message, permit))) => {
                 if turn(&inner, &key, &message, permit).await == Turned::Over {
                     through = message.offset;
                     backoff = Backoff::default();
@@ -152,9 +152,25 @@ async fn work(inner: Arc<Inner>, key: StreamKey) {
             }
             Err(error) => {
                 tracing::warn!(stream = %key, %error, "messages wait: the log does not answer; trying again");
-                drop(permit);
                 backoff.pause().await;
             }
+        }
+    }
+}
+
+/// The next message of a stream, once its user may have another turn.
+async fn next(inner: &Inner, key: &StreamKey, through: u64) -> Result<Option<(Pending, Permit)>, LogError> {
+    let log = inner.store.log();
+    loop {
+        let Some(message) = log.pending(key, through).await? else { return Ok(None) };
+        // Without its text: many may wait.
+        let user = Arc::clone(&message.subject);
+        drop(message);
+        let permit = inner.dispatcher.turns.permit(&user, Rank::New).await;
+        // It can have been redacted or trimmed while it waited: an agent is not handed what is gone.
+        let now = log.pending(key, through).await?;
+        if let Some(now) = now.filter(|now| now.subject == user) {
+            return Ok(Some((now, permit)));
         }
     }
 }
@@ -168,14 +184,10 @@ enum Turned {
     Again,
 }
 
-async fn turn(
-    inner: &Arc<Inner>,
-    key: &StreamKey,
-    pending: &Pending,
-    permit: OwnedSemaphorePermit,
-) -> Turned {
+async fn turn(inner: &Arc<Inner>, key: &StreamKey, pending: &Pending, permit: Permit) -> Turned {
     let Some(agent) = inner.agent.clone() else { return Turned::Over };
     let body: Value = serde_json::from_str(&pending.body).unwrap_or_default();
+    let place = Place::new(Arc::clone(&inner.dispatcher.turns), Arc::clone(&pending.subject), permit);
     let emitter = Emitter::new(Arc::clone(inner), Ok(key.clone()));
     let message = UserMessage {
         user: pending.subject.to_string(),
@@ -187,7 +199,7 @@ async fn turn(
     let log_failed = Arc::new(AtomicBool::new(false));
     let turn = Turn {
         message,
-        emitter: emitter.clone(),
+        emitter: emitter.clone().of_turn(&place),
         offset: pending.offset,
         log_failed: Arc::clone(&log_failed),
     };
@@ -195,7 +207,7 @@ async fn turn(
     // A task of its own, so that a panic stays in it; aborted with this future, and waited for by a shutdown.
     let task = AbortOnDrop(inner.spawn(async move { agent.handle(turn).await }));
     let panicked = task.join().await;
-    drop(permit);
+    place.end();
     if panicked {
         tracing::warn!(stream = %key, offset = pending.offset, "the agent panicked");
     }

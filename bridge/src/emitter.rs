@@ -1,10 +1,11 @@
 //! Writes to one stream of one user.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde_json::Value;
 
 use crate::bridge::Inner;
+use crate::dispatch::{Pause, Place};
 use crate::event::{Event, EventError};
 use crate::log::{Append, Guard, LogError, Outcome, Receipt, Status, Ticket};
 use crate::run::Run;
@@ -36,11 +37,23 @@ pub enum PublishError {
 pub struct Emitter {
     inner: Arc<Inner>,
     key: Result<StreamKey, NameError>,
+    /// The turn it belongs to.
+    turn: Weak<Place>,
 }
 
 impl Emitter {
     pub(crate) fn new(inner: Arc<Inner>, key: Result<StreamKey, NameError>) -> Self {
-        Self { inner, key }
+        Self { inner, key, turn: Weak::new() }
+    }
+
+    /// Belongs to a turn, which gives its place up while one of the emitter's runs asks a person.
+    pub(crate) fn of_turn(self, place: &Arc<Place>) -> Self {
+        Self { turn: Arc::downgrade(place), ..self }
+    }
+
+    /// Gives the place of the turn up, if there is one, until the end of the pause.
+    pub(crate) fn pause(&self) -> Option<Pause> {
+        self.turn.upgrade().map(Place::pause)
     }
 
     /// Publishes one event: a JSON object with a text `type`. It is durable when this returns its position.

@@ -201,6 +201,22 @@ impl Event {
         self
     }
 
+    /// The end of a run whose cancel a page was told of: the event as `agent_cancelled`, at the same time. One that is
+    /// that already stays as it is, and so does one that ends no run.
+    #[must_use]
+    pub fn cancelled(&self) -> Self {
+        let Effect::RunEnded { run } = &self.effect else { return self.clone() };
+        let fields: Map<String, Value> = serde_json::from_str(&self.body).unwrap_or_default();
+        if fields.get("type").and_then(Value::as_str) == Some("agent_cancelled") {
+            return self.clone();
+        }
+        let mut kept = Map::new();
+        kept.insert("runId".to_owned(), (**run).into());
+        kept.insert("reason".to_owned(), "requested".into());
+        kept.insert("time".to_owned(), fields.get("time").cloned().unwrap_or_else(|| now_ms().into()));
+        Self { body: encode("agent_cancelled", &kept).into(), ..self.clone() }
+    }
+
     /// The JSON text as it is stored and sent.
     pub fn body(&self) -> &Arc<str> {
         &self.body

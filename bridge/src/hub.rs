@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
@@ -30,6 +31,7 @@ impl fmt::Debug for Store {
 
 struct Hub {
     streams: Mutex<HashMap<StreamKey, Arc<Watched>>>,
+    revocations: AtomicU64,
     cache_events: usize,
     cache_bytes: usize,
 }
@@ -70,6 +72,8 @@ struct Told {
 
 struct Watcher {
     id: u64,
+    user: Arc<str>,
+    is_revoked: Arc<AtomicBool>,
     wake: Arc<Notify>,
     signals: mpsc::Sender<Signal>,
 }
@@ -86,12 +90,27 @@ pub(crate) struct Signal {
 pub(crate) struct Watch {
     hub: Arc<Hub>,
     stream: Arc<Watched>,
-    id: u64,
+    is_revoked: Arc<AtomicBool>,
+}
+
+/// The session that watches a stream.
+pub(crate) struct Watching<'a> {
+    pub(crate) session: u64,
+    pub(crate) user: &'a Arc<str>,
+    /// Notified after each commit, and when the right to the stream is withdrawn.
+    pub(crate) wake: &'a Arc<Notify>,
+    /// Gets what other sockets signal.
+    pub(crate) signals: &'a mpsc::Sender<Signal>,
 }
 
 impl Store {
     pub(crate) fn new(log: Arc<dyn Log>, cache_events: usize, cache_bytes: usize) -> Self {
-        let hub = Arc::new(Hub { streams: Mutex::default(), cache_events, cache_bytes });
+        let hub = Arc::new(Hub {
+            streams: Mutex::default(),
+            revocations: AtomicU64::new(0),
+            cache_events,
+            cache_bytes,
+        });
         let observer = Arc::clone(&hub);
         log.observe(Arc::new(move |commit| observer.on_commit(commit)));
         Self {
@@ -116,14 +135,10 @@ impl Store {
         self.log.append(append).await
     }
 
-    /// Watches a stream: `wake` is notified after each commit, `signals` gets what other sockets signal.
-    pub(crate) async fn watch(
-        &self,
-        key: &StreamKey,
-        session: u64,
-        wake: Arc<Notify>,
-        signals: mpsc::Sender<Signal>,
-    ) -> Result<Watch, LogError> {
+    /// Watches a stream for a session.
+    pub(crate) async fn watch(&self, key: &StreamKey, watching: Watching<'_>) -> Result<Watch, LogError> {
+        let is_revoked = Arc::new(AtomicBool::new(false));
+        let session = watching.session;
         let stream = {
             let mut streams = lock(&self.hub.streams);
             let stream = streams.entry(key.clone()).or_insert_with(|| {
@@ -133,15 +148,41 @@ impl Store {
                     watchers: Mutex::default(),
                 })
             });
-            lock(&stream.watchers).push(Watcher { id: session, wake, signals });
+            lock(&stream.watchers).push(Watcher {
+                id: session,
+                user: Arc::clone(watching.user),
+                is_revoked: Arc::clone(&is_revoked),
+                wake: Arc::clone(watching.wake),
+                signals: watching.signals.clone(),
+            });
             Arc::clone(stream)
         };
-        let watch = Watch { hub: Arc::clone(&self.hub), stream, id: session };
+        let watch = Watch { hub: Arc::clone(&self.hub), stream, is_revoked };
         if lock(&watch.stream.now).durable.is_none() {
             let state = self.log.state(key).await?;
             lock(&watch.stream.now).install(state);
         }
         Ok(watch)
+    }
+
+    /// Withdraws the right of a user to a stream from every watch there is; returns how many lost it now.
+    pub(crate) fn revoke(&self, user: &str, key: &StreamKey) -> usize {
+        // Before the watches are looked at: one that is added meanwhile finds that its right was checked too early.
+        self.hub.revocations.fetch_add(1, Ordering::SeqCst);
+        let Some(stream) = lock(&self.hub.streams).get(key).cloned() else { return 0 };
+        let mut revoked = 0;
+        for watcher in lock(&stream.watchers).iter().filter(|watcher| *watcher.user == *user) {
+            if !watcher.is_revoked.swap(true, Ordering::SeqCst) {
+                revoked += 1;
+                watcher.wake.notify_one();
+            }
+        }
+        revoked
+    }
+
+    /// How often rights were withdrawn: a right that was checked at another count may be one of them.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.hub.revocations.load(Ordering::SeqCst)
     }
 
     /// The state of a stream in the log, with its open runs.
@@ -283,6 +324,11 @@ impl Told {
 }
 
 impl Watch {
+    /// Whether the right to the stream was withdrawn.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.is_revoked.load(Ordering::SeqCst)
+    }
+
     /// What is durable now.
     pub(crate) fn durable(&self) -> Durable {
         let now = lock(&self.stream.now);
@@ -307,7 +353,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut streams = lock(&self.hub.streams);
         let mut watchers = lock(&self.stream.watchers);
-        if let Some(at) = watchers.iter().position(|watcher| watcher.id == self.id) {
+        if let Some(at) = watchers.iter().position(|one| Arc::ptr_eq(&one.is_revoked, &self.is_revoked)) {
             watchers.swap_remove(at);
         }
         if watchers.is_empty()

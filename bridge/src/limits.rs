@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+/// Least silence after which a socket is given up by default.
+const MIN_IDLE: Duration = Duration::from_secs(30);
+
 /// Bounds of a bridge. Each has a default that fits one process in front of a few thousand pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sockets that were welcomed and are open; one more is closed with 4455. 1 to 1,000,000, defaults to 10,000.
     pub max_connections: usize,
-    /// Of these, sockets of one user; one more is closed with 4455. One whose page vanished without a close counts until
-    /// the system gives it up, which can take minutes. 1 to 1,000,000, defaults to 1,000.
+    /// Of these, sockets of one user; one more is closed with 4455. One whose page vanished without a close counts for
+    /// `idle_timeout`. 1 to 1,000,000, defaults to 1,000.
     pub max_connections_per_user: usize,
     /// Sockets whose token is not known to be valid yet, beside `max_connections`; one more is closed with 4455.
     /// 1 to 1,000,000, defaults to 1,000.
@@ -25,6 +28,10 @@ pub struct Limits {
     pub live_batch: Duration,
     /// Time between two heartbeats. 100 milliseconds to 300 seconds, defaults to 15 seconds.
     pub heartbeat: Duration,
+    /// How long a socket may be silent after a ping of the transport before it is given up: each heartbeat comes with
+    /// one, and browsers answer by themselves. A frame is heard when it is whole. 100 milliseconds to 1 hour; `None`, the
+    /// default, is 3 heartbeats, but 30 seconds at the least.
+    pub idle_timeout: Option<Duration>,
     /// How long a new socket may take to send `hello`. 10 milliseconds to 60 seconds, defaults to 10 seconds.
     pub hello_timeout: Duration,
     /// How long an authenticator or an authorizer may take for one answer; later is `unavailable`. The socket that asked
@@ -39,8 +46,12 @@ pub struct Limits {
     pub max_pending_sends: usize,
     /// How long a signal is worth showing. 1 millisecond to 60 seconds, defaults to 5 seconds.
     pub signal_expiry: Duration,
-    /// Turns that agents work on at once, over all streams. 1 to 65,536, defaults to 64.
+    /// Turns that agents work on at once, over all streams. One that waits for a person in
+    /// [`Run::ask`](crate::Run::ask) does not count. 1 to 65,536, defaults to 64.
     pub max_concurrent_turns: usize,
+    /// Of these, turns for messages of one user; the others of that user wait, those of other users go first.
+    /// 1 to 65,536, defaults to 8.
+    pub max_concurrent_turns_per_user: usize,
     /// Recent events that a watched stream keeps in memory. 0 to 1,000,000, defaults to 1,024.
     pub cache_events: usize,
     /// Bytes of recent events that a watched stream keeps in memory. 0 to 1 GiB, defaults to 1,048,576.
@@ -67,6 +78,7 @@ impl Default for Limits {
             page_events: 512,
             live_batch: Duration::from_millis(4),
             heartbeat: Duration::from_secs(15),
+            idle_timeout: None,
             hello_timeout: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(30),
@@ -74,6 +86,7 @@ impl Default for Limits {
             max_pending_sends: 256,
             signal_expiry: Duration::from_secs(5),
             max_concurrent_turns: 64,
+            max_concurrent_turns_per_user: 8,
             cache_events: 1_024,
             cache_bytes: 1_048_576,
             http_page_events: 1_000,
@@ -96,6 +109,11 @@ pub struct LimitError {
 }
 
 impl Limits {
+    /// How long a socket may be silent, with the default worked out.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.idle_timeout.unwrap_or_else(|| (self.heartbeat * 3).max(MIN_IDLE))
+    }
+
     /// Checks every limit against its range.
     pub fn check(&self) -> Result<(), LimitError> {
         let counts = [
@@ -108,6 +126,7 @@ impl Limits {
             ("page_events", self.page_events, 1, 10_000, "events"),
             ("max_pending_sends", self.max_pending_sends, 1, 65_536, "sends"),
             ("max_concurrent_turns", self.max_concurrent_turns, 1, 65_536, "turns"),
+            ("max_concurrent_turns_per_user", self.max_concurrent_turns_per_user, 1, 65_536, "turns"),
             ("cache_events", self.cache_events, 0, 1_000_000, "events"),
             ("cache_bytes", self.cache_bytes, 0, 1 << 30, "bytes"),
             ("http_page_events", self.http_page_events, 1, 10_000, "events"),
@@ -118,6 +137,7 @@ impl Limits {
         let durations = [
             ("live_batch", self.live_batch, 0, 1_000),
             ("heartbeat", self.heartbeat, 100, 300_000),
+            ("idle_timeout", self.idle_timeout(), 100, 3_600_000),
             ("hello_timeout", self.hello_timeout, 10, 60_000),
             ("auth_timeout", self.auth_timeout, 10, 60_000),
             ("write_timeout", self.write_timeout, 10, 300_000),
@@ -155,5 +175,17 @@ mod tests {
         assert_eq!(error.to_string(), "limit max_frame_bytes is 100 bytes; it must be 4096 to 16777216");
         let error = Limits { heartbeat: Duration::ZERO, ..Limits::default() }.check().unwrap_err();
         assert_eq!(error.to_string(), "limit heartbeat is 0 milliseconds; it must be 100 to 300000");
+        let error = Limits { idle_timeout: Some(Duration::ZERO), ..Limits::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "limit idle_timeout is 0 milliseconds; it must be 100 to 3600000");
+    }
+
+    #[test]
+    fn silence_is_three_heartbeats_and_half_a_minute_at_the_least() {
+        let idle = |heartbeat, idle_timeout| {
+            let heartbeat = Duration::from_secs(heartbeat);
+            Limits { heartbeat, idle_timeout, ..Limits::default() }.idle_timeout().as_secs()
+        };
+        assert_eq!([idle(1, None), idle(10, None), idle(15, None), idle(300, None)], [30, 30, 45, 900]);
+        assert_eq!(idle(15, Some(Duration::from_secs(7))), 7);
     }
 }

@@ -89,6 +89,9 @@ pub struct Append {
     pub after: Option<Arc<str>>,
     /// What must hold for the events to be written.
     pub guard: Guard,
+    /// A run whose cancel is noted if the guard holds, in the same transaction: whatever ends it from then on, recovery
+    /// included, is written as `agent_cancelled` (SND-7), by [`Event::cancelled`].
+    pub cancels: Option<Arc<str>>,
     /// The stream that is told of the last notable event by a `thread_changed` event.
     pub announce: Option<StreamKey>,
 }
@@ -96,7 +99,7 @@ pub struct Append {
 impl Append {
     /// Appends events without any condition.
     pub fn events(key: StreamKey, events: Vec<Event>) -> Self {
-        Self { key, events, once: None, after: None, guard: Guard::None, announce: None }
+        Self { key, events, once: None, after: None, guard: Guard::None, cancels: None, announce: None }
     }
 }
 

@@ -248,6 +248,10 @@ impl Run {
     ///
     /// Resolves to [`PublishError::Cancelled`] when the run is cancelled meanwhile. Dropping the future stops the
     /// waiting; an answer that comes later is still written, and changes nothing for the run.
+    ///
+    /// A turn that waits here does not count among those of [`Limits`](crate::Limits): it gives its place up when it
+    /// begins to wait, and has one again when this resolves, before new turns of its user. A turn that asks several
+    /// times at once has its place again after the first answer.
     pub async fn ask(&self, prompt: &str, options: Vec<Value>) -> Result<Decision, PublishError> {
         approval::ask(&self.core, prompt, options).await
     }
@@ -264,6 +268,9 @@ impl Run {
     }
 
     /// Resolves when a `cancel` names this run or a parent of it. The agent then ends it with [`Run::cancel`].
+    ///
+    /// From then on the log writes the end of the run that the `cancel` named as `agent_cancelled`, however the run ends:
+    /// also by [`Run::complete`], by its drop, or by the recovery after a crash. Runs below it end as they say.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
         self.core.cancelled.clone().cancelled_owned()
     }

@@ -3,6 +3,7 @@
 mod commands;
 mod order;
 mod pump;
+mod silence;
 mod subscribe;
 mod subscription;
 mod writer;
@@ -15,12 +16,13 @@ use std::time::Duration;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, SplitStream};
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use self::order::{Order, Place};
+use self::silence::Silence;
 use self::subscription::Subscription;
 use self::writer::Writer;
 use crate::auth::{AuthError, Identity, Refusal};
@@ -51,6 +53,8 @@ static SESSIONS: AtomicU64 = AtomicU64::new(1);
 enum End {
     /// The socket broke, or cannot be written to.
     Gone,
+    /// Nothing came from the socket for too long: its page vanished.
+    Silent,
     /// The page has closed the socket.
     Left,
     /// Another end with an `error` frame before the close.
@@ -246,7 +250,8 @@ async fn finish(
     answers: &mut Answers,
 ) {
     let (code, reason) = match end {
-        End::Gone => return,
+        // Nobody would read why.
+        End::Gone | End::Silent => return,
         End::Left => {
             // The page waits for the close to be answered.
             writer.end(LINGER).await;
@@ -308,6 +313,9 @@ struct Session {
     window: Window,
     expires: Option<Instant>,
     heartbeat_due: Instant,
+    /// Whether a ping of the transport goes out next.
+    ping_due: bool,
+    silence: Silence,
     subscriptions: Vec<Subscription>,
     next_ch: u32,
     /// Which subscription is served next.
@@ -331,6 +339,8 @@ impl Session {
             window: hello.window,
             expires: None,
             heartbeat_due: Instant::now() + inner.limits.heartbeat,
+            ping_due: false,
+            silence: Silence::new(inner.limits.idle_timeout()),
             subscriptions: Vec::new(),
             next_ch: 1,
             turn: 0,
@@ -398,7 +408,7 @@ impl Session {
             let deadline = deadline.into_iter().flatten().min().unwrap_or(self.heartbeat_due);
             let has_room =
                 self.control.len() < MAX_ANSWERS && self.answers.len() < self.inner.limits.max_pending_sends;
-            let max_bytes = self.inner.limits.max_frame_bytes;
+            let silent_at = self.silence.due();
             tokio::select! {
                 () = closing.cancelled() => return End::GoingAway,
                 () = writer.failed() => return End::Gone,
@@ -408,12 +418,18 @@ impl Session {
                     self.control.extend(answer.frame);
                 }
                 message = frames.next(), if has_room => {
-                    let handled = match text_of(message, max_bytes) {
-                        Ok(Some(text)) => self.on_text(&text).await,
-                        Ok(None) => Ok(()),
-                        Err(end) => Err(end),
+                    if let Err(end) = self.on_message(message).await {
+                        return end;
+                    }
+                }
+                // A socket that is not read now is not silent.
+                () = sleep_until(silent_at.unwrap_or(deadline)), if has_room && silent_at.is_some() => {
+                    // What came while this session waited for something else is heard first.
+                    tokio::task::yield_now().await;
+                    let Some(message) = frames.next().now_or_never() else {
+                        return End::Silent;
                     };
-                    if let Err(end) = handled {
+                    if let Err(end) = self.on_message(message).await {
                         return end;
                     }
                 }
@@ -424,6 +440,15 @@ impl Session {
         }
     }
 
+    /// Something came from the socket, or it ended.
+    async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        self.silence.broken();
+        match text_of(message, self.inner.limits.max_frame_bytes)? {
+            Some(text) => self.on_text(&text).await,
+            None => Ok(()),
+        }
+    }
+
     fn on_timer(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if self.expires.is_some_and(|expires| expires <= now) {
@@ -431,9 +456,11 @@ impl Session {
         }
         if self.heartbeat_due <= now {
             self.heartbeat_due = now + self.inner.limits.heartbeat;
+            self.ping_due = true;
             // A page that does not read gets one heartbeat when it does.
             if self.control.len() < MAX_ANSWERS {
-                let heads = self.subscriptions.iter().filter_map(Subscription::head).collect();
+                let may_know = self.subscriptions.iter().filter(|stream| !stream.is_revoked());
+                let heads = may_know.filter_map(Subscription::head).collect();
                 self.control.push_back(ServerFrame::Heartbeat { heads }.encode());
             }
         }

@@ -27,6 +27,7 @@ macro_rules! contract_of {
             an_append_happens_once
             runs_are_open_until_they_end
             guards_look_at_the_same_moment
+            a_cancelled_run_ends_as_cancelled
             approvals_are_answered_once
             messages_wait_until_they_are_taken_up
             messages_of_two_users_with_one_id_are_taken_up_apart
@@ -206,6 +207,69 @@ pub(crate) async fn guards_look_at_the_same_moment(log: impl Log) {
     assert_eq!(status(first.durable().await), Status::Accepted);
     assert_eq!(status(second.durable().await), Status::AlreadyFinished);
     assert_eq!(log.state(&key("t")).await.unwrap().head, 2);
+}
+
+pub(crate) async fn a_cancelled_run_ends_as_cancelled(log: impl Log) {
+    let heard: Arc<Mutex<Vec<Arc<str>>>> = Arc::default();
+    let hears = Arc::clone(&heard);
+    log.observe(Arc::new(move |commit| {
+        if let Change::Appended { bodies, .. } = &commit.change {
+            hears.lock().unwrap().extend(bodies.iter().cloned());
+        }
+    }));
+    let cancel = |run: &str, id: &str| Append {
+        once: Some(Once { subject: "ada".into(), id: id.into(), hash: [1; 32], at_ms: 1, dispatch: false }),
+        guard: Guard::RunOpen(run.into()),
+        cancels: Some(run.into()),
+        ..Append::events(key("t"), Vec::new())
+    };
+    assert_eq!(receipt(&log, cancel("completed", "c0")).await.status, Status::UnknownRun);
+    let runs = ["completed", "died", "failed", "own", "left"];
+    for run in runs {
+        publish(&log, "t", &[json!({"type": "agent_started", "runId": run, "agent": "a"})]).await;
+    }
+    // The same id of a run in another stream is another run.
+    publish(&log, "u", &[json!({"type": "agent_started", "runId": "completed", "agent": "a"})]).await;
+    for run in &runs[..4] {
+        assert_eq!(receipt(&log, cancel(run, run)).await.status, Status::Accepted);
+    }
+    // A copy changes nothing, and what is not an end stays what it is.
+    assert!(receipt(&log, cancel("own", "own")).await.repeated);
+    let soft = json!({"type": "agent_error", "runId": "failed", "recoverable": true, "time": 6});
+    let own = json!({"type": "agent_cancelled", "runId": "own", "reason": "mine", "time": 10});
+    let ends = [
+        soft.clone(),
+        json!({"type": "agent_completed", "runId": "completed", "summary": "done", "time": 7}),
+        json!({"type": "agent_died", "runId": "died", "cause": "restarted", "time": 8}),
+        json!({"type": "agent_error", "runId": "failed", "code": "x", "time": 9}),
+        own.clone(),
+        json!({"type": "agent_completed", "runId": "left", "time": 11}),
+        // Over already: the first end counts (RUN-1).
+        json!({"type": "agent_died", "runId": "died", "cause": "dropped", "time": 12}),
+    ];
+    let last = publish(&log, "t", &ends).await;
+    let other = json!({"type": "agent_completed", "runId": "completed", "time": 13});
+    publish(&log, "u", std::slice::from_ref(&other)).await;
+    let requested = |run: &str, time: u64| json!({"type": "agent_cancelled", "runId": run, "reason": "requested", "time": time});
+    let expected = [
+        soft,
+        requested("completed", 7),
+        requested("died", 8),
+        requested("failed", 9),
+        own,
+        ends[5].clone(),
+        ends[6].clone(),
+    ];
+    let parse = |body: &Arc<str>| serde_json::from_str::<Value>(body).unwrap();
+    let page = log.read(&key("t"), last - 6, 100, 1 << 20).await.unwrap();
+    assert_eq!(page.bodies.iter().map(parse).collect::<Vec<_>>(), expected);
+    let page = log.read(&key("u"), 2, 100, 1 << 20).await.unwrap();
+    assert_eq!(page.bodies.iter().map(parse).collect::<Vec<_>>(), [other]);
+    // Pages are told what the log has.
+    let heard: Vec<Value> = heard.lock().unwrap().iter().map(parse).collect();
+    assert_eq!(heard[heard.len() - 8..heard.len() - 1], expected);
+    assert_eq!(open_runs(&log, "t").await, Vec::<String>::new());
+    assert_eq!(receipt(&log, cancel("left", "c1")).await.status, Status::AlreadyFinished);
 }
 
 pub(crate) async fn approvals_are_answered_once(log: impl Log) {

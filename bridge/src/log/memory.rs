@@ -1,5 +1,6 @@
 //! A log in memory, for tests and for streams that may be lost with the process.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -38,6 +39,7 @@ struct Stream {
 struct RunRow {
     started: u64,
     ended: bool,
+    cancelled: bool,
 }
 
 struct ApprovalRow {
@@ -144,12 +146,20 @@ impl Stream {
         let status = self.guard(&append.guard);
         let first = self.head() + 1;
         let mut change = None;
+        if status == Status::Accepted
+            && let Some(run) = &append.cancels
+            && let Some(row) = self.runs.get_mut(run)
+        {
+            row.cancelled = true;
+        }
         if status == Status::Accepted && !append.events.is_empty() {
+            let mut bodies = Vec::with_capacity(append.events.len());
             for event in &append.events {
+                let event = self.as_it_is_written(event);
+                bodies.push(Arc::clone(event.body()));
                 self.bodies.push(Arc::clone(event.body()));
-                self.note(event);
+                self.note(&event);
             }
-            let bodies = append.events.iter().map(|event| Arc::clone(event.body())).collect();
             change = Some(Commit {
                 key: self.key.clone(),
                 epoch_number: self.epoch_number,
@@ -183,6 +193,16 @@ impl Stream {
                 Some(row) if row.resolved => Status::AlreadyResolved,
                 Some(_) => Status::Accepted,
             },
+        }
+    }
+
+    /// The end of a run that was cancelled says so (SND-7).
+    fn as_it_is_written<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+        match event.effect() {
+            Effect::RunEnded { run } if self.runs.get(run).is_some_and(|row| row.cancelled && !row.ended) => {
+                Cow::Owned(event.cancelled())
+            }
+            _ => Cow::Borrowed(event),
         }
     }
 
@@ -225,7 +245,7 @@ impl Stream {
     }
 
     fn touch(&mut self, run: &Arc<str>, offset: u64) -> &mut RunRow {
-        self.runs.entry(Arc::clone(run)).or_insert(RunRow { started: offset, ended: false })
+        self.runs.entry(Arc::clone(run)).or_insert(RunRow { started: offset, ended: false, cancelled: false })
     }
 
     fn read(&self, from: u64, max_events: usize, max_bytes: usize) -> Page {

@@ -329,6 +329,39 @@ mod tests {
         assert_eq!((before.begun_here, after.begun_here), (true, false));
     }
 
+    #[tokio::test]
+    async fn a_log_of_the_first_schema_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.sqlite");
+        let key = StreamKey::new("ada", "t").unwrap();
+        let event = |kind: &str| {
+            Event::new(serde_json::json!({"type": kind, "runId": "r", "time": 1}), 4_096).unwrap()
+        };
+        let log = SqliteLog::open(&path).unwrap();
+        let append = Append::events(key.clone(), vec![event("agent_started")]);
+        log.append(append).await.unwrap().durable().await.unwrap();
+        drop(log);
+        let old = rusqlite::Connection::open(&path).unwrap();
+        old.execute_batch("ALTER TABLE runs DROP COLUMN cancelled").unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        // The second time finds it done.
+        for _ in 0..2 {
+            let log = SqliteLog::open(&path).unwrap();
+            assert_eq!(log.state(&key).await.unwrap().open_runs, ["r".into()]);
+        }
+        let log = SqliteLog::open(&path).unwrap();
+        let cancel = Append { cancels: Some("r".into()), ..Append::events(key.clone(), Vec::new()) };
+        log.append(cancel).await.unwrap().durable().await.unwrap();
+        drop(log);
+        // What was cancelled is known to the next process.
+        let log = SqliteLog::open(&path).unwrap();
+        let end = Append::events(key.clone(), vec![event("agent_died")]);
+        log.append(end).await.unwrap().durable().await.unwrap();
+        let last = log.read(&key, 2, 1, 4_096).await.unwrap().bodies.remove(0);
+        assert!(last.contains("agent_cancelled"), "{last}");
+    }
+
     // PROTOCOL: LIF-4
     #[tokio::test]
     async fn a_restored_log_begins_a_new_epoch_of_every_stream() {

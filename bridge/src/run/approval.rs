@@ -38,8 +38,14 @@ pub(super) async fn ask(core: &RunCore, prompt: &str, options: Vec<Value>) -> Re
     // Waiting begins before the question is visible, so that no answer can come too early.
     let answer = core.emitter.inner().runs.wait_for(core.emitter.key()?.clone(), approval);
     core.write("approval_requested", fields).await?;
-    tokio::select! {
+    // A person takes as long as it takes: turns that can be worked on go on meanwhile.
+    let pause = core.emitter.pause();
+    let answer = tokio::select! {
         decision = answer => decision.ok_or(PublishError::RunEnded),
         () = core.cancelled.cancelled() => Err(PublishError::Cancelled),
+    };
+    if let Some(pause) = pause {
+        pause.end().await;
     }
+    answer
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::order::Place;
+use super::subscription::Subscription;
 use super::{Answer, End, Session, millis};
 use crate::auth::{Access, AuthError, Refusal};
 use crate::bridge::Inner;
@@ -111,8 +112,20 @@ impl Session {
     async fn refresh(&mut self, token: &str) {
         let message = match self.inner.identify(token).await {
             Ok(identity) if identity.subject == *self.subject => {
-                let token_expires_in_ms = self.expire_at(identity.expires_at_ms);
-                return self.control.push_back(ServerFrame::Refreshed { token_expires_in_ms }.encode());
+                // The rights may have changed with the token, or since the last one.
+                let (ended, is_complete) = self.check_rights().await;
+                if is_complete {
+                    let token_expires_in_ms = self.expire_at(identity.expires_at_ms);
+                    self.control.push_back(ServerFrame::Refreshed { token_expires_in_ms }.encode());
+                } else {
+                    let remediation = "Refresh again later; this connection goes on with the old token.";
+                    let message = Refusal::Unavailable.to_string();
+                    self.error("unavailable", &message, true, remediation, None);
+                }
+                for (ch, reason) in ended {
+                    self.end_subscription(ch, reason);
+                }
+                return;
             }
             Ok(_) => "the token names another user".to_owned(),
             Err(error @ AuthError::Unavailable(_)) => {
@@ -151,7 +164,8 @@ impl Session {
         let Ok(raw) = serde_json::from_str::<&RawValue>(&signal.signal) else {
             return;
         };
-        for stream in self.subscriptions.iter().filter(|stream| stream.key == signal.key) {
+        let hears = |stream: &&Subscription| stream.key == signal.key && !stream.is_revoked();
+        for stream in self.subscriptions.iter().filter(hears) {
             let frame = ServerFrame::Signal {
                 stream: &stream.name,
                 from: &signal.from,
@@ -197,6 +211,7 @@ impl Session {
         let append = Append {
             once: Some(self.once(&send, hash, false)),
             guard: Guard::RunOpen(Arc::clone(&run)),
+            cancels: Some(Arc::clone(&run)),
             ..Append::events(key.clone(), Vec::new())
         };
         let stop = move |inner: &Arc<Inner>, status: Status| {

@@ -1,5 +1,6 @@
 //! What goes out: answers first, then the streams in turn, as long as the socket takes it.
 
+use axum::body::Bytes;
 use axum::extract::ws::Message;
 use tokio::time::Instant;
 
@@ -21,6 +22,12 @@ impl Session {
             let Some(place) = writer.try_place().map_err(|()| End::Gone)? else {
                 return Ok(Filled { is_blocked: true, live_due: None });
             };
+            if std::mem::take(&mut self.ping_due) {
+                place.send(Message::Ping(Bytes::new()));
+                self.silence.asked(Instant::now());
+                continue;
+            }
+            self.end_revoked();
             let frame = match self.control.pop_front() {
                 Some(frame) => frame,
                 None => match self.next_frame().await? {
@@ -40,8 +47,14 @@ impl Session {
         let count = self.subscriptions.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
-            if let Some(frame) = self.subscriptions[index].next_frame(&self.inner, &mut self.next_ch).await? {
+            let stream = &mut self.subscriptions[index];
+            if let Some(frame) = stream.next_frame(&self.inner, &mut self.next_ch).await? {
                 self.turn = index + 1;
+                if stream.is_revoked() {
+                    // Withdrawn while the log was read: nothing of it is sent any more.
+                    self.end_revoked();
+                    return Ok(self.control.pop_front());
+                }
                 return Ok(Some(frame));
             }
         }

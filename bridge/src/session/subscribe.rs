@@ -7,6 +7,8 @@ use futures_util::{StreamExt, stream};
 use super::subscription::{Start, Subscription};
 use super::{End, Session};
 use crate::auth::{Access, Refusal};
+use crate::bridge::Inner;
+use crate::hub::Watching;
 use crate::log::StreamState;
 use crate::stream::StreamKey;
 use crate::wire::encode::ServerFrame;
@@ -56,13 +58,13 @@ impl Session {
         let check = |request: StreamRequest| {
             let (inner, subject) = (Arc::clone(&inner), Arc::clone(&subject));
             async move {
-                let key = inner.authorize(&subject, &request.name, Access::Read).await;
-                (request, key)
+                let right = Right::of(&inner, &subject, &request.name).await;
+                (request, right)
             }
         };
         let mut checked = stream::iter(requests.into_iter().map(check)).buffered(CHECKS);
-        while let Some((request, key)) = checked.next().await {
-            if let Some(reason) = self.subscribe_one(&request, key).await? {
+        while let Some((request, right)) = checked.next().await {
+            if let Some(reason) = self.subscribe_one(&request, right).await? {
                 let frame = ServerFrame::Unsubscribed { ch: None, name: &request.name, reason };
                 self.control.push_back(frame.encode());
             }
@@ -74,21 +76,34 @@ impl Session {
     async fn subscribe_one(
         &mut self,
         request: &StreamRequest,
-        key: Result<StreamKey, Refusal>,
+        mut right: Right,
     ) -> Result<Option<&'static str>, End> {
         if self.subscriptions.len() >= self.inner.limits.max_streams {
             return Ok(Some("too_many_streams"));
         }
-        let key = match key {
-            Ok(key) => key,
-            Err(Refusal::Forbidden) => return Ok(Some("forbidden")),
-            Err(Refusal::UnknownStream) => return Ok(Some("unknown_stream")),
-            // No reason of `unsubscribed` says that it is worth asking again (SUB-11); a new connection does.
-            Err(Refusal::Unavailable) => return Err(End::rights_unknown()),
-        };
-        // Watched before the state is read, so that no commit falls between the two.
         let store = &self.inner.store;
-        let watch = store.watch(&key, self.id, Arc::clone(&self.wake), self.signal_sender.clone()).await?;
+        let (key, watch) = loop {
+            let key = match right.key {
+                Ok(key) => key,
+                // No reason of `unsubscribed` says that it is worth asking again (SUB-11); a new connection does.
+                Err(Refusal::Unavailable) => return Err(End::rights_unknown()),
+                Err(refusal) => return Ok(Some(reason_of(refusal))),
+            };
+            // Watched before the state is read, so that no commit falls between the two.
+            let watching = Watching {
+                session: self.id,
+                user: &self.subject,
+                wake: &self.wake,
+                signals: &self.signal_sender,
+            };
+            let watch = store.watch(&key, watching).await?;
+            if right.revocations == store.revocations() {
+                break (key, watch);
+            }
+            // One that was withdrawn since it was checked had no watch yet that could have been told.
+            drop(watch);
+            right = Right::of(&self.inner, &self.subject, &request.name).await;
+        };
         let mut state = store.state(&key).await?;
         let mut resume = Resume::of(&state, request);
         if resume.is_ahead && state.begun_here {
@@ -127,6 +142,73 @@ impl Session {
             window: self.window,
         }));
         Ok(None)
+    }
+
+    /// Checks the rights to every subscription again: the reason to end it for each one that has none any more.
+    ///
+    /// Says also whether all of them could be checked.
+    pub(super) fn check_rights(
+        &self,
+    ) -> impl Future<Output = (Vec<(u32, &'static str)>, bool)> + Send + use<> {
+        let check = |one: &Subscription| {
+            let (ch, key) = (one.ch, one.key.clone());
+            let (inner, subject, name) =
+                (Arc::clone(&self.inner), Arc::clone(&self.subject), one.name.clone());
+            async move { (ch, key, inner.authorize(&subject, &name, Access::Read).await) }
+        };
+        let checks: Vec<_> = self.subscriptions.iter().map(check).collect();
+        async move {
+            let mut checked = stream::iter(checks).buffered(CHECKS);
+            let (mut ended, mut is_complete) = (Vec::new(), true);
+            while let Some((ch, key, right)) = checked.next().await {
+                match right {
+                    Ok(now) if now == key => {}
+                    // The name stands for another stream now.
+                    Ok(_) => ended.push((ch, "forbidden")),
+                    Err(Refusal::Unavailable) => is_complete = false,
+                    Err(refusal) => ended.push((ch, reason_of(refusal))),
+                }
+            }
+            (ended, is_complete)
+        }
+    }
+
+    /// Ends a subscription that the page did not end itself (SUB-11). Nothing of the stream follows.
+    pub(super) fn end_subscription(&mut self, ch: u32, reason: &'static str) {
+        if let Some(at) = self.subscriptions.iter().position(|stream| stream.ch == ch) {
+            let stream = self.subscriptions.remove(at);
+            tracing::info!(session = self.name, stream = %stream.key, reason, "a subscription ends");
+            let frame = ServerFrame::Unsubscribed { ch: Some(ch), name: &stream.name, reason };
+            self.control.push_back(frame.encode());
+        }
+    }
+
+    /// Ends the subscriptions that were withdrawn.
+    pub(super) fn end_revoked(&mut self) {
+        while let Some(revoked) = self.subscriptions.iter().find(|stream| stream.is_revoked()) {
+            self.end_subscription(revoked.ch, "forbidden");
+        }
+    }
+}
+
+/// What a user may read, and when that was found out.
+struct Right {
+    key: Result<StreamKey, Refusal>,
+    revocations: u64,
+}
+
+impl Right {
+    async fn of(inner: &Inner, subject: &str, name: &str) -> Self {
+        let revocations = inner.store.revocations();
+        Self { key: inner.authorize(subject, name, Access::Read).await, revocations }
+    }
+}
+
+/// The reason of an `unsubscribed` (SUB-11).
+fn reason_of(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::UnknownStream => "unknown_stream",
+        Refusal::Forbidden | Refusal::Unavailable => "forbidden",
     }
 }
 

@@ -101,6 +101,11 @@ impl Subscription {
         self.ch == ch || self.former.contains(&ch)
     }
 
+    /// Whether the right of the user to the stream was withdrawn.
+    pub(super) fn is_revoked(&self) -> bool {
+        self.watch.is_revoked()
+    }
+
     /// When live events are due that wait for others.
     pub(super) fn live_due(&self) -> Option<Instant> {
         self.live_due

@@ -96,6 +96,70 @@ async fn turns_of_one_stream_come_one_at_a_time_and_streams_side_by_side() {
     assert_eq!(rest, ["a 2", "c 1"]);
 }
 
+#[tokio::test]
+async fn one_user_does_not_take_every_turn() {
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let gates = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&gates);
+    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+        let (started, gate) = (started.clone(), Arc::clone(&gate));
+        Box::pin(async move {
+            started.send(turn.message.user).unwrap();
+            gate.acquire().await.unwrap().forget();
+        })
+    });
+    let limits = Limits { max_concurrent_turns: 3, max_concurrent_turns_per_user: 2, ..Limits::default() };
+    let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
+    let mut ada = Page::open(&server, "ada", json!([])).await;
+    let mut bob = Page::open(&server, "bob", json!([])).await;
+    for stream in ["a", "b", "c", "d"] {
+        ada.send(message(stream, "s", "hi")).await;
+        ada.until("receipt").await;
+    }
+    bob.send(message("a", "s", "hi")).await;
+    let mut users = Vec::new();
+    for _ in 0..3 {
+        users.push(within(starts.recv()).await.unwrap());
+    }
+    assert_eq!(users, ["ada", "ada", "bob"]);
+    gates.add_permits(5);
+    for _ in 0..2 {
+        assert_eq!(within(starts.recv()).await.unwrap(), "ada");
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_asks_a_person_makes_room_for_others() {
+    let (said, mut says) = mpsc::unbounded_channel();
+    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+        let said = said.clone();
+        Box::pin(async move {
+            let run = turn.run("a").await.unwrap();
+            if turn.message.content == "ask" {
+                let child = run.child("b").await.unwrap();
+                let decision = child.ask("?", Vec::new()).await;
+                said.send(format!("{decision:?}")).unwrap();
+            } else {
+                said.send(turn.message.content).unwrap();
+            }
+        })
+    });
+    let limits = Limits { max_concurrent_turns: 1, max_concurrent_turns_per_user: 1, ..Limits::default() };
+    let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
+    let mut ada = Page::open(&server, "ada", json!([])).await;
+    let mut bob = Page::open(&server, "bob", json!([])).await;
+    ada.send(message("t", "s1", "ask")).await;
+    let approval = server.until_event("t", "approval_requested").await["approvalId"].clone();
+    ada.send(message("u", "s2", "work")).await;
+    assert_eq!(within(says.recv()).await.unwrap(), "work");
+    bob.send(message("t", "s3", "more")).await;
+    assert_eq!(within(says.recv()).await.unwrap(), "more");
+    let approve =
+        json!({"type": "approve", "id": "a", "stream": "t", "approvalId": approval, "decision": "approved"});
+    ada.send(approve).await;
+    assert_eq!(within(says.recv()).await.unwrap(), "Ok(Approved)");
+}
+
 // PROTOCOL: LIF-5
 #[tokio::test]
 async fn a_message_without_a_run_is_handled_once() {

@@ -431,6 +431,33 @@ async fn one_user_does_not_take_every_place() {
     first.nothing_before_pong(1).await;
 }
 
+#[tokio::test]
+async fn a_socket_whose_page_vanished_loses_its_place_and_a_quiet_one_does_not() {
+    // PROTOCOL: HBT-4
+    let limits = Limits {
+        heartbeat: Duration::from_millis(100),
+        idle_timeout: Some(Duration::from_secs(1)),
+        max_connections_per_user: 1,
+        ..Limits::default()
+    };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    // Sends nothing after its hello; its transport answers pings.
+    let mut quiet = Page::open(&server, "bob", json!([])).await;
+    let vanished = Page::open(&server, "ada", json!([])).await;
+    {
+        let dropped = vanished.until_dropped();
+        tokio::pin!(dropped);
+        loop {
+            tokio::select! {
+                () = &mut dropped => break,
+                _ = quiet.next_text() => {}
+            }
+        }
+    }
+    Page::open(&server, "ada", json!([])).await;
+    quiet.nothing_before_pong(1).await;
+}
+
 // PROTOCOL: CLS-2
 #[tokio::test]
 async fn a_close_of_the_page_is_answered() {

@@ -11,6 +11,7 @@ mod flow;
 mod http;
 mod kill;
 mod replay;
+mod rights;
 mod runs;
 mod sends;
 mod streams;

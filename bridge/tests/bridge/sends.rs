@@ -1,9 +1,9 @@
 //! Sends, cancels, approvals and signals.
 
-use agentwire_bridge::{Bridge, Decision, Hs256, SqliteLog};
+use agentwire_bridge::{Append, Bridge, Decision, Event, Guard, Hs256, Log, SqliteLog};
 use serde_json::{Value, json};
 
-use crate::support::{Page, SECRET, Server, within};
+use crate::support::{Page, SECRET, Server, key, within};
 
 fn message(id: &str, content: &str) -> Value {
     json!({"type": "send", "id": id, "stream": "t", "message": {"type": "user_message", "content": content}})
@@ -149,6 +149,58 @@ async fn a_cancel_reaches_its_run() {
     page.send(cancel("c1", "another")).await;
     assert_eq!(page.next().await["error"]["code"], "conflict");
     assert_eq!(server.events("t").await.last().unwrap()["type"], "agent_cancelled");
+}
+
+// PROTOCOL: SND-7
+#[tokio::test]
+async fn a_cancelled_run_ends_as_cancelled_whatever_its_agent_says() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let (one, other) = (emitter.run("a").await.unwrap(), emitter.run("b").await.unwrap());
+    for run in [&one, &other] {
+        page.send(json!({"type": "cancel", "id": run.id(), "stream": "t", "runId": run.id()})).await;
+        assert_eq!(page.next().await["status"], "cancelled");
+    }
+    let (one_id, other_id) = (one.id().to_owned(), other.id().to_owned());
+    // It had not looked.
+    assert_eq!(one.complete("done").await.unwrap().offset, 3);
+    drop(other);
+    // The drop is written when the shutdown is over.
+    server.bridge.shutdown().await;
+    let ends = server.events("t").await.split_off(2);
+    for (end, run) in ends.iter().zip([one_id, other_id]) {
+        let expected =
+            json!({"type": "agent_cancelled", "runId": run, "reason": "requested", "time": end["time"]});
+        assert_eq!(*end, expected);
+    }
+    assert_eq!(ends.len(), 2);
+}
+
+// PROTOCOL: SND-7, LIF-5
+#[tokio::test]
+async fn a_cancelled_run_ends_as_cancelled_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let log = SqliteLog::open(&path).unwrap();
+    for run in ["r", "other"] {
+        let started = json!({"type": "agent_started", "runId": run, "agent": "a"});
+        let append = Append::events(key("t"), vec![Event::new(started, 4_096).unwrap()]);
+        log.append(append).await.unwrap().durable().await.unwrap();
+    }
+    // What a `cancel` commits before its receipt; the process ends there.
+    let cancel = Append {
+        guard: Guard::RunOpen("r".into()),
+        cancels: Some("r".into()),
+        ..Append::events(key("t"), Vec::new())
+    };
+    log.append(cancel).await.unwrap().durable().await.unwrap();
+    drop(log);
+    let server = Server::with(|builder| builder.log(SqliteLog::open(&path).unwrap())).await;
+    let ends = server.events("t").await.split_off(2);
+    let ends: Vec<_> = ends.iter().map(|end| (end["runId"].clone(), end["type"].clone())).collect();
+    let expected = [(json!("r"), json!("agent_cancelled")), (json!("other"), json!("agent_died"))];
+    assert_eq!(ends, expected);
 }
 
 // PROTOCOL: SND-7

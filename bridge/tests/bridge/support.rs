@@ -215,9 +215,13 @@ impl Page {
     }
 
     pub(crate) async fn next_text(&mut self) -> String {
-        match self.message().await {
-            Some(Ok(Message::Text(text))) => text.as_str().to_owned(),
-            other => panic!("no frame, but {other:?}"),
+        loop {
+            match self.message().await {
+                Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
+                // Answered by the transport.
+                Some(Ok(Message::Ping(_))) => {}
+                other => panic!("no frame, but {other:?}"),
+            }
         }
     }
 
@@ -258,6 +262,22 @@ impl Page {
             self.ack(ch, events.len() as u64).await;
         }
         events
+    }
+
+    /// Waits until the server has dropped the socket; nothing is answered meanwhile, not even a ping.
+    pub(crate) async fn until_dropped(&self) {
+        let MaybeTlsStream::Plain(socket) = self.socket.get_ref() else { panic!("the tests use no TLS") };
+        let dropped = async {
+            loop {
+                socket.readable().await.unwrap();
+                match socket.try_read(&mut [0; 4_096]) {
+                    Ok(1..) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Ok(0) | Err(_) => return,
+                }
+            }
+        };
+        tokio::time::timeout_at(self.deadline, dropped).await.expect("the server kept the socket");
     }
 
     /// Proves that nothing else is on its way: what was sent before the answer to a ping would have come.

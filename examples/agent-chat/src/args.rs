@@ -21,7 +21,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) folder: PathBuf,
 
-    /// Folder with the page, served at `/`; without it only the agent is served
+    /// Folder with the page, served at `/`: files of the kinds a page has, and no hidden ones; without it only the
+    /// agent is served
     #[arg(long, value_name = "DIR")]
     pub(crate) page: Option<PathBuf>,
 

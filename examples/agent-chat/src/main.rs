@@ -8,6 +8,7 @@ mod args;
 mod plan;
 mod secret;
 mod server;
+mod site;
 mod text;
 mod token;
 mod tools;

@@ -8,13 +8,12 @@ use std::time::Duration;
 use agentwire_bridge::{Bridge, BuildError, Hs256, Limits, OpenError, SqliteLog};
 use axum::Router;
 use tokio::net::TcpListener;
-use tower_http::services::ServeDir;
 
 use crate::agent::FolderAgent;
 use crate::args::Args;
 use crate::secret::{Secret, SecretError, VARIABLE};
-use crate::token;
 use crate::tools::{Folder, Toolbox};
+use crate::{site, token};
 
 /// How long connections may take to end once the bridge has stopped.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +37,11 @@ pub(crate) enum ServeError {
     /// The folder with the page is not there.
     #[error("the page {0:?} is not a folder; name another with --page")]
     Page(PathBuf),
+    /// The log would be served as a part of the page.
+    #[error(
+        "the log {0:?} would be served with the page; name another with --log, such as one that ends in .sqlite"
+    )]
+    LogInPage(PathBuf),
     /// The log cannot be used.
     #[error("the log {path:?} cannot be used: {source}; name another with --log")]
     Log {
@@ -83,6 +87,9 @@ pub(crate) async fn run(args: Args) -> Result<(), ServeError> {
     if let Some(page) = args.page.as_ref().filter(|page| !page.is_dir()) {
         return Err(ServeError::Page(page.clone()));
     }
+    if args.page.as_ref().is_some_and(|page| site::shows(page, &args.log)) {
+        return Err(ServeError::LogInPage(args.log));
+    }
     // Bound before the log is opened: of two servers by mistake, the second one leaves the log alone.
     let listener = TcpListener::bind(args.listen).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ServeError::AddressInUse(args.listen),
@@ -111,7 +118,7 @@ pub(crate) async fn run(args: Args) -> Result<(), ServeError> {
 fn router(bridge: &Bridge, secret: &Secret, loopback_only: bool, page: Option<&Path>) -> Router {
     let router = bridge.router().merge(token::router(secret, loopback_only));
     match page {
-        Some(page) => router.fallback_service(ServeDir::new(page)),
+        Some(page) => router.fallback_service(site::router(page)),
         None => router,
     }
 }

@@ -11,7 +11,7 @@ use super::OpenError;
 const APPLICATION_ID: i64 = 0x6167_7772;
 
 /// The newest schema that this version reads and writes.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// How long a statement waits for another program that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -36,6 +36,7 @@ CREATE TABLE runs (
     run TEXT NOT NULL,
     started INTEGER NOT NULL,
     ended INTEGER,
+    cancelled INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (stream, run)
 ) WITHOUT ROWID;
 CREATE INDEX runs_open ON runs (stream, started) WHERE ended IS NULL;
@@ -63,7 +64,10 @@ CREATE INDEX sends_waiting ON sends (stream, offset) WHERE taken = 0;
 CREATE INDEX sends_taken ON sends (at_ms) WHERE taken = 1;
 ";
 
-/// Opens the file for writing, and makes the tables when it is new.
+/// What makes a file of schema 1 one of schema 2, which notes the cancels of open runs.
+const FROM_1: &str = "ALTER TABLE runs ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0";
+
+/// Opens the file for writing, makes the tables when it is new, and brings those of an older version up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let fail = |error| explain(path, &error);
     let mut connection = Connection::open(path).map_err(fail)?;
@@ -88,9 +92,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(64);
-    if is_empty {
+    if is_empty || schema < SCHEMA {
         let transaction = connection.transaction().map_err(fail)?;
-        transaction.execute_batch(TABLES).map_err(fail)?;
+        transaction.execute_batch(if is_empty { TABLES } else { FROM_1 }).map_err(fail)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(fail)?;
         transaction.pragma_update(None, "user_version", SCHEMA).map_err(fail)?;
         transaction.commit().map_err(fail)?;

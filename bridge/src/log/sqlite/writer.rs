@@ -1,5 +1,6 @@
 //! The one thread that writes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::now_ms;
-use crate::event::{Effect, TakesUp, VOID};
+use crate::event::{Effect, Event, TakesUp, VOID};
 use crate::log::life::Life;
 use crate::log::{Append, Change, Commit, Guard, LogError, Observer, Outcome, Receipt, Status, announcement};
 use crate::stream::{Position, StreamKey};
@@ -274,6 +275,13 @@ impl Tables<'_> {
         }
         let status = self.guard(row.id, &append.guard)?;
         let mut head = row.head;
+        if status == Status::Accepted
+            && let Some(run) = &append.cancels
+        {
+            self.connection
+                .prepare_cached("UPDATE runs SET cancelled = 1 WHERE stream = ?1 AND run = ?2")?
+                .execute(params![row.id, run])?;
+        }
         if status == Status::Accepted && !append.events.is_empty() {
             head = self.insert(&append.key, &append)?;
             if let Some(inbox) = &append.announce
@@ -315,6 +323,7 @@ impl Tables<'_> {
         let head = row.head;
         let mut bodies = Vec::with_capacity(append.events.len());
         for (offset, event) in (first..).zip(&append.events) {
+            let event = self.as_it_is_written(stream, event)?;
             self.connection
                 .prepare_cached("INSERT INTO events (stream, offset, body) VALUES (?1, ?2, ?3)")?
                 .execute(params![stream, offset, event.body()])?;
@@ -327,6 +336,18 @@ impl Tables<'_> {
             change: Change::Appended { first, bodies },
         });
         Ok(head)
+    }
+
+    /// The end of a run that was cancelled says so (SND-7).
+    fn as_it_is_written<'a>(&self, stream: i64, event: &'a Event) -> rusqlite::Result<Cow<'a, Event>> {
+        let Effect::RunEnded { run } = event.effect() else { return Ok(Cow::Borrowed(event)) };
+        let is_cancelled = self
+            .connection
+            .prepare_cached(
+                "SELECT 1 FROM runs WHERE stream = ?1 AND run = ?2 AND cancelled = 1 AND ended IS NULL",
+            )?
+            .exists(params![stream, run])?;
+        Ok(if is_cancelled { Cow::Owned(event.cancelled()) } else { Cow::Borrowed(event) })
     }
 
     fn is_known(&self, stream: i64, id: &str, subject: &str) -> rusqlite::Result<bool> {

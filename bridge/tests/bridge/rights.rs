@@ -1,0 +1,158 @@
+//! Rights that are withdrawn from a page that has a subscription.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use agentwire_bridge::{Access, Authorizer, Refusal, StreamKey};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::support::{Page, Server, hello_with, note, token, within};
+
+/// Rooms that everybody shares, apart from those that are closed to a user.
+#[derive(Clone, Default)]
+struct Rooms {
+    closed: Arc<Mutex<HashMap<(String, String), Refusal>>>,
+    slow: Option<(mpsc::UnboundedSender<()>, Arc<Semaphore>)>,
+}
+
+impl Rooms {
+    fn close(&self, user: &str, room: &str, refusal: Refusal) {
+        self.closed.lock().unwrap().insert((user.to_owned(), room.to_owned()), refusal);
+    }
+}
+
+impl Authorizer for Rooms {
+    fn authorize<'a>(
+        &'a self,
+        subject: &'a str,
+        stream: &'a str,
+        _: Access,
+    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+        Box::pin(async move {
+            let refusal = self.closed.lock().unwrap().get(&(subject.to_owned(), stream.to_owned())).copied();
+            if let Some((asked, gate)) = &self.slow {
+                // What it found out can be old when it says so.
+                asked.send(()).unwrap();
+                gate.acquire().await.unwrap().forget();
+            }
+            refusal.map_or_else(|| Ok(room(stream)), Err)
+        })
+    }
+}
+
+fn room(name: &str) -> StreamKey {
+    StreamKey::new("everybody", name).unwrap()
+}
+
+async fn publish(server: &Server, name: &str, n: u64) {
+    server.bridge.emitter("everybody", name).publish(note(n)).await.unwrap();
+}
+
+fn unsubscribed(ch: u64, name: &str, reason: &str) -> Value {
+    json!({"type": "unsubscribed", "ch": ch, "name": name, "reason": reason})
+}
+
+async fn caught_up(server: &Server, user: &str, names: &[&str]) -> Page {
+    let streams: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+    let mut page = Page::open(server, user, streams.into()).await;
+    for _ in names {
+        page.until("caughtUp").await;
+    }
+    page
+}
+
+// PROTOCOL: SUB-11, TOK-1
+#[tokio::test]
+async fn a_refresh_ends_what_may_no_longer_be_read() {
+    let rooms = Rooms::default();
+    let server = Server::with(|builder| builder.authorizer(rooms.clone())).await;
+    let mut page = caught_up(&server, "ada", &["a", "b", "c"]).await;
+    rooms.close("ada", "a", Refusal::Forbidden);
+    rooms.close("ada", "c", Refusal::UnknownStream);
+    page.send(json!({"type": "refresh", "token": token("ada")})).await;
+    assert_eq!(page.next().await["type"], "refreshed");
+    assert_eq!(page.next().await, unsubscribed(1, "a", "forbidden"));
+    assert_eq!(page.next().await, unsubscribed(3, "c", "unknown_stream"));
+    for name in ["a", "b", "c"] {
+        publish(&server, name, 1).await;
+    }
+    assert_eq!(page.events(2, 1, 1).await, [note(1)]);
+    page.nothing_before_pong(1).await;
+    // It is as if it had never been: a replay has nothing to bring.
+    page.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 1, "to": 1})).await;
+    assert_eq!(page.next().await["type"], "replayEnd");
+}
+
+// PROTOCOL: TOK-1, SUB-11
+#[tokio::test]
+async fn a_refresh_whose_rights_cannot_be_checked_counts_for_nothing() {
+    let rooms = Rooms::default();
+    let server = Server::with(|builder| builder.authorizer(rooms.clone())).await;
+    let mut page = caught_up(&server, "ada", &["a", "b"]).await;
+    rooms.close("ada", "a", Refusal::Forbidden);
+    rooms.close("ada", "b", Refusal::Unavailable);
+    page.send(json!({"type": "refresh", "token": token("ada")})).await;
+    let error = page.next().await;
+    assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("unavailable")));
+    // What is known to be withdrawn is; the rest goes on with the old token.
+    assert_eq!(page.next().await, unsubscribed(1, "a", "forbidden"));
+    publish(&server, "b", 1).await;
+    assert_eq!(page.events(2, 1, 1).await, [note(1)]);
+}
+
+// PROTOCOL: SUB-11
+#[tokio::test]
+async fn a_revoked_stream_ends_at_once_on_every_socket_of_its_user() {
+    let rooms = Rooms::default();
+    let server = Server::with(|builder| builder.authorizer(rooms.clone())).await;
+    for n in 1..=3 {
+        publish(&server, "a", n).await;
+    }
+    let mut first = caught_up(&server, "ada", &["a", "b"]).await;
+    // The rest waits for an `ack`.
+    let hello = hello_with(&token("ada"), json!([{"name": "a"}]), 1, 65_536);
+    let mut second = Page::open_with(&server, hello).await;
+    assert_eq!(second.until("events").await["count"], 1);
+    let mut bob = caught_up(&server, "bob", &["a"]).await;
+    rooms.close("ada", "a", Refusal::Forbidden);
+    assert_eq!(server.bridge.revoke("ada", &room("a")), 2);
+    assert_eq!(first.next().await, unsubscribed(1, "a", "forbidden"));
+    publish(&server, "a", 4).await;
+    second.ack(1, 1).await;
+    assert_eq!(second.next().await, unsubscribed(1, "a", "forbidden"));
+    for page in [&mut first, &mut second] {
+        page.nothing_before_pong(1).await;
+    }
+    assert_eq!(server.bridge.revoke("ada", &room("a")), 0);
+    let frame = bob.next().await;
+    assert_eq!((&frame["first"], &frame["events"]), (&json!(4), &json!([note(4)])));
+    bob.send(json!({"type": "signal", "stream": "a", "signal": {"type": "typing"}})).await;
+    bob.nothing_before_pong(1).await;
+    // The other stream goes on, and what was withdrawn is refused.
+    publish(&server, "b", 1).await;
+    assert_eq!(first.events(2, 1, 1).await, [note(1)]);
+    first.send(json!({"type": "subscribe", "streams": [{"name": "a"}]})).await;
+    let refused = json!({"type": "unsubscribed", "name": "a", "reason": "forbidden"});
+    assert_eq!(first.next().await, refused);
+}
+
+// PROTOCOL: SUB-11
+#[tokio::test]
+async fn a_right_that_is_withdrawn_while_it_is_checked_opens_nothing() {
+    let (asked, mut asks) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let rooms = Rooms { slow: Some((asked, Arc::clone(&gate))), ..Rooms::default() };
+    let server = Server::with(|builder| builder.authorizer(rooms.clone())).await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "a"}])).await;
+    within(asks.recv()).await.unwrap();
+    // It has found a right and did not say so yet.
+    rooms.close("ada", "a", Refusal::Forbidden);
+    assert_eq!(server.bridge.revoke("ada", &room("a")), 0);
+    gate.add_permits(10);
+    let refused = json!({"type": "unsubscribed", "name": "a", "reason": "forbidden"});
+    assert_eq!(page.next().await, refused);
+    publish(&server, "a", 1).await;
+    page.nothing_before_pong(1).await;
+}
