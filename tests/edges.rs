@@ -88,6 +88,18 @@ fn an_application_that_gave_up_on_tokens_is_not_asked_again() {
     assert_eq!(world.server.refreshed, 0, "the socket lasts as long as its token");
 }
 
+#[test]
+fn what_is_unavailable_elsewhere_asks_for_no_token() {
+    // PROTOCOL: ERR-2
+    let mut world = World::new();
+    world.follow("t");
+    world.connect();
+    world.settle();
+    world.inject(r#"{"type":"error","code":"unavailable","message":"","retryable":true,"stream":"t"}"#);
+    world.run_for(60 * SECOND);
+    assert_eq!(world.server.refreshed, 0);
+}
+
 // --- Backoff ---
 
 #[test]
@@ -248,6 +260,70 @@ fn a_stream_that_never_began_can_begin_elsewhere() {
     world.connect();
     world.settle();
     assert_eq!(world.receiver(2).offsets(), (6..=10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_stream_that_is_asked_for_can_still_begin_elsewhere() {
+    // SUB-1: the answer that is under way begins where nobody wants to any more.
+    let mut world = World::new();
+    world.server.publish("t", 100);
+    world.connect();
+    world.settle();
+    world.subscribe(1, 1, "t", Open::Last(1), Begin::Stream);
+    world.input(Input::Unsubscribe { consumer: ConsumerId(1) });
+    world.subscribe(1, 2, "t", Open::Last(50), Begin::Stream);
+    world.settle();
+    assert_eq!(world.receiver(2).offsets(), (51..=100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_stream_that_is_opened_again_begins_as_it_says_in_another_epoch() {
+    // PROTOCOL: SUB-7
+    let mut world = World::new();
+    world.server.publish("t", 100);
+    world.subscribe(1, 1, "t", Open::Live, Begin::Stream);
+    world.connect();
+    world.settle();
+    world.input(Input::Unsubscribe { consumer: ConsumerId(1) });
+    world.settle();
+    world.server.new_epoch("t", "e2", 50);
+    world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
+    world.settle();
+    assert_eq!(world.receiver(2).offsets(), (1..=50).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_stream_under_another_number_takes_the_place_of_an_idle_one() {
+    let mut world = World::new();
+    world.server.publish("t", 3);
+    world.follow("t");
+    world.connect();
+    world.settle();
+    world.input(Input::Unsubscribe { consumer: ConsumerId(1) });
+    world.settle();
+    world.subscribe(2, 2, "t", Open::Start, Begin::Stream);
+    world.run_for(3 * SECOND);
+    assert_eq!(world.receiver(2).offsets(), [1, 2, 3]);
+    assert_eq!(world.client.stats().connects, 1);
+}
+
+#[test]
+fn every_consumer_without_a_position_hears_where_it_is_placed() {
+    // I4
+    let mut world = World::new();
+    world.server.publish("t", 10);
+    world.subscribe(1, 1, "t", Open::Last(4), Begin::Stream);
+    world.subscribe(1, 2, "t", Open::Last(4), Begin::After(2));
+    world.connect();
+    world.settle();
+    world.subscribe(1, 3, "t", Open::Last(4), Begin::Stream);
+    world.subscribe(1, 4, "t", Open::Last(4), at("e1", 8));
+    world.settle();
+    let placed = world.facts.iter().filter_map(|fact| match fact {
+        Event::Placed { consumer, offset, .. } => Some((consumer.0, *offset)),
+        _ => None,
+    });
+    assert_eq!(placed.collect::<Vec<_>>(), [(1, 6), (2, 2), (3, 10)]);
 }
 
 // --- Epochs ---

@@ -105,13 +105,11 @@ impl Receiver {
     }
 
     /// Takes note of what it has now.
-    fn sit(&mut self, item: &Handed, epochs: &BTreeMap<StreamId, String>) {
+    fn sit(&mut self, item: &Handed) {
         let Some(seat) = &mut self.seat else { return };
         match item {
             Handed::Gap { epoch: Some(epoch), .. } => seat.epoch = Some(epoch.clone()),
-            // What it is handed first is of the epoch in which it was placed, whatever the stream was in when it attached.
-            _ if seat.offset.is_none() => seat.epoch = epochs.get(&seat.stream).cloned(),
-            _ => {}
+            Handed::Event { .. } | Handed::Gap { .. } => {}
         }
         seat.offset = Some(item.through());
     }
@@ -308,7 +306,7 @@ impl Driver {
         let receiver = self.receivers.get_mut(&consumer)?;
         let item = receiver.queue.pop_front()?;
         let through = item.through();
-        receiver.sit(&item, &self.epochs);
+        receiver.sit(&item);
         if self.keeps_handed {
             receiver.handed.push(item.clone());
         }
@@ -358,7 +356,7 @@ impl Driver {
                         self.epochs.entry(*stream).or_insert_with(|| epoch.clone());
                         (Some(epoch.clone()), Some(*offset))
                     }
-                    Begin::After(_) | Begin::Stream => (self.epochs.get(stream).cloned(), None),
+                    Begin::After(_) | Begin::Stream => (None, None),
                 };
                 let seat = Seat {
                     stream: *stream,
@@ -458,7 +456,7 @@ impl Driver {
                 receiver.queue.push_back(item);
                 continue;
             }
-            receiver.sit(&item, &self.epochs);
+            receiver.sit(&item);
             if self.keeps_handed {
                 receiver.handed.push(item.clone());
             }
@@ -524,7 +522,7 @@ impl Driver {
                     receiver.queue.push_back(gap);
                     return None;
                 }
-                receiver.sit(&gap, &self.epochs);
+                receiver.sit(&gap);
                 if self.keeps_handed {
                     receiver.handed.push(gap.clone());
                 }
@@ -544,10 +542,14 @@ impl Driver {
                 self.notes.push(Note::Settled { id, receipt, failed });
                 None
             }
-            Event::PositionMoved { stream, ref epoch, offset } => {
+            Event::PositionMoved { stream, ref epoch, .. } => {
                 self.epochs.insert(stream, epoch.clone());
-                let receivers = self.receivers.values_mut().filter_map(|receiver| receiver.seat.as_mut());
-                for seat in receivers.filter(|seat| seat.stream == stream && seat.epoch.is_none()) {
+                self.notes.push(Note::Fact(event));
+                None
+            }
+            Event::Placed { consumer, ref epoch, offset } => {
+                let seat = self.receivers.get_mut(&consumer).and_then(|receiver| receiver.seat.as_mut());
+                if let Some(seat) = seat {
                     (seat.epoch, seat.offset) = (Some(epoch.clone()), Some(offset));
                 }
                 self.notes.push(Note::Fact(event));

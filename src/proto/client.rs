@@ -100,6 +100,8 @@ struct Session {
     by_ch: Vec<(u32, StreamId)>,
     replays: Vec<Replay>,
     next_req: u64,
+    /// A token was sent to take the place of the present one, and is not answered yet.
+    refreshing: bool,
 }
 
 impl Session {
@@ -233,6 +235,8 @@ impl Client {
             Input::SocketOpened { socket, subprotocol } => self.on_socket_opened(socket, subprotocol),
             Input::Subscribe { stream, consumer, name, open, begin } => {
                 let index = self.streams.iter().position(|known| known.id == stream).unwrap_or_else(|| {
+                    // The package may have forgotten an idle one that the core remembers.
+                    self.streams.retain(|known| known.name != name || !known.is_idle());
                     self.streams.push(Stream::new(stream, name, open, self.config.window_events));
                     self.streams.len() - 1
                 });
@@ -304,7 +308,9 @@ impl Client {
                 self.link = Link::Opening { socket, token };
                 self.out.push_back(Output::OpenSocket(socket));
             }
-            Link::Live(Session { socket, .. }) => {
+            Link::Live(ref mut session) => {
+                session.refreshing = true;
+                let socket = session.socket;
                 self.send(socket, ClientFrame::Refresh { token });
                 self.out.push_back(Output::Release(token));
             }
@@ -594,11 +600,8 @@ impl Client {
     fn forget_idle_streams(&mut self, left: StreamId) {
         // Behind all that were left before it.
         self.streams.sort_by_key(|stream| stream.id == left);
-        let is_idle = |stream: &Stream| {
-            stream.consumers.is_empty() && matches!(stream.phase, Phase::Detached | Phase::Ended)
-        };
-        while self.streams.iter().filter(|stream| is_idle(stream)).count() > MAX_IDLE_STREAMS
-            && let Some(oldest) = self.streams.iter().position(is_idle)
+        while self.streams.iter().filter(|stream| stream.is_idle()).count() > MAX_IDLE_STREAMS
+            && let Some(oldest) = self.streams.iter().position(Stream::is_idle)
         {
             self.streams.remove(oldest);
         }

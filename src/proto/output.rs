@@ -79,6 +79,15 @@ pub enum Event {
         /// Holds the parsed frame.
         slot: Slot,
     },
+    /// A consumer that came without a position has its place. Told before anything else is told to it.
+    Placed {
+        /// The consumer.
+        consumer: ConsumerId,
+        /// The epoch of its place.
+        epoch: String,
+        /// The last offset before the one that it gets first.
+        offset: u64,
+    },
     /// The slowest consumer of a stream has moved.
     PositionMoved {
         /// The stream.

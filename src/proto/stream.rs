@@ -121,6 +121,8 @@ pub(crate) struct Stream {
     pub(crate) id: StreamId,
     pub(crate) name: String,
     open: Open,
+    /// What `open` was when the stream was asked for last.
+    asked: Open,
     epoch: Option<String>,
     pub(crate) sequencer: Sequencer,
     pub(crate) consumers: Vec<Consumer>,
@@ -140,6 +142,7 @@ impl Stream {
             id,
             name,
             open,
+            asked: open,
             epoch: None,
             sequencer: Sequencer::default(),
             consumers: Vec::new(),
@@ -164,6 +167,11 @@ impl Stream {
         !self.consumers.is_empty() && !matches!(self.phase, Phase::Ended)
     }
 
+    /// Tells whether nobody follows it, and nothing of it is under way.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.consumers.is_empty() && matches!(self.phase, Phase::Detached | Phase::Ended)
+    }
+
     /// Tells whether nothing is left of the catch-up: its verdict was said.
     pub(crate) fn has_caught_up(&self) -> bool {
         self.catch_up.attempts == 0 && self.subscription().is_some_and(|subscription| subscription.caught_up)
@@ -178,11 +186,16 @@ impl Stream {
         self.epoch.is_some()
     }
 
-    /// Takes another beginning, while the former one has begun nothing.
+    /// Takes another beginning, while nobody follows the stream by the former one.
     pub(crate) const fn reopen(&mut self, open: Open) {
-        if self.consumers.is_empty() && !self.has_position() && !matches!(self.phase, Phase::Requested(_)) {
+        if self.consumers.is_empty() {
             self.open = open;
         }
+    }
+
+    /// Tells whether the answer that is under way begins where nobody wants to any more.
+    pub(crate) fn is_outdated(&self) -> bool {
+        matches!(self.phase, Phase::Requested(None)) && self.open != self.asked
     }
 
     /// Attaches a consumer (I4).
@@ -216,22 +229,27 @@ impl Stream {
         let Some(epoch) = &self.epoch else { return };
         let next = self.sequencer.next();
         for consumer in &mut self.consumers {
-            match consumer.begin.take() {
-                None => {}
-                Some(Begin::Stream) => consumer.start_at(next),
-                Some(Begin::After(_)) if is_mutant!(LateConsumerSkips) => consumer.start_at(next),
-                Some(Begin::After(offset)) => consumer.start_at(next.min(offset + 1)),
+            let place = match consumer.begin.take() {
+                None => continue,
+                Some(Begin::Stream) => next,
+                Some(Begin::After(_)) if is_mutant!(LateConsumerSkips) => next,
+                Some(Begin::After(offset)) => next.min(offset + 1),
                 // It may be ahead of the others: what it has is not handed to it again.
                 Some(Begin::Position { epoch: own, offset }) if own == *epoch => {
-                    consumer.start_at(offset + 1)
+                    consumer.start_at(offset + 1);
+                    continue;
                 }
                 Some(Begin::Position { offset, .. }) => {
                     // What exists follows, for this one by replay. What `last` and `live` left out is not owed.
                     let next = if matches!(self.open, Open::Start) { 1 } else { next };
                     let gap = consumer.enter_epoch(offset + 1, epoch, next, "epoch");
                     out.push_back(Output::Event(Event::Gap { consumer: consumer.id, gap }));
+                    continue;
                 }
-            }
+            };
+            consumer.start_at(place);
+            let (consumer, epoch, offset) = (consumer.id, epoch.clone(), place - 1);
+            out.push_back(Output::Event(Event::Placed { consumer, epoch, offset }));
         }
     }
 
@@ -283,6 +301,7 @@ impl Stream {
         let furthest = self.consumers.iter().map(|consumer| consumer.next.saturating_sub(1)).max();
         let seen = furthest.filter(|&furthest| named.as_ref().is_some_and(|(_, offset)| furthest > *offset));
         self.phase = Phase::Requested(position);
+        self.asked = self.open;
         StreamRequest { name: self.name.clone(), position: named, seen, open: self.open }
     }
 

@@ -224,6 +224,7 @@ impl Driver {
                 Ok(())
             }
             Event::Message { slot } => self.host.message(&self.value(slot)),
+            Event::Placed { consumer, epoch, offset } => self.host.placed(consumer.0, &epoch, number(offset)),
             Event::PositionMoved { stream, epoch, offset } => {
                 self.host.position(stream.0, &epoch, number(offset))
             }

@@ -27,6 +27,8 @@ extern "C" {
         replay_through: f64,
     ) -> Result<u32, JsValue>;
     #[wasm_bindgen(method, structural, catch)]
+    pub(super) fn placed(this: &Host, consumer: u32, epoch: &str, offset: f64) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
     pub(super) fn position(this: &Host, stream: u32, epoch: &str, offset: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn state(

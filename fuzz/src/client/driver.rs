@@ -352,6 +352,7 @@ impl Driver {
             Event::Message { slot } => {
                 self.slots.get(slot);
             }
+            Event::Placed { consumer, offset, .. } => self.consumer(consumer).placed(offset),
             Event::PositionMoved { stream, offset, .. } => {
                 let consumers =
                     self.consumers.iter().filter(|known| known.attached && known.stream == stream.0);

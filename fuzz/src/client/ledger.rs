@@ -94,6 +94,13 @@ impl Consumer {
     }
 
     /// Takes `take` events from `offset` on.
+    /// It came without a position, and has its place now.
+    pub(super) fn placed(&mut self, offset: u64) {
+        assert!(self.attached, "a place for a consumer that left");
+        assert!(self.next.is_none(), "a second place");
+        (self.next, self.done) = (Some(offset + 1), offset);
+    }
+
     pub(super) fn deliver(&mut self, offset: u64, take: u32) {
         assert!(self.attached, "events for a consumer that left");
         assert!(take > 0, "no events");

@@ -404,6 +404,11 @@ impl PageView {
 
     fn fact(&mut self, fact: &Event, counts: &mut Counts) -> Judgement {
         match fact {
+            Event::Placed { consumer, epoch, offset } => {
+                if let Some(stream) = self.of_consumer(*consumer) {
+                    stream.placed(*consumer, epoch, *offset)?;
+                }
+            }
             Event::PositionMoved { stream, epoch, offset } => {
                 if let Some(stream) = self.by_id(*stream) {
                     stream.position_moved(epoch, *offset)?;

@@ -253,6 +253,29 @@ impl StreamView {
         }
     }
 
+    /// The core says where it put a consumer that came without a position: from there on it is held to it.
+    pub(super) fn placed(&mut self, id: ConsumerId, named: &str, offset: u64) -> Judgement {
+        let name = &self.name;
+        let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else {
+            return Ok(());
+        };
+        let next = offset + 1;
+        let right = match &consumer.at {
+            At::Next { epoch, next: known } => epoch == named && *known == next,
+            At::Within { epoch, low, high } => epoch == named && (*low..=*high).contains(&next),
+            At::Reset { .. } | At::Unplaced(_) => false,
+        };
+        require!(
+            right && !consumer.began,
+            "I4",
+            "{name}, {id:?} at {:?} is placed after {offset} of {named}",
+            consumer.at
+        );
+        consumer.at = At::Next { epoch: named.into(), next };
+        consumer.began = true;
+        Ok(())
+    }
+
     pub(super) fn delivered(
         &mut self,
         id: ConsumerId,

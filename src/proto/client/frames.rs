@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Client, Link, Session, heartbeat_timeout};
 use crate::proto::{
     close_code::CloseCode,
-    config::MIN_REFRESH,
+    config::{MIN_REFRESH, REFRESH_RETRY},
     ids::{Slot, StreamId},
     output::{ClientError, Event, Output},
     stream::{Contradiction, Phase, Stream},
@@ -98,6 +98,7 @@ impl Client {
             by_ch: Vec::new(),
             replays: Vec::new(),
             next_req: 1,
+            refreshing: false,
         };
         self.go(Link::Live(session), "welcome", None);
         self.out.push_back(Output::Event(Event::Welcomed {
@@ -191,7 +192,12 @@ impl Client {
                     self.timers.set_earliest(Timer::Resend, at);
                 }
             }
-            ServerFrame::Refreshed { token_expires_in_ms } => self.arm_refresh(token_expires_in_ms),
+            ServerFrame::Refreshed { token_expires_in_ms } => {
+                if let Link::Live(session) = &mut self.link {
+                    session.refreshing = false;
+                }
+                self.arm_refresh(token_expires_in_ms);
+            }
             ServerFrame::ReplayEnd { req, oldest, .. } => self.on_replay_end(req, oldest),
             ServerFrame::Subscribed(answer) => self.on_subscribed(&answer),
             ServerFrame::Unsubscribed { ch, name, reason } => self.on_unsubscribed(ch, &name, reason),
@@ -212,10 +218,12 @@ impl Client {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == answer.name) else {
             return;
         };
-        if stream.consumers.is_empty() && matches!(stream.phase, Phase::Requested(_)) {
-            // The last consumer left while the answer was under way.
+        let is_left = stream.consumers.is_empty() && matches!(stream.phase, Phase::Requested(_));
+        if is_left || stream.is_outdated() {
+            // The last consumer left while the answer was under way; the next one may want another beginning.
             stream.abandon();
             self.send(socket, ClientFrame::Unsubscribe { ch: answer.ch });
+            self.subscribe_detached();
             return;
         }
         if session.stream_of(answer.ch).is_some() {
@@ -282,9 +290,12 @@ impl Client {
         if let Some(ms) = retry_after_ms {
             self.not_before = Some(self.now + Duration::from_millis(ms));
         }
-        if matches!(code.as_str(), "token_invalid" | "unavailable") && matches!(self.link, Link::Live(_)) {
-            // A refresh was refused or could not be looked at: the socket goes on with the former token (TOK-1).
-            self.timers.set(Timer::Refresh, self.now + crate::proto::config::REFRESH_RETRY);
+        if matches!(code.as_str(), "token_invalid" | "unavailable")
+            && let Link::Live(session) = &mut self.link
+            && std::mem::take(&mut session.refreshing)
+        {
+            // The refresh was refused or could not be looked at: the socket goes on with the former token (TOK-1).
+            self.timers.set(Timer::Refresh, self.now + REFRESH_RETRY);
         }
         self.error(ClientError::Server { code, message, slot });
     }
