@@ -425,6 +425,21 @@ fn offline_waits_for_the_network_and_online_connects_at_once() {
 }
 
 #[test]
+fn a_wait_ends_in_offline_as_soon_as_the_network_is_gone() {
+    // I7
+    let mut world = World::new();
+    world.refusing = true;
+    world.connect();
+    world.run_for(20 * SECOND);
+    while world.state() != State::Waiting {
+        world.run_for(SECOND / 20);
+    }
+    world.input(Input::Online(false));
+    assert_eq!(world.state(), State::Offline);
+    assert_eq!(reasons(&world).last(), Some(&("offline", "offline")));
+}
+
+#[test]
 fn goaway_reconnects_after_the_time_named_and_not_before() {
     // PROTOCOL: NTC-2
     let mut world = World::new();
@@ -490,6 +505,7 @@ fn closing_is_final_and_later_inputs_are_harmless() {
     world.connect();
     world.input(Input::Online(true));
     world.subscribe(2, 2, "thread-2", Open::Live, Begin::Stream);
+    world.subscribe(1, 3, "thread-1", Open::Live, Begin::Stream);
     world.send("late", "thread-1", "x");
     world.run_for(60 * SECOND);
     assert_eq!(world.state(), State::Closed);

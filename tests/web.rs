@@ -29,6 +29,7 @@ export class TestHost {
 		this.look();
 		return take;
 	}
+	placed() {}
 	position(stream, epoch, offset) { this.positions.push({ stream, epoch, offset }); }
 	state(to, reason) { this.states.push(to + ":" + reason); this.look(); }
 	welcome(session, subject) { this.subject = subject; }

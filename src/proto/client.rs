@@ -233,6 +233,8 @@ impl Client {
                 }
             }
             Input::SocketOpened { socket, subprotocol } => self.on_socket_opened(socket, subprotocol),
+            // Nobody is told anything after the end.
+            Input::Subscribe { .. } if self.is_terminal() => {}
             Input::Subscribe { stream, consumer, name, open, begin } => {
                 let index = self.streams.iter().position(|known| known.id == stream).unwrap_or_else(|| {
                     // The package may have forgotten an idle one that the core remembers.
