@@ -16,9 +16,9 @@ export interface Consumer {
 	id: number;
 	/** Where it began, and where it would begin again as long as it has no position. */
 	start: Start;
-	/** The epoch of `offset`, once it is known. */
+	/** The epoch of `offset`; unknown until the core has placed one that began without an epoch. */
 	epoch: string | undefined;
-	/** The last offset it got (a handler was called, an item was pulled). */
+	/** The last offset it got (a handler was called, an item was pulled), or after which it begins; known with `epoch`. */
 	offset: number | undefined;
 	/** The last offset that the core delivered to it: ahead of `offset` by what waits in a queue. */
 	readonly reached: number | undefined;

@@ -63,6 +63,13 @@ export class ClientHost implements Host {
 		return this.#parts.consumers.get(consumer)?.deliver(frame, skip, take, offset, replayThrough) ?? 0;
 	}
 
+	placed(consumer: number, epoch: string, offset: number): void {
+		const found = this.#parts.consumers.get(consumer);
+		if (found === undefined) return;
+		found.epoch = epoch;
+		found.offset = offset;
+	}
+
 	position(stream: number, epoch: string, offset: number): void {
 		this.#parts.streams.get(stream)?.moved(epoch, offset);
 	}

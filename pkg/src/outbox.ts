@@ -22,8 +22,8 @@ interface Pending {
 	readonly stream: string;
 	readonly body: object;
 	readonly since: number;
-	/** Was the client connected since? */
-	mayBeSent: boolean;
+	/** Since when the server may know it; `undefined`: the client was not connected yet. */
+	sentSince: number | undefined;
 	resolve(receipt: Receipt): void;
 	reject(error: AgentwireError): void;
 }
@@ -57,7 +57,8 @@ export class Outbox {
 		} else if (this.#pending.size >= this.#limit) {
 			reject(new AgentwireError("outbox_full", `${this.#limit} messages are pending, which is the limit (maxPendingSends)`));
 		} else {
-			this.#pending.set(id, { kind, id, stream, body, since: Date.now(), mayBeSent: this.#connected, resolve, reject });
+			const since = Date.now();
+			this.#pending.set(id, { kind, id, stream, body, since, sentSince: this.#connected ? since : undefined, resolve, reject });
 			this.#supervisor.call((raw) => raw.send(kind, id, stream, body, -1));
 		}
 		return promise;
@@ -76,14 +77,16 @@ export class Outbox {
 	/** The connection stands, or stands no more. */
 	connected(connected: boolean): void {
 		this.#connected = connected;
-		if (connected) for (const pending of this.#pending.values()) pending.mayBeSent = true;
+		if (!connected) return;
+		const now = Date.now();
+		for (const pending of this.#pending.values()) pending.sentSince ??= now;
 	}
 
 	/** Gives everything that is pending to a new core, in the first order, and says since when the server may know it (SND-5). */
 	resend(): void {
 		const now = Date.now();
-		for (const { kind, id, stream, body, since, mayBeSent } of [...this.#pending.values()]) {
-			const sentAgoMs = mayBeSent ? Math.max(0, now - since) : -1;
+		for (const { kind, id, stream, body, sentSince } of [...this.#pending.values()]) {
+			const sentAgoMs = sentSince === undefined ? -1 : Math.max(0, now - sentSince);
 			this.#supervisor.call((raw) => raw.send(kind, id, stream, body, sentAgoMs));
 		}
 	}

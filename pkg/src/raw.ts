@@ -66,6 +66,11 @@ export interface Host {
 	 */
 	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number;
 	/**
+	 * A consumer that was attached without an epoch begins here: `offset` is the last one before what it gets first. Told once
+	 * for each of them, as soon as it is known: before the `position` that counts it, and before anything goes to it.
+	 */
+	placed(consumer: number, epoch: string, offset: number): void;
+	/**
 	 * The position of the stream is now this: the slowest consumer's, and the one to store. Called when the server has
 	 * answered, before the first `deliver`, and then whenever the position changes.
 	 */
@@ -142,7 +147,8 @@ export interface RawClient {
 	/**
 	 * Attaches a consumer to a stream; ids are the caller's and are never used twice, and a name has one id for as long as the
 	 * core knows it. With `epoch`, the consumer has everything up to `offset` of it, also when others of the stream have less.
-	 * Without, it begins after `offset`, or if that is -1 at the stream's position, which `open` says as long as there is none.
+	 * Without, it begins after `offset`, or if that is -1 at the stream's position, which `open` says as long as there is none;
+	 * `Host.placed` tells where that is.
 	 */
 	subscribe(stream: number, consumer: number, name: string, open: RawOpen, epoch: string | undefined, offset: number): void;
 	/** Detaches a consumer; with the last one the stream is unsubscribed. */

@@ -44,8 +44,10 @@ export class Stream {
 	readonly #consumers = new Set<Consumer>();
 	/** Those of them that begin so many events before a position which the stream does not have yet; unknown to the core. */
 	readonly #waiting = new Map<Consumer, number>();
-	/** Those of them that began anew when the stored position turned out to be another user's, until the catch-up is over. */
+	/** Those of them that began anew because the stored position turned out to be another user's, until the catch-up is over. */
 	readonly #renewed = new Set<Consumer>();
+	/** Does the core hold an epoch for it that only another user's position named? Then whoever begins at the start is `#renewed`. */
+	#foreign: boolean;
 	/** Was a gap not told, because only another user's position made it one? */
 	#excused = false;
 	/** What a handle named or, where none did, what the first consumer began at. */
@@ -60,17 +62,22 @@ export class Stream {
 	/** While consumers leave together: what the core reported last. */
 	#leaving: { reported: Position | undefined } | undefined;
 
-	/** `position`: where this page left the stream before. */
-	constructor(name: string, context: StreamContext, id: number, position: Position | undefined) {
+	/** `position`: where this page left the stream before. `foreign`: what the core holds of it is another user's. */
+	constructor(name: string, context: StreamContext, id: number, position: Position | undefined, foreign: boolean) {
 		this.name = name;
 		this.id = id;
 		this.#context = context;
 		this.#position = position;
+		this.#foreign = foreign;
 		this.facts = new Emitter(context.reporter);
 	}
 
 	get position(): Position | undefined {
 		return this.#position;
+	}
+
+	get foreign(): boolean {
+		return this.#foreign;
 	}
 
 	/** Was the core ever asked for it? */
@@ -120,6 +127,8 @@ export class Stream {
 			from = this.#from;
 		}
 		const start = this.#startOf(from);
+		const named = isAt(from ?? this.#from ?? "start");
+		if (this.#foreign && !named && typeof start !== "number" && start.offset === 0) this.#renewed.add(consumer);
 		if (this.#consumers.size === 0) this.#moveTo(start);
 		this.#consumers.add(consumer);
 		this.#context.consumers.set(consumer.id, consumer);
@@ -139,11 +148,13 @@ export class Stream {
 
 	/**
 	 * Runs `leave`, which detaches consumers. When none of the stream stays, it was left where the slowest of them was,
-	 * whichever goes last: what the core says in between counts only when some stay.
+	 * whichever goes last: what the core says in between counts only when some stay. A place in an epoch that may be another
+	 * user's is none.
 	 */
 	together(leave: () => void): void {
 		if (this.#leaving !== undefined || this.#consumers.size === 0) return leave();
 		const slowest = this.#slowest();
+		const unconfirmed = slowest === undefined ? this.#foreign : this.#isUnconfirmed(slowest);
 		const leaving: { reported: Position | undefined } = { reported: undefined };
 		this.#leaving = leaving;
 		try {
@@ -151,7 +162,11 @@ export class Stream {
 		} finally {
 			this.#leaving = undefined;
 		}
-		if (this.#consumers.size === 0) return this.#left(slowest);
+		if (this.#consumers.size === 0) {
+			if (unconfirmed) this.#position = undefined;
+			else this.#left(slowest);
+			return;
+		}
 		if (leaving.reported !== undefined) this.moved(leaving.reported.epoch, leaving.reported.offset);
 		this.#promote();
 	}
@@ -170,13 +185,6 @@ export class Stream {
 		// Whoever the core speaks of has left, and with the last one it was settled where the stream is.
 		if (this.#consumers.size === 0) return;
 		this.#position = position;
-		for (const consumer of this.#consumers) {
-			if (this.#waiting.has(consumer)) continue;
-			// One that began without an epoch and was handed nothing is in whichever the server has.
-			const untouched = consumer.start.epoch === undefined && consumer.offset === consumer.start.offset;
-			if (consumer.epoch === undefined || untouched) consumer.epoch = epoch;
-			consumer.offset ??= offset;
-		}
 		this.#enterWaiting();
 		// The epoch may still be the one that another user's position named.
 		if (this.#renewed.size === 0 || offset > 0) this.#context.positions.save(this.name, position);
@@ -197,6 +205,7 @@ export class Stream {
 	resumed(verdict: RawVerdict): void {
 		if (this.#renewed.size > 0 && this.#position !== undefined) this.#context.positions.save(this.name, this.#position);
 		this.#renewed.clear();
+		this.#foreign = false;
 		const excused = this.#excused;
 		this.#excused = false;
 		this.facts.emit("resumed", resumedOf(excused ? { ...verdict, recovered: true, gap: undefined } : verdict));
@@ -219,21 +228,29 @@ export class Stream {
 	resubscribe(): void {
 		for (const consumer of this.#consumers) consumer.rewind();
 		const present = this.#position?.epoch;
-		const rank = ({ epoch }: Consumer): number => (epoch === present ? 0 : 1);
+		const rank = (consumer: Consumer): number => (this.#placeOf(consumer)?.epoch === present ? 0 : 1);
+		const offset = (consumer: Consumer): number => this.#placeOf(consumer)?.offset ?? 0;
 		const ordered = [...this.#consumers].filter((consumer) => !this.#waiting.has(consumer));
-		ordered.sort((one, other) => rank(one) - rank(other) || (other.offset ?? 0) - (one.offset ?? 0));
+		ordered.sort((one, other) => rank(one) - rank(other) || offset(other) - offset(one));
 		this.#opened = ordered[0]?.start.open ?? this.#opened;
 		for (const consumer of ordered) {
-			const { epoch, offset, start } = consumer;
-			const known = epoch !== undefined && offset !== undefined;
-			this.#subscribe(consumer, known ? { open: start.open, epoch, offset } : start);
+			const at = this.#placeOf(consumer);
+			// Of one that is attached with a position the core tells nothing more.
+			consumer.epoch = at?.epoch;
+			consumer.offset = at?.offset;
+			this.#subscribe(consumer, at === undefined ? consumer.start : { open: consumer.start.open, ...at });
 		}
 	}
 
 	/** Begins anew if it began at a stored position, which turned out to be another user's. */
 	forgetStored(): void {
+		if (this.#consumers.size === 0) {
+			this.#foreign ||= this.#position !== undefined;
+			this.#position = undefined;
+		}
 		if (!this.#stored) return;
 		this.#stored = false;
+		this.#foreign = true;
 		this.#from = "start";
 		this.#moveTo(BEGINNING);
 		const { supervisor, consumers, nextId } = this.#context;
@@ -316,18 +333,33 @@ export class Stream {
 		return { epoch, offset: Math.max(this.#position.offset, ...present.map((consumer) => consumer.reached ?? 0)) };
 	}
 
+	/** Where a consumer is, or where the core would place it now, as far as that is known here. */
+	#placeOf({ epoch, offset, start }: Consumer): Position | undefined {
+		if (epoch !== undefined && offset !== undefined) return { epoch, offset };
+		return start.offset < 0 || this.#position === undefined ? undefined : { epoch: this.#position.epoch, offset: start.offset };
+	}
+
+	/** Is it in an epoch that may be another user's? */
+	#isUnconfirmed(consumer: Consumer): boolean {
+		return this.#renewed.has(consumer) && (consumer.offset ?? 0) === 0;
+	}
+
 	/** The consumer that has least. One that did not take note of the end of its epoch is behind all that did. */
 	#slowest(): Consumer | undefined {
-		const placed = [...this.#consumers].filter((consumer) => consumer.epoch !== undefined && consumer.offset !== undefined);
-		const behind = placed.filter((consumer) => consumer.epoch !== this.#position?.epoch);
-		const candidates = behind.length > 0 ? behind : placed;
-		return candidates.sort((one, other) => (one.offset ?? 0) - (other.offset ?? 0))[0];
+		const known: { consumer: Consumer; at: Position }[] = [];
+		for (const consumer of this.#consumers) {
+			const at = this.#waiting.has(consumer) ? undefined : this.#placeOf(consumer);
+			if (at !== undefined) known.push({ consumer, at });
+		}
+		const behind = known.filter(({ at }) => at.epoch !== this.#position?.epoch);
+		const candidates = behind.length > 0 ? behind : known;
+		return candidates.sort((one, other) => one.at.offset - other.at.offset)[0]?.consumer;
 	}
 
 	/** Nobody is left: whoever comes next goes on from where `slowest` is. */
 	#left(slowest: Consumer | undefined): void {
-		if (slowest?.epoch === undefined || slowest.offset === undefined) return;
-		const position = { epoch: slowest.epoch, offset: slowest.offset };
+		const position = slowest && this.#placeOf(slowest);
+		if (slowest === undefined || position === undefined) return;
 		this.#position = position;
 		slowest.afterHandlers(() => this.#context.positions.save(this.name, position));
 	}
@@ -353,8 +385,9 @@ export class Stream {
 
 	#enter(consumer: Consumer, start: Start): void {
 		consumer.start = start;
-		consumer.epoch = start.epoch ?? this.#position?.epoch;
-		consumer.offset = start.offset >= 0 ? start.offset : undefined;
+		// Without an epoch, the core says where that is.
+		consumer.epoch = start.epoch;
+		consumer.offset = start.epoch === undefined ? undefined : start.offset;
 		if (this.#opened === undefined || this.#consumers.size === 1) this.#opened = start.open;
 		this.#subscribe(consumer, start);
 	}

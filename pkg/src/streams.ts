@@ -10,6 +10,8 @@ interface Left {
 	/** The core knows the name under this id. */
 	readonly id: number;
 	readonly position: Position | undefined;
+	/** What the core holds of it is another user's. */
+	readonly foreign: boolean;
 }
 
 export class Streams {
@@ -40,14 +42,14 @@ export class Streams {
 		this.byId.delete(stream.id);
 		// What nobody ever consumed is not known to the core.
 		if (!stream.asked) return;
-		this.#left.set(stream.name, { id: stream.id, position: stream.position });
+		this.#left.set(stream.name, { id: stream.id, position: stream.position, foreign: stream.foreign });
 		const first = this.#left.keys().next();
 		if (this.#left.size > MAX_LEFT_STREAMS && first.done !== true) this.#left.delete(first.value);
 	}
 
 	/** The positions that were loaded are another user's. */
 	forgetStored(): void {
-		for (const [name, { id }] of this.#left) this.#left.set(name, { id, position: undefined });
+		for (const [name, { id }] of this.#left) this.#left.set(name, { id, position: undefined, foreign: true });
 		for (const stream of this.open) stream.forgetStored();
 	}
 
@@ -62,7 +64,7 @@ export class Streams {
 	#make(name: string, context: StreamContext): Stream {
 		const left = this.#left.get(name);
 		this.#left.delete(name);
-		const stream = new Stream(name, context, left?.id ?? context.nextId(), left?.position);
+		const stream = new Stream(name, context, left?.id ?? context.nextId(), left?.position, left?.foreign ?? false);
 		this.#open.set(name, stream);
 		this.byId.set(stream.id, stream);
 		return stream;

@@ -254,6 +254,10 @@ class Gate implements Host {
 		return this.#host?.deliver(consumer, frame, skip, take, offset, replayThrough) ?? 0;
 	}
 
+	placed(consumer: number, epoch: string, offset: number): void {
+		this.#host?.placed(consumer, epoch, offset);
+	}
+
 	position(stream: number, epoch: string, offset: number): void {
 		this.#host?.position(stream, epoch, offset);
 	}

@@ -69,6 +69,8 @@ export class FakeRaw implements RawClient {
 	subject: string | undefined;
 	readonly #queue: (() => void)[] = [];
 	#running = false;
+	/** The welcome is there, the answers to `hello` are not. */
+	#greeting = false;
 	state: RawState = "idle";
 	freed = false;
 	dead = false;
@@ -135,7 +137,7 @@ export class FakeRaw implements RawClient {
 			}
 			this.#place(found);
 			this.#report(found);
-			if (this.state === "connected") this.#serve(found);
+			if (this.state === "connected" && !this.#greeting) this.#serve(found);
 		});
 	}
 
@@ -222,9 +224,11 @@ export class FakeRaw implements RawClient {
 			if ((this.subject ?? subject) !== subject) return this.#end("subject_changed");
 			this.subject = subject;
 			this.#go("connected", "welcome");
+			this.#greeting = true;
 			this.host.welcome(session, subject, 1_048_576);
-			// The answers to `hello` come after it.
+			// The answers to `hello` come after it, and after all that is called meanwhile.
 			this.#queue.push(() => {
+				this.#greeting = false;
 				for (const stream of this.streams) this.#serve(stream);
 			});
 		});
@@ -335,6 +339,7 @@ export class FakeRaw implements RawClient {
 			// With an epoch it may be ahead of the others.
 			consumer.next = begin.offset < 0 ? stream.next : begin.epoch === undefined ? Math.min(stream.next, begin.offset + 1) : begin.offset + 1;
 			consumer.done = consumer.next - 1;
+			if (begin.epoch === undefined) this.host.placed(consumer.id, stream.epoch, consumer.done);
 		}
 	}
 
@@ -368,8 +373,8 @@ export class FakeRaw implements RawClient {
 			stream.epoch = log.epoch;
 			stream.next = fresh;
 			this.#place(stream);
-			stream.reported = fresh - 1;
-			this.host.position(stream.id, log.epoch, fresh - 1);
+			stream.reported = -1;
+			this.#report(stream);
 		} else if (stream.epoch !== log.epoch) {
 			this.#changeEpoch(stream, log.epoch, fresh);
 		}

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import type { Position } from "../src/events.js";
+import type { Client } from "../src/client.js";
+import type { Position, ThreadItem } from "../src/events.js";
 import { localPositions, MAX_STORED_STREAMS, type PositionStore, sessionPositions, type StoredPosition } from "../src/positions.js";
+import type { Thread } from "../src/thread.js";
 import { FakeServer, numbered, rig } from "./fake.js";
 
 /** A storage of a browser, as far as it is used. */
@@ -281,6 +283,165 @@ test("another user's position is forgotten also where its thread was closed befo
 	bob.client.thread("t").on("event", ({ offset }) => got.push(offset));
 	assert.deepEqual(got, [1, 2, 3, 4]);
 });
+
+/** A page of bob's, after ada left `positions` in this browser with thread "t" at e1/5; in bob's log, events of `epoch`. */
+function afterAda(epoch: string, count = 3) {
+	const kept = new FakeStorage();
+	storage("sessionStorage", () => kept);
+	const server = new FakeServer();
+	server.append("t", ...numbered(5));
+	const ada = rig({ server, positions: sessionPositions() });
+	ada.client.thread("t").on("event", () => {});
+	ada.core().welcome("ada");
+	ada.client.close();
+	kept.written.length = 0;
+	const own = new FakeServer();
+	own.log("t").epoch = epoch;
+	own.append("t", ...numbered(count));
+	const page = () => rig({ server: own, positions: sessionPositions() });
+	return { kept, page, bob: page() };
+}
+
+/** Notes what a thread tells, from now on. */
+function heard(thread: Thread): string[] {
+	const seen: string[] = [];
+	thread.on("gap", ({ from, to }) => seen.push(`gap ${from}-${to ?? ""}`));
+	thread.on("event", ({ epoch, offset }) => seen.push(`${epoch}/${offset}`));
+	return seen;
+}
+
+for (const [what, leave] of [
+	["thread", (_client: Client, thread: Thread) => thread.close()],
+	["client", (client: Client) => client.close()],
+	["thread, with a consumer that has just come,", (_client: Client, thread: Thread) => {
+		void thread.events().next();
+		thread.close();
+	}],
+	["thread, with nobody but a live consumer,", (_client: Client, thread: Thread, off: () => void) => {
+		void thread.events({ from: "live" }).next();
+		off();
+		thread.close();
+	}],
+] as const) {
+	// PROTOCOL: HEL-6
+	test(`a ${what} that is closed as soon as another user is known leaves no position of the former one (HEL-6)`, () => {
+		const { kept, page, bob } = afterAda("e-bob");
+		const thread = bob.client.thread("t");
+		const off = thread.on("event", () => assert.fail("it was closed"));
+		bob.client.on("subject", () => leave(bob.client, thread, off));
+		bob.core().welcome("bob");
+		assert.ok(!kept.written.some((value) => value.includes("e1")), "nothing was written in her epoch");
+		const next = bob.client.state.name === "closed" ? page() : bob;
+		const again = next.client.thread("t");
+		assert.equal(again.position, undefined);
+		const seen = heard(again);
+		if (next !== bob) next.core().welcome("bob");
+		assert.deepEqual(seen, ["e-bob/1", "e-bob/2", "e-bob/3"]);
+		next.core().newEpoch("t", "e-2");
+		assert.equal(seen.at(-1), "gap 4-", "what is lost later is told");
+	});
+}
+
+// PROTOCOL: HEL-6
+test("a thread that is closed and opened again as soon as another user is known is told no gap (HEL-6)", () => {
+	const { kept, bob } = afterAda("e-bob");
+	const thread = bob.client.thread("t");
+	thread.on("event", () => assert.fail("it was closed"));
+	let seen: string[] = [];
+	bob.client.on("subject", () => {
+		thread.close();
+		seen = heard(bob.client.thread("t"));
+	});
+	bob.core().welcome("bob");
+	assert.deepEqual(seen, ["e-bob/1", "e-bob/2", "e-bob/3"]);
+	assert.ok(!kept.written.some((value) => value.includes("e1")));
+});
+
+// PROTOCOL: HEL-6
+test("who joins while a thread begins anew is told no gap either, and stores nothing in the former epoch (HEL-6)", async () => {
+	const { kept, bob } = afterAda("e-bob");
+	const thread = bob.client.thread("t");
+	const off = thread.on("event", () => assert.fail("it was removed"));
+	let first: Promise<IteratorResult<ThreadItem, undefined>> | undefined;
+	bob.client.on("subject", () => {
+		first = thread.events().next();
+		off();
+	});
+	bob.core().welcome("bob");
+	const item = (await first)?.value;
+	assert.deepEqual([item?.type, item?.type !== "gap" && item?.offset], ["tick", 1]);
+	assert.ok(!kept.written.some((value) => value.includes("e1")));
+});
+
+test("a gap from a position that the application named is told, whoever the user is", async () => {
+	const { bob } = afterAda("e-bob");
+	const thread = bob.client.thread("t");
+	thread.on("event", () => {});
+	let first: Promise<IteratorResult<ThreadItem, undefined>> | undefined;
+	bob.client.on("subject", () => {
+		first = thread.events({ from: { epoch: "e1", offset: 0 } }).next();
+	});
+	bob.core().welcome("bob");
+	assert.equal((await first)?.value?.type, "gap");
+});
+
+test("what is lost after a thread began anew is told, also to who got nothing yet", async () => {
+	const { bob } = afterAda("e-bob", 0);
+	const thread = bob.client.thread("t");
+	thread.on("event", () => {});
+	bob.core().welcome("bob");
+	const first = thread.events({ from: "start" }).next();
+	bob.core().newEpoch("t", "e-2");
+	assert.equal((await first).value?.type, "gap");
+});
+
+test("a thread that was closed before another user was known tells that one no gap", () => {
+	const { bob } = afterAda("e-bob");
+	const early = bob.client.thread("t");
+	early.on("event", () => assert.fail("it was closed"));
+	early.close();
+	bob.core().welcome("bob");
+	assert.deepEqual(heard(bob.client.thread("t")), ["e-bob/1", "e-bob/2", "e-bob/3"]);
+});
+
+test("a thread that began anew and is closed in the middle is stored with the event that runs", () => {
+	const { page, bob } = afterAda("e1");
+	const thread = bob.client.thread("t");
+	thread.on("event", ({ offset }) => {
+		if (offset === 2) thread.close();
+	});
+	bob.core().welcome("bob");
+	assert.deepEqual(heard(bob.client.thread("t")), ["e1/3"]);
+	bob.client.close();
+	const next = page();
+	next.client.thread("t").on("event", () => {});
+	assert.equal(next.core().calls.at(-1), "subscribe t 0 e1 3");
+});
+
+for (const [what, open] of [
+	["left", (client: Client) => {
+		const thread = client.thread("t");
+		thread.on("event", () => assert.fail("it was removed"))();
+		return thread;
+	}],
+	["closed and opened again", (client: Client) => {
+		const early = client.thread("t");
+		early.on("event", () => assert.fail("it was closed"));
+		early.close();
+		return client.thread("t");
+	}],
+] as const) {
+	test(`a thread that all had ${what} before another user was known is nowhere then`, () => {
+		const { bob } = afterAda("e-bob");
+		const thread = open(bob.client);
+		assert.deepEqual(thread.position, { epoch: "e1", offset: 5 });
+		bob.core().welcome("bob");
+		assert.equal(thread.position, undefined);
+		const seen = heard(thread);
+		assert.equal(bob.core().calls.at(-1), "subscribe t 0 - 0");
+		assert.deepEqual(seen, ["e-bob/1", "e-bob/2", "e-bob/3"]);
+	});
+}
 
 test("of a trimmed thread, another user's position hides no gap", () => {
 	const kept = new FakeStorage();

@@ -72,10 +72,48 @@ test("a lost core is not heard any more", async () => {
 	const id = former.streams[0]?.consumers[0]?.id ?? 0;
 	assert.equal(host.deliver(id, { type: "events", ch: 1, first: 1, count: 1, events: [{ type: "x" }] }, 0, 1, 1, 0), 0);
 	host.position(former.streams[0]?.id ?? 0, "e9", 99);
+	host.placed(id, "e9", 99);
 	host.state("failed", "nonsense", undefined, 0);
 	await settled();
 	assert.deepEqual(got, []);
 	assert.notEqual(made.client.state.name, "failed");
+	assert.deepEqual(made.core().calls.filter((call) => call.startsWith("subscribe")), ["subscribe t 0 e1 0"]);
+});
+
+test("a live iterator that got nothing yet goes on where it was placed, also alone", async () => {
+	const made = rig();
+	const { client, server, core } = made;
+	const thread = client.thread("t");
+	server.append("t", ...numbered(5));
+	const off = thread.on("event", () => {});
+	core().welcome();
+	const iterator = thread.events({ from: "live" });
+	const first = iterator.next();
+	off();
+	core().dead = true;
+	client.stats();
+	server.append("t", ...numbered(2, 6));
+	await recovered(made);
+	assert.equal(core().calls[0], "subscribe t -1 e1 5");
+	assert.deepEqual([place((await first).value), place((await iterator.next()).value)], ["e1/6", "e1/7"]);
+});
+
+test("a consumer that is attached while there is no core begins where it was asked to", async () => {
+	const made = rig();
+	const { client, server, core } = made;
+	const thread = client.thread("t");
+	server.append("t", ...numbered(3));
+	thread.on("event", () => {});
+	core().welcome();
+	let first: Promise<IteratorResult<ThreadItem, undefined>> | undefined;
+	client.on("state", ({ reason }) => {
+		if (reason === "internal") first = thread.events({ from: "start" }).next();
+	});
+	core().dead = true;
+	client.stats();
+	await recovered(made);
+	assert.deepEqual(core().calls.filter((call) => call.startsWith("subscribe")), ["subscribe t 0 e1 3", "subscribe t 0 e1 0"]);
+	assert.equal(place((await first)?.value), "e1/1");
 });
 
 test("a trap inside a handler's call leaves the running frame whole", async () => {
@@ -285,9 +323,12 @@ test("a new core is told since when the server may know a message (SND-5)", asyn
 	t.mock.timers.tick(4_000);
 	thread.send({ content: "later" }, { id: "later" });
 	t.mock.timers.tick(500);
-	assert.deepEqual(await lose(), [5_500, 4_500, -1]);
+	assert.deepEqual(await lose(), [4_500, 4_500, -1], "counted from when it could first go out");
+	made.core().welcome();
+	t.mock.timers.tick(1_000);
+	assert.deepEqual(await lose(), [5_500, 5_500, 1_000], "the first time counts");
 	t.mock.timers.setTime(10);
-	assert.deepEqual(await lose(), [0, 0, -1], "the clock was set back");
+	assert.deepEqual(await lose(), [0, 0, 0], "the clock was set back");
 });
 
 test("a new core begins with the present epoch, also when an iterator did not take note of it yet", async () => {

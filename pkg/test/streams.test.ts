@@ -247,6 +247,66 @@ test("what is stored of a page that is left before an iterator heard of the new 
 	assert.deepEqual(saved.get("t"), { epoch: "e1", offset: 2 });
 });
 
+test("a live iterator is where it was placed, not where the slowest consumer is", async () => {
+	const { saved, positions } = store();
+	const { client, core, server } = rig({ positions });
+	server.append("t", ...numbered(9));
+	const thread = client.thread("t");
+	const slow = thread.events();
+	const begun = pull(slow, 4);
+	const off = thread.on("event", () => {});
+	core().welcome();
+	await begun;
+	void thread.events({ from: "live" }).next();
+	await pull(slow, 1);
+	assert.deepEqual(thread.position, { epoch: "e1", offset: 5 });
+	await slow.return?.();
+	off();
+	thread.close();
+	assert.deepEqual(saved.get("t"), { epoch: "e1", offset: 9 });
+});
+
+test("a live handler beside an iterator from the start is where live is", async () => {
+	const { saved, positions } = store();
+	const { client, core, server } = rig({ positions });
+	server.append("t", ...numbered(4));
+	const thread = client.thread("t", { from: "live" });
+	thread.on("event", () => {});
+	const all = thread.events({ from: "start" });
+	const first = pull(all, 1);
+	core().welcome();
+	await first;
+	await all.return?.();
+	thread.close();
+	assert.deepEqual(saved.get("t"), { epoch: "e1", offset: 4 });
+});
+
+test("the last n are counted from live, also beside an iterator from the start", async () => {
+	const { client, core, server } = rig();
+	server.append("t", ...numbered(9));
+	const thread = client.thread("t", { from: "live" });
+	thread.on("event", () => {});
+	const first = pull(thread.events({ from: "start" }), 1);
+	const items = pull(thread.events({ from: { last: 2 } }), 2);
+	core().welcome();
+	await first;
+	assert.deepEqual((await items).map((item) => item.type !== "gap" && item.offset), [8, 9]);
+});
+
+test("a thread that is closed before the core placed a consumer is stored where that one would begin", () => {
+	const { saved, positions } = store();
+	const { client, core, server } = rig({ positions });
+	server.append("t", ...numbered(4));
+	const thread = client.thread("t");
+	thread.on("event", ({ offset }) => {
+		if (offset !== 3) return;
+		void thread.events({ from: "start" }).next();
+		thread.close();
+	});
+	core().welcome();
+	assert.deepEqual(saved.get("t"), { epoch: "e1", offset: 0 });
+});
+
 test("a thread that is opened again elsewhere is there for all that consume it", () => {
 	const { client, core } = rig({ autoConnect: false });
 	const first = client.thread("t", { from: { epoch: "e1", offset: 5 } });
