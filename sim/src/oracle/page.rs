@@ -194,6 +194,8 @@ impl PageView {
 
     pub(super) fn note(&mut self, note: &Note, server: &Server, counts: &mut Counts) -> Judgement {
         match note {
+            // After the end nobody gets anything any more.
+            Note::Attached { .. } if self.closing || self.failed.is_some() => {}
             Note::Attached { consumer, stream, name, begin, open } => {
                 let view = match self.streams.iter().position(|known| known.id == *stream) {
                     Some(index) => &mut self.streams[index],
