@@ -13,10 +13,12 @@ pub struct Limits {
     /// Of these, sockets of one user; one more is closed with 4455. One whose page vanished without a close counts for
     /// `idle_timeout`. 1 to 1,000,000, defaults to 1,000.
     pub max_connections_per_user: usize,
-    /// Sockets whose token is not known to be valid yet, beside `max_connections`; one more is closed with 4455.
-    /// 1 to 1,000,000, defaults to 1,000.
+    /// Sockets whose token is not known to be valid yet, beside `max_connections`. One more takes the place of the one
+    /// that waits for longest without its `hello`, which is closed with 4455; it is closed itself when all have sent
+    /// theirs. 1 to 1,000,000, defaults to 1,000.
     pub max_opening: usize,
-    /// Streams of one socket. 1 to 10,000, defaults to 64.
+    /// Streams of one socket. Of one frame, at most as many may be refused: the rest is `too_many_streams` without a
+    /// look at the rights. 1 to 10,000, defaults to 64.
     pub max_streams: usize,
     /// Largest frame in either direction, in bytes. 4,096 to 16,777,216, defaults to 1,048,576.
     pub max_frame_bytes: usize,
@@ -49,8 +51,9 @@ pub struct Limits {
     /// Turns that agents work on at once, over all streams. One that waits for a person in
     /// [`Run::ask`](crate::Run::ask) does not count. 1 to 65,536, defaults to 64.
     pub max_concurrent_turns: usize,
-    /// Of these, turns for messages of one user; the others of that user wait, those of other users go first.
-    /// 1 to 65,536, defaults to 8.
+    /// Of these, turns for messages of one user; the others of that user wait, those of other users go first. A user
+    /// has at most 8 times as many turns in all, with those that wait for a person. A turn that goes on without a
+    /// place, because its question was cancelled or dropped, counts for its user alone. 1 to 65,536, defaults to 8.
     pub max_concurrent_turns_per_user: usize,
     /// Recent events that a watched stream keeps in memory. 0 to 1,000,000, defaults to 1,024.
     pub cache_events: usize,

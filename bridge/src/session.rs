@@ -199,7 +199,7 @@ async fn open(inner: &Inner, frames: &mut SplitStream<WebSocket>) -> Result<(Hel
         tracing::warn!(?full, "a socket was refused: too many are open");
         End::from(full)
     };
-    let _opening = inner.connections.open().map_err(refused)?;
+    let opening = inner.connections.open().map_err(refused)?;
     let first = async {
         loop {
             if let Some(text) =
@@ -211,8 +211,11 @@ async fn open(inner: &Inner, frames: &mut SplitStream<WebSocket>) -> Result<(Hel
     };
     let text = tokio::select! {
         text = timeout(inner.limits.hello_timeout, first) => text.map_err(|_| End::HelloTimeout)??,
+        // One that is new may have more to say.
+        () = opening.displaced() => return Err(refused(Full::Opening)),
         () = inner.closing.cancelled() => return Err(End::GoingAway),
     };
+    opening.keep().map_err(refused)?;
     let Some(ClientFrame::Hello(hello)) = decode(&text)? else {
         return Err(End::hello_expected());
     };

@@ -3,9 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-/// Counts turns. Bounded by `max` and `max_per_user`, apart from turns that go on without being asked, which count too.
+/// Turns of one user that there may be, for each one that may be worked on: the others wait for persons.
+const TURNS_PER_PLACE: usize = 8;
+
+/// Counts turns. Those of one user are bounded by `max_per_user` and [`TURNS_PER_PLACE`], whatever becomes of them.
 #[derive(Debug)]
 pub(crate) struct Turns {
     max: usize,
@@ -15,6 +18,7 @@ pub(crate) struct Turns {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Turns that are worked on with a place among all.
     running: usize,
     users: HashMap<Arc<str>, User>,
     /// Users of whom a turn waits, each once: the first one is served next.
@@ -23,16 +27,37 @@ struct State {
 
 #[derive(Debug, Default)]
 struct User {
+    /// Turns that are worked on.
     running: usize,
-    waiting: VecDeque<oneshot::Sender<Permit>>,
+    /// Turns that wait for a person.
+    paused: usize,
+    waiting: VecDeque<Waiting>,
 }
 
-/// The right of one turn to be worked on; given back when dropped.
+#[derive(Debug)]
+struct Waiting {
+    rank: Rank,
+    sender: oneshot::Sender<Permit>,
+}
+
+/// What one turn is counted as; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     /// `None` once it is given back.
     turns: Option<Arc<Turns>>,
     user: Arc<str>,
+    part: Part,
+}
+
+/// What a turn takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// A place among all and one of its user: it is worked on.
+    Place,
+    /// A place of its user only: it goes on without having waited for one, and must not hold up other users.
+    Own,
+    /// None: it waits for a person.
+    Paused,
 }
 
 /// Where a turn waits among those of its user.
@@ -56,9 +81,10 @@ impl Turns {
             let mut state = self.lock();
             let entry = state.users.entry(Arc::clone(user)).or_default();
             let is_first = entry.waiting.is_empty();
+            let waiting = Waiting { rank, sender };
             match rank {
-                Rank::New => entry.waiting.push_back(sender),
-                Rank::Begun => entry.waiting.push_front(sender),
+                Rank::New => entry.waiting.push_back(waiting),
+                Rank::Begun => entry.waiting.push_front(waiting),
             }
             if is_first {
                 state.order.push_back(Arc::clone(user));
@@ -70,29 +96,28 @@ impl Turns {
             .expect("a sender leaves its queue only with a permit, and the queue lives as long as `self`")
     }
 
-    /// Counts a turn that goes on now, whatever the bounds say: others wait for it.
-    fn permit_now(self: &Arc<Self>, user: &Arc<str>) -> Permit {
-        let mut state = self.lock();
-        state.running += 1;
-        state.users.entry(Arc::clone(user)).or_default().running += 1;
-        Permit { turns: Some(Arc::clone(self)), user: Arc::clone(user) }
+    /// Counts a turn now, whatever the bounds of those that are worked on say.
+    fn count(self: &Arc<Self>, user: &Arc<str>, part: Part) -> Permit {
+        self.lock().change(user, part, |count| *count += 1);
+        Permit { turns: Some(Arc::clone(self)), user: Arc::clone(user), part }
     }
 
     /// Hands out permits as long as there are some, to one user after the other.
     fn admit(self: &Arc<Self>, state: &mut State) {
-        // Users who may have no more; each of them has turns running, so they are few.
+        // Users who may have no more; each of them has turns, so they are few.
         let mut passed_over = 0;
         while state.running < self.max && passed_over < state.order.len() {
             let Some(user) = state.order.pop_front() else { return };
             let Some(entry) = state.users.get_mut(&user) else { continue };
-            if entry.running >= self.max_per_user {
+            if !entry.may_have_more(self.max_per_user) {
                 state.order.push_back(user);
                 passed_over += 1;
                 continue;
             }
             if let Some(waiting) = entry.waiting.pop_front() {
-                let permit = Permit { turns: Some(Arc::clone(self)), user: Arc::clone(&user) };
-                match waiting.send(permit) {
+                let permit =
+                    Permit { turns: Some(Arc::clone(self)), user: Arc::clone(&user), part: Part::Place };
+                match waiting.sender.send(permit) {
                     Ok(()) => {
                         entry.running += 1;
                         state.running += 1;
@@ -103,7 +128,7 @@ impl Turns {
             }
             if !entry.waiting.is_empty() {
                 state.order.push_back(user);
-            } else if entry.running == 0 {
+            } else if entry.is_idle() {
                 state.users.remove(&user);
             }
             passed_over = 0;
@@ -116,17 +141,38 @@ impl Turns {
     }
 }
 
+impl State {
+    /// Changes the counts that a part is counted in.
+    fn change(&mut self, user: &Arc<str>, part: Part, change: impl Fn(&mut usize)) {
+        if part == Part::Place {
+            change(&mut self.running);
+        }
+        let entry = self.users.entry(Arc::clone(user)).or_default();
+        change(if part == Part::Paused { &mut entry.paused } else { &mut entry.running });
+        if entry.is_idle() {
+            self.users.remove(user);
+        }
+    }
+}
+
+impl User {
+    /// Whether the turn that waits for longest may be worked on, as far as its user goes.
+    fn may_have_more(&self, max_per_user: usize) -> bool {
+        let is_new = self.waiting.front().is_some_and(|waiting| waiting.rank == Rank::New);
+        let turns = self.running + self.paused;
+        self.running < max_per_user && (!is_new || turns < max_per_user.saturating_mul(TURNS_PER_PLACE))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running == 0 && self.paused == 0 && self.waiting.is_empty()
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(turns) = self.turns.take() else { return };
         let mut state = turns.lock();
-        state.running -= 1;
-        if let Some(user) = state.users.get_mut(&self.user) {
-            user.running -= 1;
-            if user.running == 0 && user.waiting.is_empty() {
-                state.users.remove(&self.user);
-            }
-        }
+        state.change(&self.user, self.part, |count| *count -= 1);
         turns.admit(&mut state);
     }
 }
@@ -137,6 +183,8 @@ pub(crate) struct Place {
     turns: Arc<Turns>,
     user: Arc<str>,
     held: Mutex<Held>,
+    /// Notified when the turn waits for a person no more.
+    resumed: Notify,
 }
 
 #[derive(Debug)]
@@ -144,7 +192,7 @@ enum Held {
     /// The agent works.
     Working(#[expect(dead_code, reason = "held, not read")] Permit),
     /// The agent waits for a person.
-    Waiting,
+    Waiting(#[expect(dead_code, reason = "held, not read")] Permit),
     /// The turn is over; what it left behind is not counted.
     Over,
 }
@@ -154,22 +202,31 @@ pub(crate) struct Pause(Option<Arc<Place>>);
 
 impl Place {
     pub(super) fn new(turns: Arc<Turns>, user: Arc<str>, permit: Permit) -> Arc<Self> {
-        Arc::new(Self { turns, user, held: Mutex::new(Held::Working(permit)) })
+        Arc::new(Self { turns, user, held: Mutex::new(Held::Working(permit)), resumed: Notify::new() })
     }
 
     /// Gives the place up while a person is asked.
     pub(crate) fn pause(self: Arc<Self>) -> Pause {
-        drop(self.replace(|held| matches!(held, Held::Working(_)), Held::Waiting));
+        // Counted before its place is free, so that no other turn is begun in between.
+        let paused = self.turns.count(&self.user, Part::Paused);
+        drop(self.replace(|held| matches!(held, Held::Working(_)), Held::Waiting(paused)));
         Pause(Some(self))
     }
 
     /// Gives the place up for good.
     pub(super) fn end(&self) {
         drop(self.replace(|_| true, Held::Over));
+        self.resumed.notify_waiters();
+    }
+
+    /// Goes on with a permit, unless another question of the turn has one already.
+    fn resume(&self, permit: Permit) {
+        drop(self.replace(|held| matches!(held, Held::Waiting(_)), Held::Working(permit)));
+        self.resumed.notify_waiters();
     }
 
     fn is_waiting(&self) -> bool {
-        matches!(*self.lock(), Held::Waiting)
+        matches!(*self.lock(), Held::Waiting(_))
     }
 
     /// Returns what is held no more, to be dropped outside of the lock.
@@ -184,13 +241,22 @@ impl Place {
 }
 
 impl Pause {
-    /// Takes the place again, before the agent goes on. Another question of the turn may have taken it already.
+    /// Takes the place again, before the agent goes on. Another question of the turn may take it meanwhile.
     pub(crate) async fn end(mut self) {
-        if let Some(place) = &self.0
-            && place.is_waiting()
-        {
-            let permit = place.turns.permit(&place.user, Rank::Begun).await;
-            drop(place.replace(|held| matches!(held, Held::Waiting), Held::Working(permit)));
+        if let Some(place) = &self.0 {
+            loop {
+                // Before the look, so that nothing falls between the two.
+                let resumed = place.resumed.notified();
+                if !place.is_waiting() {
+                    break;
+                }
+                tokio::select! {
+                    biased;
+                    // A second place of the same turn may never come.
+                    () = resumed => {}
+                    permit = place.turns.permit(&place.user, Rank::Begun) => place.resume(permit),
+                }
+            }
         }
         self.0 = None;
     }
@@ -202,8 +268,7 @@ impl Drop for Pause {
             && place.is_waiting()
         {
             // A drop cannot wait.
-            let permit = place.turns.permit_now(&place.user);
-            drop(place.replace(|held| matches!(held, Held::Waiting), Held::Working(permit)));
+            place.resume(place.turns.count(&place.user, Part::Own));
         }
     }
 }

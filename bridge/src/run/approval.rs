@@ -44,7 +44,10 @@ pub(super) async fn ask(core: &RunCore, prompt: &str, options: Vec<Value>) -> Re
         decision = answer => decision.ok_or(PublishError::RunEnded),
         () = core.cancelled.cancelled() => Err(PublishError::Cancelled),
     };
-    if let Some(pause) = pause {
+    // Without an answer there is only an end to write, which waits for no place: the drop of the pause goes on at once.
+    if answer.is_ok()
+        && let Some(pause) = pause
+    {
         pause.end().await;
     }
     answer

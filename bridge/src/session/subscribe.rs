@@ -8,7 +8,7 @@ use super::subscription::{Start, Subscription};
 use super::{End, Session};
 use crate::auth::{Access, Refusal};
 use crate::bridge::Inner;
-use crate::hub::Watching;
+use crate::hub::{Watch, Watching};
 use crate::log::StreamState;
 use crate::stream::StreamKey;
 use crate::wire::encode::ServerFrame;
@@ -62,14 +62,33 @@ impl Session {
                 (request, right)
             }
         };
-        let mut checked = stream::iter(requests.into_iter().map(check)).buffered(CHECKS);
-        while let Some((request, right)) = checked.next().await {
-            if let Some(reason) = self.subscribe_one(&request, right).await? {
-                let frame = ServerFrame::Unsubscribed { ch: None, name: &request.name, reason };
-                self.control.push_back(frame.encode());
+        let mut requests = requests.into_iter();
+        let (max, mut refused) = (self.inner.limits.max_streams, 0);
+        loop {
+            // As many as can come to something: a frame can name tens of thousands, and each check may be a request.
+            let room = CHECKS.min(max - self.subscriptions.len()).min(max - refused);
+            let some: Vec<_> = requests.by_ref().take(room).collect();
+            if some.is_empty() {
+                break;
+            }
+            let mut checked = stream::iter(some.into_iter().map(&check)).buffered(CHECKS);
+            while let Some((request, right)) = checked.next().await {
+                if let Some(reason) = self.subscribe_one(&request, right).await? {
+                    refused += 1;
+                    self.refuse(&request, reason);
+                }
             }
         }
+        for request in requests {
+            self.refuse(&request, "too_many_streams");
+        }
         Ok(())
+    }
+
+    /// Says that a request is answered with no subscription.
+    fn refuse(&mut self, request: &StreamRequest, reason: &'static str) {
+        let frame = ServerFrame::Unsubscribed { ch: None, name: &request.name, reason };
+        self.control.push_back(frame.encode());
     }
 
     /// Subscribes to one stream, or says why not.
@@ -78,10 +97,8 @@ impl Session {
         request: &StreamRequest,
         mut right: Right,
     ) -> Result<Option<&'static str>, End> {
-        if self.subscriptions.len() >= self.inner.limits.max_streams {
-            return Ok(Some("too_many_streams"));
-        }
         let store = &self.inner.store;
+        let mut watched: Option<(StreamKey, Watch)> = None;
         let (key, watch) = loop {
             let key = match right.key {
                 Ok(key) => key,
@@ -89,6 +106,13 @@ impl Session {
                 Err(Refusal::Unavailable) => return Err(End::rights_unknown()),
                 Err(refusal) => return Ok(Some(reason_of(refusal))),
             };
+            if let Some((_, watch)) = watched.take_if(|(of, _)| *of == key) {
+                // Withdrawn before the second check, it was refused there; after it, the watch was told.
+                if watch.is_revoked() {
+                    return Ok(Some("forbidden"));
+                }
+                break (key, watch);
+            }
             // Watched before the state is read, so that no commit falls between the two.
             let watching = Watching {
                 session: self.id,
@@ -100,8 +124,9 @@ impl Session {
             if right.revocations == store.revocations() {
                 break (key, watch);
             }
-            // One that was withdrawn since it was checked had no watch yet that could have been told.
-            drop(watch);
+            // It may have been withdrawn since it was checked, with no watch yet that could have been told. Others
+            // are withdrawn all the time: with the watch in place, a second check is enough.
+            watched = Some((key, watch));
             right = Right::of(&self.inner, &self.subject, &request.name).await;
         };
         let mut state = store.state(&key).await?;

@@ -160,6 +160,70 @@ async fn a_turn_that_asks_a_person_makes_room_for_others() {
     assert_eq!(within(says.recv()).await.unwrap(), "Ok(Approved)");
 }
 
+#[tokio::test]
+async fn two_questions_of_a_turn_are_answered_while_another_turn_has_the_place() {
+    let (said, mut says) = mpsc::unbounded_channel();
+    let gates = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&gates);
+    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+        let (said, gate) = (said.clone(), Arc::clone(&gate));
+        Box::pin(async move {
+            let run = turn.run("a").await.unwrap();
+            if turn.message.content == "ask" {
+                let answers = futures_util::join!(run.ask("?", Vec::new()), run.ask("?", Vec::new()));
+                said.send(format!("{answers:?}")).unwrap();
+            } else {
+                said.send(turn.message.content).unwrap();
+                gate.acquire().await.unwrap().forget();
+            }
+        })
+    });
+    let limits = Limits { max_concurrent_turns: 1, max_concurrent_turns_per_user: 1, ..Limits::default() };
+    let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
+    let mut ada = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    ada.send(message("t", "s1", "ask")).await;
+    let asked = |event: &&Value| event["type"] == "approval_requested";
+    let events = ada.events_until(1, |events| events.iter().filter(asked).count() == 2).await;
+    ada.send(message("u", "s2", "work")).await;
+    assert_eq!(within(says.recv()).await.unwrap(), "work");
+    for (n, event) in events.iter().filter(asked).enumerate() {
+        let (id, approval) = (format!("a{n}"), &event["approvalId"]);
+        ada.send(json!({"type": "approve", "id": id, "stream": "t", "approvalId": approval, "decision": "approved"}))
+            .await;
+        while ada.until("receipt").await["id"] != id {}
+    }
+    gates.add_permits(1);
+    assert_eq!(within(says.recv()).await.unwrap(), "(Ok(Approved), Ok(Approved))");
+}
+
+#[tokio::test]
+async fn a_cancelled_question_waits_for_no_place() {
+    let (said, mut says) = mpsc::unbounded_channel();
+    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+        let said = said.clone();
+        Box::pin(async move {
+            let run = turn.run("a").await.unwrap();
+            if turn.message.content == "ask" {
+                let answer = run.ask("?", Vec::new()).await;
+                said.send(format!("{answer:?}")).unwrap();
+            } else {
+                said.send(turn.message.content).unwrap();
+                // Keeps its place for good.
+                std::future::pending().await
+            }
+        })
+    });
+    let limits = Limits { max_concurrent_turns: 1, max_concurrent_turns_per_user: 1, ..Limits::default() };
+    let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
+    let mut ada = Page::open(&server, "ada", json!([])).await;
+    ada.send(message("t", "s1", "ask")).await;
+    let run = server.until_event("t", "approval_requested").await["runId"].clone();
+    ada.send(message("u", "s2", "work")).await;
+    assert_eq!(within(says.recv()).await.unwrap(), "work");
+    ada.send(json!({"type": "cancel", "id": "c1", "stream": "t", "runId": run})).await;
+    assert_eq!(within(says.recv()).await.unwrap(), "Err(Cancelled)");
+}
+
 // PROTOCOL: LIF-5
 #[tokio::test]
 async fn a_message_without_a_run_is_handled_once() {

@@ -1,5 +1,6 @@
 //! Opening, keeping and closing a connection.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use agentwire_bridge::{
@@ -7,12 +8,12 @@ use agentwire_bridge::{
 };
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::support::{Page, SECRET, Server, hello, hello_with, token, token_of, token_until};
+use crate::support::{Page, SECRET, Server, hello, hello_with, token, token_of, token_until, within};
 
 #[expect(clippy::disallowed_methods, reason = "tokens expire by the wall clock")]
 pub(crate) fn now() -> Duration {
@@ -404,18 +405,52 @@ async fn too_many_connections_are_told_to_come_back() {
 
 // PROTOCOL: CLS-2, HEL-1
 #[tokio::test]
-async fn silent_sockets_take_no_place_of_a_user() {
-    let limits = Limits { max_connections: 1, max_opening: 2, ..Limits::default() };
+async fn silent_sockets_keep_nobody_out() {
+    let limits = Limits { max_connections: 2, max_opening: 2, ..Limits::default() };
     let server = Server::with(|builder| builder.limits(limits)).await;
     let mut silent = Page::connect(&server).await;
     silent.until_read().await;
     let mut ada = Page::open(&server, "ada", json!([])).await;
     let mut other = Page::connect(&server).await;
     other.until_read().await;
-    // Their own bound is reached.
-    let mut third = Page::connect(&server).await;
-    assert_eq!(third.ends_with().await, ("overloaded".to_owned(), 4455));
+    // Their own bound is reached: the first one has had the longest time to speak.
+    let mut bob = Page::open(&server, "bob", json!([])).await;
+    assert_eq!(silent.ends_with().await, ("overloaded".to_owned(), 4455));
     ada.nothing_before_pong(1).await;
+    bob.nothing_before_pong(1).await;
+    // The rest has its time as before.
+    other.send(hello(&token("eve"), json!([]))).await;
+    assert_eq!(other.ends_with().await, ("overloaded".to_owned(), 4455));
+}
+
+/// Says that it was asked whom a token names, and answers when it may.
+struct Held(mpsc::UnboundedSender<()>, Arc<Semaphore>);
+
+impl Authenticator for Held {
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, AuthError>> {
+        Box::pin(async move {
+            self.0.send(()).unwrap();
+            self.1.acquire().await.unwrap().forget();
+            Hs256::new(SECRET).authenticate(token).await
+        })
+    }
+}
+
+// PROTOCOL: CLS-2, HEL-1
+#[tokio::test]
+async fn a_socket_that_has_said_hello_keeps_its_place() {
+    let (asked, mut asks) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let limits = Limits { max_opening: 1, auth_timeout: Duration::from_secs(60), ..Limits::default() };
+    let held = Held(asked, Arc::clone(&gate));
+    let server = Server::with(|builder| builder.limits(limits).authenticator(held)).await;
+    let mut ada = Page::connect(&server).await;
+    ada.send(hello(&token("ada"), json!([]))).await;
+    within(asks.recv()).await.unwrap();
+    let mut late = Page::connect(&server).await;
+    assert_eq!(late.ends_with().await, ("overloaded".to_owned(), 4455));
+    gate.add_permits(1);
+    assert_eq!(ada.next().await["type"], "welcome");
 }
 
 // PROTOCOL: CLS-2

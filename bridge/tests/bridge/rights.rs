@@ -1,9 +1,10 @@
 //! Rights that are withdrawn from a page that has a subscription.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use agentwire_bridge::{Access, Authorizer, Refusal, StreamKey};
+use agentwire_bridge::{Access, Authorizer, Bridge, Limits, Refusal, StreamKey};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
@@ -151,6 +152,111 @@ async fn a_right_that_is_withdrawn_while_it_is_checked_opens_nothing() {
     rooms.close("ada", "a", Refusal::Forbidden);
     assert_eq!(server.bridge.revoke("ada", &room("a")), 0);
     gate.add_permits(10);
+    let refused = json!({"type": "unsubscribed", "name": "a", "reason": "forbidden"});
+    assert_eq!(page.next().await, refused);
+    publish(&server, "a", 1).await;
+    page.nothing_before_pong(1).await;
+}
+
+// PROTOCOL: SUB-2
+#[tokio::test]
+async fn rights_beyond_the_bound_of_streams_are_not_checked() {
+    let (asked, mut asks) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(1_000));
+    let rooms = Rooms { slow: Some((asked, gate)), ..Rooms::default() };
+    let limits = Limits { max_streams: 3, ..Limits::default() };
+    let server = Server::with(|builder| builder.authorizer(rooms.clone()).limits(limits)).await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let answers = async |page: &mut Page, names: &[&str]| {
+        let streams: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        page.send(json!({"type": "subscribe", "streams": streams})).await;
+        let mut answers = Vec::new();
+        for name in names {
+            let frame = loop {
+                let frame = page.next().await;
+                if frame["type"] != "caughtUp" {
+                    break frame;
+                }
+            };
+            assert_eq!(frame["name"], *name);
+            answers.push(frame["reason"].as_str().unwrap_or("subscribed").to_owned());
+        }
+        answers
+    };
+    let mut asked = || {
+        let mut count = 0;
+        while asks.try_recv().is_ok() {
+            count += 1;
+        }
+        count
+    };
+    // One that is refused takes no place of the others.
+    rooms.close("ada", "a", Refusal::Forbidden);
+    let (one, full) = ("subscribed", "too_many_streams");
+    assert_eq!(answers(&mut page, &["a", "b", "c"]).await, ["forbidden", one, one]);
+    assert_eq!(asked(), 3);
+    assert_eq!(answers(&mut page, &["d", "e", "f"]).await, [one, full, full]);
+    assert_eq!(asked(), 1);
+    assert_eq!(answers(&mut page, &["e", "f"]).await, [full, full]);
+    assert_eq!(asked(), 0);
+    // Nor are there more checks of what is refused than that.
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    for name in ["u", "v", "w", "x", "y", "z"] {
+        rooms.close("ada", name, Refusal::UnknownStream);
+    }
+    let unknown = "unknown_stream";
+    let expected = [unknown, unknown, unknown, full, full, full];
+    assert_eq!(answers(&mut page, &["u", "v", "w", "x", "y", "z"]).await, expected);
+    assert_eq!(asked(), 3);
+}
+
+/// Withdraws the right of somebody else to something else while a right is checked.
+struct Revoking(Arc<OnceLock<Bridge>>, Arc<AtomicUsize>);
+
+impl Authorizer for Revoking {
+    fn authorize<'a>(
+        &'a self,
+        _: &'a str,
+        stream: &'a str,
+        _: Access,
+    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+        Box::pin(async move {
+            // Not for ever, so that the test ends in any case.
+            if self.1.fetch_add(1, Ordering::SeqCst) < 100 {
+                self.0.get().unwrap().revoke("eve", &room("other"));
+            }
+            Ok(room(stream))
+        })
+    }
+}
+
+// PROTOCOL: SUB-11
+#[tokio::test]
+async fn withdrawing_rights_of_others_does_not_hold_up_a_subscription() {
+    let (bridge, checks) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+    let authorizer = Revoking(Arc::clone(&bridge), Arc::clone(&checks));
+    let server = Server::with(|builder| builder.authorizer(authorizer)).await;
+    bridge.set(server.bridge.clone()).ok().unwrap();
+    caught_up(&server, "ada", &["a"]).await;
+    assert_eq!(checks.load(Ordering::SeqCst), 2);
+}
+
+// PROTOCOL: SUB-11
+#[tokio::test]
+async fn a_right_that_is_withdrawn_while_it_is_checked_again_opens_nothing() {
+    let (asked, mut asks) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let rooms = Rooms { slow: Some((asked, Arc::clone(&gate))), ..Rooms::default() };
+    let server = Server::with(|builder| builder.authorizer(rooms.clone())).await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "a"}])).await;
+    within(asks.recv()).await.unwrap();
+    assert_eq!(server.bridge.revoke("eve", &room("other")), 0);
+    gate.add_permits(1);
+    // The second check has found a right and did not say so yet; the watch is in place.
+    within(asks.recv()).await.unwrap();
+    rooms.close("ada", "a", Refusal::Forbidden);
+    assert_eq!(server.bridge.revoke("ada", &room("a")), 1);
+    gate.add_permits(1);
     let refused = json!({"type": "unsubscribed", "name": "a", "reason": "forbidden"});
     assert_eq!(page.next().await, refused);
     publish(&server, "a", 1).await;

@@ -89,30 +89,105 @@ fn a_place_is_free_while_a_person_is_asked_and_taken_again_before_new_turns() {
     assert!((&mut new).now_or_never().is_some());
 }
 
+/// How many turns of a user are worked on, and how many wait for a person.
+fn turns_of(turns: &Arc<Turns>, user: &str) -> (usize, usize) {
+    turns.lock().users.get(user).map_or((0, 0), |user| (user.running, user.paused))
+}
+
 #[test]
-fn a_question_that_is_dropped_counts_its_turn_at_once() {
+fn a_question_that_is_dropped_counts_its_turn_for_its_user_alone() {
     let turns = turns(1, 1);
     let one = place(&turns, "ada");
     let pause = Arc::clone(&one).pause();
+    assert_eq!((running(&turns), turns_of(&turns, "ada")), (0, (0, 1)));
     let other = place(&turns, "bob");
     drop(pause);
-    assert_eq!(running(&turns), 2);
+    assert_eq!((running(&turns), turns_of(&turns, "ada")), (1, (1, 0)));
+    let (mut more, _) = wait!(turns, "ada", Rank::New);
     let (mut new, _) = wait!(turns, "eve", Rank::New);
     other.end();
-    assert!((&mut new).now_or_never().is_none());
-    one.end();
-    assert!((&mut new).now_or_never().is_some());
-    // Also one that was answered, and dropped while it waited for its place.
+    // Others are not held up, and the user has its part.
+    let new = (&mut new).now_or_never();
+    assert!(new.is_some() && (&mut more).now_or_never().is_none());
     drop(new);
+    assert!((&mut more).now_or_never().is_none());
+    one.end();
+    let more = (&mut more).now_or_never();
+    assert!(more.is_some());
+    drop(more);
+    // Also one that was answered, and dropped while it waited for its place.
     let one = place(&turns, "ada");
     let pause = Arc::clone(&one).pause();
     let other = place(&turns, "bob");
     let mut back = Box::pin(pause.end());
     assert!((&mut back).now_or_never().is_none());
     drop(back);
-    assert_eq!(running(&turns), 2);
+    assert_eq!((running(&turns), turns_of(&turns, "ada")), (1, (1, 0)));
     one.end();
     other.end();
+    assert_eq!(running(&turns), 0);
+    let (_, last) = wait!(turns, "eve", Rank::New);
+    drop(last);
+    assert!(turns.lock().users.is_empty() && turns.lock().order.is_empty());
+}
+
+#[test]
+fn turns_of_one_user_are_bounded_with_those_that_wait_for_a_person() {
+    let turns = turns(4, 1);
+    let mut places = Vec::new();
+    let mut pauses = Vec::new();
+    for _ in 0..TURNS_PER_PLACE {
+        let place = place(&turns, "ada");
+        pauses.push(Arc::clone(&place).pause());
+        places.push(place);
+    }
+    let (mut more, none) = wait!(turns, "ada", Rank::New);
+    let (_, bob) = wait!(turns, "bob", Rank::New);
+    assert!(none.is_none() && bob.is_some());
+    // One that was begun is none too many.
+    pauses.remove(0).end().now_or_never().unwrap();
+    assert_eq!(turns_of(&turns, "ada"), (1, TURNS_PER_PLACE - 1));
+    // However many go on at once, the others have their places, and the user begins nothing.
+    pauses.clear();
+    assert_eq!((running(&turns), turns_of(&turns, "ada")), (2, (TURNS_PER_PLACE, 0)));
+    for place in places.drain(1..) {
+        place.end();
+        assert!((&mut more).now_or_never().is_none());
+    }
+    places.remove(0).end();
+    assert!((&mut more).now_or_never().is_some());
+}
+
+#[test]
+fn two_questions_that_are_answered_at_once_wait_for_one_place() {
+    let turns = turns(1, 1);
+    let one = place(&turns, "ada");
+    let (first, second) = (Arc::clone(&one).pause(), Arc::clone(&one).pause());
+    let other = place(&turns, "ada");
+    let mut both = Box::pin(futures_util::future::join(first.end(), second.end()));
+    assert!((&mut both).now_or_never().is_none(), "the agent went on without a place");
+    other.end();
+    // The one that is polled later may have the place that the other one is told of.
+    let is_over = (&mut both).now_or_never().is_some() || (&mut both).now_or_never().is_some();
+    assert!(is_over, "the turn waits for a second place");
+    assert_eq!((running(&turns), turns_of(&turns, "ada")), (1, (1, 0)));
+    // One is dropped while the other waits: the turn goes on already.
+    let (first, second) = (Arc::clone(&one).pause(), Arc::clone(&one).pause());
+    let other = place(&turns, "ada");
+    let mut back = Box::pin(second.end());
+    assert!((&mut back).now_or_never().is_none());
+    drop(first);
+    assert!((&mut back).now_or_never().is_some(), "the turn waits for a place it does not need");
+    other.end();
+    // Nor does a question wait that outlives its turn.
+    let pause = Arc::clone(&one).pause();
+    let other = place(&turns, "ada");
+    let mut back = Box::pin(pause.end());
+    assert!((&mut back).now_or_never().is_none());
+    one.end();
+    assert!((&mut back).now_or_never().is_some());
+    other.end();
+    assert!(turns.lock().users.is_empty());
     assert_eq!(running(&turns), 0);
 }
 

@@ -102,9 +102,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Gives every stream a new epoch, in one transaction. Returns how many streams there are.
-pub(super) fn begin_epochs(connection: &Connection, epoch: &str) -> rusqlite::Result<usize> {
-    connection.execute("UPDATE streams SET epoch = ?1, epoch_number = epoch_number + 1", [epoch])
+/// Gives every stream a new epoch of its own, in one transaction. Returns how many streams there are.
+///
+/// The names begin with `prefix`, which is no epoch of the file and has at most 44 bytes: the id of a row adds 20, so
+/// that a name has at most 64 (GEN-6).
+pub(super) fn begin_epochs(connection: &Connection, prefix: &str) -> rusqlite::Result<usize> {
+    let statement = "UPDATE streams SET epoch = ?1 || '-' || id, epoch_number = epoch_number + 1";
+    connection.execute(statement, [prefix])
 }
 
 /// Opens the file for reading.
