@@ -323,7 +323,7 @@ for (const [what, leave] of [
 		thread.close();
 	}],
 ] as const) {
-	// PROTOCOL: HEL-6
+	// HEL-6, by each way to leave
 	test(`a ${what} that is closed as soon as another user is known leaves no position of the former one (HEL-6)`, () => {
 		const { kept, page, bob } = afterAda("e-bob");
 		const thread = bob.client.thread("t");
