@@ -17,6 +17,16 @@ fn at(epoch: &str, offset: u64) -> Begin {
     Begin::Position { epoch: epoch.into(), offset }
 }
 
+/// A page that follows `t` from the start and has its events.
+fn following(events: u64) -> World {
+    let mut world = World::new();
+    world.server.publish("t", events);
+    world.follow("t");
+    world.connect();
+    world.settle();
+    world
+}
+
 fn attempts(world: &World) -> Vec<u32> {
     let waits = world.facts.iter().filter_map(|fact| match fact {
         Event::StateChanged { state: State::Waiting, attempt, .. } => Some(*attempt),
@@ -91,10 +101,7 @@ fn an_application_that_gave_up_on_tokens_is_not_asked_again() {
 #[test]
 fn what_is_unavailable_elsewhere_asks_for_no_token() {
     // PROTOCOL: ERR-2
-    let mut world = World::new();
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(0);
     world.inject(r#"{"type":"error","code":"unavailable","message":"","retryable":true,"stream":"t"}"#);
     world.run_for(60 * SECOND);
     assert_eq!(world.server.refreshed, 0);
@@ -137,10 +144,7 @@ fn a_connection_without_streams_counts_once_it_has_lasted() {
 #[test]
 fn what_the_server_says_of_one_stream_does_not_keep_the_page_away() {
     // PROTOCOL: CLS-4
-    let mut world = World::new();
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(0);
     world.inject(r#"{"type":"error","code":"overloaded","message":"busy","retryable":true,"retryAfterMs":600000,"stream":"t"}"#);
     world.settle();
     world.cut();
@@ -151,10 +155,7 @@ fn what_the_server_says_of_one_stream_does_not_keep_the_page_away() {
 #[test]
 fn neither_a_hint_nor_the_page_s_return_outweighs_what_the_server_asked_for() {
     // PROTOCOL: CLS-4
-    let mut world = World::new();
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(0);
     world.inject(
         r#"{"type":"error","code":"overloaded","message":"busy","retryable":true,"retryAfterMs":9000}"#,
     );
@@ -185,10 +186,7 @@ fn neither_a_hint_nor_the_page_s_return_outweighs_what_the_server_asked_for() {
 #[test]
 fn a_refusal_of_something_else_ends_no_socket() {
     // PROTOCOL: ERR-1
-    let mut world = World::new();
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(0);
     world.inject(r#"{"type":"error","code":"unsupported","message":"no history","retryable":false,"req":3}"#);
     world.run_for(SECOND);
     assert_eq!(world.client.stats().connects, 1);
@@ -294,11 +292,7 @@ fn a_stream_that_is_opened_again_begins_as_it_says_in_another_epoch() {
 
 #[test]
 fn a_stream_under_another_number_takes_the_place_of_an_idle_one() {
-    let mut world = World::new();
-    world.server.publish("t", 3);
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(3);
     world.input(Input::Unsubscribe { consumer: ConsumerId(1) });
     world.settle();
     world.subscribe(2, 2, "t", Open::Start, Begin::Stream);
@@ -346,11 +340,7 @@ fn a_consumer_of_a_former_epoch_is_owed_the_new_one_from_its_beginning() {
 #[test]
 fn a_stream_that_nobody_follows_goes_on_where_the_next_one_says() {
     // GAP-1: that an epoch is over is for the server to say.
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(10);
     world.input(Input::Unsubscribe { consumer: ConsumerId(1) });
     world.settle();
     world.server.new_epoch("t", "e2", 50);
@@ -365,11 +355,7 @@ fn a_stream_that_nobody_follows_goes_on_where_the_next_one_says() {
 #[test]
 fn what_is_trimmed_for_a_late_consumer_concerns_it_alone() {
     // PROTOCOL: RPL-3
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(10);
     world.server.ignores_replay = true;
     world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
     world.subscribe(1, 3, "t", Open::Start, Begin::After(0));
@@ -391,11 +377,7 @@ fn what_is_trimmed_for_a_late_consumer_concerns_it_alone() {
 #[test]
 fn a_part_that_may_not_be_read_any_more_is_a_gap_also_in_a_replay() {
     // PROTOCOL: RPL-1, GAP-3
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(10);
     world.server.withhold("t", "ada", 4, 6);
     world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
     world.settle();
@@ -407,11 +389,7 @@ fn a_part_that_may_not_be_read_any_more_is_a_gap_also_in_a_replay() {
 #[test]
 fn an_ended_stream_leaves_no_request_behind() {
     // PROTOCOL: SUB-11
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(10);
     world.server.ignores_replay = true;
     world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
     world.settle();
