@@ -193,9 +193,13 @@ impl Stream {
         }
     }
 
-    /// Tells whether the answer that is under way begins where nobody wants to any more.
+    /// Tells whether nobody wants the answer that is under way: the last consumer left, or who came after it begins elsewhere.
     pub(crate) fn is_outdated(&self) -> bool {
-        matches!(self.phase, Phase::Requested(None)) && self.open != self.asked
+        match self.phase {
+            Phase::Requested(None) => self.consumers.is_empty() || self.open != self.asked,
+            Phase::Requested(Some(_)) => self.consumers.is_empty(),
+            Phase::Detached | Phase::Ended | Phase::Subscribed(_) => false,
+        }
     }
 
     /// Attaches a consumer (I4).

@@ -218,9 +218,7 @@ impl Client {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == answer.name) else {
             return;
         };
-        let is_left = stream.consumers.is_empty() && matches!(stream.phase, Phase::Requested(_));
-        if is_left || stream.is_outdated() {
-            // The last consumer left while the answer was under way; the next one may want another beginning.
+        if stream.is_outdated() {
             stream.abandon();
             self.send(socket, ClientFrame::Unsubscribe { ch: answer.ch });
             self.subscribe_detached();
