@@ -266,14 +266,7 @@ test("a position of another user is nobody's loss: no gap, no position in its ep
 });
 
 test("another user's position is forgotten also where its thread was closed before the user was known", () => {
-	const kept = new FakeStorage();
-	storage("sessionStorage", () => kept);
-	const server = new FakeServer();
-	server.append("t", ...numbered(4));
-	const ada = rig({ server, positions: sessionPositions() });
-	ada.client.thread("t").on("event", () => {});
-	ada.core().welcome("ada");
-	ada.client.close();
+	const { server } = adaLeft(4);
 	const bob = rig({ server, positions: sessionPositions() });
 	const early = bob.client.thread("t");
 	early.on("event", () => assert.fail("it was closed"));
@@ -284,16 +277,22 @@ test("another user's position is forgotten also where its thread was closed befo
 	assert.deepEqual(got, [1, 2, 3, 4]);
 });
 
-/** A page of bob's, after ada left `positions` in this browser with thread "t" at e1/5; in bob's log, events of `epoch`. */
-function afterAda(epoch: string, count = 3) {
+/** Ada was in this browser, and left it with thread "t" at the end of its events. */
+function adaLeft(count: number) {
 	const kept = new FakeStorage();
 	storage("sessionStorage", () => kept);
 	const server = new FakeServer();
-	server.append("t", ...numbered(5));
+	server.append("t", ...numbered(count));
 	const ada = rig({ server, positions: sessionPositions() });
 	ada.client.thread("t").on("event", () => {});
 	ada.core().welcome("ada");
 	ada.client.close();
+	return { kept, server };
+}
+
+/** A page of bob's, after ada left `positions` in this browser with thread "t" at e1/5; in bob's log, events of `epoch`. */
+function afterAda(epoch: string, count = 3) {
+	const { kept } = adaLeft(5);
 	kept.written.length = 0;
 	const own = new FakeServer();
 	own.log("t").epoch = epoch;
@@ -444,14 +443,7 @@ for (const [what, open] of [
 }
 
 test("of a trimmed thread, another user's position hides no gap", () => {
-	const kept = new FakeStorage();
-	storage("sessionStorage", () => kept);
-	const server = new FakeServer();
-	server.append("t", ...numbered(5));
-	const ada = rig({ server, positions: sessionPositions() });
-	ada.client.thread("t").on("event", () => {});
-	ada.core().welcome("ada");
-	ada.client.close();
+	adaLeft(5);
 	const own = new FakeServer();
 	Object.assign(own.log("t"), { epoch: "e-bob", oldest: 3 });
 	own.append("t", ...numbered(4));
