@@ -55,6 +55,14 @@ fn unsubscribed(ch: u64, name: &str, reason: &str) -> Value {
     json!({"type": "unsubscribed", "ch": ch, "name": name, "reason": reason})
 }
 
+/// Stream `a` is refused to a page that asked for it, and nothing of it follows.
+async fn is_refused(server: &Server, page: &mut Page) {
+    let refused = json!({"type": "unsubscribed", "name": "a", "reason": "forbidden"});
+    assert_eq!(page.next().await, refused);
+    publish(server, "a", 1).await;
+    page.nothing_before_pong(1).await;
+}
+
 async fn caught_up(server: &Server, user: &str, names: &[&str]) -> Page {
     let streams: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
     let mut page = Page::open(server, user, streams.into()).await;
@@ -152,10 +160,7 @@ async fn a_right_that_is_withdrawn_while_it_is_checked_opens_nothing() {
     rooms.close("ada", "a", Refusal::Forbidden);
     assert_eq!(server.bridge.revoke("ada", &room("a")), 0);
     gate.add_permits(10);
-    let refused = json!({"type": "unsubscribed", "name": "a", "reason": "forbidden"});
-    assert_eq!(page.next().await, refused);
-    publish(&server, "a", 1).await;
-    page.nothing_before_pong(1).await;
+    is_refused(&server, &mut page).await;
 }
 
 // PROTOCOL: SUB-2
@@ -257,8 +262,5 @@ async fn a_right_that_is_withdrawn_while_it_is_checked_again_opens_nothing() {
     rooms.close("ada", "a", Refusal::Forbidden);
     assert_eq!(server.bridge.revoke("ada", &room("a")), 1);
     gate.add_permits(1);
-    let refused = json!({"type": "unsubscribed", "name": "a", "reason": "forbidden"});
-    assert_eq!(page.next().await, refused);
-    publish(&server, "a", 1).await;
-    page.nothing_before_pong(1).await;
+    is_refused(&server, &mut page).await;
 }
