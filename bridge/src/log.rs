@@ -141,7 +141,6 @@ pub(crate) fn announcement(append: &Append, commit: &Commit) -> Option<Event> {
         "type": "thread_changed",
         "time": crate::clock::now_ms(),
         "thread": append.key.name(),
-        // Not `offset`: the page sets that on every event it hands over (EVT-9).
         "head": first + index as u64,
     });
     Some(Event::raw(body.to_string()))
@@ -242,6 +241,8 @@ pub struct StreamState {
     pub epoch: Arc<str>,
     /// How many epochs the stream has had, from 1.
     pub epoch_number: u64,
+    /// The head at which the current epoch began: what is above it was written in this epoch. 0 for the first epoch.
+    pub base: u64,
     /// The smallest offset that can be read.
     pub oldest: u64,
     /// The offset of the last event; 0 when there is none.
@@ -313,7 +314,7 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, LogError>>;
 
-    /// Begins a new epoch if `current` still is the epoch, and returns the state either way.
+    /// Begins a new epoch above the present head if `current` still is the epoch, and returns the state either way.
     fn new_epoch<'a>(
         &'a self,
         key: &'a StreamKey,

@@ -17,8 +17,21 @@ macro_rules! contract {
     )+};
 }
 
-/// The tests of one implementation.
+/// The tests of one implementation. One that survives its process says how it is opened again: a closure that takes the
+/// log and the guard.
 macro_rules! contract_of {
+    ($make:expr; $reopen:expr) => {
+        $crate::log::contract::contract_of! { $make }
+
+        #[tokio::test]
+        async fn a_restart_keeps_the_epoch_and_where_it_began() {
+            let (log, guard) = $make;
+            $crate::log::contract::a_restart_keeps_the_epoch_and_where_it_began(log, |log| {
+                $reopen(log, &guard)
+            })
+            .await;
+        }
+    };
     ($make:expr) => {
         $crate::log::contract::contract! { $make;
             offsets_are_contiguous_and_reads_are_bounded
@@ -34,6 +47,7 @@ macro_rules! contract_of {
             a_send_waits_for_the_one_before_it
             trimming_and_redacting
             epochs_begin_anew_once
+            an_epoch_knows_the_head_at_which_it_began
             inboxes_hear_of_messages_and_ends
             unfinished_streams_come_in_pages
             keys_of_sends_are_forgotten
@@ -403,6 +417,38 @@ pub(crate) async fn epochs_begin_anew_once(log: impl Log) {
     assert_eq!(log.new_epoch(&key("t"), &old.epoch).await.unwrap(), new);
     let position = receipt(&log, Append::events(key("t"), vec![note(1)])).await.position;
     assert_eq!((position.epoch, position.offset), (new.epoch, 2));
+}
+
+pub(crate) async fn an_epoch_knows_the_head_at_which_it_began(log: impl Log) {
+    let base = async || log.state(&key("t")).await.unwrap().base;
+    let begin = async || log.new_epoch(&key("t"), &log.state(&key("t")).await.unwrap().epoch).await.unwrap();
+    assert_eq!(base().await, 0);
+    publish(&log, "t", &[json!({"type": "x"}), json!({"type": "y"})]).await;
+    assert_eq!(base().await, 0);
+    let new = begin().await;
+    assert_eq!((new.base, new.head), (2, 2));
+    // What happens later does not move it.
+    publish(&log, "t", &[json!({"type": "x"})]).await;
+    log.new_epoch(&key("t"), "another").await.unwrap();
+    log.trim(&key("t"), 1).await.unwrap();
+    assert_eq!(base().await, 2);
+    assert_eq!(begin().await.base, 3);
+    log.trim(&key("t"), 100).await.unwrap();
+    let trimmed = begin().await;
+    assert_eq!((trimmed.base, trimmed.oldest, trimmed.head), (3, 4, 3));
+    assert_eq!(log.state(&key("u")).await.unwrap().base, 0);
+}
+
+/// For logs that survive their process.
+pub(crate) async fn a_restart_keeps_the_epoch_and_where_it_began<L: Log>(log: L, reopen: impl Fn(L) -> L) {
+    publish(&log, "t", &[json!({"type": "x"}), json!({"type": "y"})]).await;
+    let old = log.state(&key("t")).await.unwrap();
+    let new = log.new_epoch(&key("t"), &old.epoch).await.unwrap();
+    publish(&log, "t", &[json!({"type": "x"})]).await;
+    let log = reopen(log);
+    let kept = log.state(&key("t")).await.unwrap();
+    assert_eq!((&kept.epoch, kept.epoch_number), (&new.epoch, 2));
+    assert_eq!((kept.base, kept.oldest, kept.head, kept.begun_here), (2, 1, 3, false));
 }
 
 pub(crate) async fn inboxes_hear_of_messages_and_ends(log: impl Log) {

@@ -29,6 +29,7 @@ struct Stream {
     key: StreamKey,
     epoch: Arc<str>,
     epoch_number: u64,
+    base: u64,
     oldest: u64,
     bodies: Vec<Arc<str>>,
     runs: HashMap<Arc<str>, RunRow>,
@@ -71,6 +72,7 @@ impl MemoryLog {
             key: key.clone(),
             epoch: self.life.epoch(),
             epoch_number: 1,
+            base: 0,
             oldest: 1,
             bodies: Vec::new(),
             runs: HashMap::new(),
@@ -119,6 +121,7 @@ impl Stream {
         StreamState {
             epoch: Arc::clone(&self.epoch),
             epoch_number: self.epoch_number,
+            base: self.base,
             oldest: self.oldest,
             head: self.head(),
             open_runs: open.into_iter().map(|(run, _)| Arc::clone(run)).collect(),
@@ -317,6 +320,7 @@ impl Log for MemoryLog {
             if &*stream.epoch == current {
                 stream.epoch = self.life.epoch();
                 stream.epoch_number += 1;
+                stream.base = stream.head();
                 let change = Change::NewEpoch { epoch: Arc::clone(&stream.epoch) };
                 self.tell(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
             }

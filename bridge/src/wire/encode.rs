@@ -75,6 +75,9 @@ pub(crate) enum ServerFrame<'a> {
         ch: u32,
         name: &'a str,
         epoch: &'a str,
+        /// The head at which the epoch began; `None` for 0.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base: Option<u64>,
         oldest: u64,
         head: u64,
         next: u64,

@@ -242,7 +242,7 @@ impl Tables<'_> {
         let epoch = self.life.epoch();
         self.connection
             .prepare_cached(
-                "INSERT INTO streams (key, epoch, epoch_number, oldest, head) VALUES (?1, ?2, 1, 1, 0)",
+                "INSERT INTO streams (key, epoch, epoch_number, base, oldest, head) VALUES (?1, ?2, 1, 0, 1, 0)",
             )?
             .execute(params![text, epoch])?;
         let id = self.connection.last_insert_rowid();
@@ -451,8 +451,8 @@ impl Tables<'_> {
         row.epoch_number += 1;
         let row = row.clone();
         self.connection
-            .prepare_cached("UPDATE streams SET epoch = ?2, epoch_number = ?3 WHERE id = ?1")?
-            .execute(params![row.id, row.epoch, row.epoch_number])?;
+            .prepare_cached("UPDATE streams SET epoch = ?2, epoch_number = ?3, base = ?4 WHERE id = ?1")?
+            .execute(params![row.id, row.epoch, row.epoch_number, row.head])?;
         let change = Change::NewEpoch { epoch: row.epoch };
         self.commits.push(Commit { key: key.clone(), epoch_number: row.epoch_number, change });
         Ok(())
