@@ -12,9 +12,6 @@ pub(crate) const FRAME_OVERHEAD: usize = 128;
 /// What stands in the place of a redacted event (EVT-7).
 pub(crate) const VOID: &str = r#"{"type":"void"}"#;
 
-/// Keys that the page sets on what it hands over (EVT-9).
-const RESERVED: [&str; 3] = ["offset", "epoch", "delivery"];
-
 /// Longest id of a run, a tool call, an approval or a send, in bytes (GEN-6).
 pub(crate) const MAX_ID_BYTES: usize = 128;
 
@@ -56,9 +53,6 @@ pub enum EventError {
     /// A page sent what only agents write.
     #[error("`{0}` is written by agents only; use `user_message` or a type of your own")]
     AgentsOnly(String),
-    /// The event has a key that pages set themselves.
-    #[error("`{0}` is reserved: the page sets it on what it hands over; use another key")]
-    Reserved(&'static str),
     /// A field that the protocol knows has another type or range.
     #[error("`{field}` must be {expected}")]
     Field {
@@ -154,9 +148,6 @@ impl Event {
         max_frame_bytes: usize,
         tracked: bool,
     ) -> Result<Self, EventError> {
-        if let Some(key) = RESERVED.into_iter().find(|key| fields.contains_key(*key)) {
-            return Err(EventError::Reserved(key));
-        }
         let Some(Value::String(kind)) = fields.remove("type") else {
             return Err(EventError::NoType);
         };
@@ -282,16 +273,20 @@ mod tests {
         Event::new(value, 4_096)
     }
 
-    // PROTOCOL: EVT-8, EVT-9
+    // PROTOCOL: EVT-9
+    #[test]
+    fn no_field_is_reserved() {
+        let body = r#"{"type":"x","delivery":null,"epoch":[1],"offset":"here","time":5}"#;
+        assert_eq!(&**event(serde_json::from_str(body).unwrap()).unwrap().body(), body);
+    }
+
+    // PROTOCOL: EVT-8
     #[test]
     fn what_pages_cannot_take_is_refused() {
         assert_eq!(event(json!([1])).unwrap_err(), EventError::NotAnObject);
         assert_eq!(event(json!({"text": "hi"})).unwrap_err(), EventError::NoType);
         assert_eq!(event(json!({"type": 1})).unwrap_err(), EventError::NoType);
         assert_eq!(event(json!({"type": ""})).unwrap_err(), EventError::NoType);
-        for key in RESERVED {
-            assert_eq!(event(json!({"type": "x", key: 1})).unwrap_err(), EventError::Reserved(key));
-        }
         assert!(matches!(event(json!({"type": "x", "time": 1.5})), Err(EventError::Field { .. })));
         assert!(matches!(event(json!({"type": "agent_started"})), Err(EventError::Field { .. })));
         let large = "x".repeat(4_096);
