@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
 #[cfg(feature = "faults")]
@@ -83,7 +84,7 @@ struct Watcher {
 pub(crate) struct Signal {
     pub(crate) key: StreamKey,
     pub(crate) from: Arc<str>,
-    pub(crate) signal: Arc<str>,
+    pub(crate) signal: Arc<RawValue>,
 }
 
 /// Watches a stream for one session; stops when dropped.
