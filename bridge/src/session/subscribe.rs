@@ -17,6 +17,10 @@ use crate::wire::{Malformed, Open, StreamRequest};
 /// Requests of one frame whose rights are checked at once: a slow authorizer holds up a socket once and not for each.
 const CHECKS: usize = 64;
 
+/// Open runs that a `caughtUp` names at the most (SUB-10). With more it names none: what is missing from a list counts as
+/// lost (RUN-3).
+const MAX_OPEN_RUNS: usize = 1_000;
+
 /// Where a stream goes on for a page, and what it has to be told.
 #[derive(Debug, PartialEq, Eq)]
 struct Resume {
@@ -169,7 +173,7 @@ impl Session {
             epoch_number: state.epoch_number,
             head: state.head,
             next: resume.next,
-            open_runs: state.open_runs,
+            open_runs: (state.open_runs.len() <= MAX_OPEN_RUNS).then_some(state.open_runs),
             window: self.window,
         }));
         Ok(None)

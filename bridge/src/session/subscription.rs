@@ -20,8 +20,8 @@ pub(super) struct Subscription {
     epoch_number: u64,
     /// The head of `subscribed`: later events are live.
     head: u64,
-    /// Runs that are open at that head.
-    open_runs: Vec<Arc<str>>,
+    /// Runs that are open at that head; `None` when they are too many to name.
+    open_runs: Option<Vec<Arc<str>>>,
     is_caught_up: bool,
     /// The last offset that was sent, or declared lost.
     sent: u64,
@@ -59,7 +59,7 @@ pub(super) struct Start {
     pub(super) epoch_number: u64,
     pub(super) head: u64,
     pub(super) next: u64,
-    pub(super) open_runs: Vec<Arc<str>>,
+    pub(super) open_runs: Option<Vec<Arc<str>>>,
     pub(super) window: Window,
 }
 
@@ -154,9 +154,9 @@ impl Subscription {
         }
         if !self.is_caught_up && self.sent >= self.head {
             self.is_caught_up = true;
-            let open_runs = std::mem::take(&mut self.open_runs);
-            let frame = ServerFrame::CaughtUp { ch: self.ch, offset: self.head, open_runs: &open_runs };
-            return Ok(Some(frame.encode()));
+            let open_runs = self.open_runs.take();
+            let max = inner.limits.max_frame_bytes;
+            return Ok(Some(encode::caught_up(self.ch, self.head, open_runs.as_deref(), max)));
         }
         // In turn, so that neither holds up the other.
         if !self.replayed

@@ -290,6 +290,44 @@ async fn caught_up_names_the_runs_that_are_open_at_its_offset() {
     drop((second, third));
 }
 
+// PROTOCOL: SUB-10, GEN-7, RUN-3
+#[tokio::test]
+async fn caught_up_says_nothing_of_runs_when_they_do_not_fit_into_a_frame() {
+    let limits = Limits { max_frame_bytes: 4_096, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let ids: Vec<String> = (100..140).map(|n| format!("{n}{}", "x".repeat(100))).collect();
+    let event = |kind: &str, id: &String| json!({"type": kind, "runId": id, "agent": "a"});
+    let emitter = server.bridge.emitter("ada", "t");
+    emitter.publish_all(ids.iter().map(|id| event("agent_started", id)).collect()).await.unwrap();
+    let request = json!([{"name": "t", "open": {"from": "live"}}]);
+    let mut page = Page::open(&server, "ada", request.clone()).await;
+    // A shortened list would call runs lost that are open.
+    page.until("subscribed").await;
+    assert_eq!(page.next().await, json!({"type": "caughtUp", "ch": 1, "offset": 40}));
+    emitter.publish_all(ids[..4].iter().map(|id| event("agent_died", id)).collect()).await.unwrap();
+    let mut page = Page::open(&server, "ada", request).await;
+    page.until("subscribed").await;
+    let caught_up = page.next_text().await;
+    assert!(caught_up.len() <= 4_096);
+    let caught_up: Value = serde_json::from_str(&caught_up).unwrap();
+    assert_eq!(caught_up["openRuns"], json!(ids[4..]));
+}
+
+// PROTOCOL: SUB-10, RUN-3
+#[tokio::test]
+async fn caught_up_names_a_thousand_runs_and_beyond_that_none() {
+    let server = Server::start().await;
+    let started = |n: usize| json!({"type": "agent_started", "runId": n.to_string(), "agent": "a"});
+    let emitter = server.bridge.emitter("ada", "t");
+    emitter.publish_all((1..=1_000).map(started).collect()).await.unwrap();
+    let request = json!([{"name": "t", "open": {"from": "live"}}]);
+    let mut page = Page::open(&server, "ada", request.clone()).await;
+    assert_eq!(page.until("caughtUp").await["openRuns"].as_array().unwrap().len(), 1_000);
+    emitter.publish(started(1_001)).await.unwrap();
+    let mut page = Page::open(&server, "ada", request).await;
+    assert_eq!(page.until("caughtUp").await, json!({"type": "caughtUp", "ch": 1, "offset": 1_001}));
+}
+
 // PROTOCOL: SUB-10, EVT-5
 #[tokio::test]
 async fn caught_up_stands_between_replayed_and_live_events() {
