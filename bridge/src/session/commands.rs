@@ -83,7 +83,7 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, ch: u32) {
-        if let Some(at) = self.subscriptions.iter().position(|stream| stream.is_or_was(ch)) {
+        if let Some(at) = self.subscriptions.iter().position(|stream| stream.ch == ch) {
             let stream = self.subscriptions.remove(at);
             let frame = ServerFrame::Unsubscribed { ch: Some(ch), name: &stream.name, reason: "requested" };
             self.control.push_back(frame.encode());
@@ -104,7 +104,7 @@ impl Session {
         }
         match self.subscriptions.iter_mut().find(|stream| stream.ch == ch) {
             Some(stream) => stream.replay(req, from, to),
-            // Unsubscribed meanwhile, or of an epoch that ended: there is nothing to bring, and nothing was trimmed.
+            // The subscription ended meanwhile: there is nothing to bring, and nothing was trimmed.
             None => self.control.push_back(ServerFrame::ReplayEnd { req, to: from - 1, oldest: 1 }.encode()),
         }
     }

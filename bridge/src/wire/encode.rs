@@ -31,13 +31,8 @@ pub(crate) enum ServerFrame<'a> {
     Gap {
         ch: u32,
         from: u64,
-        to: Option<u64>,
+        to: u64,
         reason: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        epoch: Option<&'a str>,
-        /// The number under which the stream goes on in a new epoch.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        new_ch: Option<u32>,
     },
     Goaway {
         reason: &'a str,
@@ -235,15 +230,12 @@ mod tests {
                 r#"{"type":"caughtUp","ch":3,"offset":142,"openRuns":["r1"]}"#,
             ),
             (
-                ServerFrame::Gap {
-                    ch: 3,
-                    from: 151,
-                    to: None,
-                    reason: "epoch",
-                    epoch: Some("e2"),
-                    new_ch: Some(9),
-                },
-                r#"{"type":"gap","ch":3,"from":151,"to":null,"reason":"epoch","epoch":"e2","newCh":9}"#,
+                ServerFrame::Gap { ch: 3, from: 143, to: 150, reason: "trimmed" },
+                r#"{"type":"gap","ch":3,"from":143,"to":150,"reason":"trimmed"}"#,
+            ),
+            (
+                ServerFrame::Unsubscribed { ch: Some(3), name: "thread-42", reason: "epoch" },
+                r#"{"type":"unsubscribed","ch":3,"name":"thread-42","reason":"epoch"}"#,
             ),
             (
                 ServerFrame::Heartbeat { heads: [(3, 142)].into() },
