@@ -15,7 +15,7 @@ pub(crate) const VOID: &str = r#"{"type":"void"}"#;
 /// Longest id of a run, a tool call, an approval or a send, in bytes (GEN-6).
 pub(crate) const MAX_ID_BYTES: usize = 128;
 
-/// Types that begin or touch a run, by section 12 of the protocol; those that end it are told apart in [`Effect::of`].
+/// Types that begin or touch a run, by section 12 of the protocol; those that end it are recognised in [`Effect::of`].
 const RUN_TYPES: [&str; 9] = [
     "agent_thinking",
     "message_delta",
@@ -90,8 +90,8 @@ pub enum Effect {
     Run {
         /// The run.
         run: Arc<str>,
-        /// The message the run answers: it is taken up.
-        takes_up: Option<TakesUp>,
+        /// The message the run answers: it is claimed.
+        claims: Option<Claims>,
     },
     /// The run is over, and its open approvals with it.
     RunEnded {
@@ -112,10 +112,10 @@ pub enum Effect {
     },
 }
 
-/// Which message of a stream is taken up. One and no more: users who share a stream can choose the same id.
+/// Which message of a stream is claimed. One and no more: users who share a stream can choose the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TakesUp {
+pub enum Claims {
     /// The message at this offset.
     At(u64),
     /// The first one with this `sendId` that waits.
@@ -185,15 +185,15 @@ impl Event {
     }
 
     /// Says which message its run answers.
-    pub(crate) fn taking_up(mut self, offset: u64) -> Self {
-        if let Effect::Run { takes_up, .. } = &mut self.effect {
-            *takes_up = Some(TakesUp::At(offset));
+    pub(crate) fn claiming(mut self, offset: u64) -> Self {
+        if let Effect::Run { claims, .. } = &mut self.effect {
+            *claims = Some(Claims::At(offset));
         }
         self
     }
 
-    /// The end of a run whose cancel a page was told of: the event as `agent_cancelled`, at the same time. One that is
-    /// that already stays as it is, and so does one that ends no run.
+    /// The end of a run whose cancel was confirmed to a page: the event as `agent_cancelled`, at the same time. One that
+    /// is that already stays as it is, and so does one that ends no run.
     #[must_use]
     pub fn cancelled(&self) -> Self {
         let Effect::RunEnded { run } = &self.effect else { return self.clone() };
@@ -218,7 +218,7 @@ impl Event {
         &self.effect
     }
 
-    /// Whether the inbox of the user is told: a message of a user, or the end of a run.
+    /// Whether the inbox of the user is notified: a message of a user, or the end of a run.
     pub fn is_notable(&self) -> bool {
         self.notable
     }
@@ -232,17 +232,17 @@ impl Effect {
             "agent_error" if fields.get("recoverable") != Some(&Value::Bool(true)) => {
                 Self::RunEnded { run: run()? }
             }
-            "agent_error" => Self::Run { run: run()?, takes_up: None },
+            "agent_error" => Self::Run { run: run()?, claims: None },
             "approval_requested" => {
                 Self::ApprovalRequested { run: run()?, approval: id(fields, "approvalId")? }
             }
             "approval_resolved" => Self::ApprovalResolved { approval: id(fields, "approvalId")? },
             "run_accepted" | "agent_started" => {
                 let has_message = fields.contains_key("sendId");
-                let takes_up = has_message.then(|| id(fields, "sendId").map(TakesUp::First)).transpose()?;
-                Self::Run { run: run()?, takes_up }
+                let claims = has_message.then(|| id(fields, "sendId").map(Claims::First)).transpose()?;
+                Self::Run { run: run()?, claims }
             }
-            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, takes_up: None },
+            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, claims: None },
             _ => Self::None,
         })
     }
@@ -308,13 +308,13 @@ mod tests {
         assert_eq!(effect(json!({"type": "custom", "runId": "r1"})), Effect::None);
         assert_eq!(
             effect(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})),
-            Effect::Run { run: run(), takes_up: Some(TakesUp::First("s1".into())) }
+            Effect::Run { run: run(), claims: Some(Claims::First("s1".into())) }
         );
         let answer = event(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})).unwrap();
-        assert_eq!(answer.taking_up(7).effect(), &Effect::Run { run: run(), takes_up: Some(TakesUp::At(7)) });
+        assert_eq!(answer.claiming(7).effect(), &Effect::Run { run: run(), claims: Some(Claims::At(7)) });
         assert_eq!(
             effect(json!({"type": "agent_thinking", "runId": "r1"})),
-            Effect::Run { run: run(), takes_up: None }
+            Effect::Run { run: run(), claims: None }
         );
         for kind in ["agent_completed", "agent_cancelled", "agent_died", "agent_error"] {
             assert_eq!(
@@ -325,7 +325,7 @@ mod tests {
         }
         assert_eq!(
             effect(json!({"type": "agent_error", "runId": "r1", "recoverable": true})),
-            Effect::Run { run: run(), takes_up: None }
+            Effect::Run { run: run(), claims: None }
         );
     }
 

@@ -1,7 +1,8 @@
 //! Where events are kept: the contract, and what passes through it.
 //!
 //! A log is the only judge of what is durable. It calls its [`Observer`] after a commit, in the order of the commits
-//! of a stream, and before it answers the writers; pages are sent only what an observer was told or a read returned.
+//! of a stream, and before it answers the writers; pages are sent only what an observer was notified of, or what a read
+//! returned.
 
 use std::fmt;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ pub struct Append {
     /// A run whose cancel is noted if the guard holds, in the same transaction: whatever ends it from then on, recovery
     /// included, is written as `agent_cancelled` (SND-7), by [`Event::cancelled`].
     pub cancels: Option<Arc<str>>,
-    /// The stream that is told of the last notable event by a `thread_changed` event.
+    /// The stream that is notified of the last notable event by a `thread_changed` event.
     pub announce: Option<StreamKey>,
 }
 
@@ -267,7 +268,7 @@ pub struct Page {
     pub bodies: Vec<Arc<str>>,
 }
 
-/// An accepted message that no run has taken up.
+/// An accepted message that no run has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Its place in the stream.
@@ -287,7 +288,7 @@ pub struct Unfinished {
     pub key: StreamKey,
     /// Runs that nobody works on any more.
     pub open_runs: Vec<Arc<str>>,
-    /// Whether messages wait to be taken up.
+    /// Whether messages wait to be claimed.
     pub has_pending: bool,
 }
 
@@ -296,7 +297,7 @@ pub struct Unfinished {
 /// Appends to one stream keep the order in which `append` was first polled. All methods can be called at once from
 /// many tasks.
 pub trait Log: Send + Sync + fmt::Debug + 'static {
-    /// Sets who is told of commits; called once, before anything is appended.
+    /// Sets who is notified of commits; called once, before anything is appended.
     fn observe(&self, observer: Observer);
 
     /// Queues an append. Resolves when it has a place in the queue; the ticket says when it is durable.
@@ -327,7 +328,7 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
     /// Replaces the event at `offset` by `void`. Returns whether there was one.
     fn redact<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>>;
 
-    /// The first message after `after` that is not taken up.
+    /// The first message after `after` that is not claimed.
     fn pending<'a>(
         &'a self,
         key: &'a StreamKey,
@@ -341,17 +342,17 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
         approval: &'a str,
     ) -> BoxFuture<'a, Result<Option<Arc<str>>, LogError>>;
 
-    /// Notes that a message is taken up although no run names it.
-    fn take_up<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>>;
+    /// Notes that a message is claimed although no run names it.
+    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>>;
 
-    /// Streams with open runs or messages that are not taken up: at most `max`, by key, after `after`.
+    /// Streams with open runs or messages that are not claimed: at most `max`, by key, after `after`.
     fn unfinished<'a>(
         &'a self,
         after: Option<&'a StreamKey>,
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<Unfinished>, LogError>>;
 
-    /// Forgets the keys of sends that became durable before `before_ms` and are taken up. Returns how many.
+    /// Forgets the keys of sends that became durable before `before_ms` and are claimed. Returns how many.
     fn forget_sends(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, LogError>>;
 
     /// Resolves when the log has done a round trip through its writer.

@@ -83,10 +83,11 @@ impl SqliteLog {
     /// Opens a log that was put back from a backup: every stream begins a new epoch, in one transaction, before
     /// anything else is written.
     ///
-    /// An operator calls this once after restoring a file, and [`SqliteLog::open`] from then on. Pages that saw more than
-    /// the backup has are told to begin anew. With `open` they would not be where the log has grown past their position
-    /// before they come back, which recovery and agents begin with at once: they would miss events in silence. Before it
-    /// is opened, the files `<file>-wal` and `<file>-shm` of the log that was replaced are to be removed.
+    /// An operator calls this once after restoring a file, and [`SqliteLog::open`] from then on. Pages that come back
+    /// then drop what they show, and get what the log has and what is written from now on. With `open` they would not
+    /// where the log has grown past their position by then: recovery and agents write at once, and these pages would miss
+    /// events in silence. Before the log is opened, the files `<file>-wal` and `<file>-shm` of the log that was replaced
+    /// are to be removed.
     pub fn open_restored(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_as(path.as_ref(), true)
     }
@@ -236,8 +237,8 @@ impl Log for SqliteLog {
         Box::pin(self.readers.approval_run(key.to_string(), approval.to_owned()))
     }
 
-    fn take_up<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
-        Box::pin(self.ask(move |reply| Command::TakeUp(key.clone(), offset, reply)))
+    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(self.ask(move |reply| Command::Claim(key.clone(), offset, reply)))
     }
 
     fn unfinished<'a>(

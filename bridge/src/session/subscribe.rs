@@ -17,11 +17,11 @@ use crate::wire::{Malformed, Open, StreamRequest};
 /// Requests of one frame whose rights are checked at once: a slow authorizer holds up a socket once and not for each.
 const CHECKS: usize = 64;
 
-/// Open runs that a `caughtUp` names at the most (SUB-10). With more it names none: what is missing from a list counts as
-/// lost (RUN-3).
+/// Open runs that a `caughtUp` names at the most (SUB-10). With more it names none: a run that a list leaves out counts
+/// as lost (RUN-3).
 const MAX_OPEN_RUNS: usize = 1_000;
 
-/// Where a stream goes on for a page, and what it has to be told.
+/// Where a stream continues for a page, and what was lost.
 #[derive(Debug, PartialEq, Eq)]
 struct Resume {
     next: u64,
@@ -116,7 +116,7 @@ impl Session {
                 Err(refusal) => return Ok(Some(reason_of(refusal))),
             };
             if let Some((_, watch)) = watched.take_if(|(of, _)| *of == key) {
-                // Withdrawn before the second check, it was refused there; after it, the watch was told.
+                // Withdrawn before the second check, it was refused there; after it, the watch was notified.
                 if watch.is_revoked() {
                     return Ok(Some("forbidden"));
                 }
@@ -133,7 +133,7 @@ impl Session {
             if right.revocations == store.revocations() {
                 break (key, watch);
             }
-            // It may have been withdrawn since it was checked, with no watch yet that could have been told. Others
+            // It may have been withdrawn since it was checked, with no watch yet that could have been notified. Others
             // are withdrawn all the time: with the watch in place, a second check is enough.
             watched = Some((key, watch));
             right = Right::of(&self.inner, &self.subject, &request.name).await;

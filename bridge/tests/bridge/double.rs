@@ -240,8 +240,8 @@ impl Log for Double {
         self.0.log.approval_run(key, approval)
     }
 
-    fn take_up<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
-        self.0.log.take_up(key, offset)
+    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
+        self.0.log.claim(key, offset)
     }
 
     fn unfinished<'a>(
