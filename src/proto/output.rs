@@ -198,7 +198,8 @@ pub struct ResumeResult {
     pub skipped: Option<(u64, u64)>,
     /// Requests that it took.
     pub attempts: u32,
-    /// The runs that are open at `to`; unknown for a consumer that began behind the catch-up.
+    /// The runs that are open at `to`; unknown for a consumer that began behind the catch-up, and when there are more than the
+    /// server names.
     pub open_runs: Option<Vec<String>>,
 }
 

@@ -13,6 +13,9 @@ pub use encode::encode;
 
 use super::ids::Slot;
 
+/// The reason of `unsubscribed` that is not final: the page asks again (SUB-11).
+pub const EPOCH_ENDED: &str = "epoch";
+
 /// Reads one JSON value.
 pub trait Reader: Sized {
     /// Returns the member `name` of an object; `None` when it is missing or this is not an object.
@@ -129,8 +132,8 @@ names! {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "fields are those of PROTOCOL.md, which explains them")]
 pub enum ServerFrame {
-    /// `caughtUp` (SUB-10).
-    CaughtUp { ch: u32, offset: u64, open_runs: Vec<String> },
+    /// `caughtUp` (SUB-10). `open_runs` is absent when there are more than the server names.
+    CaughtUp { ch: u32, offset: u64, open_runs: Option<Vec<String>> },
     /// `error` (ERR-1).
     Error { code: String, message: String, retry_after_ms: Option<u64>, req: Option<u64> },
     /// `events` (EVT-1) or `deltas` (DLT-1); the body stays where it was parsed.

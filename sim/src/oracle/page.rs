@@ -134,7 +134,7 @@ impl PageView {
         match frame {
             ServerFrame::CaughtUp { ch, offset, open_runs } => {
                 if let Some(stream) = self.by_ch(*ch) {
-                    stream.on_caught_up(*offset, open_runs);
+                    stream.on_caught_up(*offset, open_runs.as_deref().unwrap_or_default());
                 }
             }
             ServerFrame::Error { retry_after_ms, .. } => self.floor |= retry_after_ms.is_some(),

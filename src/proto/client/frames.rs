@@ -13,11 +13,8 @@ use crate::proto::{
     output::{ClientError, Event, Output},
     stream::{Contradiction, Phase, Refused, Stream},
     timer::Timer,
-    wire::{ClientFrame, ServerFrame, Subscribed, Welcome},
+    wire::{ClientFrame, EPOCH_ENDED, ServerFrame, Subscribed, Welcome},
 };
-
-/// The reason of `unsubscribed` that is not final (SUB-11).
-const EPOCH_ENDED: &str = "epoch";
 
 impl Client {
     /// Takes a frame of the socket in use. `slot` is released here, unless the frame is parked.
@@ -262,10 +259,6 @@ impl Client {
         let Some(stream) = named else { return };
         let has_epoch_ended = reason == EPOCH_ENDED;
         match (&stream.phase, ch) {
-            (Phase::Requested(_), None) if has_epoch_ended => {
-                self.contradicted(Contradiction("unsubscribed: the epoch of no subscription is over"));
-                return;
-            }
             (Phase::Subscribed(_), None) => {
                 self.contradicted(Contradiction("unsubscribed: no ch, and the stream is subscribed"));
                 return;

@@ -4,6 +4,7 @@ use super::{
     Contradiction, Phase, Refused, Stream, Subscription,
     consumer::Consumer,
     sequencer::{Arrival, Parked},
+    subscription::CaughtUp,
 };
 use crate::proto::{
     effects::Effects,
@@ -63,10 +64,10 @@ impl Stream {
                     continue;
                 }
                 wanted = true;
-                if let Some(open_runs) = &subscription.caught_up {
+                if let Some(CaughtUp { open_runs }) = &subscription.caught_up {
                     // The resume result is delivered in its place: before what is live.
                     consumer.send(frame, last.min(subscription.head), subscription.head, fx);
-                    consumer.conclude((*id, epoch), subscription.head, open_runs, fx);
+                    consumer.conclude((*id, epoch), subscription.head, open_runs.as_deref(), fx);
                 }
                 consumer.send(frame, last, subscription.head, fx);
             }
@@ -133,7 +134,11 @@ impl Stream {
     }
 
     /// Takes the end of the catch-up; the resume results follow when everything came (SUB-10).
-    pub(crate) fn on_caught_up(&mut self, offset: u64, open_runs: Vec<String>) -> Result<(), Contradiction> {
+    pub(crate) fn on_caught_up(
+        &mut self,
+        offset: u64,
+        open_runs: Option<Vec<String>>,
+    ) -> Result<(), Contradiction> {
         let Some(subscription) = self.subscription_mut() else { return Ok(()) };
         if offset != subscription.head {
             return Err(Contradiction("caughtUp: offset is not the head of subscribed"));
@@ -142,16 +147,16 @@ impl Stream {
             return Err(Contradiction("caughtUp: a second one"));
         }
         subscription.expected = subscription.expected.max(offset);
-        subscription.caught_up = Some(open_runs);
+        subscription.caught_up = Some(CaughtUp { open_runs });
         Ok(())
     }
 
     /// Reports the resume result to each consumer whose catch-up is complete (I3).
     pub(crate) fn conclude(&mut self, fx: &mut Effects) {
         let Self { id, epoch, consumers, phase: Phase::Subscribed(subscription), .. } = self else { return };
-        let (Some(epoch), Some(open_runs)) = (epoch, &subscription.caught_up) else { return };
+        let (Some(epoch), Some(CaughtUp { open_runs })) = (epoch, &subscription.caught_up) else { return };
         for consumer in consumers {
-            consumer.conclude((*id, epoch), subscription.head, open_runs, fx);
+            consumer.conclude((*id, epoch), subscription.head, open_runs.as_deref(), fx);
         }
     }
 }

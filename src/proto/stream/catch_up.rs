@@ -18,7 +18,13 @@ pub(super) struct CatchUp {
 
 impl CatchUp {
     /// `next` is the consumer's next offset, `through` the end of the catch-up, `open_runs` the runs open there.
-    pub(super) fn result(self, epoch: &str, next: u64, through: u64, open_runs: &[String]) -> ResumeResult {
+    pub(super) fn result(
+        self,
+        epoch: &str,
+        next: u64,
+        through: u64,
+        open_runs: Option<&[String]>,
+    ) -> ResumeResult {
         // A consumer that begins behind the end of the catch-up missed nothing, and the runs open there say nothing
         // about the place where it is.
         let began_behind = self.from > through + 1;
@@ -32,7 +38,7 @@ impl CatchUp {
             gap: self.gap,
             skipped: self.skipped,
             attempts: self.attempts,
-            open_runs: (!began_behind).then(|| open_runs.to_vec()),
+            open_runs: open_runs.filter(|_| !began_behind).map(<[String]>::to_vec),
         }
     }
 }

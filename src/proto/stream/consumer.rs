@@ -171,7 +171,7 @@ impl Consumer {
         &mut self,
         (stream, epoch): (StreamId, &str),
         through: u64,
-        open_runs: &[String],
+        open_runs: Option<&[String]>,
         fx: &mut Effects,
     ) {
         let Some(next) = self.next().filter(|&next| next > through) else { return };

@@ -2,14 +2,21 @@
 
 use crate::proto::{instant::Instant, wire::Subscribed};
 
+/// What the server said at the end of a catch-up.
+#[derive(Debug)]
+pub(super) struct CaughtUp {
+    /// The runs open at the head, unless there are more than it names.
+    pub(super) open_runs: Option<Vec<String>>,
+}
+
 /// What one subscription has brought.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) ch: u32,
     /// The head at the moment of subscribing: what is at or below it is a replay (EVT-5), and the catch-up ends there.
     pub(crate) head: u64,
-    /// The runs open at `head`, once the server has said that all of it was sent (SUB-10).
-    pub(super) caught_up: Option<Vec<String>>,
+    /// Set once the server has said that everything up to `head` was sent (SUB-10).
+    pub(super) caught_up: Option<CaughtUp>,
     /// The last offset that this socket brought; what was delivered before counts for nothing here.
     pub(crate) received: u64,
     pub(crate) acked: u64,

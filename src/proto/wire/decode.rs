@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Name, Reader, ReceiptError, ServerFrame, Subscribed, Welcome};
+use super::{EPOCH_ENDED, Name, Reader, ReceiptError, ServerFrame, Subscribed, Welcome};
 
 /// The largest integer on the wire, 2^53 - 1 (GEN-5).
 const MAX_INTEGER: u64 = (1 << 53) - 1;
@@ -118,11 +118,7 @@ pub fn decode<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
             Ok(ServerFrame::Signal)
         }
         "subscribed" => subscribed(frame),
-        "unsubscribed" => Ok(ServerFrame::Unsubscribed {
-            ch: optional_integer(frame, Name::Ch, 1, MAX_CH)?.map(narrow),
-            name: text(frame, Name::Name, 256)?,
-            reason: text(frame, Name::Reason, 64)?,
-        }),
+        "unsubscribed" => unsubscribed(frame),
         "welcome" => welcome(frame),
         _ => Ok(ServerFrame::Unknown),
     }
@@ -188,8 +184,13 @@ fn range<R: Reader>(frame: &R) -> Result<(u32, u64, u32), DecodeError> {
 }
 
 fn caught_up<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
-    let runs = texts(&require(frame, Name::OpenRuns)?);
-    let open_runs = runs.map_or_else(|| error(Name::OpenRuns, Problem::WrongType), Ok)?;
+    let open_runs = match frame.get(Name::OpenRuns) {
+        None => None,
+        Some(list) => match texts(&list) {
+            None => return error(Name::OpenRuns, Problem::WrongType),
+            runs => runs,
+        },
+    };
     Ok(ServerFrame::CaughtUp {
         ch: narrow(integer(frame, Name::Ch, 1, MAX_CH)?),
         offset: integer(frame, Name::Offset, 0, MAX_INTEGER)?,
@@ -281,6 +282,17 @@ fn subscribed<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
         return error(Name::Reason, Problem::Missing);
     }
     Ok(ServerFrame::Subscribed(subscribed))
+}
+
+fn unsubscribed<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let ch = optional_integer(frame, Name::Ch, 1, MAX_CH)?.map(narrow);
+    let name = text(frame, Name::Name, 256)?;
+    let reason = text(frame, Name::Reason, 64)?;
+    if reason == EPOCH_ENDED && ch.is_none() {
+        // Only a subscription has an epoch that can end.
+        return error(Name::Ch, Problem::Missing);
+    }
+    Ok(ServerFrame::Unsubscribed { ch, name, reason })
 }
 
 fn expiry<R: Reader>(frame: &R) -> Result<Option<u64>, DecodeError> {
