@@ -24,6 +24,8 @@ use crate::{
 const COMPLETE_FROM: u64 = 20_000;
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(5);
+/// Seeds that a build with planted bugs must pass while none is switched on.
+const CLEAN_SEEDS: u64 = 100;
 /// Seeds after which a planted bug counts as not found.
 pub const MOST_SEEDS_PER_BUG: u64 = 2_000;
 
@@ -42,11 +44,13 @@ pub struct Order {
     pub kept: Option<PathBuf>,
     /// Puts the oracle on trial instead.
     pub trial: bool,
+    /// The planted bugs that it must find; all of them when none is named.
+    pub bugs: Vec<String>,
 }
 
 impl Default for Order {
     fn default() -> Self {
-        Self { seeds: 100_000, from: 1, seed: None, threads: 2, kept: None, trial: false }
+        Self { seeds: 100_000, from: 1, seed: None, threads: 2, kept: None, trial: false, bugs: Vec::new() }
     }
 }
 
@@ -208,8 +212,18 @@ pub fn show(seed: u64) -> bool {
 
 /// Puts the oracle on trial: each planted bug must be found.
 pub fn trial(order: &Order) -> bool {
-    if planted::NAMES.is_empty() {
-        eprintln!("error: this build has no planted bugs; run `cargo xtask simulate --trial`");
+    let wanted = match wanted_bugs(&order.bugs) {
+        Ok(wanted) => wanted,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return false;
+        }
+    };
+    // What is found with no bug switched on says nothing about a bug.
+    let clean =
+        (order.from..order.from + CLEAN_SEEDS).find_map(|seed| on_worker(|| runner::run_seed(seed).err()));
+    if let Some(failure) = clean {
+        eprintln!("error: the copy fails with no bug switched on: {failure}");
         return false;
     }
     let next = AtomicU64::new(0);
@@ -219,28 +233,44 @@ pub fn trial(order: &Order) -> bool {
             spawn(scope, || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed) as usize;
-                    let Some(&name) = planted::NAMES.get(index) else { break };
-                    planted::switch_on(Some(index));
+                    let Some(&bug) = wanted.get(index) else { break };
+                    planted::switch_on(Some(bug));
                     let found = (order.from..order.from + MOST_SEEDS_PER_BUG)
                         .find_map(|seed| runner::run_seed(seed).err());
                     planted::switch_on(None);
-                    lock(&rows).push((index, name, found));
+                    lock(&rows).push((bug, found));
                 }
             });
         }
     });
     let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-    rows.sort_by_key(|(index, ..)| *index);
-    for (_, name, found) in &rows {
+    rows.sort_by_key(|(bug, _)| *bug);
+    for (bug, found) in &rows {
+        let name = planted::NAMES[*bug];
         match found {
             Some(failure) => {
                 let seeds = failure.seed - order.from + 1;
-                println!("  {:<32} {seeds:>5}  {}", name, failure.violation);
+                println!("  {name:<38} {seeds:>5}  {}", failure.violation);
             }
-            None => println!("  {name:<32}  never"),
+            None => println!("  {name:<38} never"),
         }
     }
-    let found = rows.iter().filter(|(.., found)| found.is_some()).count();
+    let found = rows.iter().filter(|(_, found)| found.is_some()).count();
     println!("trial: {found} of {} planted bugs found", rows.len());
     found == rows.len()
+}
+
+/// The numbers of the planted bugs of these names; all when none is named.
+fn wanted_bugs(names: &[String]) -> Result<Vec<usize>, String> {
+    if planted::NAMES.is_empty() {
+        return Err("this build has no planted bugs; run `cargo xtask simulate --trial`".into());
+    }
+    if names.is_empty() {
+        return Ok((0..planted::NAMES.len()).collect());
+    }
+    let number = |name: &String| {
+        let known = planted::NAMES.iter().position(|known| known == name);
+        known.ok_or_else(|| format!("no planted bug is called `{name}`"))
+    };
+    names.iter().map(number).collect()
 }
