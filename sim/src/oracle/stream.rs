@@ -153,9 +153,10 @@ impl StreamView {
         self.caught_up.is_some_and(|through| self.flow > through)
     }
 
-    /// Tells whether a consumer has more than the server is known to have: it has to be asked again (SUB-6).
+    /// Tells whether a consumer has more than the server is known to have: it has to be asked again (SUB-6). What came too
+    /// early does not count.
     pub(super) fn is_ahead(&self) -> bool {
-        let known = self.head.max(self.received);
+        let known = self.head.max(self.received.min(self.flow - 1));
         self.consumers.iter().filter_map(|consumer| self.next(consumer)).any(|next| next > known + 1)
     }
 
@@ -254,6 +255,17 @@ impl StreamView {
         self.place_the_waiting(epoch, offset + 1);
     }
 
+    /// The stream is asked for: with nobody in its epoch, it takes the first position that a consumer brought.
+    fn take_waiting_position(&mut self) {
+        let waiting = self.consumers.iter().find_map(|consumer| match &consumer.at {
+            At::Unplaced(Begin::Position { epoch, offset }) => Some((epoch.clone(), *offset)),
+            _ => None,
+        });
+        if let Some((epoch, offset)) = waiting.filter(|_| self.has_none_placed()) {
+            self.begin_at(&epoch, offset);
+        }
+    }
+
     /// A consumer that enters the epoch late is not owed what exists before its first offset.
     fn note_skipped(&self, consumer: &mut Consumer) {
         let owed = self.owed();
@@ -309,6 +321,10 @@ impl StreamView {
 
     /// The core says where it put a consumer that came without a position: from there on it is held to it.
     pub(super) fn placed(&mut self, id: ConsumerId, named: &str, offset: u64) -> Judgement {
+        if self.requested.is_none() && self.ch.is_none() {
+            // It is placed while the stream is asked for.
+            self.take_waiting_position();
+        }
         let name = &self.name;
         let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else {
             return Ok(());
@@ -622,13 +638,7 @@ impl StreamView {
     // --- What the client asked and acknowledged ---
 
     pub(super) fn requested(&mut self, request: &StreamRequest) -> Judgement {
-        let waiting = self.consumers.iter().find_map(|consumer| match &consumer.at {
-            At::Unplaced(Begin::Position { epoch, offset }) => Some((epoch.clone(), *offset)),
-            _ => None,
-        });
-        if let Some((epoch, offset)) = waiting.filter(|_| self.has_none_placed()) {
-            self.begin_at(&epoch, offset);
-        }
+        self.take_waiting_position();
         let name = &self.name;
         require!(
             self.requested.is_none() && self.ch.is_none(),
