@@ -28,7 +28,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::context::Context;
-use crate::setup::{Browser, Needs};
+use crate::setup::{Browser, Needs, Tools};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, max_term_width = 110)]
@@ -83,7 +83,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let ctx = Context::find()?;
     match cli.command {
         Command::Setup { browsers } => {
-            setup::ensure(&ctx, &Needs { size: true, ..Needs::browsers(&browsers) })?;
+            setup::ensure(
+                &ctx,
+                &Needs { size: true, tools: Some(Tools::Both), ..Needs::browsers(&browsers) },
+            )?;
             println!("setup: everything is here");
         }
         Command::Build(args) => build::run(&args, &ctx)?,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-pub(crate) use bindgen::{tool as bindgen_tool, version as bindgen_version};
+pub(crate) use bindgen::{GLUE_MAKER, TEST_RUNNER, Tools, tool as bindgen_tool, version as bindgen_version};
 pub(crate) use browsers::{Browser, chromium, firefox, mini_browser, xvfb};
 
 use crate::context::Context;
@@ -19,8 +19,10 @@ use crate::page;
 /// What a command needs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Needs {
-    /// The wasm32 target and the wasm-bindgen tools.
-    pub(crate) wasm: bool,
+    /// The wasm32 target.
+    pub(crate) target: bool,
+    /// Tools of wasm-bindgen.
+    pub(crate) tools: Option<Tools>,
     /// The npm packages of `pkg/`.
     pub(crate) npm: bool,
     /// The npm packages of `xtask/size/`.
@@ -36,7 +38,7 @@ pub(crate) struct Needs {
 impl Needs {
     /// What building the package takes.
     pub(crate) fn build() -> Self {
-        Self { wasm: true, npm: true, ..Self::default() }
+        Self { target: true, tools: Some(Tools::GlueMaker), npm: true, ..Self::default() }
     }
 
     /// What building the chat page takes.
@@ -53,7 +55,7 @@ impl Needs {
 /// One thing that can be missing.
 enum Piece {
     Target,
-    Bindgen,
+    Tools(Tools),
     Npm(PathBuf),
     Browser(Browser),
 }
@@ -62,7 +64,7 @@ impl Piece {
     fn is_missing(&self, ctx: &Context) -> Result<bool> {
         match self {
             Self::Target => rust::target_missing(),
-            Self::Bindgen => bindgen::missing(ctx),
+            Self::Tools(tools) => bindgen::missing(ctx, *tools),
             Self::Npm(folder) => npm::missing(folder),
             Self::Browser(browser) => Ok(browser.missing(ctx)),
         }
@@ -71,7 +73,7 @@ impl Piece {
     fn bring(&self, ctx: &Context) -> Result<()> {
         match self {
             Self::Target => rust::add_target(ctx),
-            Self::Bindgen => bindgen::build(ctx),
+            Self::Tools(tools) => bindgen::build(ctx, *tools),
             Self::Npm(folder) => npm::install(ctx, folder),
             Self::Browser(browser) => browser.install(ctx),
         }
@@ -94,9 +96,10 @@ pub(crate) fn ensure(ctx: &Context, needs: &Needs) -> Result<()> {
 
 fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
-    if needs.wasm {
-        pieces.extend([Piece::Target, Piece::Bindgen]);
+    if needs.target {
+        pieces.push(Piece::Target);
     }
+    pieces.extend(needs.tools.map(Piece::Tools));
     if needs.npm {
         pieces.push(Piece::Npm(ctx.pkg()));
     }

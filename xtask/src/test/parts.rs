@@ -9,7 +9,7 @@ use crate::build::{self, Std, Variant};
 use crate::context::Context;
 use crate::fingerprint::files_below;
 use crate::run::{Outcome, Tool};
-use crate::setup::{self, Browser, Needs};
+use crate::setup::{self, Browser, Needs, Tools};
 use crate::size;
 use crate::test::Report;
 use crate::test::counts::{self, Counts};
@@ -112,7 +112,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part {
         name: "wasm",
         about: "the core in a browser against a running server",
-        needs: in_chromium,
+        needs: compiled_tests,
         run: wasm,
     },
     Part { name: "size", about: "what a page loads is within the budget", needs: sized, run: size_check },
@@ -137,11 +137,15 @@ pub(crate) const PARTS: &[Part] = &[
 ];
 
 fn wasm_target() -> Needs {
-    Needs { wasm: true, ..Needs::default() }
+    Needs { target: true, ..Needs::default() }
 }
 
 fn in_chromium() -> Needs {
     Needs::browsers(&[Browser::Chromium])
+}
+
+fn compiled_tests() -> Needs {
+    Needs { tools: Some(Tools::Both), ..in_chromium() }
 }
 
 fn in_pages() -> Needs {
