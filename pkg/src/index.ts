@@ -5,7 +5,7 @@
  */
 import type { Client } from "./client.js";
 import { connectWith } from "./connect.js";
-import { fetchInstance } from "./load.js";
+import { fetchInstance } from "./fetch.js";
 import type { ConnectOptions } from "./options.js";
 
 export * from "./public.js";
