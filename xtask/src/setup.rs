@@ -31,6 +31,8 @@ pub(crate) struct Needs {
     pub(crate) page: bool,
     /// The npm packages of `tests/page/`.
     pub(crate) tests: bool,
+    /// The npm packages of `tests/packaging/importers/`.
+    pub(crate) importers: bool,
     /// Browsers and their drivers.
     pub(crate) browsers: Vec<Browser>,
 }
@@ -111,6 +113,9 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     }
     if needs.tests {
         pieces.push(Piece::Npm(ctx.root.join("tests/page")));
+    }
+    if needs.importers {
+        pieces.push(Piece::Npm(ctx.root.join("tests/packaging/importers")));
     }
     pieces.extend(needs.browsers.iter().copied().map(Piece::Browser));
     let mut absent = Vec::new();

@@ -122,6 +122,7 @@ fn needs(parts: &[&Part]) -> Needs {
         needs.size |= of_part.size;
         needs.page |= of_part.page;
         needs.tests |= of_part.tests;
+        needs.importers |= of_part.importers;
         for browser in of_part.browsers {
             if !needs.browsers.contains(&browser) {
                 needs.browsers.push(browser);

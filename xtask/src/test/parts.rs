@@ -99,8 +99,8 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "packaging",
-        about: "the tarball in a fresh Vite app and without a bundler, and the snippets of the READMEs",
-        needs: in_pages,
+        about: "the tarball in bundlers, test runners, Node.js and plain pages, and the snippets of the READMEs",
+        needs: in_importers,
         run: packaging::run,
     },
     Part {
@@ -150,6 +150,10 @@ fn compiled_tests() -> Needs {
 
 fn in_pages() -> Needs {
     Needs { tests: true, ..in_chromium() }
+}
+
+fn in_importers() -> Needs {
+    Needs { importers: true, ..in_pages() }
 }
 
 fn on_the_page() -> Needs {

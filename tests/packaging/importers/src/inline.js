@@ -1,0 +1,4 @@
+import { connect } from "agentwire/inline";
+import { ask } from "./page.js";
+
+void ask(connect);
