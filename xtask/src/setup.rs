@@ -15,6 +15,7 @@ pub(crate) use browsers::{Browser, chromium, firefox, mini_browser, xvfb};
 
 use crate::context::Context;
 use crate::page;
+use crate::run::both;
 
 /// What a command needs.
 #[derive(Debug, Clone, Default)]
@@ -89,11 +90,11 @@ pub(crate) fn ensure(ctx: &Context, needs: &Needs) -> Result<()> {
     }
     let _lock =
         lock(&ctx.cache.join("setup.lock"), "another `cargo xtask` is setting things up; waiting for it")?;
-    // Asked again: the other run may have brought it.
-    for piece in missing(ctx, needs)? {
-        piece.bring(ctx)?;
-    }
-    Ok(())
+    // Asked again: the other run may have brought it. The network and the compiler work side by side.
+    let (compiled, fetched): (Vec<_>, Vec<_>) =
+        missing(ctx, needs)?.into_iter().partition(|piece| matches!(piece, Piece::Target | Piece::Tools(_)));
+    let bring = |pieces: Vec<Piece>| pieces.iter().try_for_each(|piece| piece.bring(ctx));
+    both(|| bring(compiled), || bring(fetched)).map(drop)
 }
 
 fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {

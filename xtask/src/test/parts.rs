@@ -225,7 +225,7 @@ fn agent_chat(ctx: &Context) -> Result<Report> {
 }
 
 fn xtask(ctx: &Context) -> Result<Report> {
-    let mut report = cargo_test(ctx, "xtask", &["--package", "xtask"])?;
+    let mut report = cargo_test(ctx, "xtask", &["--package", "xtask", "--features", "checks"])?;
     let recorder =
         counted(ctx.tool("node", "test-recorder").arg("--test").args(recorder_tests(ctx)?), counts::node)?;
     report.counts = [report.counts, recorder.counts].into_iter().sum();
