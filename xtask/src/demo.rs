@@ -160,9 +160,9 @@ mod tests {
     /// The vectors of the fingerprints among them.
     #[test]
     fn the_recorder_page_passes_its_own_tests() {
+        let tests = ["canonical", "outbox", "runs"].map(|name| format!("{name}.test.js"));
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/e2e");
-        let tests = ["canonical", "outbox", "runs"].map(|name| format!("{folder}/{name}.test.js"));
-        let output = Command::new("node").arg("--test").args(tests).output();
+        let output = Command::new("node").arg("--test").args(tests).current_dir(folder).output();
         let output = output.expect("node is needed: install Node.js 20 or later");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }

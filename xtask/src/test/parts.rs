@@ -233,10 +233,12 @@ fn xtask(ctx: &Context) -> Result<Report> {
     Ok(report)
 }
 
-/// The tests of the recorder page, one by one: what Node takes for a folder or a pattern differs by version.
+/// The tests of the recorder page, one by one and relative to the checkout: what Node takes for a folder or a pattern
+/// differs by version.
 fn recorder_tests(ctx: &Context) -> Result<Vec<PathBuf>> {
     let files = files_below(&ctx.root.join("tests/e2e"))?;
-    Ok(files.into_iter().filter(|file| file.to_string_lossy().ends_with(".test.js")).collect())
+    let tests = files.into_iter().filter(|file| file.to_string_lossy().ends_with(".test.js"));
+    Ok(tests.map(|file| file.strip_prefix(&ctx.root).unwrap_or(&file).to_path_buf()).collect())
 }
 
 fn build_both(ctx: &Context) -> Result<Report> {
