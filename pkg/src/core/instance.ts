@@ -5,7 +5,7 @@
  * Restoring waits for the end of the running task: frames of the old instance may still be on the stack, and they must not
  * meet the new one's memory.
  */
-import { watchErrors } from "./errors-of-page.js";
+import { watchErrors } from "./page-errors.js";
 import type { Host, RawClient, RawConfig } from "./raw.js";
 
 /** Makes cores. One per page. */
