@@ -104,7 +104,7 @@ export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefin
 
 	resumed(result: RawResumeResult): void {
 		if (this.#phase !== "attached") return;
-		this.#queue.resumed(result);
+		this.#queue.resumed(result, this.delivered);
 		this.#serve();
 	}
 

@@ -66,9 +66,9 @@ export class Queue {
 		this.#front = fact.position;
 	}
 
-	/** Two with nothing between them become one, so that a connection that comes and goes fills no queue (I9). */
-	resumed(result: RawResumeResult): void {
-		const resumed = resumedOf(result);
+	/** `delivered`: where the consumer is. Two results with nothing between them become one, so that a connection that comes and goes fills no queue (I9). */
+	resumed(result: RawResumeResult, delivered: Position | undefined): void {
+		const resumed = resumedOf(result, this.#front ?? delivered);
 		const last = this.#parts.at(-1);
 		if (last === undefined || !("item" in last) || last.item.kind !== "resumed") {
 			this.#parts.push({ item: { kind: "resumed", resumed }, life: undefined });
