@@ -39,7 +39,7 @@ interface Glue {
 }
 
 type Entry = typeof import("../src/index.js");
-type Client = Awaited<ReturnType<Entry["connect"]>>;
+type Client = ReturnType<Entry["createClient"]>;
 
 /** The smallest module. */
 const EMPTY = new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
@@ -143,7 +143,7 @@ function isNotFound(error: Failure): void {
 test("the default entry reads its module from the file system, without fetch", async () => {
 	serve(() => assert.fail("it was fetched"));
 	const { entry, glue } = await page();
-	const client = await (await entry("index")).connect(OPTIONS);
+	const client = (await entry("index")).createClient(OPTIONS);
 	await created(await glue());
 	assert.deepEqual((await glue()).log, ["init", "new"]);
 	client.close();
@@ -153,7 +153,7 @@ test("the default entry reads its module from the file system, without fetch", a
 test("a module that is not on the file system is not found, for good", async () => {
 	const { entry, root } = await page();
 	await rm(join(root, "wasm/agentwire_bg.wasm"));
-	const error = await failure(await (await entry("index")).connect(OPTIONS));
+	const error = await failure((await entry("index")).createClient(OPTIONS));
 	isNotFound(error);
 	assert.match(error.message, /ENOENT/);
 });
@@ -165,7 +165,7 @@ test("a file: address that nothing here can read is not found, for good", async 
 		throw new TypeError("not implemented... yet...");
 	});
 	const { entry } = await page();
-	isNotFound(await failure(await (await entry("index")).connect(OPTIONS)));
+	isNotFound(await failure((await entry("index")).createClient(OPTIONS)));
 	assert.equal(asked.length, 1);
 });
 
@@ -173,7 +173,7 @@ test("the wasm option is where the module is fetched from, whatever type it is s
 	for (const type of ["application/wasm", "application/octet-stream"]) {
 		serve(() => new Response(EMPTY, { headers: { "content-type": type } }));
 		const { entry, glue } = await page();
-		const client = await (await entry("index")).connect({ ...OPTIONS, wasm: "https://cdn.example/a.wasm" });
+		const client = (await entry("index")).createClient({ ...OPTIONS, wasm: "https://cdn.example/a.wasm" });
 		await created(await glue());
 		assert.deepEqual((await glue()).log, ["init", "new"]);
 		client.close();
@@ -185,7 +185,7 @@ test("the wasm option is where the module is fetched from, whatever type it is s
 test("a 404 is final, and names the option and the inline entry", async () => {
 	serve(() => new Response("no", { status: 404 }));
 	const { entry } = await page();
-	const error = await failure(await (await entry("index")).connect({ ...OPTIONS, wasm: "https://x/a.wasm?signature=secret" }));
+	const error = await failure((await entry("index")).createClient({ ...OPTIONS, wasm: "https://x/a.wasm?signature=secret" }));
 	isNotFound(error);
 	assert.match(error.message, /https:\/\/x\/a\.wasm: the server answered 404/);
 	assert.doesNotMatch(error.message, /secret/);
@@ -196,7 +196,7 @@ test("a 404 is final, and names the option and the inline entry", async () => {
 test("an answer that is no WebAssembly is final", async () => {
 	serve(() => new Response("<!doctype html>", { headers: { "content-type": "text/html" } }));
 	const { entry } = await page();
-	const error = await failure(await (await entry("index")).connect({ ...OPTIONS, wasm: "https://x/a.wasm" }));
+	const error = await failure((await entry("index")).createClient({ ...OPTIONS, wasm: "https://x/a.wasm" }));
 	isNotFound(error);
 	assert.match(error.message, /text\/html/);
 });
@@ -205,7 +205,7 @@ test("an answer that is no WebAssembly is final", async () => {
 test("an address that is none is final", async () => {
 	const { entry } = await page();
 	// Without a page, nothing says what a relative address is relative to.
-	isNotFound(await failure(await (await entry("index")).connect({ ...OPTIONS, wasm: "/a.wasm" })));
+	isNotFound(await failure((await entry("index")).createClient({ ...OPTIONS, wasm: "/a.wasm" })));
 });
 
 // A10 (a)
@@ -226,7 +226,7 @@ test("a network failure and a busy server are tried again", async () => {
 	];
 	serve(() => (answers.shift() ?? assert.fail)());
 	const { entry, glue } = await page();
-	const client = await (await entry("index")).connect({ ...OPTIONS, wasm: "https://x/a.wasm", backoff: { baseMs: 10, maxMs: 10 } });
+	const client = (await entry("index")).createClient({ ...OPTIONS, wasm: "https://x/a.wasm", backoff: { baseMs: 10, maxMs: 10 } });
 	assert.equal(await waiting(client), "wasm_unavailable");
 	await created(await glue());
 	assert.equal(asked.length, 5);
@@ -238,15 +238,15 @@ test("a module that does not compile or does not fit the glue is final, and the 
 	const broken = new Uint8Array([...EMPTY, 99]);
 	serve(() => new Response(broken, { headers: WASM }));
 	const { entry, glue } = await page();
-	const { connect } = await entry("index");
+	const { createClient } = await entry("index");
 	const { log, failWith } = await glue();
 	for (const [fetch, at] of [[true, "https://x/a.wasm"], [false, undefined]] as const) {
 		failWith(fetch ? undefined : new WebAssembly.LinkError("import 3 is missing"));
-		const { code, retryable } = await failure(await connect({ ...OPTIONS, wasm: at }));
+		const { code, retryable } = await failure(createClient({ ...OPTIONS, wasm: at }));
 		assert.deepEqual([code, retryable], ["wasm_failed", false]);
 	}
 	failWith(undefined);
-	const fine = await connect(OPTIONS);
+	const fine = createClient(OPTIONS);
 	await created(await glue());
 	assert.deepEqual(log, ["init", "init", "new"]);
 	fine.close();
@@ -257,7 +257,7 @@ test("without WebAssembly both entries fail for good, and the remedy is not the 
 	for (const name of ["index", "inline"]) {
 		const { entry } = await page();
 		Reflect.deleteProperty(globalThis, "WebAssembly");
-		const { code, retryable, message, remediation } = await failure(await (await entry(name)).connect(OPTIONS));
+		const { code, retryable, message, remediation } = await failure((await entry(name)).createClient(OPTIONS));
 		assert.deepEqual([code, retryable], ["wasm_failed", false]);
 		assert.match(message, /no WebAssembly/);
 		assert.match(remediation, /Lockdown Mode/);
@@ -270,7 +270,7 @@ test("without TextDecoder both entries are imported, and a client says what is m
 	for (const name of ["index", "inline"]) {
 		const { entry } = await page();
 		Reflect.deleteProperty(globalThis, "TextDecoder");
-		const { code, retryable, message } = await failure(await (await entry(name)).connect(OPTIONS));
+		const { code, retryable, message } = await failure((await entry(name)).createClient(OPTIONS));
 		assert.deepEqual([code, retryable], ["wasm_failed", false]);
 		assert.match(message, /no TextDecoder/);
 	}
@@ -279,8 +279,8 @@ test("without TextDecoder both entries are imported, and a client says what is m
 test("a client is not harmed by the address of another one", async () => {
 	serve((address) => (address.includes("bad") ? new Response("", { status: 404 }) : new Response(EMPTY, { headers: WASM })));
 	const { entry, glue } = await page();
-	const { connect } = await entry("index");
-	const [bad, good] = [await connect({ ...OPTIONS, wasm: "https://x/bad.wasm" }), await connect({ ...OPTIONS, wasm: "https://x/good.wasm" })];
+	const { createClient } = await entry("index");
+	const [bad, good] = [createClient({ ...OPTIONS, wasm: "https://x/bad.wasm" }), createClient({ ...OPTIONS, wasm: "https://x/good.wasm" })];
 	await created(await glue());
 	assert.equal(good.state.name, "connecting");
 	assert.ok(["connecting", "failed"].includes(bad.state.name));
@@ -293,9 +293,9 @@ test("an inline client that comes while the other entry makes the instance joins
 	const { entry, glue } = await page();
 	const made = await glue();
 	const go = made.hold();
-	const fetched = await (await entry("index")).connect(OPTIONS);
+	const fetched = (await entry("index")).createClient(OPTIONS);
 	while (made.log.length === 0) await new Promise((resolve) => setImmediate(resolve));
-	const inline = await (await entry("inline")).connect(OPTIONS);
+	const inline = (await entry("inline")).createClient(OPTIONS);
 	go();
 	await created(made, 2);
 	assert.deepEqual(made.log, ["init", "new", "new"]);

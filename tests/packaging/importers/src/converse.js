@@ -3,18 +3,18 @@ import { createRequire } from "node:module";
 
 const { AGENTWIRE_TEST_WS: url, AGENTWIRE_TEST_TOKEN: token, AGENTWIRE_TEST_THREAD: name } = process.env;
 
-export async function converse(connect) {
-	const client = await connect({ url, token: () => token });
+export async function converse(createClient) {
+	const client = createClient({ url, token: () => token });
 	try {
 		return await new Promise((resolve, reject) => {
 			const came = { events: 0, last: "", text: "" };
 			client.on("error", reject);
 			const thread = client.thread(name, { from: "start" });
 			thread.on("message_delta", (event) => void (came.text += event.text));
-			thread.on("event", (event) => {
+			thread.onEvent((event, { offset }) => {
 				came.events += 1;
 				came.last = event.type;
-				if (event.offset !== came.events) reject(new Error(`event ${event.offset} came as number ${came.events}`));
+				if (offset !== came.events) reject(new Error(`event ${offset} came as number ${came.events}`));
 				if (event.type === "agent_completed") resolve(came);
 			});
 			thread.send({ content: "Which files mention backoff, and how often?" });
@@ -25,8 +25,8 @@ export async function converse(connect) {
 }
 
 /** Resolves with the error that a client ends with. */
-export async function failure(connect) {
-	const client = await connect({ url, token: () => token, logger: { error() {} } });
+export async function failure(createClient) {
+	const client = createClient({ url, token: () => token, logger: { error() {} } });
 	return client.ready().then(
 		() => {
 			throw new Error("the client is connected");

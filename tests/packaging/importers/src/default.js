@@ -1,4 +1,4 @@
-import { connect } from "agentwire";
+import { createClient } from "agentwire";
 import { ask } from "./page.js";
 
-void ask(connect);
+void ask(createClient);

@@ -1,4 +1,4 @@
-import { connect } from "agentwire/inline";
+import { createClient } from "agentwire/inline";
 import { ask } from "./page.js";
 
-void ask(connect);
+void ask(createClient);

@@ -1,5 +1,5 @@
 // Plain Node.js: `node node.js agentwire`.
 import { converse, report } from "./converse.js";
 
-const { connect } = await import(process.argv[2]);
-report(await converse(connect));
+const { createClient } = await import(process.argv[2]);
+report(await converse(createClient));

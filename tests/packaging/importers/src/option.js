@@ -1,4 +1,4 @@
-import { connect } from "agentwire";
+import { createClient } from "agentwire";
 import { ask } from "./page.js";
 
-void ask(connect, { wasm: "/static/agentwire_bg.wasm" });
+void ask(createClient, { wasm: "/static/agentwire_bg.wasm" });
