@@ -67,6 +67,8 @@ export interface Run {
 	readonly trouble: Trouble | undefined;
 	readonly thought: Thought | undefined;
 	readonly parts: readonly Part[];
+	/** What came of tool calls before they started, the oldest first. It is shown once they start. */
+	readonly early: readonly Early[];
 }
 
 /** Why a run ended otherwise than well. */
@@ -98,9 +100,12 @@ export interface MessagePart {
 
 export type ToolState = "running" | "completed" | "failed" | "orphaned";
 
+/** One execution of a tool call: the same call may be executed again. */
 export interface ToolPart {
 	readonly kind: "tool";
 	readonly id: string;
+	/** Offset of its start, which tells the executions of one call apart. */
+	readonly offset: number;
 	readonly toolName: string;
 	readonly purpose: string | undefined;
 	readonly args: unknown;
@@ -112,6 +117,16 @@ export interface ToolPart {
 	readonly startedAt: number;
 	readonly durationMs: number | undefined;
 }
+
+/** What came of an execution before its start. */
+export interface Early {
+	readonly id: string;
+	readonly argsText: string;
+	/** Its end, if that came too. */
+	readonly end: ToolEnd | undefined;
+}
+
+type ToolEnd = Pick<ToolPart, "state" | "result" | "error" | "durationMs">;
 
 export interface ApprovalPart {
 	readonly kind: "approval";
@@ -224,17 +239,33 @@ class Draft {
 				return this.#message(event, event.messageId ?? `response-${offset}`, () => ({ text: event.content, complete: true }));
 			case "tool_executing": {
 				const run = this.#run(event);
-				if (has(run, "tool", event.toolCallId)) return this.#isLate();
 				const { toolCallId: id, toolName, purpose, args, time } = event;
-				const state = run.status === "running" ? "running" : "orphaned";
-				this.#put(grown(run, { kind: "tool", id, toolName, purpose, args, argsText: "", state, result: undefined, error: undefined, startedAt: time, durationMs: undefined }));
+				const index = run.early.findIndex((one) => one.id === id);
+				const { argsText = "", end } = run.early[index] ?? {};
+				const open: ToolEnd = { state: run.status === "running" ? "running" : "orphaned", result: undefined, error: undefined, durationMs: undefined };
+				const early = run.early.filter((_, at) => at !== index);
+				this.#put(grown({ ...run, early }, { kind: "tool", id, offset, toolName, purpose, args, argsText, startedAt: time, ...(end ?? open) }));
 				return;
 			}
-			case "tool_args_delta":
-				return this.#tool(event, event.toolCallId, (tool) => ({ ...tool, argsText: tool.argsText + event.text }));
+			case "tool_args_delta": {
+				const { toolCallId: id, text } = event;
+				const run = this.#run(event);
+				const index = run.parts.findLastIndex((part) => isOpen(part, id));
+				const part = run.parts[index];
+				if (part?.kind === "tool") return this.#put({ ...run, parts: run.parts.with(index, { ...part, argsText: part.argsText + text }) });
+				const at = run.early.findIndex((one) => one.id === id && one.end === undefined);
+				return this.#early(run, at, { id, argsText: (run.early[at]?.argsText ?? "") + text, end: undefined });
+			}
 			case "tool_completed": {
-				const { result, error, success, time, durationMs } = event;
-				return this.#tool(event, event.toolCallId, (tool) => ({ ...tool, state: success ? "completed" : "failed", result, error, durationMs: durationMs ?? Math.max(0, time - tool.startedAt) }));
+				const { toolCallId: id, result, error, success, time, durationMs } = event;
+				const end: ToolEnd = { state: success ? "completed" : "failed", result, error, durationMs };
+				const run = this.#run(event);
+				// The executions of one call end in the order they started.
+				const index = run.parts.findIndex((part) => isOpen(part, id));
+				const part = run.parts[index];
+				if (part?.kind === "tool") return this.#put({ ...run, parts: run.parts.with(index, { ...part, ...end, durationMs: durationMs ?? Math.max(0, time - part.startedAt) }) });
+				const at = run.early.findIndex((one) => one.id === id && one.end === undefined);
+				return this.#early(run, at, { id, argsText: run.early[at]?.argsText ?? "", end });
 			}
 			case "approval_requested": {
 				const run = this.#run(event);
@@ -318,6 +349,7 @@ class Draft {
 			trouble: undefined,
 			thought: undefined,
 			parts: [],
+			early: [],
 		};
 		this.#put(run);
 		this.#open += 1;
@@ -338,12 +370,10 @@ class Draft {
 		this.#put(former === undefined ? grown(run, part) : { ...run, parts: run.parts.with(index, part) });
 	}
 
-	#tool(event: OfRun, id: string, next: (tool: ToolPart) => ToolPart): void {
-		const run = this.#run(event);
-		const index = run.parts.findLastIndex((part) => part.kind === "tool" && part.id === id);
-		const tool = run.parts[index];
-		if (tool?.kind !== "tool" || tool.state !== "running") return this.#isLate();
-		this.#put({ ...run, parts: run.parts.with(index, next(tool)) });
+	/** Keeps what came before the start of a tool call: in the place of what came before, or as the newest. */
+	#early(run: Run, at: number, early: Early): void {
+		if (run.status !== "running") return this.#isLate();
+		this.#put({ ...run, early: at < 0 ? [...run.early, early] : run.early.with(at, early) });
 	}
 
 	#end(event: OfRun, status: RunStatus, trouble: Trouble | undefined, summary?: string, durationMs?: number): void {
@@ -384,6 +414,11 @@ class Draft {
 
 function has(run: Run, kind: Part["kind"], id: string): boolean {
 	return run.parts.some((part) => part.kind === kind && part.id === id);
+}
+
+/** Is it an execution of this tool call that has not ended? */
+function isOpen(part: Part, id: string): boolean {
+	return part.kind === "tool" && part.id === id && part.state === "running";
 }
 
 function grown(run: Run, part: Part): Run {

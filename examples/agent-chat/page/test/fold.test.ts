@@ -217,3 +217,53 @@ test("a server that does not say which runs are open ends none", () => {
 test("a catch-up without events gives the conversation its position", () => {
 	assert.deepEqual(fold(EMPTY, [resumed({ to: 0, openRuns: [] })]).position, { epoch: "e1", offset: 0 });
 });
+
+/** The executions of a tool as they are shown, in their order. */
+function executions(bodies: readonly Body[]): readonly Partial<ToolPart>[] {
+	const state = fold(EMPTY, events([STARTED, ...bodies]));
+	assert.equal(state.late, 0);
+	return run(state)
+		.parts.filter((one) => one.kind === "tool")
+		.map(({ id, toolName, state, result, argsText }) => ({ id, toolName, state, result, argsText }));
+}
+
+const ended = (result: unknown): Body => ({ type: "tool_completed", runId: "r1", toolCallId: "t1", success: true, result });
+const delta = (text: string): Body => ({ type: "tool_args_delta", runId: "r1", toolCallId: "t1", text });
+const execution = { id: "t1", toolName: "count", state: "completed", argsText: "" };
+
+// PROTOCOL: RUN-4
+test("F7a: a tool call that is executed again keeps the result of each execution", () => {
+	assert.deepEqual(executions([TOOL, ended(1), TOOL, ended(2)]), [
+		{ ...execution, result: 1 },
+		{ ...execution, result: 2 },
+	]);
+	assert.deepEqual(executions([TOOL, TOOL, ended(1), ended(2)]), [
+		{ ...execution, result: 1 },
+		{ ...execution, result: 2 },
+	]);
+});
+
+test("F7b: a result that comes before the start of its tool call is paired with it", () => {
+	assert.deepEqual(executions([ended(1), TOOL]), [{ ...execution, result: 1 }]);
+	assert.deepEqual(executions([TOOL, ended(1), ended(2), TOOL, TOOL]), [
+		{ ...execution, result: 1 },
+		{ ...execution, result: 2 },
+		{ ...execution, result: undefined, state: "running" },
+	]);
+});
+
+test("F7c: arguments that come before the start of their tool call are paired with it", () => {
+	assert.deepEqual(executions([delta("{}"), TOOL, ended(1)]), [{ ...execution, argsText: "{}", result: 1 }]);
+	assert.deepEqual(executions([TOOL, delta("a"), ended(1), delta("b"), delta("c"), ended(2), TOOL]), [
+		{ ...execution, argsText: "a", result: 1 },
+		{ ...execution, argsText: "bc", result: 2 },
+	]);
+});
+
+test("F7a: the execution without a result is orphaned when its run ends, and the other keeps its own", () => {
+	const state = fold(EMPTY, events([STARTED, TOOL, TOOL, ended(1), { type: "agent_completed", runId: "r1" }]));
+	assert.deepEqual(
+		run(state).parts.map((one) => one.kind === "tool" && one.state),
+		["completed", "orphaned"],
+	);
+});
