@@ -83,6 +83,8 @@ export class Session {
 	/** Shows a conversation. One step: what is on screen is one room's or another's, never of both. */
 	show(id: string): void {
 		if (id === this.room.get().id) return;
+		// A client that has ended for good opens no thread: the banner says so, and connects anew.
+		if (this.status.get().failure !== undefined && !this.#rooms.has(id)) return;
 		this.room.set(this.#open(id));
 		this.#read();
 		this.#closeSpare();
