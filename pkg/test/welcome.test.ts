@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AgentClient } from "../src/client/client.js";
 import { type ClientOptions, settingsOf } from "../src/client/options.js";
-import { inPage, settled, type StubCore, stubInstance } from "./stub.js";
+import { inPage, settled, type StubCore, stubInstance } from "./support/stub.js";
 
 function made(options: Partial<ClientOptions> = {}) {
 	const { instance, cores } = stubInstance();
@@ -28,13 +28,14 @@ test("the_expected_user_is_known_to_the_core", () =>
 test("another_user_than_the_expected_one_ends_the_client_before_anything_is_shown", () =>
 	inPage(async () => {
 		const { client, core, codes } = made({ user: "ada" });
-		client.on("subject", () => assert.fail("it was shown"));
+		const shown: unknown[] = [];
+		client.on("subject", (subject) => shown.push(subject));
 		const message = client.thread("t").send({ content: "for the eyes of ada" });
 		core.host.welcome("s", "bob", 1_048_576);
 		assert.deepEqual([client.state.name, client.state.reason, client.subject], ["failed", "subject_changed", undefined]);
 		await assert.rejects(message.receipt, { code: "subject_changed" });
 		await assert.rejects(client.ready(), { code: "subject_changed" });
-		assert.deepEqual(codes, ["subject_changed"]);
+		assert.deepEqual([codes, shown], [["subject_changed"], []]);
 		assert.ok(core.calls.includes("close"));
 	}));
 
@@ -80,8 +81,16 @@ test("why_a_client_is_not_connected_is_told_to_who_listens_later_until_it_is", (
 		client.on("error", ({ code }) => late.push(code));
 		await settled();
 		assert.deepEqual([codes, late], [["socket_refused"], ["socket_refused"]]);
+		late.length = 0;
 		core.host.state("connected", "welcome", undefined, 0);
-		client.on("error", () => assert.fail("it is over"));
+		client.on("error", ({ code }) => late.push(`connected ${code}`));
 		await settled();
+		assert.equal(late.length, 0);
+		core.host.state("waiting", "abnormal", 500, 0);
+		core.host.error("socket_refused", "a policy", undefined);
 		client.close();
+		late.length = 0;
+		client.on("error", ({ code }) => late.push(`closed ${code}`));
+		await settled();
+		assert.equal(late.length, 0);
 	}));
