@@ -114,7 +114,8 @@ impl Conductor {
     async fn away_and_back(&mut self) -> Result<String> {
         self.begun().await?;
         let highest = self.view.borrow().highest;
-        let dispatch = |name| format!("dispatchEvent(new PageTransitionEvent('{name}', {{ persisted: true }}))");
+        let dispatch =
+            |name| format!("dispatchEvent(new PageTransitionEvent('{name}', {{ persisted: true }}))");
         let left = Instant::now();
         self.browser.execute(&dispatch("pagehide")).await?;
         timeout(CLOSED, self.proxy.quiet()).await.context("the client kept its socket after pagehide")?;
@@ -144,7 +145,11 @@ impl Conductor {
         let woken = Instant::now();
         self.until("the page to say that it was frozen", |view| signalled(view, "freeze") > frozen).await?;
         self.caught_up_beyond(events.logged).await?;
-        ensure!(events.delivered == 0, "{} events were delivered to the page while it was frozen", events.delivered);
+        ensure!(
+            events.delivered == 0,
+            "{} events were delivered to the page while it was frozen",
+            events.delivered
+        );
         let note = format!(
             "the page ran nothing for {} s while {} events were logged, caught up {} ms after it went on",
             rested.as_secs(),
@@ -211,10 +216,15 @@ impl Conductor {
         let online = |view: &View| view.recoveries.len() > before && view.connected && view.caught_up;
         self.until("the page to be back online", online).await?;
         let elapsed = back.elapsed();
-        self.until("the page to say that it was offline", |view| signalled(view, "online") > signalled_before).await?;
+        self.until("the page to say that it was offline", |view| {
+            signalled(view, "online") > signalled_before
+        })
+        .await?;
         let trusted = {
             let view = self.view.borrow();
-            ["offline", "online"].iter().all(|name| view.signals.get(*name).is_some_and(|signalled| signalled.trusted))
+            ["offline", "online"]
+                .iter()
+                .all(|name| view.signals.get(*name).is_some_and(|signalled| signalled.trusted))
         };
         let source = if trusted { Source::Real } else { Source::Dispatched };
         let note = format!(
