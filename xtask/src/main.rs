@@ -55,7 +55,7 @@ enum Command {
     Signals(demo::signals::Args),
     /// Runs the core's tests in a browser in every engine, in windows and in workers.
     Engines(test::engines::Args),
-    /// Runs the core against a model server under seeded faults, in virtual time, judged by what was handed over.
+    /// Runs the core against a model server under seeded faults, in virtual time, judged by what was delivered.
     Simulate(simulate::Args),
     /// Checks that each clause of the protocol has a test that names it; `--write` puts the table into docs/TESTING.md.
     Clauses(clauses::Args),
