@@ -1,5 +1,5 @@
 /** Checks of the texts that name things on the wire (GEN-6), and new ids. */
-import { refuse } from "./options.js";
+import { refuse } from "./check.js";
 
 const MAX_NAME_BYTES = 256;
 const MAX_ID_BYTES = 128;

@@ -12,19 +12,6 @@
  * ```
  */
 
-/** The last event that was handed over: which life of the stream, and the place in it. */
-export interface Position {
-	readonly epoch: string;
-	/** Place in the stream, counted from 1; 0 stands before the first event. */
-	readonly offset: number;
-}
-
-/** What agentwire sets on each event it hands over. */
-export interface Handed extends Position {
-	/** `replay`: the event was in the log before the page subscribed on this connection. */
-	readonly delivery: "live" | "replay";
-}
-
 interface Base {
 	/** When it happened: milliseconds since the Unix epoch. */
 	readonly time: number;
@@ -236,8 +223,8 @@ declare enum OtherType {
 	other = "\u0000",
 }
 
-/** An event of a type that is not in {@link EventMap}: passed through untouched. */
-export interface OtherEvent extends Handed {
+/** An event of a type that is not in {@link EventMap}. */
+export interface OtherEvent {
 	readonly type: OtherType;
 	readonly [field: string]: unknown;
 }
@@ -245,52 +232,8 @@ export interface OtherEvent extends Handed {
 /** A name of an event type in {@link EventMap}. */
 export type EventType = keyof EventMap & string;
 
-/** The event of one type, as it is handed over. */
-export type EventOf<T extends EventType> = EventMap[T] & { readonly type: T } & Handed;
+/** The event of one type. */
+export type EventOf<T extends EventType> = EventMap[T] & { readonly type: T };
 
-/** Any event, as it is handed over. */
+/** Any event, as the server sent it: agentwire adds no field. */
 export type AgentEvent = { [T in EventType]: EventOf<T> }[EventType] | OtherEvent;
-
-/** Offsets that will never come, as the server declared (GAP-5). */
-export interface Gap {
-	readonly from: number;
-	/** `undefined`: the rest of the epoch. */
-	readonly to: number | undefined;
-	/** `trimmed`, `epoch`, `ahead`, `forbidden` or another. */
-	readonly reason: string;
-	/** `refetch`: what is shown stays valid. `reset`: drop what is shown of this stream, what exists follows. */
-	readonly remedy: "refetch" | "reset";
-	/** The epoch that follows, when this one ended. */
-	readonly epoch: string | undefined;
-}
-
-/** A gap in its place between the events of an iterator. Unlike an event it has no `offset`. */
-export interface GapItem extends Gap {
-	readonly type: "gap";
-	readonly offset?: never;
-}
-
-/** What an iterator of a thread yields. */
-export type ThreadItem = AgentEvent | GapItem;
-
-/** The end of one catch-up (I3). */
-export interface Resumed {
-	/** False when something was lost: a gap was handed over. */
-	readonly recovered: boolean;
-	readonly epoch: string;
-	readonly from: number;
-	readonly to: number;
-	/** Number of events that were replayed. */
-	readonly replayed: number;
-	readonly duplicatesDropped: number;
-	readonly attempts: number;
-	/** Ids of the runs that were open at `to`, in the order they started. */
-	readonly openRuns: readonly string[];
-	readonly gap: Gap | undefined;
-}
-
-/** The server ended the subscription for good. */
-export interface Ended {
-	/** `forbidden`, `unknown_stream`, `too_many_streams`, `deleted` or another. */
-	readonly reason: string;
-}
