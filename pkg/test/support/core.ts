@@ -51,6 +51,10 @@ export function poison(): void {
 export interface Faults {
 	/** Destroys the instance just before the next call of this method of a core, or of the constructor (`new`). */
 	trapOn: string | undefined;
+	/** Thrown instead of the next call of this method. */
+	throwOn: { readonly call: string; readonly error: Error } | undefined;
+	/** Hears each call of a core to its host, just before it is made. */
+	onHostCall: ((call: string) => void) | undefined;
 	/** Number of cores that were made. */
 	cores: number;
 	/** Number of instances that took the place of another. */
@@ -58,12 +62,17 @@ export interface Faults {
 }
 
 export function newFaults(): Faults {
-	return { trapOn: undefined, cores: 0, resets: 0 };
+	return { trapOn: undefined, throwOn: undefined, onHostCall: undefined, cores: 0, resets: 0 };
 }
 
 /** Makes cores of the real module. */
 export function realEngine(faults: Faults): Engine {
 	const before = (call: string): void => {
+		if (faults.throwOn?.call === call) {
+			const { error } = faults.throwOn;
+			faults.throwOn = undefined;
+			throw error;
+		}
 		if (faults.trapOn !== call) return;
 		faults.trapOn = undefined;
 		poison();
@@ -71,22 +80,27 @@ export function realEngine(faults: Faults): Engine {
 	return {
 		create(host, config) {
 			before("new");
-			const core = new glue.RawClient(host, config);
+			const core = new glue.RawClient(watched(host, (call) => faults.onHostCall?.(call)), config);
 			faults.cores += 1;
-			return new Proxy(core, {
-				get(target, key) {
-					const member: unknown = Reflect.get(target, key, target);
-					if (typeof member !== "function") return member;
-					return (...args: unknown[]): unknown => {
-						before(String(key));
-						return Reflect.apply(member, target, args);
-					};
-				},
-			});
+			return watched(core, before);
 		},
 		reset() {
 			faults.resets += 1;
 			glue.__wbg_reset_state();
 		},
 	};
+}
+
+/** `target`, with `before` called before each of its methods. */
+function watched<T extends object>(target: T, before: (call: string) => void): T {
+	return new Proxy(target, {
+		get(_target, key) {
+			const member: unknown = Reflect.get(target, key, target);
+			if (typeof member !== "function") return member;
+			return (...args: unknown[]): unknown => {
+				before(String(key));
+				return Reflect.apply(member, target, args);
+			};
+		},
+	});
 }
