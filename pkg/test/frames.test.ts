@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { eventsOf, wellFormed } from "../src/thread/frames.js";
-import type { RawEventsFrame } from "./support/package.js";
+import type { RawEventsFrame } from "../src/core/raw.js";
 
 interface Vectors {
 	readonly deltas: readonly { name: string; frame: RawEventsFrame; events: readonly Record<string, unknown>[] }[];

@@ -1,7 +1,14 @@
 /** What the compiler must accept and refuse; compiling this file is the test. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AgentEvent, BatchMeta, Client, ClientEvents, ClientOptions, EventMeta, EventType, Message, MessageContent, Position, Receipt, Thread, ThreadItem } from "./support/package.js";
+import type { Client, ClientEvents } from "../src/client/api.js";
+import type { ClientOptions } from "../src/client/options.js";
+import type { MessageContent } from "../src/sends/content.js";
+import type { Message } from "../src/sends/message.js";
+import type { Receipt } from "../src/sends/receipt.js";
+import type { AgentEvent, EventType } from "../src/thread/events.js";
+import type { BatchMeta, EventMeta, ThreadItem } from "../src/thread/facts.js";
+import type { Thread } from "../src/thread/thread.js";
 
 declare module "../src/thread/events.js" {
 	interface EventMap {
@@ -25,11 +32,11 @@ function narrows(event: AgentEvent): string {
 		case "tool_completed":
 			return String(event.success);
 		case "invoice_ready":
-			// @ts-expect-error -- where it belongs is in its meta
+			// @ts-expect-error -- where it belongs is in the meta
 			event.offset satisfies number;
 			return String(event.amount);
 		case "void":
-			return event.type;
+			return "";
 		default: {
 			const type: string = event.type;
 			return type;
@@ -40,13 +47,12 @@ function narrows(event: AgentEvent): string {
 function itemNarrows(item: ThreadItem): number {
 	switch (item.kind) {
 		case "gap":
-			item.gap.remedy satisfies "refetch" | "reset";
 			return item.gap.from;
 		case "resumed":
-			is<Same<typeof item.resumed.openRuns, readonly string[] | undefined>>();
-			return item.resumed.to;
+			return item.resumed.openRuns?.length ?? 0;
 		case "event":
-			return item.event.type === "user_message" ? item.event.content.length + item.meta.offset : item.meta.offset;
+			if (item.event.type === "user_message") return item.event.content.length + item.meta.offset;
+			return item.meta.offset;
 	}
 }
 
@@ -55,31 +61,28 @@ function listens(thread: Thread, client: Client): void {
 		is<Same<typeof event.type, "agent_thinking">>();
 		is<Same<typeof meta, EventMeta>>();
 		meta.delivery satisfies "live" | "replay";
+		meta.position.epoch satisfies string;
 		// @ts-expect-error -- misspelt
 		event.progres;
 		// @ts-expect-error -- events are read-only
 		event.text = "x";
+		// @ts-expect-error -- and so is where they belong
+		meta.offset = 1;
 	});
 	thread.on("invoice_ready", ({ amount }) => amount.toFixed(2));
 	thread.on("custom_thing", (event) => {
 		is<Same<(typeof event)["anything"], unknown>>();
 	});
-	// Names of facts are types like any other.
-	thread.on("gap", (event) => {
-		is<Same<(typeof event)["remedy"], unknown>>();
-	});
-	thread.onEvent((event, { position }) => narrows(event) + position.epoch);
+	// An event may have any name.
+	for (const type of ["gap", "resumed", "ended", "event"]) thread.on(type, (event, { offset }) => [event["remedy"], offset]);
+	thread.onEvent((event) => narrows(event));
 	thread.onBatch((events, meta) => {
 		is<Same<typeof events, readonly AgentEvent[]>>();
 		is<Same<typeof meta, BatchMeta>>();
 	});
-	thread.onGap(({ remedy, position }) => {
-		remedy satisfies "refetch" | "reset";
-		is<Same<typeof position, Position>>();
-	});
-	thread.onResumed(async ({ openRuns, skipped }) => [openRuns?.length, skipped?.from]);
-	thread.onEnded(({ reason, position }) => reason + String(position?.offset), { signal: new AbortController().signal });
-	is<Same<typeof thread.position, Position | undefined>>();
+	thread.onGap(({ remedy, position }) => [remedy satisfies "refetch" | "reset", position.offset]);
+	thread.onResumed(async ({ openRuns, skipped, position }) => [openRuns?.length, skipped?.from, position.epoch]);
+	thread.onEnded(({ reason, position }) => [reason.length, position?.offset], { signal: new AbortController().signal });
 	// @ts-expect-error -- the handler is for another type
 	thread.on("message_delta", (event: { readonly type: "agent_died" }) => event);
 	client.on("state", ({ from, to, retryAt }) => [from, to, retryAt] satisfies [string, string, number | undefined]);
@@ -101,10 +104,10 @@ function sends(thread: Thread): Message {
 
 async function iterates(thread: Thread): Promise<void> {
 	for await (const item of thread.events()) itemNarrows(item);
-	const receipt = await thread.send({ content: "x" }).receipt;
+	const message = thread.send({ content: "x" });
+	const receipt = await message.receipt;
+	is<Same<typeof receipt, Awaited<ReturnType<typeof message.retry>>>>();
 	is<Same<typeof receipt, Receipt>>();
-	const again = await thread.send({ content: "x" }).retry();
-	is<Same<typeof again, Receipt>>();
 	(await thread.cancel("r")) satisfies "cancelled" | "already_finished" | "unknown_run";
 }
 
@@ -116,13 +119,13 @@ const misspelt: ClientOptions = {
 	// @ts-expect-error -- an unknown option
 	tokens: 1,
 };
-// @ts-expect-error -- a gap to offset undefined has a reset remedy only by value, but its fields are required
+// @ts-expect-error -- a notice has a kind
 const facts: ClientEvents["notice"] = {};
 const content = { type: "user_message", content: "x" } as const satisfies MessageContent;
 
 test("types narrow; an application may add its own", () => {
 	assert.equal(narrows({ type: "invoice_ready", amount: 2 }), "2");
-	assert.equal(narrows({ type: "message_delta", time: 1, runId: "r", messageId: "m", text: "x" }), "x");
+	assert.equal(narrows({ type: "message_delta", runId: "r", messageId: "m", text: "x", time: 1 }), "x");
 	const position = { epoch: "e2", offset: 0 };
 	assert.equal(itemNarrows({ kind: "gap", gap: { from: 7, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2", position } }), 7);
 	is<Same<Extract<EventType, "invoice_ready">, "invoice_ready">>();

@@ -1,130 +1,103 @@
-/**
- * The client: what the application holds of its connection, and the host of the core.
- */
+/** The client: holds the parts together, from the options to the end. */
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { Consumer } from "./consumer.js";
-import { AgentwireError, describe } from "./errors.js";
-import { EarlySocket } from "./early.js";
-import { Emitter, bound, type ListenOptions, type Unsubscribe } from "./listeners.js";
-import type { Metric } from "./metrics.js";
-import { checkName } from "./names.js";
+import { ClientHost } from "../core/host.js";
+import type { Instance } from "../core/instance.js";
+import type { RawState } from "../core/raw.js";
+import { Supervisor } from "../core/supervisor.js";
+import { Outbox } from "../sends/outbox.js";
+import { abortSignal, fields, refuse } from "../shared/check.js";
+import { AgentwireError } from "../shared/errors.js";
+import { bound, checkListener, emit, type ListenOptions, type Unsubscribe, watch } from "../shared/listeners.js";
+import type { Metric } from "../shared/metrics.js";
+import { checkName } from "../shared/names.js";
+import { Reporter } from "../shared/report.js";
+import { checkFrom } from "../thread/from.js";
+import { type HandleContext, ThreadHandle } from "../thread/handle.js";
+import type { Seat } from "../thread/stream.js";
+import { Streams } from "../thread/streams.js";
+import type { Thread, ThreadOptions } from "../thread/thread.js";
+import type { Client, ClientEvents } from "./api.js";
+import { Connection } from "./connection.js";
+import type { EarlySocket } from "./early.js";
+import { Emitter } from "./emitter.js";
+import { type Loader, Loading } from "./loading.js";
+import { messageOf } from "./messages.js";
 import { watchBrowser } from "./network.js";
-import { fields, refuse, type Settings } from "./options.js";
-import { deferred, Outbox } from "./outbox.js";
-import { ClientHost } from "./host.js";
-import { SafePositions } from "./positions.js";
-import type { RawState } from "./raw.js";
-import { Reporter } from "./report.js";
-import { type ConnectionState, type Health, healthOf, type Notice, noStats, type Signal, type StateChange, type Stats, type Subject } from "./state.js";
-import type { StreamContext } from "./stream.js";
-import { Streams } from "./streams.js";
-import { type Instance, Supervisor } from "./supervisor.js";
-import { checkFrom, type Thread, ThreadHandle, type ThreadOptions } from "./thread.js";
+import type { Settings } from "./options.js";
+import { type ConnectionState, type Health, noStats, type StateChange, type Stats } from "./state.js";
 import { TokenSource } from "./token.js";
-
-/** What `client.on` tells, by name. */
-export interface ClientEvents {
-	/** The state of the connection has changed. */
-	state: StateChange;
-	/** Something went wrong that no call could report; without a handler and a logger it goes to the page's own reporting. */
-	error: AgentwireError;
-	/** The server says something to people. */
-	notice: Notice;
-	/** Another page in a thread says something of the moment. */
-	signal: Signal;
-	/** The server has named the user: once, because a client that is welcomed as another user ends with `subject_changed`. */
-	subject: Subject;
-}
-
-/** A connection to one server for one user. */
-export interface Client {
-	readonly state: ConnectionState;
-	/** The user, once the server has named it. */
-	readonly subject: string | undefined;
-	/** Connects; needed only with `autoConnect: false`. Further calls do nothing. */
-	connect(): void;
-	/** Resolves with the first welcome of the server. Rejects with the signal's reason, or when the client is closed or has failed. */
-	ready(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
-	/** Calls the handler with each fact of the kind. */
-	on<K extends keyof ClientEvents>(type: K, handler: (fact: ClientEvents[K]) => void, options?: ListenOptions): Unsubscribe;
-	/** Opens a thread. Handles of one name share the stream; another explicit `from` throws `stream_conflict`. */
-	thread(name: string, options?: ThreadOptions): Thread;
-	/** Opens the user's own stream, which tells what happens in other threads. */
-	inbox(options?: ThreadOptions): Thread;
-	stats(): Stats;
-	health(): Health;
-	/** Closes the connection and every thread for good. Pending messages fail with `closed`, iterators end. */
-	close(): void;
-	/** As `close()`. */
-	[Symbol.dispose](): void;
-}
 
 /** Name of the user's own stream. */
 const INBOX = "inbox";
 
-/** Gets the wasm instance: at once, or when it is loaded. */
-export type Loader = (wasm: string | URL | undefined) => Instance | Promise<Instance>;
+/** How a client ended. */
+interface Over {
+	readonly name: "closed" | "failed";
+	readonly reason: AgentwireError;
+	/** What iterators reject with; those of a closed client end. */
+	readonly error: AgentwireError | undefined;
+}
 
 export class AgentClient implements Client {
 	readonly #settings: Settings;
-	readonly #load: Loader;
 	readonly #reporter: Reporter;
 	readonly #events: Emitter<ClientEvents>;
+	readonly #connection: Connection;
 	readonly #supervisor = new Supervisor();
 	readonly #tokens: TokenSource;
-	readonly #positions: SafePositions;
 	readonly #outbox: Outbox;
-	readonly #streams = new Streams();
-	readonly #consumers = new Map<number, Consumer>();
-	readonly #context: StreamContext;
-	readonly #ready = deferred<void>();
+	readonly #seats = new Map<number, Seat>();
+	readonly #streams: Streams;
+	readonly #context: HandleContext;
+	readonly #loading: Loading;
 	#lastId = 0;
-	#state: ConnectionState = { name: "idle", reason: "new", attempt: 0 };
 	#subject: string | undefined;
 	#begun = false;
-	/** Set once the client is closed or has failed. */
-	#over: AgentwireError | undefined;
+	#over: Over | undefined;
+	/** Why the client is not connected, for whoever listens to errors only later. */
+	#failure: AgentwireError | undefined;
+	/** Errors of the constructor wait here: nobody can listen yet. */
+	#unreported: AgentwireError[] | undefined = [];
 	#tokenFailure: AgentwireError | undefined;
-	#early: EarlySocket | undefined;
-	#retry: ReturnType<typeof setTimeout> | undefined;
-	#connectingSince = 0;
-	#notice: { readonly kind: string; readonly at: number } | undefined;
 	#unwatch: Unsubscribe = () => undefined;
 
 	constructor(settings: Settings, load: Loader) {
 		this.#settings = settings;
-		this.#load = load;
 		this.#reporter = new Reporter(settings.logger);
-		this.#events = new Emitter(this.#reporter);
+		this.#events = new Emitter(this.#reporter.handlerThrew);
 		this.#reporter.listen((error) => {
 			const heard = this.#events.has("error");
 			this.#events.emit("error", error, this.#reporter.errorHandlerThrew);
 			return heard;
 		});
+		this.#connection = new Connection({ changed: (change) => this.#stateChanged(change), metric: (metric) => this.#metric(metric) });
 		this.#tokens = new TokenSource(settings.token);
-		this.#positions = new SafePositions(settings.positions, this.#reporter);
-		this.#positions.scope(addressOnly(settings.url), undefined);
 		this.#outbox = new Outbox(this.#supervisor, settings.config.maxPending, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
-		this.#context = {
-			supervisor: this.#supervisor,
-			positions: this.#positions,
-			reporter: this.#reporter,
-			consumers: this.#consumers,
-			nextId: () => (this.#lastId += 1),
-		};
-		this.#ready.promise.catch(() => undefined);
+		const nextId = (): number => (this.#lastId += 1);
+		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
+		this.#context = this.#handleContext(nextId);
+		this.#loading = new Loading(settings, load, this.#tokens, {
+			loaded: (instance, early) => this.#begin(instance, early),
+			failed: (error) => this.#end("failed", error),
+			missed: (error, delay, attempt) => {
+				this.#connection.set("waiting", error.code, delay, attempt);
+				this.#report(error);
+			},
+			retrying: (attempt) => this.#connection.set("connecting", "retry", undefined, attempt),
+		});
 		const { signal } = settings;
 		const abort = (): void => this.#end("closed", new AgentwireError("closed", "the client was closed by its AbortSignal", { cause: signal?.reason }));
 		signal?.addEventListener("abort", abort, { once: true });
 		this.#unwatch = () => signal?.removeEventListener("abort", abort);
 		if (signal?.aborted === true) abort();
 		else if (settings.autoConnect) this.connect();
+		this.#reportLater();
 	}
 
 	// --- what the application calls ---
 
 	get state(): ConnectionState {
-		return this.#state;
+		return this.#connection.state;
 	}
 
 	get subject(): string | undefined {
@@ -134,48 +107,36 @@ export class AgentClient implements Client {
 	connect(): void {
 		if (this.#begun || this.#over !== undefined) return;
 		this.#begun = true;
-		this.#setState("connecting", "connect", undefined, 0);
-		if (typeof globalThis.WebSocket !== "function") {
-			return this.#end("failed", new AgentwireError("no_websocket", "there is no WebSocket in this environment"));
-		}
-		let loading: Instance | Promise<Instance>;
-		try {
-			loading = this.#load(this.#settings.wasm);
-		} catch (error) {
-			return this.#loadFailed(error, 0);
-		}
-		if (!(loading instanceof Promise)) return this.#begin(loading);
-		this.#early = new EarlySocket(this.#settings.url, this.#tokens);
-		this.#await(loading, 0);
+		this.#connection.set("connecting", "connect", undefined, 0);
+		// A handler of the state may have closed the client.
+		if (this.#over !== undefined) return;
+		if (typeof globalThis.WebSocket === "function") this.#loading.begin();
+		else this.#end("failed", new AgentwireError("no_websocket", "there is no WebSocket in this environment"));
 	}
 
-	ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
-		fields("ready options", options, ["signal"]);
-		if (this.#over !== undefined) return Promise.reject(this.#over);
-		const { signal } = options;
-		if (signal === undefined) return this.#ready.promise.then(() => undefined);
-		if (signal.aborted) return Promise.reject(signal.reason);
-		return new Promise((resolve, reject) => {
-			const abort = (): void => reject(signal.reason);
-			signal.addEventListener("abort", abort, { once: true });
-			this.#ready.promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-		});
+	async ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+		return this.#connection.ready(abortSignal(fields("ready options", options, ["signal"])["signal"]));
 	}
 
-	on<K extends keyof ClientEvents>(type: K, handler: (fact: ClientEvents[K]) => void, options: ListenOptions = {}): Unsubscribe {
+	on<K extends keyof ClientEvents>(type: K, handler: (fact: ClientEvents[K]) => unknown, options: ListenOptions = {}): Unsubscribe {
 		if (!EVENTS.has(type)) refuse("type", type, `one of ${[...EVENTS].join(", ")}`);
-		if (typeof handler !== "function") refuse("handler", handler, "a function");
-		if (options.signal?.aborted === true) return () => undefined;
-		return bound(this.#events.on(type, handler), options.signal);
+		const signal = checkListener(handler, options);
+		if (signal?.aborted === true) return () => undefined;
+		const entry = this.#events.add(type, handler);
+		const failure = this.#failure;
+		if (type === "error" && failure !== undefined && this.#unreported === undefined) {
+			queueMicrotask(() => emit([entry], failure as ClientEvents[K], this.#reporter.errorHandlerThrew));
+		}
+		return bound(() => this.#events.remove(type, entry), signal);
 	}
 
 	thread(name: string, options: ThreadOptions = {}): Thread {
-		if (this.#over !== undefined) throw new AgentwireError("closed", "the client is closed or has failed; connect a new one", { cause: this.#over });
+		this.#context.check();
 		checkName(name);
 		fields("thread options", options, ["from"]);
 		const from = options.from === undefined ? undefined : checkFrom(options.from);
-		const stream = this.#streams.enter(name, from, this.#context);
-		return new ThreadHandle(stream, this.#context, this.#outbox, () => this.#streams.leave(stream));
+		const stream = this.#streams.enter(name, from);
+		return new ThreadHandle(stream, this.#context, () => this.#streams.leave(stream));
 	}
 
 	inbox(options: ThreadOptions = {}): Thread {
@@ -183,12 +144,12 @@ export class AgentClient implements Client {
 	}
 
 	stats(): Stats {
-		const raw = this.#supervisor.call((core) => core.stats()) ?? noStats(this.#state.name);
+		const raw = this.#supervisor.call((core) => core.stats()) ?? noStats(this.state.name);
 		return { ...raw, rebuilds: this.#supervisor.rebuilds, pending: this.#outbox.size };
 	}
 
 	health(): Health {
-		return healthOf(this.#state, this.#notice, Date.now());
+		return this.#connection.health;
 	}
 
 	close(): void {
@@ -197,60 +158,35 @@ export class AgentClient implements Client {
 
 	declare [Symbol.dispose]: () => void;
 
-	// --- from loading to the first core ---
+	// --- from the instance to the first core, and to the next ones ---
 
-	#await(loading: Promise<Instance>, attempt: number): void {
-		loading.then(
-			(instance) => {
-				if (this.#over === undefined) this.#begin(instance);
-			},
-			(error: unknown) => {
-				if (this.#over === undefined) this.#loadFailed(error, attempt);
-			},
-		);
-	}
-
-	#loadFailed(thrown: unknown, attempt: number): void {
-		this.#early?.cancel();
-		this.#early = undefined;
-		const error = thrown instanceof AgentwireError ? thrown : new AgentwireError("wasm_failed", describe(thrown), { cause: thrown });
-		if (!error.retryable) return this.#end("failed", error);
-		this.#reporter.error(error);
-		if (this.#over !== undefined) return;
-		const { backoffBaseMs, backoffMaxMs } = this.#settings.config;
-		const delay = Math.random() * Math.min(backoffMaxMs, backoffBaseMs * 2 ** attempt);
-		this.#setState("waiting", error.code, delay, attempt);
-		this.#retry = setTimeout(() => {
-			this.#retry = undefined;
-			this.#setState("connecting", "retry", undefined, attempt + 1);
-			this.#await(new Promise((resolve) => resolve(this.#load(this.#settings.wasm))), attempt + 1);
-		}, delay);
-	}
-
-	#begin(instance: Instance): void {
+	#begin(instance: Instance, early: EarlySocket | undefined): void {
 		this.#supervisor.begin(instance, {
 			host: this.#host(),
-			config: () => ({ ...this.#settings.config, ...(this.#subject === undefined ? {} : { subject: this.#subject }) }),
+			config: () => {
+				const subject = this.#subject ?? this.#settings.user;
+				return { ...this.#settings.config, ...(subject === undefined ? {} : { subject }) };
+			},
+			threw: this.#reporter.internal,
 			lost: (error) => this.#lost(error),
 			restore: () => this.#restore(),
 			failed: (error) => this.#end("failed", error),
 		});
-		const early = this.#early?.take();
-		this.#early = undefined;
+		const opened = early?.take();
 		// Before the first attempt, so that its `hello` names every stream and asks for all that is missing.
 		this.#fill();
-		if (early === undefined) {
+		if (opened === undefined) {
 			this.#supervisor.call((raw) => raw.connect());
 		} else {
 			this.#tokens.spend();
-			this.#supervisor.call((raw) => raw.adopt(early.socket, early.token));
-			if (!this.#supervisor.present) early.socket.close(1000);
+			this.#supervisor.call((raw) => raw.adopt(opened.socket, opened.token));
+			if (!this.#supervisor.present) opened.socket.close(1000);
 		}
-		this.#watchBrowser();
+		if (this.#over === undefined) this.#watchBrowser();
 	}
 
 	#fill(): void {
-		for (const stream of this.#streams.open) stream.resubscribe();
+		this.#streams.resubscribe();
 		this.#outbox.resend();
 	}
 
@@ -268,8 +204,8 @@ export class AgentClient implements Client {
 
 	#lost(error: AgentwireError): void {
 		if (this.#over !== undefined) return;
-		this.#setState("connecting", "internal", undefined, 0);
-		this.#reporter.error(error);
+		this.#connection.set("connecting", "internal", undefined, 0);
+		this.#report(error);
 	}
 
 	#restore(): void {
@@ -279,99 +215,138 @@ export class AgentClient implements Client {
 		this.#supervisor.call((raw) => raw.connect());
 	}
 
-	#host(): ClientHost {
-		return new ClientHost({
+	#handleContext(nextId: () => number): HandleContext {
+		const over = (): Over | undefined => this.#over;
+		return {
 			supervisor: this.#supervisor,
-			tokens: this.#tokens,
 			outbox: this.#outbox,
 			reporter: this.#reporter,
-			consumers: this.#consumers,
-			streams: this.#streams.byId,
-			tokenFailed: (error) => {
+			nextId,
+			get over() {
+				return over();
+			},
+			check: () => {
+				if (this.#over === undefined) return;
+				const { name, reason } = this.#over;
+				throw new AgentwireError("closed", name === "failed" ? `the client has failed with ${reason.code}: ${reason.message}` : reason.message, { cause: reason });
+			},
+		};
+	}
+
+	// --- what the core says ---
+
+	#host(): ClientHost {
+		return new ClientHost(
+			{
+				outbox: this.#outbox,
+				streams: this.#streams,
+				seats: this.#seats,
+				token: () => this.#askForToken(),
+				state: (to, reason, retryInMs, attempt) => this.#coreState(to, reason, retryInMs, attempt),
+				welcome: (session, subject) => this.#welcome(session, subject),
+				message: (frame) => this.#message(frame),
+				tokenMissed: () => {
+					const error = this.#tokenFailure ?? new AgentwireError("token_failed", "the token function failed");
+					this.#tokenFailure = undefined;
+					this.#report(error);
+				},
+				error: (error) => this.#report(error),
+				metric: (metric) => this.#metric(metric),
+			},
+			this.#settings.config.tokenTimeoutMs,
+		);
+	}
+
+	#askForToken(): void {
+		this.#tokens.ask(
+			this.state.name === "connected" ? "refresh" : "connect",
+			(token) => this.#supervisor.call((raw) => raw.tokenReady(token)),
+			(error) => {
+				// What becomes of it is the core's decision: the error `token_failed`, or the end.
 				this.#tokenFailure = error;
+				this.#supervisor.call((raw) => raw.tokenFailed(error.retryable));
 			},
-			tokenMissed: () => {
-				const error = this.#tokenFailure ?? new AgentwireError("token_failed", "the token function failed");
-				this.#tokenFailure = undefined;
-				this.#reporter.error(error);
-			},
-			isConnected: () => this.#state.name === "connected",
-			isOver: () => this.#over !== undefined,
-			state: (to, reason, retryInMs, attempt) => this.#coreState(to, reason, retryInMs, attempt),
-			welcome: (session, subject) => this.#welcome(session, subject),
-			notice: (notice) => this.#noticed(notice),
-			signal: (signal) => this.#events.emit("signal", signal),
-			metric: (metric) => this.#metric(metric),
-		});
+		);
 	}
 
 	#coreState(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void {
 		if (this.#over !== undefined) return;
 		if (to === "closed") return this.close();
-		if (to !== "failed") return this.#setState(to, reason, retryInMs, attempt);
-		if (reason === "subject_changed") this.#positions.retire();
+		if (to !== "failed") return this.#connection.set(to, reason, retryInMs, attempt);
 		if (reason === "token_failed" && this.#tokenFailure !== undefined) return this.#end("failed", this.#tokenFailure);
 		this.#end("failed", new AgentwireError(reason, `the connection has failed: ${reason}`, { retryable: false }));
 	}
 
 	#welcome(session: string, subject: string): void {
 		if (this.#over !== undefined) return;
-		const former = this.#subject;
+		const known = this.#subject;
 		// The core ends by itself then; nothing may hang on that (HEL-6).
-		if (former !== undefined && former !== subject) return this.#coreState("failed", "subject_changed", undefined, 0);
+		if (subject !== (known ?? this.#settings.user ?? subject)) return this.#coreState("failed", "subject_changed", undefined, 0);
 		this.#subject = subject;
-		if (former === undefined) {
-			const foreign = this.#positions.scope(addressOnly(this.#settings.url), subject);
-			// Positions of another user were asked for: what this one has not seen must not be skipped.
-			if (foreign) this.#streams.forgetStored();
-		}
-		this.#ready.resolve();
-		if (former === undefined) this.#events.emit("subject", { subject, session });
+		if (known === undefined) this.#events.emit("subject", { subject, session });
 	}
 
-	#noticed(notice: Notice): void {
-		if (notice.level === "warning" || notice.level === "error") this.#notice = { kind: notice.kind, at: Date.now() };
-		else if (notice.kind === this.#notice?.kind) this.#notice = undefined;
-		this.#events.emit("notice", notice);
+	#message(frame: object): void {
+		const message = messageOf(frame);
+		if (message?.type === "signal") this.#events.emit("signal", message.signal);
+		if (message?.type !== "notice") return;
+		this.#connection.noticed(message.notice);
+		this.#events.emit("notice", message.notice);
 	}
 
-	#end(name: "closed" | "failed", error: AgentwireError): void {
-		if (this.#over !== undefined) return;
-		this.#over = error;
-		clearTimeout(this.#retry);
-		this.#unwatch();
-		this.#early?.cancel();
-		this.#tokens.close();
-		// Before the core says of each that it is closed: why is known here.
-		this.#outbox.close(error);
-		this.#supervisor.call((raw) => raw.close());
-		this.#supervisor.end();
-		this.#ready.reject(error);
-		this.#streams.close(name === "closed" ? undefined : error);
-		this.#setState(name, error.code, undefined, 0);
-		if (name === "failed") this.#reporter.error(error);
-		this.#events.clear();
-	}
+	// --- what the application is told ---
 
-	#setState(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void {
-		const from = this.#state.name;
-		// A new core begins with what its client does already, and for the client's reason.
-		if (from === "connecting" && to === "connecting") return;
-		const rest = retryInMs === undefined ? { reason, attempt } : { reason, attempt, retryAt: Date.now() + retryInMs };
-		this.#state = { name: to, ...rest };
-		if (from === "connected" || from === "idle") this.#connectingSince = Date.now();
+	#stateChanged(change: StateChange): void {
+		const { from, to, reason, attempt } = change;
 		this.#outbox.connected(to === "connected");
-		if (to === "connected") this.#metric({ name: "connect_duration", unit: "ms", value: Date.now() - this.#connectingSince });
+		if (to === "connected") this.#failure = undefined;
 		this.#reporter.log("debug", `state ${from} → ${to}`, { reason, attempt });
-		this.#events.emit("state", { from, to, ...rest });
+		this.#events.emit("state", change);
+	}
+
+	#report(error: AgentwireError): void {
+		if (this.#over !== undefined && this.#over.reason !== error) return;
+		if (this.state.name !== "connected") this.#failure = error;
+		if (this.#unreported === undefined) this.#reporter.error(error);
+		else this.#unreported.push(error);
+	}
+
+	/** Reports what went wrong in the constructor as soon as somebody can listen. */
+	#reportLater(): void {
+		const report = (): void => {
+			const errors = this.#unreported ?? [];
+			this.#unreported = undefined;
+			for (const error of errors) this.#reporter.error(error);
+		};
+		if (this.#unreported?.length === 0) report();
+		else queueMicrotask(report);
 	}
 
 	#metric(metric: Metric): void {
 		try {
-			this.#settings.onMetric?.(metric);
+			watch(this.#settings.onMetric?.(metric), this.#reporter.handlerThrew);
 		} catch (error) {
 			this.#reporter.handlerThrew(error);
 		}
+	}
+
+	#end(name: "closed" | "failed", reason: AgentwireError): void {
+		if (this.#over !== undefined) return;
+		const error = name === "failed" ? reason : undefined;
+		this.#over = { name, reason, error };
+		this.#unwatch();
+		this.#loading.cancel();
+		this.#tokens.close();
+		// Before the core says of each that it is closed: why is known here.
+		this.#outbox.close(reason);
+		this.#supervisor.call((raw) => raw.close());
+		this.#supervisor.end();
+		this.#connection.end(reason);
+		this.#streams.close(error);
+		this.#connection.set(name, reason.code, undefined, 0);
+		this.#failure = error;
+		if (error !== undefined) this.#report(error);
+		this.#events.clear();
 	}
 }
 
@@ -381,9 +356,3 @@ if (typeof Symbol.dispose === "symbol") {
 }
 
 const EVENTS: ReadonlySet<string> = new Set<keyof ClientEvents>(["state", "error", "notice", "signal", "subject"]);
-
-/** Without the query, which may differ from page to page. */
-function addressOnly(address: string): string {
-	const { origin, host, protocol, pathname } = new URL(address);
-	return `${origin === "null" ? `${protocol}//${host}` : origin}${pathname}`;
-}

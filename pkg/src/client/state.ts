@@ -1,5 +1,5 @@
-/** What a client tells about its connection. */
-import type { RawState, RawStats } from "./raw.js";
+/** What a client says about its connection. */
+import type { RawState, RawStats } from "../core/raw.js";
 
 /**
  * - `idle`: not asked to connect yet (`autoConnect: false`)
@@ -41,7 +41,7 @@ export interface Notice {
 	readonly [field: string]: unknown;
 }
 
-/** A word of another page in a thread (SIG-1). */
+/** What another page in a thread says of the moment (SIG-1). */
 export interface Signal {
 	readonly thread: string;
 	/** The user it comes from. */

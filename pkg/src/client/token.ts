@@ -1,14 +1,14 @@
 /**
  * Asks the application for tokens, one question at a time, and says why. A token never leaves this file but to the core.
  */
-import { AgentwireError, describe } from "./errors.js";
+import { AgentwireError, describe } from "../shared/errors.js";
 
 /** Why a token is asked for: to open a connection, or to replace the one of an open connection before it expires. */
 export type TokenReason = "connect" | "refresh";
 
-/** What the `token` function is told. */
+/** What the `token` function gets. */
 export interface TokenRequest {
-	/** Aborted when the client is closed, and when another request takes the place of this one, because no answer came within 30 seconds. */
+	/** Aborted when the client is closed, and when another request takes the place of this one, because no answer came in time (`tokenTimeoutMs`). */
 	readonly signal: AbortSignal;
 	readonly reason: TokenReason;
 }

@@ -2,10 +2,10 @@
  * Loads the wasm module, once per page, and is the only file that knows the generated glue. `agentwire` fetches the
  * module and `agentwire/inline` brings it along; both end in the same glue, and so in the same instance.
  */
-import * as generated from "../wasm/agentwire.js";
-import { AgentwireError, describe } from "./errors.js";
+import * as generated from "../../wasm/agentwire.js";
+import { AgentwireError, describe } from "../shared/errors.js";
+import { type Engine, Instance } from "./instance.js";
 import type { Host, RawClient, RawConfig } from "./raw.js";
-import { type Engine, Instance } from "./supervisor.js";
 
 /** What the package uses of the glue. The generated declarations know callbacks and configuration only as `any`. */
 interface Glue {

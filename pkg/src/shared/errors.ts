@@ -6,26 +6,25 @@
 const TABLE: Readonly<Record<KnownErrorCode, readonly [retryable: boolean, remediation: string]>> = {
 	// Of this page.
 	aborted: [false, "The AbortSignal of the call was aborted; call again when the result is wanted."],
-	closed: [false, "The client or thread was closed. A message that was still pending may have been applied: send it with the same id from a new client."],
+	closed: [false, "The client or thread was closed, or the client has failed (see `cause`): make a new one. A message that was still pending may have been applied: send it with the same id."],
 	handler_threw: [false, "A handler of the application threw; see `cause`. The other handlers got the event."],
 	internal: [true, "A fault of agentwire or of the server. Nothing needs to be done; please report it if it comes again."],
 	invalid_option: [false, "Correct the named option."],
 	invalid_message: [false, "Send an object with a text `type`, or text `content` of at least one character, that JSON can hold and that is not nested too deep."],
 	message_too_large: [false, "Send less: a message must fit into the server's `maxFrameBytes`, a signal into 4,096 bytes."],
-	no_websocket: [false, "There is no WebSocket here. Call `connect` in a browser or a worker, not while rendering on a server."],
+	no_websocket: [false, "There is no WebSocket here. Call `createClient` in a browser or a worker, not while rendering on a server."],
 	outbox_full: [true, "Wait until pending messages are settled, or raise `maxPendingSends`."],
-	outcome_unknown: [false, "The server no longer remembers whether it got the message. Look for it in the thread before sending it again."],
-	position_store_failed: [true, "The storage is missing, full or refused, so positions are kept in memory: a reload begins at the last stored one and repeats what came after it, or at the start. Free storage, or keep positions elsewhere."],
+	outcome_unknown: [false, "The server no longer remembers whether it got the message. Look for it in the thread; if it is not there, send it again with a new id."],
 	socket_refused: [true, "The browser refuses to open this address: a policy of the page forbids it, or an https page names ws://. Use wss:// and allow it in `connect-src`."],
 	stream_conflict: [false, "The thread is open with another `from`. Use the same one, leave it out, or close the other handles first."],
 	stream_ended: [false, "The server ended this subscription for good; see the reason in the message."],
-	subject_changed: [false, "The token names another user. Close this client and connect a new one for that user."],
+	subject_changed: [false, "The token names another user. Close this client and make a new one for that user."],
 	token_failed: [true, "Make the `token` function resolve to a text of 1 to 16,384 bytes."],
-	token_rejected: [false, "The server refused the token three times. Sign in again, then connect a new client."],
+	token_rejected: [false, "The server refused the token three times. Sign in again, then make a new client."],
 	unsupported_protocol: [false, "The server did not select the subprotocol agentwire.v1. Check the url."],
 	wasm_failed: [false, "The WebAssembly module could not be compiled. Allow 'wasm-unsafe-eval' in the Content-Security-Policy and check that the .wasm file is served unchanged."],
 	wasm_unavailable: [true, "The WebAssembly module could not be fetched. It is tried again; check that the .wasm file is served."],
-	token_timeout: [true, "The `token` function did not answer within 30 seconds; it is asked again. Give its request a timeout."],
+	token_timeout: [true, "The `token` function did not answer in time (`tokenTimeoutMs`); it is asked again. Give its request a timeout."],
 	bad_server_frame: [true, "The server sent what the protocol does not allow. The connection is made anew; report it to the server's makers."],
 	// Of the server (PROTOCOL section 10).
 	bad_frame: [false, "Page and server do not understand each other. Check that both speak agentwire.v1 and report it."],
@@ -61,7 +60,6 @@ export type KnownErrorCode =
 	| "outbox_full"
 	| "outcome_unknown"
 	| "overloaded"
-	| "position_store_failed"
 	| "refused"
 	| "socket_refused"
 	| "stream_conflict"
@@ -117,8 +115,16 @@ function isKnown(code: string): code is KnownErrorCode {
 	return Object.hasOwn(TABLE, code);
 }
 
-/** Makes an error of what somebody threw, which may be anything. */
+/** The text of what somebody threw, which may be anything: also an error of another realm, or an object whose fields throw. */
 export function describe(thrown: unknown): string {
-	if (thrown instanceof Error) return thrown.message === "" ? thrown.name : thrown.message;
-	return typeof thrown === "string" ? thrown : `a value of type ${typeof thrown}`;
+	if (typeof thrown === "string") return thrown;
+	try {
+		if (typeof thrown === "object" && thrown !== null && "message" in thrown && typeof thrown.message === "string") {
+			if (thrown.message !== "") return thrown.message;
+			if ("name" in thrown && typeof thrown.name === "string" && thrown.name !== "") return thrown.name;
+		}
+	} catch {
+		// It does not let its fields be read.
+	}
+	return `a value of type ${typeof thrown}`;
 }

@@ -4,9 +4,9 @@
 export type Metric =
 	/** From the first attempt, or from the loss of the connection, to the next welcome. */
 	| { readonly name: "connect_duration"; readonly unit: "ms"; readonly value: number }
-	/** Events replayed by one catch-up. */
+	/** Events replayed by one catch-up, for each consumer of the thread. */
 	| { readonly name: "replayed_events"; readonly unit: "events"; readonly value: number; readonly thread: string }
-	/** Offsets lost by one gap; 0 when an epoch ended, because nobody knows. */
+	/** Offsets lost by one gap, for each consumer of the thread; 0 when an epoch ended, because nobody knows. */
 	| { readonly name: "gap_offsets"; readonly unit: "offsets"; readonly value: number; readonly thread: string }
 	/** From `send` to its settling. */
 	| { readonly name: "send_duration"; readonly unit: "ms"; readonly value: number }

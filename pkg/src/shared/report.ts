@@ -3,6 +3,7 @@
  * the page's own reporting. Nothing here throws.
  */
 import { AgentwireError, describe } from "./errors.js";
+import { watch } from "./listeners.js";
 
 /** Gets the client's log lines. No line and no detail ever holds a token. */
 export interface Logger {
@@ -21,6 +22,7 @@ export class Reporter {
 	#listener: ((error: AgentwireError) => boolean) | undefined;
 	#reporting = false;
 
+	/** Without a `logger`, and with nobody who listens, errors go to the page. */
 	constructor(logger: Logger | undefined) {
 		this.#logger = logger;
 	}
@@ -32,7 +34,7 @@ export class Reporter {
 
 	log(level: LogLevel, message: string, details?: Readonly<Record<string, unknown>>): void {
 		try {
-			this.#logger?.[level]?.(message, details);
+			watch(this.#logger?.[level]?.(message, details), lastResort);
 		} catch (error) {
 			lastResort(error);
 		}
@@ -40,7 +42,7 @@ export class Reporter {
 
 	error(error: AgentwireError): void {
 		this.#log(error);
-		// What an "error" handler leads to while it runs is told to the page, not to itself.
+		// What an "error" handler leads to while it runs is reported to the page, not to itself.
 		if (this.#reporting) return lastResort(error);
 		this.#reporting = true;
 		try {
@@ -51,10 +53,13 @@ export class Reporter {
 		}
 	}
 
+	/** Something threw that must not, inside the package. It ends nothing. */
+	readonly internal = (cause: unknown): void => this.error(new AgentwireError("internal", `agentwire met a fault of its own and goes on: ${describe(cause)}`, { cause }));
+
 	/** A handler threw, or its promise was rejected. */
 	readonly handlerThrew = (cause: unknown): void => this.error(threw("a handler", cause));
 
-	/** An "error" handler did. It is told to the page, at once or when its promise is rejected: told to itself, it would go round for ever. */
+	/** An "error" handler threw, or its promise was rejected. It is reported to the page: reported to itself, it would go round for ever. */
 	readonly errorHandlerThrew = (cause: unknown): void => {
 		const error = threw('an "error" handler', cause);
 		this.#log(error);
@@ -71,6 +76,10 @@ function threw(who: string, cause: unknown): AgentwireError {
 }
 
 function lastResort(error: unknown): void {
-	if (typeof globalThis.reportError === "function") globalThis.reportError(error);
-	else console.error(error);
+	try {
+		if (typeof globalThis.reportError === "function") globalThis.reportError(error);
+		else console.error(error);
+	} catch {
+		// A page may replace either. There is nobody left to tell.
+	}
 }

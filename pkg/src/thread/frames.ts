@@ -2,9 +2,9 @@
  * The events of a frame. A `deltas` frame is expanded (DLT-1), once, so that nothing behind this file knows that it
  * exists (DLT-2).
  */
-import type { RawEventsFrame } from "./raw.js";
+import type { RawEventsFrame } from "../core/raw.js";
 
-/** An event between `JSON.parse` and its handing over. */
+/** An event as `JSON.parse` made it. */
 export type ParsedEvent = Record<string, unknown>;
 
 /** Is each event an object with a text `type` (EVT-1), or are the parts of a `deltas` frame what DLT-1 says? */
@@ -39,7 +39,7 @@ export function eventsOf(frame: RawEventsFrame): readonly ParsedEvent[] {
 function expand(frame: RawEventsFrame): readonly ParsedEvent[] {
 	const { head, times, texts } = frame;
 	if (head === undefined || times === undefined || texts === undefined) return [];
-	// Events share the nested values of the head: what is handed over is read-only.
+	// Events share the nested values of the head: what is delivered is read-only.
 	const events = texts.map((text, index) => ({ ...head, time: times[index], text }));
 	expansions.set(frame, events);
 	return events;

@@ -1,125 +1,120 @@
 /**
- * The hot path: hands the events of a frame to the handlers of a thread, one after another, before it returns.
+ * The hot path: delivers the events of a frame to the handlers of a thread, one after another, before it returns.
  */
-import type { Consumer, Start } from "./consumer.js";
+import type { RawEventsFrame, RawGap, RawResumeResult } from "../core/raw.js";
+import type { Start } from "../core/supervisor.js";
+import { emit, emitWith, type Entry, type Failed } from "../shared/listeners.js";
+import { at, type Consumer } from "./consumer.js";
 import type { AgentEvent } from "./events.js";
-import { eventsOf, type ParsedEvent } from "./frames.js";
-import { type Entry, type Failed, Listeners, run } from "./listeners.js";
-import type { RawEventsFrame, RawGap } from "./raw.js";
+import { batchMetaOf, gapOf, metaOf, resumedOf } from "./facts.js";
+import { eventsOf } from "./frames.js";
+import type { ThreadListeners } from "./listening.js";
+import type { Position } from "./position.js";
+import type { BatchHandler } from "./thread.js";
 
-/** The event handlers of a stream: those of one type, and those of every event. */
-export class EventListeners {
-	readonly #every = new Listeners<AgentEvent>();
-	readonly #typed = new Map<string, Listeners<AgentEvent>>();
-	#size = 0;
-
-	get size(): number {
-		return this.#size;
-	}
-
-	/** Adds a handler of one type, or of every event for `"event"`. The result removes it and says whether it was there. */
-	add(type: string, handler: (event: AgentEvent) => unknown): () => boolean {
-		const listeners = type === "event" ? this.#every : this.#ofType(type);
-		const entry = listeners.add(handler);
-		this.#size += 1;
-		return () => {
-			if (!listeners.remove(entry)) return false;
-			this.#size -= 1;
-			return true;
-		};
-	}
-
-	clear(): void {
-		this.#every.clear();
-		for (const listeners of this.#typed.values()) listeners.clear();
-		this.#typed.clear();
-		this.#size = 0;
-	}
-
-	emit(event: AgentEvent, failed: Failed): void {
-		// Both lists are taken before the first call: what is added by a handler gets the next event.
-		const typed: readonly Entry<AgentEvent>[] | undefined = this.#typed.get(event.type)?.list;
-		const every = this.#every.list;
-		if (typed !== undefined) run(typed, event, failed);
-		run(every, event, failed);
-	}
-
-	#ofType(type: string): Listeners<AgentEvent> {
-		let listeners = this.#typed.get(type);
-		if (listeners === undefined) this.#typed.set(type, (listeners = new Listeners()));
-		return listeners;
-	}
-}
-
-/** Sets what every handed event carries. An object that several consumers share gets the same values from each. */
-export function stamp(event: ParsedEvent, offset: number, epoch: string, replayThrough: number): AgentEvent {
-	event["offset"] = offset;
-	event["epoch"] = epoch;
-	event["delivery"] = offset <= replayThrough ? "replay" : "live";
-	return event as AgentEvent;
-}
-
-/** The one consumer behind all event handlers of a stream. */
+/** The one consumer behind all handlers of a stream. */
 export class HandlerConsumer implements Consumer {
-	id: number;
+	readonly id: number;
 	start: Start = { open: 0, epoch: undefined, offset: -1 };
 	epoch: string | undefined;
 	offset: number | undefined;
-	readonly #listeners: EventListeners;
+	readonly #listeners: ThreadListeners;
+	readonly #isAlone: () => boolean;
 	readonly #failed: Failed;
-	readonly #onGap: (gap: RawGap) => void;
 	#active = true;
-	#dispatching = false;
-	#after: (() => void) | undefined;
+	/** While handlers run: what was delivered before. */
+	#before: { readonly epoch: string | undefined; offset: number | undefined } | undefined;
+	/** Batch handlers that were added while the events of a frame are being delivered, with the last event before that. */
+	readonly #late = new Map<Entry<BatchHandler>, number>();
 
-	constructor(id: number, listeners: EventListeners, failed: Failed, onGap: (gap: RawGap) => void) {
+	/** `isAlone` answers whether no other consumer of the stream holds the frame too. */
+	constructor(id: number, listeners: ThreadListeners, isAlone: () => boolean, failed: Failed) {
 		this.id = id;
 		this.#listeners = listeners;
+		this.#isAlone = isAlone;
 		this.#failed = failed;
-		this.#onGap = onGap;
 	}
 
-	get reached(): number | undefined {
-		return this.offset;
+	get delivered(): Position | undefined {
+		const { epoch, offset } = this.#before ?? this;
+		return at(epoch, offset);
+	}
+
+	get front(): Position | undefined {
+		return at(this.epoch, this.offset);
+	}
+
+	/** Takes note of a batch handler: one that is added within a frame gets what comes after the running event. */
+	noteBatch(entry: Entry<BatchHandler>): void {
+		if (this.#before !== undefined) this.#late.set(entry, this.offset ?? 0);
 	}
 
 	deliver(frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number {
-		const events = eventsOf(frame);
-		const epoch = this.epoch ?? "";
-		this.#dispatching = true;
-		let handed = 0;
-		while (handed < take && this.#active) {
-			const event = events[skip + handed];
-			if (event === undefined) break;
-			const at = offset + handed;
+		const events = eventsOf(frame) as readonly AgentEvent[];
+		const before = { epoch: this.epoch, offset: this.offset };
+		this.#before = before;
+		const end = Math.min(skip + take, events.length);
+		let index = skip;
+		while (index < end && this.#active) {
 			// Before the calls: a handler that leaves and one that joins meanwhile both count from here.
-			this.offset = at;
-			handed += 1;
-			this.#listeners.emit(stamp(event, at, epoch, replayThrough), this.#failed);
+			const place = offset + index - skip;
+			this.offset = place;
+			this.#deliverOne(events[index] as AgentEvent, place, replayThrough);
+			index += 1;
+			// With batch handlers, an event is delivered when they got it too.
+			if (this.#listeners.batches.list.length === 0) before.offset = place;
 		}
-		this.#dispatching = false;
-		this.#after?.();
-		this.#after = undefined;
-		return handed;
+		if (this.#active && index > skip) this.#deliverBatch(events, skip, index - skip, offset, replayThrough);
+		this.#late.clear();
+		this.#before = undefined;
+		return index - skip;
 	}
 
 	gap(gap: RawGap): boolean {
-		this.epoch = gap.epoch ?? this.epoch;
-		this.offset = gap.next - 1;
-		this.#onGap(gap);
+		const fact = gapOf(gap, this.epoch ?? "");
+		this.#before = { epoch: this.epoch, offset: this.offset };
+		this.epoch = fact.position.epoch;
+		this.offset = fact.position.offset;
+		emit(this.#listeners.gaps.list, fact, this.#failed);
+		this.#before = undefined;
 		return true;
 	}
 
-	rewind(): void {
-		// Nothing is held: what was delivered was handed over.
+	resumed(result: RawResumeResult): void {
+		if (this.#active) emit(this.#listeners.resumes.list, resumedOf(result), this.#failed);
 	}
 
-	afterHandlers(action: () => void): void {
-		if (this.#dispatching) this.#after = action;
-		else action();
+	rewind(): void {
+		// Nothing waits here.
 	}
 
 	end(): void {
 		this.#active = false;
+	}
+
+	#deliverOne(event: AgentEvent, offset: number, replayThrough: number): void {
+		// Both lists are taken before the first call: what is added by a handler gets the next event. And nothing is read of an
+		// event after a handler had it.
+		const typed = this.#listeners.ofType(event.type);
+		const every = this.#listeners.every.list;
+		if (typed === undefined && every.length === 0) return;
+		const meta = metaOf(this.epoch ?? "", offset, replayThrough);
+		if (typed !== undefined) emitWith(typed, event, meta, this.#failed);
+		emitWith(every, event, meta, this.#failed);
+	}
+
+	#deliverBatch(events: readonly AgentEvent[], skip: number, count: number, first: number, replayThrough: number): void {
+		const { list } = this.#listeners.batches;
+		if (list.length === 0) return;
+		const epoch = this.epoch ?? "";
+		// The frame's own array only where nobody else reads it: a handler may change it.
+		const whole = skip === 0 && count === events.length && this.#isAlone() ? events : events.slice(skip, skip + count);
+		const meta = batchMetaOf(epoch, first, count, replayThrough);
+		if (this.#late.size === 0) return emitWith(list, whole, meta, this.#failed);
+		for (const entry of list) {
+			const missed = Math.max(0, (this.#late.get(entry) ?? 0) - first + 1);
+			if (missed === 0) emitWith([entry], whole, meta, this.#failed);
+			else if (missed < count) emitWith([entry], events.slice(skip + missed, skip + count), batchMetaOf(epoch, first + missed, count - missed, replayThrough), this.#failed);
+		}
 	}
 }

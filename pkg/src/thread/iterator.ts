@@ -2,40 +2,23 @@
  * An async iterator over a stream: a consumer of its own, whose queue is bounded by the window, because the core
  * acknowledges only what was pulled.
  */
-import type { Consumer, Start } from "./consumer.js";
-import { stamp } from "./dispatch.js";
-import type { GapItem, ThreadItem } from "./events.js";
-import { eventsOf, type ParsedEvent } from "./frames.js";
-import { gapOf } from "./gap.js";
-import type { RawEventsFrame, RawGap } from "./raw.js";
+import type { RawEventsFrame, RawGap, RawResumeResult } from "../core/raw.js";
+import type { Start } from "../core/supervisor.js";
+import { type Deferred, deferred } from "../shared/deferred.js";
+import { at, type Consumer } from "./consumer.js";
+import type { ThreadItem } from "./facts.js";
+import type { Position } from "./position.js";
+import { Queue } from "./queue.js";
 
 /** What an iterator needs of the stream it reads. */
 export interface IteratorPort {
 	attach(consumer: Consumer): void;
 	detach(consumer: Consumer): void;
-	handedOver(consumer: Consumer, offset: number): void;
+	/** Everything up to `offset` was pulled, in the epoch that `life` counts. */
+	delivered(consumer: Consumer, life: number, offset: number): void;
 }
 
-/** A part of a frame that was not pulled yet. */
-interface Chunk {
-	readonly events: readonly ParsedEvent[];
-	index: number;
-	readonly end: number;
-	offset: number;
-	readonly replayThrough: number;
-}
-
-/** A gap that was not pulled yet. */
-interface QueuedGap {
-	readonly item: GapItem;
-	readonly epoch: string | undefined;
-	readonly through: number;
-}
-
-interface Waiter {
-	resolve(result: IteratorResult<ThreadItem, undefined>): void;
-	reject(error: unknown): void;
-}
+type Result = IteratorResult<ThreadItem, undefined>;
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
@@ -44,15 +27,16 @@ const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
  * detaches it.
  */
 export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefined, undefined>, Consumer {
-	id: number;
+	readonly id: number;
 	start: Start = { open: 0, epoch: undefined, offset: -1 };
 	epoch: string | undefined;
 	offset: number | undefined;
 	readonly #port: IteratorPort;
 	readonly #signal: AbortSignal | undefined;
 	readonly #onAbort: () => void;
-	#queue: (Chunk | QueuedGap)[] = [];
-	#waiters: Waiter[] = [];
+	readonly #queue = new Queue();
+	/** The calls of `next()` that wait for an item. */
+	#waiters: Deferred<Result>[] = [];
 	#phase: "new" | "attached" | "ended" = "new";
 	/** Thrown once, when the queue is empty. */
 	#failure: { readonly error: unknown } | undefined;
@@ -66,11 +50,13 @@ export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefin
 		else signal?.addEventListener("abort", this.#onAbort, { once: true });
 	}
 
+	// --- what the application calls ---
+
 	[Symbol.asyncIterator](): this {
 		return this;
 	}
 
-	next(): Promise<IteratorResult<ThreadItem, undefined>> {
+	next(): Promise<Result> {
 		if (this.#phase === "new") {
 			this.#phase = "attached";
 			this.#port.attach(this);
@@ -78,52 +64,56 @@ export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefin
 		const item = this.#waiters.length === 0 ? this.#pull() : undefined;
 		if (item !== undefined) return Promise.resolve({ done: false, value: item });
 		if (this.#phase === "ended") return this.#last();
-		return new Promise((resolve, reject) => {
-			this.#waiters.push({ resolve, reject });
-		});
+		const waiter = deferred<Result>();
+		this.#waiters.push(waiter);
+		return waiter.promise;
 	}
 
 	return(): Promise<IteratorReturnResult<undefined>> {
-		this.#queue = [];
+		this.#queue.clear();
 		this.#failure = undefined;
 		this.#stop(undefined);
 		return Promise.resolve(DONE);
 	}
 
-	get reached(): number | undefined {
-		const last = this.#queue.at(-1);
-		if (last === undefined) return this.offset;
-		return "item" in last ? last.through : last.offset + (last.end - last.index) - 1;
+	// --- what the stream and the core's host call ---
+
+	get delivered(): Position | undefined {
+		return at(this.epoch, this.offset);
+	}
+
+	get front(): Position | undefined {
+		return this.#queue.front ?? this.delivered;
 	}
 
 	deliver(frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number {
 		if (this.#phase !== "attached") return 0;
-		this.#queue.push({ events: eventsOf(frame), index: skip, end: skip + take, offset, replayThrough });
+		this.#queue.events(frame, skip, take, this.epoch ?? "", offset, replayThrough);
 		this.#serve();
 		return 0;
 	}
 
 	gap(gap: RawGap): boolean {
 		if (this.#phase !== "attached") return true;
-		// What waits belongs to an epoch that is over, and is lost with it.
-		if (gap.epoch !== undefined) this.#queue = [];
-		this.#queue.push({ item: { type: "gap", ...gapOf(gap) }, epoch: gap.epoch, through: gap.next - 1 });
+		this.#queue.gap(gap, this.epoch ?? "");
 		this.#serve();
 		return false;
 	}
 
-	rewind(): void {
-		this.#queue = [];
+	resumed(result: RawResumeResult): void {
+		if (this.#phase !== "attached") return;
+		this.#queue.resumed(result);
+		this.#serve();
 	}
 
-	afterHandlers(action: () => void): void {
-		action();
+	rewind(): void {
+		this.#queue.restart();
 	}
 
 	end(error: Error | undefined): void {
 		if (error === undefined) return this.#stop(undefined);
 		if (this.#phase === "ended") return;
-		// What was received before the end is still handed over.
+		// What came before the end is still delivered.
 		this.#failure = { error };
 		this.#leave();
 		this.#settleWaiters();
@@ -138,33 +128,18 @@ export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefin
 	}
 
 	#pull(): ThreadItem | undefined {
-		const first = this.#queue[0];
-		if (first === undefined) return undefined;
-		if ("item" in first) {
-			this.#queue.shift();
-			this.epoch = first.epoch ?? this.epoch;
-			this.#moved(first.through);
-			return first.item;
-		}
-		const event = first.events[first.index];
-		const offset = first.offset;
-		first.index += 1;
-		first.offset += 1;
-		if (first.index >= first.end) this.#queue.shift();
-		if (event === undefined) return this.#pull();
-		const stamped = stamp(event, offset, this.epoch ?? "", first.replayThrough);
-		this.#moved(offset);
-		return stamped;
-	}
-
-	#moved(offset: number): void {
-		this.offset = offset;
-		if (this.#phase === "attached") this.#port.handedOver(this, offset);
+		const item = this.#queue.pull();
+		if (item === undefined || item.kind === "resumed") return item;
+		const { position } = item.kind === "event" ? item.meta : item.gap;
+		this.epoch = position.epoch;
+		this.offset = position.offset;
+		if (this.#phase === "attached") this.#port.delivered(this, this.#queue.life, position.offset);
+		return item;
 	}
 
 	#stop(failure: { readonly error: unknown } | undefined): void {
 		if (this.#phase === "ended") return;
-		this.#queue = [];
+		this.#queue.clear();
 		this.#failure = failure;
 		this.#leave();
 		this.#settleWaiters();

@@ -1,34 +1,31 @@
 /**
  * One stream of one client, however many handles stand for it: where it begins, who consumes it, and where it is.
  */
-import type { Consumer, Start } from "./consumer.js";
-import { EventListeners, HandlerConsumer } from "./dispatch.js";
-import { AgentwireError } from "./errors.js";
-import type { AgentEvent, Ended, Gap, Position, Resumed } from "./events.js";
-import { gapOf, resumedOf } from "./gap.js";
-import { Emitter } from "./listeners.js";
-import type { SafePositions } from "./positions.js";
-import type { RawGap, RawVerdict } from "./raw.js";
-import type { Reporter } from "./report.js";
-import type { Supervisor } from "./supervisor.js";
+import type { RawGap, RawOpen, RawResumeResult } from "../core/raw.js";
+import type { Start, Supervisor } from "../core/supervisor.js";
+import { AgentwireError } from "../shared/errors.js";
+import { emit, Listeners, type Unsubscribe } from "../shared/listeners.js";
+import type { Reporter } from "../shared/report.js";
+import { at, type Consumer } from "./consumer.js";
+import type { Ended } from "./facts.js";
+import { type From, isSameFrom, openOf, showFrom } from "./from.js";
+import { HandlerConsumer } from "./handlers.js";
+import { ThreadListeners } from "./listening.js";
+import { isPosition, type Position } from "./position.js";
+import type { BatchHandler } from "./thread.js";
 
-/** Where a stream begins when the page has no position in it. */
-export type From = "start" | "live" | { readonly last: number } | Position;
-
-/** Facts about a stream that are not events of it. */
-export interface StreamFacts {
-	gap: Gap;
-	resumed: Resumed;
-	ended: Ended;
+/** A consumer and the stream that it belongs to. */
+export interface Seat {
+	readonly consumer: Consumer;
+	readonly stream: Stream;
 }
 
 /** What the streams of a client share. */
 export interface StreamContext {
 	readonly supervisor: Supervisor;
-	readonly positions: SafePositions;
 	readonly reporter: Reporter;
 	/** Every attached consumer of the client, by its id. */
-	readonly consumers: Map<number, Consumer>;
+	readonly seats: Map<number, Seat>;
 	/** Draws an id that was never used before: for streams and consumers alike. */
 	nextId(): number;
 }
@@ -36,48 +33,38 @@ export interface StreamContext {
 export class Stream {
 	readonly name: string;
 	readonly id: number;
-	readonly facts: Emitter<StreamFacts>;
+	readonly listeners: ThreadListeners = new ThreadListeners();
+	readonly endings: Listeners<(ended: Ended) => unknown> = new Listeners();
 	/** Number of open handles. */
 	handles = 0;
 	readonly #context: StreamContext;
-	readonly #listeners = new EventListeners();
 	readonly #consumers = new Set<Consumer>();
-	/** Those of them that begin so many events before a position which the stream does not have yet; unknown to the core. */
+	/** Those that begin so many events before a place which is not known yet. The core does not know them. */
 	readonly #waiting = new Map<Consumer, number>();
-	/** Those of them that began anew because the stored position turned out to be another user's, until the catch-up is over. */
-	readonly #renewed = new Set<Consumer>();
-	/** Does the core hold an epoch for it that only another user's position named? Then whoever begins at the start is `#renewed`. */
-	#foreign: boolean;
-	/** Was a gap not told, because only another user's position made it one? */
-	#excused = false;
 	/** What a handle named or, where none did, what the first consumer began at. */
 	#from: From | undefined;
 	/** Has a consumer begun at `#from`? */
 	#started = false;
-	#stored = false;
-	/** Where the core was told to begin when it has no position: 0 the start, -1 live, n the last n events. */
-	#opened: number | undefined;
-	#position: Position | undefined;
+	/** Where the core begins when it has no position. */
+	#opened: RawOpen | undefined;
+	/** The present epoch, as far as the core has said. */
+	#epoch: string | undefined;
+	/** Where the slowest consumer was when the last ones left. */
+	#left: Position | undefined;
 	#handlers: HandlerConsumer | undefined;
-	/** While consumers leave together: what the core reported last. */
-	#leaving: { reported: Position | undefined } | undefined;
+	/** Are consumers leaving together? */
+	#leaving = false;
 
-	/** `position`: where this page left the stream before. `foreign`: what the core holds of it is another user's. */
-	constructor(name: string, context: StreamContext, id: number, position: Position | undefined, foreign: boolean) {
+	constructor(name: string, context: StreamContext) {
 		this.name = name;
-		this.id = id;
+		this.id = context.nextId();
 		this.#context = context;
-		this.#position = position;
-		this.#foreign = foreign;
-		this.facts = new Emitter(context.reporter);
 	}
 
+	/** Where the slowest consumer is, or where the stream was left. */
 	get position(): Position | undefined {
-		return this.#position;
-	}
-
-	get foreign(): boolean {
-		return this.#foreign;
+		if (this.#consumers.size === 0) return this.#left;
+		return this.#slowest((consumer) => consumer.delivered ?? this.#placeOf(consumer));
 	}
 
 	/** Was the core ever asked for it? */
@@ -85,37 +72,53 @@ export class Stream {
 		return this.#opened !== undefined;
 	}
 
-	/** Takes the `from` of a handle, unless the stream already has another one (I4). */
+	/** Takes the `from` of a handle. Throws `stream_conflict` when the stream has another one (I4). */
 	claim(from: From | undefined): void {
 		if (from === undefined) return;
+		const present = this.#from ?? "start";
 		if (this.#from === undefined && !this.#started) {
 			this.#from = from;
-		} else if (show(from) !== show(this.#from)) {
-			const message = `thread ${JSON.stringify(this.name)} is open with from ${show(this.#from)}, not ${show(from)}`;
+		} else if (!isSameFrom(from, present)) {
+			const message = `thread ${JSON.stringify(this.name)} is open with from ${showFrom(present)}, not ${showFrom(from)}`;
 			throw new AgentwireError("stream_conflict", message);
 		}
 	}
 
-	/** Adds an event handler; the last one that is removed detaches the consumer behind all of them. */
-	listen(type: string, handler: (event: AgentEvent) => unknown): () => void {
-		const remove = this.#listeners.add(type, handler);
+	/** The last handle is gone: the next one may name another `from`. Where the stream was left stays. */
+	release(): void {
+		this.#from = undefined;
+		this.#started = false;
+	}
+
+	// --- consumers come and go ---
+
+	/** Adds a handler by `add`. The last one that is removed detaches the consumer behind all of them. */
+	listen(add: (listeners: ThreadListeners) => () => void): Unsubscribe {
+		const remove = add(this.listeners);
 		this.listenAgain();
 		return () => {
-			if (remove() && this.#listeners.size === 0) this.#dropHandlers();
+			remove();
+			if (this.listeners.size === 0) this.#dropHandlers();
 		};
 	}
 
-	/** Attaches the consumer behind the event handlers, if there are any and it is not: it is new, or the server ended it (SUB-11). */
-	listenAgain(): void {
-		if (this.#handlers !== undefined || this.#listeners.size === 0) return;
-		const { nextId, reporter } = this.#context;
-		const consumer = new HandlerConsumer(nextId(), this.#listeners, reporter.handlerThrew, (gap) => this.facts.emit("gap", gapOf(gap)));
-		this.#handlers = consumer;
-		this.attach(consumer, undefined);
+	/** Adds a handler of batches. */
+	listenToBatches(handler: BatchHandler): Unsubscribe {
+		return this.listen((listeners) => {
+			const entry = listeners.add(listeners.batches, handler);
+			this.#handlers?.noteBatch(entry);
+			return () => listeners.remove(listeners.batches, entry);
+		});
 	}
 
-	has(consumer: Consumer): boolean {
-		return this.#consumers.has(consumer);
+	/** Attaches the consumer behind the handlers, if there are any and it is not: it is new, or the server ended it (SUB-11). */
+	listenAgain(): void {
+		if (this.#handlers !== undefined || this.listeners.size === 0) return;
+		const { nextId, reporter } = this.#context;
+		const isAlone = (): boolean => this.#consumers.size === 1;
+		const consumer = new HandlerConsumer(nextId(), this.listeners, isAlone, reporter.handlerThrew);
+		this.#handlers = consumer;
+		this.attach(consumer, undefined);
 	}
 
 	/** Attaches a consumer: at its own `from`, or the first one where the stream begins and a later one where the stream is. */
@@ -123,15 +126,13 @@ export class Stream {
 		let from = own;
 		// What a handle named is for those that name nothing themselves.
 		if (!this.#started && (own === undefined || this.#from === undefined)) {
-			this.#begin(own);
+			this.#started = true;
+			this.#from ??= own ?? "start";
 			from = this.#from;
 		}
 		const start = this.#startOf(from);
-		const named = isAt(from ?? this.#from ?? "start");
-		if (this.#foreign && !named && typeof start !== "number" && start.offset === 0) this.#renewed.add(consumer);
-		if (this.#consumers.size === 0) this.#moveTo(start);
 		this.#consumers.add(consumer);
-		this.#context.consumers.set(consumer.id, consumer);
+		this.#context.seats.set(consumer.id, { consumer, stream: this });
 		if (typeof start === "number") this.#waiting.set(consumer, start);
 		else this.#enter(consumer, start);
 	}
@@ -140,85 +141,62 @@ export class Stream {
 	detach(consumer: Consumer): void {
 		this.together(() => {
 			if (!this.#consumers.delete(consumer)) return;
-			this.#context.consumers.delete(consumer.id);
-			this.#renewed.delete(consumer);
+			this.#context.seats.delete(consumer.id);
 			if (!this.#waiting.delete(consumer)) this.#context.supervisor.call((raw) => raw.unsubscribe(consumer.id));
 		});
 	}
 
-	/**
-	 * Runs `leave`, which detaches consumers. When none of the stream stays, it was left where the slowest of them was,
-	 * whichever goes last: what the core says in between counts only when some stay. A place in an epoch that may be another
-	 * user's is none.
-	 */
+	/** Runs `leave`, which detaches consumers. When none stays, the stream was left where the slowest of them was, whichever goes last. */
 	together(leave: () => void): void {
-		if (this.#leaving !== undefined || this.#consumers.size === 0) return leave();
-		const slowest = this.#slowest();
-		const unconfirmed = slowest === undefined ? this.#foreign : this.#isUnconfirmed(slowest);
-		const leaving: { reported: Position | undefined } = { reported: undefined };
-		this.#leaving = leaving;
+		if (this.#leaving || this.#consumers.size === 0) return leave();
+		const slowest = this.#slowest((consumer) => this.#placeOf(consumer));
+		this.#leaving = true;
 		try {
 			leave();
 		} finally {
-			this.#leaving = undefined;
+			this.#leaving = false;
 		}
-		if (this.#consumers.size === 0) {
-			if (unconfirmed) this.#position = undefined;
-			else this.#left(slowest);
-			return;
-		}
-		if (leaving.reported !== undefined) this.moved(leaving.reported.epoch, leaving.reported.offset);
-		this.#promote();
+		if (this.#consumers.size > 0) this.#enterWaiting();
+		else this.#left = slowest ?? this.#left;
 	}
 
-	handedOver(consumer: Consumer, offset: number): void {
-		this.#context.supervisor.call((raw) => raw.handedOver(consumer.id, offset));
+	/** Ends every consumer and forgets every handler. */
+	close(error: Error | undefined): void {
+		this.#endAll(error);
+		this.listeners.clear();
+		this.endings.clear();
 	}
 
-	/** The core has moved the stream (or found out where it is). */
-	moved(epoch: string, offset: number): void {
-		const position = { epoch, offset };
-		if (this.#leaving !== undefined) {
-			this.#leaving.reported = position;
-			return;
-		}
-		// Whoever the core speaks of has left, and with the last one it was settled where the stream is.
-		if (this.#consumers.size === 0) return;
-		this.#position = position;
+	// --- what the core says ---
+
+	/** A consumer that began without an epoch is here. */
+	placed(consumer: Consumer, epoch: string, offset: number): void {
+		consumer.epoch = epoch;
+		consumer.offset = offset;
+		this.#epoch = epoch;
 		this.#enterWaiting();
-		// The epoch may still be the one that another user's position named.
-		if (this.#renewed.size === 0 || offset > 0) this.#context.positions.save(this.name, position);
 	}
 
 	gap(consumer: Consumer, gap: RawGap): boolean {
-		const { epoch, next } = gap;
-		if (epoch === undefined) return consumer.gap(gap);
-		this.#position = { epoch, offset: next - 1 };
-		if (!this.#renewed.delete(consumer) || (consumer.reached ?? 0) > 0) return consumer.gap(gap);
-		// It lost nothing of an epoch that only another user's position named; it begins with this one.
-		this.#excused = true;
-		consumer.epoch = epoch;
-		consumer.offset = 0;
-		return next === 1 || consumer.gap({ from: 1, to: next - 1, reason: "trimmed", epoch: undefined, next });
+		this.#epoch = gap.epoch ?? this.#epoch;
+		return consumer.gap(gap);
 	}
 
-	resumed(verdict: RawVerdict): void {
-		if (this.#renewed.size > 0 && this.#position !== undefined) this.#context.positions.save(this.name, this.#position);
-		this.#renewed.clear();
-		this.#foreign = false;
-		const excused = this.#excused;
-		this.#excused = false;
-		this.facts.emit("resumed", resumedOf(excused ? { ...verdict, recovered: true, gap: undefined } : verdict));
+	resumed(consumer: Consumer, result: RawResumeResult): void {
+		consumer.resumed(result);
 	}
 
-	/** Ends every consumer. Whoever comes next has the server asked again (SUB-11). */
+	/** The server ended the subscription: ends every consumer. Whoever comes next has it asked again (SUB-11). */
 	ended(reason: string): void {
+		if (this.#consumers.size === 0) return;
+		const { reporter } = this.#context;
 		const error = new AgentwireError("stream_ended", `the server ended the subscription of thread ${JSON.stringify(this.name)}: ${reason}`);
-		const unheard = this.#handlers !== undefined && !this.facts.has("ended");
+		const listeners = this.endings.list;
+		const unheard = this.#handlers !== undefined && listeners.length === 0;
 		this.#endAll(error);
-		this.facts.emit("ended", { reason });
+		emit(listeners, { reason, position: this.position }, reporter.handlerThrew);
 		// An iterator has it as its rejection.
-		if (unheard) this.#context.reporter.error(error);
+		if (unheard) reporter.error(error);
 	}
 
 	/**
@@ -227,52 +205,14 @@ export class Stream {
 	 */
 	resubscribe(): void {
 		for (const consumer of this.#consumers) consumer.rewind();
-		const present = this.#position?.epoch;
-		const rank = (consumer: Consumer): number => (this.#placeOf(consumer)?.epoch === present ? 0 : 1);
-		const offset = (consumer: Consumer): number => this.#placeOf(consumer)?.offset ?? 0;
+		const rank = ({ epoch }: Consumer): number => (epoch !== undefined && epoch === this.#epoch ? 0 : 1);
 		const ordered = [...this.#consumers].filter((consumer) => !this.#waiting.has(consumer));
-		ordered.sort((one, other) => rank(one) - rank(other) || offset(other) - offset(one));
+		ordered.sort((one, other) => rank(one) - rank(other) || (other.offset ?? 0) - (one.offset ?? 0));
 		this.#opened = ordered[0]?.start.open ?? this.#opened;
 		for (const consumer of ordered) {
-			const at = this.#placeOf(consumer);
-			// Of one that is attached with a position the core tells nothing more.
-			consumer.epoch = at?.epoch;
-			consumer.offset = at?.offset;
-			this.#subscribe(consumer, at === undefined ? consumer.start : { open: consumer.start.open, ...at });
+			const place = at(consumer.epoch, consumer.offset);
+			this.#subscribe(consumer, place === undefined ? consumer.start : { open: consumer.start.open, ...place });
 		}
-	}
-
-	/** Begins anew if it began at a stored position, which turned out to be another user's. */
-	forgetStored(): void {
-		if (this.#consumers.size === 0) {
-			this.#foreign ||= this.#position !== undefined;
-			this.#position = undefined;
-		}
-		if (!this.#stored) return;
-		this.#stored = false;
-		this.#foreign = true;
-		this.#from = "start";
-		this.#moveTo(BEGINNING);
-		const { supervisor, consumers, nextId } = this.#context;
-		const former = [...this.#consumers].filter((consumer) => !this.#waiting.has(consumer)).map((consumer) => consumer.id);
-		this.#waiting.clear();
-		for (const consumer of this.#consumers) {
-			consumers.delete(consumer.id);
-			consumer.id = nextId();
-			consumers.set(consumer.id, consumer);
-			consumer.rewind();
-			this.#renewed.add(consumer);
-			this.#enter(consumer, BEGINNING);
-		}
-		// Not before: with its last consumer the stream would be unsubscribed while it is being asked for.
-		for (const id of former) supervisor.call((raw) => raw.unsubscribe(id));
-	}
-
-	/** Ends every consumer and forgets every handler. */
-	close(error: Error | undefined): void {
-		this.#endAll(error);
-		this.#listeners.clear();
-		this.facts.clear();
 	}
 
 	#endAll(error: Error | undefined): void {
@@ -293,93 +233,68 @@ export class Stream {
 		this.detach(consumer);
 	}
 
-	#begin(own: From | undefined): void {
-		this.#started = true;
-		const asked = this.#from ?? own;
-		// Where this page left the stream is what was stored last, or is about to be.
-		const stored = asked === undefined && this.#context.positions.kept ? (this.#position ?? this.#context.positions.load(this.name)) : undefined;
-		this.#stored = stored !== undefined;
-		this.#from = asked ?? stored ?? "start";
-	}
+	// --- where things are ---
 
-	/** The stream is where its only consumer begins, as far as that is known. */
-	#moveTo(start: Start | number): void {
-		if (typeof start === "number" || start.offset < 0) return;
-		const epoch = start.epoch ?? this.#position?.epoch;
-		if (epoch !== undefined) this.#position = { epoch, offset: start.offset };
-	}
-
-	/** `from` in the words of the core; or how many events before a position that the stream does not have yet. */
+	/** `from` in the words of the core; or how many events before a place that is not known yet. */
 	#startOf(from: From | undefined): Start | number {
-		const at = this.#front();
+		const front = this.#front();
 		const asked = from ?? this.#from ?? "start";
 		// What says where all begin that have no `from` of their own is left to them.
 		const open = openOf(asked === "start" ? (this.#from ?? asked) : asked);
 		// While nobody consumes the stream, live is where it was left: what came meanwhile is owed (SUB-9).
 		const goesOn = from === undefined || (from === "live" && this.#consumers.size === 0);
-		if (goesOn && at !== undefined) return { open, epoch: at.epoch, offset: at.offset };
-		if (asked === "start") return { ...BEGINNING, open };
+		if (goesOn && front !== undefined) return { open, ...front };
+		if (asked === "start") return { open, epoch: undefined, offset: 0 };
 		if (asked === "live") return { open, epoch: undefined, offset: -1 };
-		if (isAt(asked)) return { open, epoch: asked.epoch, offset: asked.offset };
-		if (at !== undefined) return { open, epoch: undefined, offset: Math.max(0, at.offset - asked.last) };
+		if (isPosition(asked)) return { open, epoch: asked.epoch, offset: asked.offset };
+		if (front !== undefined) return { open, epoch: undefined, offset: Math.max(0, front.offset - asked.last) };
 		return this.#consumers.size === 0 || this.#opened === open ? { open, epoch: undefined, offset: -1 } : asked.last;
 	}
 
-	/** The last event of the present epoch that any consumer got; without one, where the last one left. */
+	/** The last event of the present epoch that the core brought to any consumer; without consumers, where the last one left. */
 	#front(): Position | undefined {
-		if (this.#position === undefined) return undefined;
-		const { epoch } = this.#position;
-		const present = [...this.#consumers].filter((consumer) => consumer.epoch === epoch);
-		return { epoch, offset: Math.max(this.#position.offset, ...present.map((consumer) => consumer.reached ?? 0)) };
+		if (this.#consumers.size === 0) return this.#left;
+		let furthest: Position | undefined;
+		for (const { front } of this.#consumers) {
+			if (front !== undefined && front.epoch === this.#epoch && front.offset >= (furthest?.offset ?? 0)) furthest = front;
+		}
+		return furthest;
 	}
 
 	/** Where a consumer is, or where the core would place it now, as far as that is known here. */
 	#placeOf({ epoch, offset, start }: Consumer): Position | undefined {
-		if (epoch !== undefined && offset !== undefined) return { epoch, offset };
-		return start.offset < 0 || this.#position === undefined ? undefined : { epoch: this.#position.epoch, offset: start.offset };
+		return at(epoch, offset) ?? (start.offset < 0 ? undefined : at(this.#epoch, start.offset));
 	}
 
-	/** Is it in an epoch that may be another user's? */
-	#isUnconfirmed(consumer: Consumer): boolean {
-		return this.#renewed.has(consumer) && (consumer.offset ?? 0) === 0;
-	}
-
-	/** The consumer that has least. One that did not take note of the end of its epoch is behind all that did. */
-	#slowest(): Consumer | undefined {
-		const known: { consumer: Consumer; at: Position }[] = [];
+	/** Where the consumer is that has least. One that is still in an earlier epoch is behind all others. */
+	#slowest(placeOf: (consumer: Consumer) => Position | undefined): Position | undefined {
+		let slowest: Position | undefined;
 		for (const consumer of this.#consumers) {
-			const at = this.#waiting.has(consumer) ? undefined : this.#placeOf(consumer);
-			if (at !== undefined) known.push({ consumer, at });
+			const place = this.#waiting.has(consumer) ? undefined : placeOf(consumer);
+			if (place !== undefined && (slowest === undefined || this.#isBehind(place, slowest))) slowest = place;
 		}
-		const behind = known.filter(({ at }) => at.epoch !== this.#position?.epoch);
-		const candidates = behind.length > 0 ? behind : known;
-		return candidates.sort((one, other) => one.at.offset - other.at.offset)[0]?.consumer;
+		return slowest;
 	}
 
-	/** Nobody is left: whoever comes next goes on from where `slowest` is. */
-	#left(slowest: Consumer | undefined): void {
-		const position = slowest && this.#placeOf(slowest);
-		if (slowest === undefined || position === undefined) return;
-		this.#position = position;
-		slowest.afterHandlers(() => this.#context.positions.save(this.name, position));
+	#isBehind(one: Position, other: Position): boolean {
+		const [isPresent, isOtherPresent] = [one.epoch === this.#epoch, other.epoch === this.#epoch];
+		return isPresent === isOtherPresent ? one.offset < other.offset : isOtherPresent;
 	}
 
-	/** Begins with one of those that wait for a position, when nobody else is there to bring it about. */
-	#promote(): void {
-		const [first] = this.#waiting;
-		if (first === undefined || this.#waiting.size < this.#consumers.size) return;
-		const [consumer, last] = first;
-		this.#waiting.delete(consumer);
-		this.#opened = last;
-		this.#enter(consumer, { open: last, epoch: undefined, offset: -1 });
-	}
+	// --- to the core ---
 
+	/** Begins with those that wait for a place as soon as everybody else has one; when nobody else is there, with the first of them. */
 	#enterWaiting(): void {
+		if (this.#waiting.size === 0) return;
+		const others = [...this.#consumers].filter((consumer) => !this.#waiting.has(consumer));
+		if (others.some(({ epoch }) => epoch === undefined)) return;
 		const waiting = [...this.#waiting];
-		this.#waiting.clear();
+		if (others.length === 0) waiting.length = 1;
 		for (const [consumer, last] of waiting) {
-			const start = this.#startOf({ last });
-			if (typeof start !== "number") this.#enter(consumer, start);
+			this.#waiting.delete(consumer);
+			const front = others.length === 0 ? this.#left : this.#front();
+			const offset = front === undefined ? -1 : Math.max(0, front.offset - last);
+			this.#enter(consumer, { open: last, epoch: undefined, offset });
 		}
 	}
 
@@ -388,29 +303,12 @@ export class Stream {
 		// Without an epoch, the core says where that is.
 		consumer.epoch = start.epoch;
 		consumer.offset = start.epoch === undefined ? undefined : start.offset;
+		if (this.#consumers.size === 1) this.#epoch = start.epoch ?? this.#epoch;
 		if (this.#opened === undefined || this.#consumers.size === 1) this.#opened = start.open;
 		this.#subscribe(consumer, start);
 	}
 
 	#subscribe(consumer: Consumer, start: Start): void {
-		this.#context.supervisor.call((raw) => raw.subscribe(this.id, consumer.id, this.name, start.open, start.epoch, start.offset));
+		this.#context.supervisor.subscribe(this.id, consumer.id, this.name, start);
 	}
-}
-
-/** The start of a stream, whatever it is. */
-const BEGINNING: Start = { open: 0, epoch: undefined, offset: 0 };
-
-function isAt(from: From): from is Position {
-	return typeof from === "object" && "epoch" in from;
-}
-
-function openOf(from: From): number {
-	if (from === "live") return -1;
-	return typeof from === "object" && "last" in from ? from.last : 0;
-}
-
-function show(from: From | undefined): string {
-	if (typeof from !== "object") return JSON.stringify(from ?? "start");
-	if ("last" in from) return `{ last: ${from.last} }`;
-	return `{ epoch: ${JSON.stringify(from.epoch)}, offset: ${from.offset} }`;
 }
