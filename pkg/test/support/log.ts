@@ -12,6 +12,8 @@ export interface Life {
 	readonly events: Body[];
 	/** Every value that `oldest` had, the present one last. */
 	readonly oldests: number[];
+	/** By offset, everything that was ever written there in this epoch: more than one where a crash lost an event. */
+	readonly ever: Map<number, Body[]>;
 }
 
 export class StreamLog {
@@ -23,7 +25,7 @@ export class StreamLog {
 
 	constructor(name: string) {
 		this.#name = name;
-		this.lives = [{ epoch: "e1", base: 0, events: [], oldests: [1] }];
+		this.lives = [{ epoch: "e1", base: 0, events: [], oldests: [1], ever: new Map() }];
 	}
 
 	get life(): Life {
@@ -57,7 +59,10 @@ export class StreamLog {
 	}
 
 	append(events: readonly Body[]): void {
-		this.life.events.push(...events);
+		for (const event of events) {
+			this.life.events.push(event);
+			this.life.ever.set(this.head, [...(this.life.ever.get(this.head) ?? []), event]);
+		}
 	}
 
 	/** Loses everything up to `through`. */
@@ -68,8 +73,9 @@ export class StreamLog {
 
 	/** Begins a new epoch with the first `keep` events of this one. */
 	begin(epoch: string, keep: number): void {
-		const { events } = this.life;
-		this.lives.push({ epoch, base: keep, events: events.slice(0, keep), oldests: [Math.min(this.oldest, keep + 1)] });
+		const events = this.life.events.slice(0, keep);
+		const ever = new Map(events.map((event, index) => [index + 1, [event]]));
+		this.lives.push({ epoch, base: keep, events, oldests: [Math.min(this.oldest, keep + 1)], ever });
 		this.isOfFormerProcess = false;
 	}
 
@@ -77,19 +83,15 @@ export class StreamLog {
 	loseTail(keep: number): void {
 		const life = this.lives.pop();
 		if (life === undefined) return;
-		const oldests = [...life.oldests, Math.min(this.#lastOf(life.oldests), keep + 1)];
+		const oldests = [...life.oldests, Math.min(life.oldests.at(-1) ?? 1, keep + 1)];
 		this.lives.push({ ...life, events: life.events.slice(0, keep), oldests });
 		this.isOfFormerProcess = true;
 	}
 
-	#lastOf(oldests: readonly number[]): number {
-		return oldests.at(-1) ?? 1;
-	}
-
 	/** Runs that have begun and not ended at an offset, in the order they began. */
-	openRuns(offset: number): string[] {
+	openRuns(offset: number, life: Life = this.life): string[] {
 		const open = new Set<string>();
-		for (const { type, runId, recoverable } of this.life.events.slice(0, offset)) {
+		for (const { type, runId, recoverable } of life.events.slice(0, offset)) {
 			if (typeof runId !== "string") continue;
 			if (type === "agent_started" || type === "run_accepted") open.add(runId);
 			else if (ENDS.has(String(type)) && !(type === "agent_error" && recoverable === true)) open.delete(runId);
