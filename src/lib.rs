@@ -6,14 +6,14 @@
 //! # The model
 //!
 //! A **stream** is a named, ordered log of events; its **offsets** are 1, 2, 3, … without holes, within an **epoch**. A **consumer** of a
-//! stream has a **position**: the last event that was *handed over* to it. A socket dies once; the connection survives it, because the
+//! stream has a **position**: the last event that was *delivered* to it. A socket dies once; the connection survives it, because the
 //! client says hello with its positions and the server sends what is missing.
 //!
 //! What holds, whatever the network does:
 //!
-//! - Each consumer is handed offsets that go up by exactly one from where it began.
+//! - The offsets delivered to a consumer go up by exactly one from where it began.
 //! - The only exception is a gap, and only the server can declare one. A request that is not answered ends the socket, never an event.
-//! - Each catch-up ends in one verdict.
+//! - Each catch-up of a consumer ends in one resume result.
 //! - A send settles exactly once.
 //! - In each state that is not final there is an armed deadline, a live socket, or a named wait.
 //!
@@ -22,8 +22,8 @@
 //! The core has one way in, [`Client::handle_input`](proto::Client::handle_input), and one way out,
 //! [`Client::poll_output`](proto::Client::poll_output). It has no clock, no socket and no randomness of its own.
 //!
-//! 1. Something happens outside: tell it by an [`Input`](proto::Input), with the time.
-//! 2. Take outputs until it answers [`Output::Timeout`](proto::Output::Timeout), and do each before taking the next.
+//! 1. Something happens outside: pass it in as an [`Input`](proto::Input), with the time.
+//! 2. Take outputs until it answers [`Output::Timeout`](proto::Output::Timeout), and perform each before taking the next.
 //! 3. Arm one timer for the deadline it names, and wait for something to happen.
 //!
 //! ```

@@ -291,13 +291,14 @@ fn a_stream_that_is_opened_again_begins_as_it_says_in_another_epoch() {
 }
 
 #[test]
-fn a_stream_under_another_number_takes_the_place_of_an_idle_one() {
+fn a_stream_under_another_number_goes_on_where_it_was_left() {
     let mut world = following(3);
     world.input(Input::Unsubscribe { consumer: ConsumerId(1) });
     world.settle();
+    world.server.publish("t", 2);
     world.subscribe(2, 2, "t", Open::Start, Begin::Stream);
     world.run_for(3 * SECOND);
-    assert_eq!(world.receiver(2).offsets(), [1, 2, 3]);
+    assert_eq!(world.receiver(2).offsets(), [4, 5]);
     assert_eq!(world.client.stats().connects, 1);
 }
 

@@ -4,21 +4,21 @@ mod support;
 
 use std::time::Duration;
 
-use agentwire::proto::{Begin, Config, ConsumerId, Event, Input, Verdict, wire::Open};
+use agentwire::proto::{Begin, Config, ConsumerId, Event, Input, ResumeResult, wire::Open};
 use support::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn stored(world: &World) -> (&str, u64) {
-    world.positions.values().next().map(|(epoch, offset)| (epoch.as_str(), *offset)).expect("a position")
+fn position(world: &World) -> (String, u64) {
+    world.position(1).expect("a position")
 }
 
-fn last_verdict(world: &World) -> Verdict {
-    let mut verdicts = world.facts.iter().filter_map(|fact| match fact {
-        Event::Resumed { verdict, .. } => Some(verdict.clone()),
+fn last_result(world: &World) -> ResumeResult {
+    let mut results = world.facts.iter().filter_map(|fact| match fact {
+        Event::Resumed { result, .. } => Some(result.clone()),
         _ => None,
     });
-    verdicts.next_back().expect("a verdict")
+    results.next_back().expect("a resume result")
 }
 
 fn narrow(window: u32) -> World {
@@ -28,7 +28,7 @@ fn narrow(window: u32) -> World {
 }
 
 #[test]
-fn a_consumer_that_begins_earlier_moves_the_stored_position_when_it_attaches() {
+fn an_earlier_consumer_moves_the_position_back_when_it_attaches() {
     // I4, seed 1: left now, the page would begin after what this consumer never got.
     let mut world = World::new();
     world.server.publish("t", 10);
@@ -36,11 +36,11 @@ fn a_consumer_that_begins_earlier_moves_the_stored_position_when_it_attaches() {
     world.connect();
     world.settle();
     world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(3));
-    assert_eq!(stored(&world), ("e1", 3));
+    assert_eq!(position(&world), ("e1".into(), 3));
 }
 
 #[test]
-fn the_stored_position_enters_an_epoch_only_when_every_consumer_knows_of_it() {
+fn the_position_enters_an_epoch_when_every_consumer_has_its_gap() {
     // I4, seed 7: a page that is left before its iterator pulls the gap would never hear that the epoch ended.
     let mut world = World::new();
     world.server.publish("t", 10);
@@ -50,13 +50,13 @@ fn the_stored_position_enters_an_epoch_only_when_every_consumer_knows_of_it() {
     world.pull(1, 4);
     world.server.new_epoch("t", "e2", 3);
     world.settle();
-    assert_eq!(stored(&world), ("e1", 4));
+    assert_eq!(position(&world), ("e1".into(), 4));
     world.pull(1, 1);
-    assert_eq!(stored(&world), ("e2", 0));
+    assert_eq!(position(&world), ("e2".into(), 0));
 }
 
 #[test]
-fn a_gap_while_live_is_no_part_of_the_next_verdict() {
+fn a_gap_while_live_is_not_in_the_next_resume_result() {
     // I3, seed 9: everything that was missed came.
     let mut world = World::new();
     world.server.publish("t", 10);
@@ -68,9 +68,9 @@ fn a_gap_while_live_is_no_part_of_the_next_verdict() {
     world.cut();
     world.server.publish("t", 2);
     world.run_for(2 * SECOND);
-    let verdict = last_verdict(&world);
-    assert_eq!((verdict.recovered, verdict.from, verdict.to), (true, 4, 5), "{verdict:?}");
-    assert_eq!(verdict.gap, None);
+    let result = last_result(&world);
+    assert_eq!((result.recovered, result.from, result.to), (true, 4, 5), "{result:?}");
+    assert_eq!(result.gap, None);
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn a_catch_up_that_nobody_waits_for_is_not_counted_into_the_next() {
     world.input(Input::Unsubscribe { consumer: ConsumerId(1) });
     world.subscribe(1, 2, "t", Open::Start, Begin::Stream);
     world.settle();
-    let verdict = last_verdict(&world);
-    assert_eq!((verdict.attempts, verdict.replayed), (1, 40), "{verdict:?}");
+    let result = last_result(&world);
+    assert_eq!((result.attempts, result.replayed), (1, 40), "{result:?}");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn an_early_consumer_that_left_before_the_hello_leaves_no_hole() {
     world.input(Input::Unsubscribe { consumer: ConsumerId(2) });
     world.refusing = false;
     world.run_for(3 * SECOND);
-    assert_eq!(last_verdict(&world).attempts, 1, "the second catch-up has a verdict of its own");
+    assert_eq!(last_result(&world).attempts, 1, "the second catch-up has a result of its own");
     assert_eq!(world.facts.iter().filter(|fact| matches!(fact, Event::Resumed { .. })).count(), 2);
     world.server.publish("t", 1);
     world.settle();

@@ -4,17 +4,17 @@ mod support;
 
 use std::time::Duration;
 
-use agentwire::proto::{Begin, Config, Event, Verdict, config, wire::Open};
-use support::{Handed, World};
+use agentwire::proto::{Begin, Config, Event, ResumeResult, config, wire::Open};
+use support::{Item, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn verdicts(world: &World) -> Vec<&Verdict> {
+fn results(world: &World) -> Vec<&ResumeResult> {
     world
         .facts
         .iter()
         .filter_map(|fact| match fact {
-            Event::Resumed { verdict, .. } => Some(verdict),
+            Event::Resumed { result, .. } => Some(result),
             _ => None,
         })
         .collect()
@@ -77,7 +77,7 @@ fn a_stream_from_the_start_brings_everything_and_then_what_is_live() {
     world.settle();
     assert_eq!(world.receiver(1).offsets(), upto(125));
     let replays =
-        world.receiver(1).handed.iter().filter(|item| matches!(item, Handed::Event { replay: true, .. }));
+        world.receiver(1).items.iter().filter(|item| matches!(item, Item::Event { replay: true, .. }));
     assert_eq!(replays.count(), 120);
     assert_eq!(world.slots_held(), 0);
     let stats = world.client.stats();
@@ -135,7 +135,7 @@ fn a_stored_position_continues_after_it() {
     world.connect();
     world.settle();
     assert_eq!(world.receiver(1).offsets(), [7, 8, 9, 10]);
-    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 10)));
+    assert_eq!(world.position(1), Some(("e1".into(), 10)));
 }
 
 #[test]
@@ -219,17 +219,17 @@ fn each_catch_up_ends_in_one_verdict() {
     world.cut();
     world.server.publish("t", 20);
     world.run_for(2 * SECOND);
-    let verdicts = verdicts(&world);
-    assert_eq!(verdicts.len(), 2);
+    let results = results(&world);
+    assert_eq!(results.len(), 2);
     assert_eq!(
-        (verdicts[0].recovered, verdicts[0].from, verdicts[0].to, verdicts[0].replayed),
+        (results[0].recovered, results[0].from, results[0].to, results[0].replayed),
         (true, 1, 30, 30)
     );
     assert_eq!(
-        (verdicts[1].recovered, verdicts[1].from, verdicts[1].to, verdicts[1].replayed),
+        (results[1].recovered, results[1].from, results[1].to, results[1].replayed),
         (true, 31, 50, 20)
     );
-    assert_eq!((verdicts[1].attempts, verdicts[1].gap.as_ref()), (1, None));
+    assert_eq!((results[1].attempts, results[1].gap.as_ref()), (1, None));
 }
 
 #[test]
@@ -244,8 +244,8 @@ fn a_verdict_follows_the_events_it_speaks_of_and_counts_the_attempts() {
         world.cut();
     }
     world.run_for(10 * SECOND);
-    let verdicts = verdicts(&world);
-    let last = verdicts.last().expect("a verdict");
+    let results = results(&world);
+    let last = results.last().expect("a resume result");
     assert!(last.attempts >= 1);
     assert_eq!(last.to, 405);
     assert_eq!(world.receiver(1).offsets(), upto(405));
@@ -261,10 +261,10 @@ fn a_verdict_counts_what_came_again() {
     world.inject(r#"{"type":"caughtUp","ch":1,"offset":4,"openRuns":["r7"]}"#);
     world.settle();
     assert_eq!(world.receiver(1).offsets(), upto(4));
-    let verdicts = verdicts(&world);
-    assert_eq!(verdicts.len(), 1);
-    assert_eq!((verdicts[0].replayed, verdicts[0].duplicates_dropped), (4, 2));
-    assert_eq!(verdicts[0].open_runs, ["r7"]);
+    let results = results(&world);
+    assert_eq!(results.len(), 1);
+    assert_eq!((results[0].replayed, results[0].duplicates_dropped), (4, 2));
+    assert_eq!(results[0].open_runs, Some(vec!["r7".to_owned()]));
 }
 
 #[test]
@@ -278,10 +278,9 @@ fn a_catch_up_for_the_slowest_of_several_is_a_replay_and_no_duplicate() {
     world.connect();
     world.settle();
     assert_eq!(world.receiver(3).offsets(), (31..=50).collect::<Vec<_>>(), "it begins with the slowest");
-    let verdicts = verdicts(&world);
-    assert_eq!(verdicts.len(), 1);
-    assert_eq!((verdicts[0].from, verdicts[0].to), (31, 50));
-    assert_eq!((verdicts[0].replayed, verdicts[0].duplicates_dropped), (20, 0));
+    let results = results(&world);
+    let counts = results.iter().map(|one| (one.from, one.to, one.replayed, one.duplicates_dropped));
+    assert_eq!(counts.collect::<Vec<_>>(), [(41, 50, 10, 0), (31, 50, 20, 0), (31, 50, 20, 0)]);
 }
 
 // --- Gaps ---
@@ -296,9 +295,8 @@ fn a_trimmed_log_is_one_gap_before_the_next_event() {
     world.run_for(2 * SECOND);
     assert_eq!(world.receiver(1).gaps(), [(11, Some(25), "trimmed")]);
     assert_eq!(world.receiver(1).offsets()[10..], [26, 27, 28, 29, 30]);
-    assert!(matches!(world.receiver(1).handed[10], Handed::Gap { next: 26, .. }));
-    let last =
-        verdicts(&world).last().map(|verdict| (verdict.recovered, verdict.gap.clone().expect("a gap").to));
+    assert!(matches!(world.receiver(1).items[11], Item::Gap { next: 26, .. }));
+    let last = results(&world).last().map(|result| (result.recovered, result.gap.clone().expect("a gap").to));
     assert_eq!(last, Some((false, Some(25))));
 }
 
@@ -326,7 +324,7 @@ fn from_the_start_of_a_log_trimmed_whole_says_that_all_is_missing() {
     world.connect();
     world.settle();
     assert_eq!(world.receiver(1).gaps(), [(1, Some(10), "trimmed")]);
-    assert_eq!(verdicts(&world).iter().map(|verdict| verdict.recovered).collect::<Vec<_>>(), [false]);
+    assert_eq!(results(&world).iter().map(|result| result.recovered).collect::<Vec<_>>(), [false]);
     world.server.publish("t", 1);
     world.settle();
     assert_eq!(world.receiver(1).offsets(), [11]);
@@ -377,7 +375,7 @@ fn a_new_epoch_resets_the_stream() {
     world.run_for(2 * SECOND);
     assert_eq!(world.receiver(1).gaps(), [(11, None, "epoch")]);
     assert_eq!(world.receiver(1).offsets()[10..], [1, 2, 3]);
-    assert_eq!(world.positions.values().next(), Some(&("e2".into(), 3)));
+    assert_eq!(world.position(1), Some(("e2".into(), 3)));
 }
 
 #[test]
@@ -805,9 +803,9 @@ fn an_iterator_moves_the_position_when_it_pulls() {
     world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
     world.connect();
     world.settle();
-    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 0)));
+    assert_eq!(world.position(1), Some(("e1".into(), 0)));
     world.pull(1, 7);
-    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 7)));
+    assert_eq!(world.position(1), Some(("e1".into(), 7)));
     world.cut();
     world.run_for(2 * SECOND);
     let hello = world.sent_of("hello");
@@ -854,7 +852,7 @@ fn a_new_epoch_empties_the_queue_of_an_iterator() {
     world.server.publish("t", 1);
     world.settle();
     world.pull(1, 1);
-    assert_eq!(world.positions.values().next(), Some(&("e2".into(), 4)));
+    assert_eq!(world.position(1), Some(("e2".into(), 4)));
 }
 
 #[test]
@@ -867,7 +865,7 @@ fn a_handler_that_leaves_within_a_frame_has_what_it_took() {
     world.connect();
     world.settle();
     assert_eq!(world.receiver(1).offsets(), [1, 2, 3]);
-    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 3)));
+    assert_eq!(world.position(1), Some(("e1".into(), 3)));
     assert_eq!(world.sent_of("unsubscribe").len(), 1);
     world.subscribe(1, 2, "t", Open::Start, Begin::Stream);
     world.settle();
@@ -1071,8 +1069,12 @@ fn an_iterator_that_lacks_only_the_last_event_does_not_hold_up_the_others() {
     world.settle();
     world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(0));
     world.settle();
-    assert_eq!((world.receiver(1).queue.len(), world.receiver(2).queue.len()), (8, 8));
-    world.pull(1, 8);
+    assert_eq!(
+        (world.receiver(1).queue.len(), world.receiver(2).queue.len()),
+        (9, 8),
+        "8 events, and a resume result"
+    );
+    world.pull(1, 9);
     world.server.publish("t", 3);
     world.settle();
     world.pull(1, 3);
@@ -1214,13 +1216,13 @@ fn a_log_that_went_back_behind_the_fastest_consumer_is_noticed() {
 fn a_consumer_that_begins_earlier_moves_the_stored_position_back() {
     // I4: the position is the slowest consumer's.
     let mut world = connected("t", 10);
-    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 10)));
+    assert_eq!(world.position(1), Some(("e1".into(), 10)));
     world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(3));
     world.settle();
     world.pull(2, 1);
-    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 4)));
+    assert_eq!(world.position(1), Some(("e1".into(), 4)));
     world.pull(2, 100);
-    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 10)));
+    assert_eq!(world.position(1), Some(("e1".into(), 10)));
 }
 
 #[test]
@@ -1238,7 +1240,7 @@ fn when_the_slowest_consumer_leaves_the_others_no_longer_wait() {
     world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(2) });
     world.run_for(3 * SECOND);
     assert_eq!(world.receiver(1).offsets(), upto(100));
-    assert_eq!(world.positions.values().next(), Some(&("e1".into(), 100)));
+    assert_eq!(world.position(1), Some(("e1".into(), 100)));
 }
 
 #[test]

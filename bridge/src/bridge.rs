@@ -91,7 +91,7 @@ impl BridgeBuilder {
         self
     }
 
-    /// Whether a user's `inbox` stream is told of messages and ends of runs in threads. Defaults to true.
+    /// Whether a user's `inbox` stream is notified of messages and ends of runs in threads. Defaults to true.
     pub fn inbox(mut self, inbox: bool) -> Self {
         self.no_inbox = !inbox;
         self
@@ -104,8 +104,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// Builds the bridge and recovers what a former process left: closes its open runs, and hands messages that no
-    /// run took up to the agent.
+    /// Builds the bridge and recovers what a former process left: closes its open runs, and gives the agent the
+    /// messages that no run claimed.
     ///
     /// # Panics
     /// Panics outside of a tokio runtime.
@@ -276,7 +276,7 @@ impl Inner {
         })
     }
 
-    /// The inbox that is told of notable events of a stream.
+    /// The inbox that is notified of notable events of a stream.
     pub(crate) fn inbox_of(&self, key: &StreamKey) -> Option<StreamKey> {
         (self.inbox && key.name() != INBOX).then(|| key.inbox())
     }

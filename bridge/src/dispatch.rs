@@ -1,7 +1,7 @@
 //! Accepted messages on their way to the agent: one at a time per stream, several streams side by side.
 //!
 //! The log holds the queue. A stream that may have work has one worker, which asks the log for the next message that
-//! nobody took up, lets the agent handle it, and ends when there is none.
+//! nobody claimed, lets the agent handle it, and ends when there is none.
 
 mod turns;
 
@@ -29,8 +29,8 @@ use crate::stream::StreamKey;
 pub trait Agent: Send + Sync + 'static {
     /// Handles one message. The next one of the same stream comes when the future is over.
     ///
-    /// The message counts as taken up when a run that [`Turn::run`] started is durable, or when the future is over; one
-    /// that is not taken up when the process ends is handled again by the next process. So is one whose [`Turn::run`]
+    /// The message counts as claimed when a run that [`Turn::run`] started is durable, or when the future is over; one
+    /// that is not claimed when the process ends is handled again by the next process. So is one whose [`Turn::run`]
     /// failed because the log could not be written: it comes again after a pause, before the later ones of its stream.
     /// A panic ends the run that the future holds with `agent_died {cause: "panicked"}`.
     fn handle(&self, turn: Turn) -> BoxFuture<'static, ()>;
@@ -63,7 +63,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Starts a run whose `agent_started` carries the `sendId`: with it, the message is taken up.
+    /// Starts a run whose `agent_started` carries the `sendId`: with it, the message is claimed.
     ///
     /// After an error of the log the message comes again when [`Agent::handle`] has returned.
     pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
@@ -97,7 +97,7 @@ impl Dispatcher {
         Self { workers: Mutex::default(), turns: Arc::new(turns) }
     }
 
-    /// Says that a stream may have a message to take up.
+    /// Says that a stream may have a message to claim.
     pub(crate) fn wake(inner: &Arc<Inner>, key: &StreamKey) {
         if inner.agent.is_none() || inner.closing.is_cancelled() {
             return;
@@ -167,7 +167,7 @@ async fn next(inner: &Inner, key: &StreamKey, through: u64) -> Result<Option<(Pe
         let user = Arc::clone(&message.subject);
         drop(message);
         let permit = inner.dispatcher.turns.permit(&user, Rank::New).await;
-        // It can have been redacted or trimmed while it waited: an agent is not handed what is gone.
+        // It can have been redacted or trimmed while it waited: an agent does not get what is gone.
         let now = log.pending(key, through).await?;
         if let Some(now) = now.filter(|now| now.subject == user) {
             return Ok(Some((now, permit)));
@@ -178,7 +178,7 @@ async fn next(inner: &Inner, key: &StreamKey, through: u64) -> Result<Option<(Pe
 /// How a turn ended.
 #[derive(PartialEq, Eq)]
 enum Turned {
-    /// The message is taken up, or passed by.
+    /// The message is claimed, or passed by.
     Over,
     /// The log could not be written: the message waits as before.
     Again,
@@ -218,19 +218,19 @@ async fn turn(inner: &Arc<Inner>, key: &StreamKey, pending: &Pending, permit: Pe
             Ok(turned) => return turned,
             Err(PublishError::Log(error)) => {
                 tracing::warn!(stream = %key, offset = pending.offset, %error,
-                    "a message was handled, but is not noted as taken up yet; trying again");
+                    "a message was handled, but is not noted as claimed yet; trying again");
                 backoff.pause().await;
             }
             Err(error) => {
                 tracing::warn!(stream = %key, offset = pending.offset, %error,
-                    "a message was handled, but not noted as taken up");
+                    "a message was handled, but not noted as claimed");
                 return Turned::Over;
             }
         }
     }
 }
 
-/// Notes the message as taken up when no run did. After a panic without a run, a short run tells the page.
+/// Notes the message as claimed when no run did. After a panic without a run, a short run notifies the page.
 async fn settle_turn(
     inner: &Arc<Inner>,
     emitter: &Emitter,
@@ -248,7 +248,7 @@ async fn settle_turn(
         return Ok(Turned::Again);
     }
     if !panicked {
-        log.take_up(key, pending.offset).await?;
+        log.claim(key, pending.offset).await?;
         return Ok(Turned::Over);
     }
     let run = format!("run-{}", Uuid::new_v4().simple());
@@ -258,7 +258,7 @@ async fn settle_turn(
             json!({ "type": "agent_started", "runId": run, "agent": "agent", "sendId": &*pending.send_id }),
             max,
         )?
-        .taking_up(pending.offset),
+        .claiming(pending.offset),
         Event::new(json!({ "type": "agent_died", "runId": run, "cause": "panicked" }), max)?,
     ];
     emitter.append(events, Guard::None).await?;

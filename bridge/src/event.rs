@@ -12,13 +12,10 @@ pub(crate) const FRAME_OVERHEAD: usize = 128;
 /// What stands in the place of a redacted event (EVT-7).
 pub(crate) const VOID: &str = r#"{"type":"void"}"#;
 
-/// Keys that the page sets on what it hands over (EVT-9).
-const RESERVED: [&str; 3] = ["offset", "epoch", "delivery"];
-
 /// Longest id of a run, a tool call, an approval or a send, in bytes (GEN-6).
 pub(crate) const MAX_ID_BYTES: usize = 128;
 
-/// Types that begin or touch a run, by section 12 of the protocol; those that end it are told apart in [`Effect::of`].
+/// Types that begin or touch a run, by section 12 of the protocol; those that end it are recognised in [`Effect::of`].
 const RUN_TYPES: [&str; 9] = [
     "agent_thinking",
     "message_delta",
@@ -56,9 +53,6 @@ pub enum EventError {
     /// A page sent what only agents write.
     #[error("`{0}` is written by agents only; use `user_message` or a type of your own")]
     AgentsOnly(String),
-    /// The event has a key that pages set themselves.
-    #[error("`{0}` is reserved: the page sets it on what it hands over; use another key")]
-    Reserved(&'static str),
     /// A field that the protocol knows has another type or range.
     #[error("`{field}` must be {expected}")]
     Field {
@@ -96,8 +90,8 @@ pub enum Effect {
     Run {
         /// The run.
         run: Arc<str>,
-        /// The message the run answers: it is taken up.
-        takes_up: Option<TakesUp>,
+        /// The message the run answers: it is claimed.
+        claims: Option<Claims>,
     },
     /// The run is over, and its open approvals with it.
     RunEnded {
@@ -118,10 +112,10 @@ pub enum Effect {
     },
 }
 
-/// Which message of a stream is taken up. One and no more: users who share a stream can choose the same id.
+/// Which message of a stream is claimed. One and no more: users who share a stream can choose the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TakesUp {
+pub enum Claims {
     /// The message at this offset.
     At(u64),
     /// The first one with this `sendId` that waits.
@@ -154,9 +148,6 @@ impl Event {
         max_frame_bytes: usize,
         tracked: bool,
     ) -> Result<Self, EventError> {
-        if let Some(key) = RESERVED.into_iter().find(|key| fields.contains_key(*key)) {
-            return Err(EventError::Reserved(key));
-        }
         let Some(Value::String(kind)) = fields.remove("type") else {
             return Err(EventError::NoType);
         };
@@ -194,15 +185,15 @@ impl Event {
     }
 
     /// Says which message its run answers.
-    pub(crate) fn taking_up(mut self, offset: u64) -> Self {
-        if let Effect::Run { takes_up, .. } = &mut self.effect {
-            *takes_up = Some(TakesUp::At(offset));
+    pub(crate) fn claiming(mut self, offset: u64) -> Self {
+        if let Effect::Run { claims, .. } = &mut self.effect {
+            *claims = Some(Claims::At(offset));
         }
         self
     }
 
-    /// The end of a run whose cancel a page was told of: the event as `agent_cancelled`, at the same time. One that is
-    /// that already stays as it is, and so does one that ends no run.
+    /// The end of a run whose cancel was confirmed to a page: the event as `agent_cancelled`, at the same time. One that
+    /// is that already stays as it is, and so does one that ends no run.
     #[must_use]
     pub fn cancelled(&self) -> Self {
         let Effect::RunEnded { run } = &self.effect else { return self.clone() };
@@ -227,7 +218,7 @@ impl Event {
         &self.effect
     }
 
-    /// Whether the inbox of the user is told: a message of a user, or the end of a run.
+    /// Whether the inbox of the user is notified: a message of a user, or the end of a run.
     pub fn is_notable(&self) -> bool {
         self.notable
     }
@@ -241,17 +232,17 @@ impl Effect {
             "agent_error" if fields.get("recoverable") != Some(&Value::Bool(true)) => {
                 Self::RunEnded { run: run()? }
             }
-            "agent_error" => Self::Run { run: run()?, takes_up: None },
+            "agent_error" => Self::Run { run: run()?, claims: None },
             "approval_requested" => {
                 Self::ApprovalRequested { run: run()?, approval: id(fields, "approvalId")? }
             }
             "approval_resolved" => Self::ApprovalResolved { approval: id(fields, "approvalId")? },
             "run_accepted" | "agent_started" => {
                 let has_message = fields.contains_key("sendId");
-                let takes_up = has_message.then(|| id(fields, "sendId").map(TakesUp::First)).transpose()?;
-                Self::Run { run: run()?, takes_up }
+                let claims = has_message.then(|| id(fields, "sendId").map(Claims::First)).transpose()?;
+                Self::Run { run: run()?, claims }
             }
-            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, takes_up: None },
+            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, claims: None },
             _ => Self::None,
         })
     }
@@ -282,16 +273,20 @@ mod tests {
         Event::new(value, 4_096)
     }
 
-    // PROTOCOL: EVT-8, EVT-9
+    // PROTOCOL: EVT-9
+    #[test]
+    fn no_field_is_reserved() {
+        let body = r#"{"type":"x","delivery":null,"epoch":[1],"offset":"here","time":5}"#;
+        assert_eq!(&**event(serde_json::from_str(body).unwrap()).unwrap().body(), body);
+    }
+
+    // PROTOCOL: EVT-8
     #[test]
     fn what_pages_cannot_take_is_refused() {
         assert_eq!(event(json!([1])).unwrap_err(), EventError::NotAnObject);
         assert_eq!(event(json!({"text": "hi"})).unwrap_err(), EventError::NoType);
         assert_eq!(event(json!({"type": 1})).unwrap_err(), EventError::NoType);
         assert_eq!(event(json!({"type": ""})).unwrap_err(), EventError::NoType);
-        for key in RESERVED {
-            assert_eq!(event(json!({"type": "x", key: 1})).unwrap_err(), EventError::Reserved(key));
-        }
         assert!(matches!(event(json!({"type": "x", "time": 1.5})), Err(EventError::Field { .. })));
         assert!(matches!(event(json!({"type": "agent_started"})), Err(EventError::Field { .. })));
         let large = "x".repeat(4_096);
@@ -313,13 +308,13 @@ mod tests {
         assert_eq!(effect(json!({"type": "custom", "runId": "r1"})), Effect::None);
         assert_eq!(
             effect(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})),
-            Effect::Run { run: run(), takes_up: Some(TakesUp::First("s1".into())) }
+            Effect::Run { run: run(), claims: Some(Claims::First("s1".into())) }
         );
         let answer = event(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})).unwrap();
-        assert_eq!(answer.taking_up(7).effect(), &Effect::Run { run: run(), takes_up: Some(TakesUp::At(7)) });
+        assert_eq!(answer.claiming(7).effect(), &Effect::Run { run: run(), claims: Some(Claims::At(7)) });
         assert_eq!(
             effect(json!({"type": "agent_thinking", "runId": "r1"})),
-            Effect::Run { run: run(), takes_up: None }
+            Effect::Run { run: run(), claims: None }
         );
         for kind in ["agent_completed", "agent_cancelled", "agent_died", "agent_error"] {
             assert_eq!(
@@ -330,7 +325,7 @@ mod tests {
         }
         assert_eq!(
             effect(json!({"type": "agent_error", "runId": "r1", "recoverable": true})),
-            Effect::Run { run: run(), takes_up: None }
+            Effect::Run { run: run(), claims: None }
         );
     }
 

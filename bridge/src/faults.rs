@@ -77,7 +77,7 @@ pub(crate) async fn read(
     Ok(page)
 }
 
-/// A log that tells its observer of events before it has them.
+/// A log that notifies its observer of events before it has them.
 #[derive(Debug)]
 pub(crate) struct EarlyLog {
     log: Arc<dyn Log>,
@@ -213,8 +213,8 @@ impl Log for EarlyLog {
         self.log.approval_run(key, approval)
     }
 
-    fn take_up<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
-        self.log.take_up(key, offset)
+    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
+        self.log.claim(key, offset)
     }
 
     fn unfinished<'a>(

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
 #[cfg(feature = "faults")]
@@ -55,16 +56,16 @@ pub(crate) struct Durable {
 struct Now {
     /// `None` until the first read of the log is in.
     durable: Option<Durable>,
-    /// What commits said before that.
-    told: Told,
+    /// What commits noted before that.
+    noted: Noted,
     /// The last events up to the head.
     recent: VecDeque<Arc<str>>,
     recent_bytes: usize,
 }
 
-/// What commits have said of a stream. Each part only grows, so it and a read of any moment can be put together.
+/// What commits have noted of a stream. Each part only grows, so it and a read of any moment can be put together.
 #[derive(Default)]
-struct Told {
+struct Noted {
     epoch: Option<(u64, Arc<str>)>,
     oldest: u64,
     head: u64,
@@ -83,7 +84,7 @@ struct Watcher {
 pub(crate) struct Signal {
     pub(crate) key: StreamKey,
     pub(crate) from: Arc<str>,
-    pub(crate) signal: Arc<str>,
+    pub(crate) signal: Arc<RawValue>,
 }
 
 /// Watches a stream for one session; stops when dropped.
@@ -242,7 +243,7 @@ impl Hub {
 
 impl Now {
     fn new() -> Self {
-        Self { durable: None, told: Told::default(), recent: VecDeque::new(), recent_bytes: 0 }
+        Self { durable: None, noted: Noted::default(), recent: VecDeque::new(), recent_bytes: 0 }
     }
 
     /// Takes a first read of the log. Several can be under way; commits may have overtaken each of them.
@@ -250,20 +251,20 @@ impl Now {
         if self.durable.is_some() {
             return;
         }
-        let told = std::mem::take(&mut self.told);
+        let noted = std::mem::take(&mut self.noted);
         let read = (state.epoch_number, state.epoch);
-        let (epoch_number, epoch) = told.epoch.filter(|(number, _)| *number > read.0).unwrap_or(read);
+        let (epoch_number, epoch) = noted.epoch.filter(|(number, _)| *number > read.0).unwrap_or(read);
         self.durable = Some(Durable {
             epoch,
             epoch_number,
-            oldest: state.oldest.max(told.oldest),
-            head: state.head.max(told.head),
+            oldest: state.oldest.max(noted.oldest),
+            head: state.head.max(noted.head),
         });
     }
 
     fn apply(&mut self, commit: &Commit, cache_events: usize, cache_bytes: usize) {
         let Some(durable) = &mut self.durable else {
-            self.told.note(commit);
+            self.noted.note(commit);
             return;
         };
         match &commit.change {
@@ -273,7 +274,7 @@ impl Now {
                     return;
                 }
                 if *first > durable.head + 1 {
-                    // A log told of its commits out of order: it has what lies between.
+                    // A log notified of its commits out of order: it has what lies between.
                     self.recent.clear();
                     self.recent_bytes = 0;
                 }
@@ -305,7 +306,7 @@ impl Now {
     }
 }
 
-impl Told {
+impl Noted {
     fn note(&mut self, commit: &Commit) {
         match &commit.change {
             Change::Appended { first, bodies } => {

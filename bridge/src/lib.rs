@@ -18,7 +18,7 @@
 //!   which offsets will never come.
 //! - **Sends are applied once.** A message is stored with its key in one transaction; each copy gets the same receipt.
 //! - **Runs end.** A [`Run`] that is dropped is written as died; runs that a killed process left are ended at the next
-//!   start, and messages that no run had taken up are handed to the [`Agent`] then.
+//!   start, and messages that no run had claimed are given to the [`Agent`] then.
 //! - **Users don't meet.** By default every stream name lives in the namespace of the token's subject.
 //! - **Everything is bounded**, by [`Limits`].
 //!
@@ -33,7 +33,7 @@
 //! impl Agent for Echo {
 //!     fn handle(&self, turn: Turn) -> BoxFuture<'static, ()> {
 //!         Box::pin(async move {
-//!             // With this the message is taken up. After an error of the log it comes again.
+//!             // With this the message is claimed. After an error of the log it comes again.
 //!             let Ok(run) = turn.run("echo").await else { return };
 //!             let mut answer = run.message();
 //!             let _ = answer.delta(&turn.message.content).await;
@@ -90,7 +90,7 @@ pub use auth::{Access, AuthError, Authenticator, Authorizer, Hs256, Identity, Ow
 pub use bridge::{Bridge, BridgeBuilder, BuildError};
 pub use dispatch::{Agent, Turn, UserMessage};
 pub use emitter::{Emitter, PublishError};
-pub use event::{Effect, Event, EventError, TakesUp};
+pub use event::{Claims, Effect, Event, EventError};
 #[cfg(feature = "faults")]
 pub use faults::Sabotage;
 pub use limits::{LimitError, Limits};

@@ -20,7 +20,9 @@ pub struct Limits {
     /// Streams of one socket. Of one frame, at most as many may be refused: the rest is `too_many_streams` without a
     /// look at the rights. 1 to 10,000, defaults to 64.
     pub max_streams: usize,
-    /// Largest frame in either direction, in bytes. 4,096 to 16,777,216, defaults to 1,048,576.
+    /// Largest frame in either direction, in bytes. Heads that do not fit into one heartbeat come in several. A
+    /// `caughtUp` names the open runs of its stream if they fit and are at most 1,000, and otherwise none of them.
+    /// 4,096 to 16,777,216, defaults to 1,048,576.
     pub max_frame_bytes: usize,
     /// Bytes of events that one frame aims at; a single larger event goes alone. 1,024 to 1,048,576, defaults to 65,536.
     pub page_bytes: usize,

@@ -1,7 +1,8 @@
 //! Where events are kept: the contract, and what passes through it.
 //!
 //! A log is the only judge of what is durable. It calls its [`Observer`] after a commit, in the order of the commits
-//! of a stream, and before it answers the writers; pages are sent only what an observer was told or a read returned.
+//! of a stream, and before it answers the writers; pages are sent only what an observer was notified of, or what a read
+//! returned.
 
 use std::fmt;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ pub struct Append {
     /// A run whose cancel is noted if the guard holds, in the same transaction: whatever ends it from then on, recovery
     /// included, is written as `agent_cancelled` (SND-7), by [`Event::cancelled`].
     pub cancels: Option<Arc<str>>,
-    /// The stream that is told of the last notable event by a `thread_changed` event.
+    /// The stream that is notified of the last notable event by a `thread_changed` event.
     pub announce: Option<StreamKey>,
 }
 
@@ -141,7 +142,6 @@ pub(crate) fn announcement(append: &Append, commit: &Commit) -> Option<Event> {
         "type": "thread_changed",
         "time": crate::clock::now_ms(),
         "thread": append.key.name(),
-        // Not `offset`: the page sets that on every event it hands over (EVT-9).
         "head": first + index as u64,
     });
     Some(Event::raw(body.to_string()))
@@ -242,6 +242,8 @@ pub struct StreamState {
     pub epoch: Arc<str>,
     /// How many epochs the stream has had, from 1.
     pub epoch_number: u64,
+    /// The head at which the current epoch began: what is above it was written in this epoch. 0 for the first epoch.
+    pub base: u64,
     /// The smallest offset that can be read.
     pub oldest: u64,
     /// The offset of the last event; 0 when there is none.
@@ -266,7 +268,7 @@ pub struct Page {
     pub bodies: Vec<Arc<str>>,
 }
 
-/// An accepted message that no run has taken up.
+/// An accepted message that no run has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Its place in the stream.
@@ -286,7 +288,7 @@ pub struct Unfinished {
     pub key: StreamKey,
     /// Runs that nobody works on any more.
     pub open_runs: Vec<Arc<str>>,
-    /// Whether messages wait to be taken up.
+    /// Whether messages wait to be claimed.
     pub has_pending: bool,
 }
 
@@ -295,7 +297,7 @@ pub struct Unfinished {
 /// Appends to one stream keep the order in which `append` was first polled. All methods can be called at once from
 /// many tasks.
 pub trait Log: Send + Sync + fmt::Debug + 'static {
-    /// Sets who is told of commits; called once, before anything is appended.
+    /// Sets who is notified of commits; called once, before anything is appended.
     fn observe(&self, observer: Observer);
 
     /// Queues an append. Resolves when it has a place in the queue; the ticket says when it is durable.
@@ -313,7 +315,7 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, LogError>>;
 
-    /// Begins a new epoch if `current` still is the epoch, and returns the state either way.
+    /// Begins a new epoch above the present head if `current` still is the epoch, and returns the state either way.
     fn new_epoch<'a>(
         &'a self,
         key: &'a StreamKey,
@@ -326,7 +328,7 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
     /// Replaces the event at `offset` by `void`. Returns whether there was one.
     fn redact<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>>;
 
-    /// The first message after `after` that is not taken up.
+    /// The first message after `after` that is not claimed.
     fn pending<'a>(
         &'a self,
         key: &'a StreamKey,
@@ -340,17 +342,17 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
         approval: &'a str,
     ) -> BoxFuture<'a, Result<Option<Arc<str>>, LogError>>;
 
-    /// Notes that a message is taken up although no run names it.
-    fn take_up<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>>;
+    /// Notes that a message is claimed although no run names it.
+    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>>;
 
-    /// Streams with open runs or messages that are not taken up: at most `max`, by key, after `after`.
+    /// Streams with open runs or messages that are not claimed: at most `max`, by key, after `after`.
     fn unfinished<'a>(
         &'a self,
         after: Option<&'a StreamKey>,
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<Unfinished>, LogError>>;
 
-    /// Forgets the keys of sends that became durable before `before_ms` and are taken up. Returns how many.
+    /// Forgets the keys of sends that became durable before `before_ms` and are claimed. Returns how many.
     fn forget_sends(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, LogError>>;
 
     /// Resolves when the log has done a round trip through its writer.

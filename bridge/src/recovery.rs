@@ -1,4 +1,4 @@
-//! What a bridge does before it serves: ends runs that nobody works on, and hands on messages that nobody took up.
+//! What a bridge does before it serves: ends runs that nobody works on, and passes on messages that nobody claimed.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<(), LogError> {
         tracing::info!(
             runs,
             streams = waiting.len(),
-            "recovered: runs ended, streams with messages to take up"
+            "recovered: runs ended, streams with messages to claim"
         );
     }
     for key in &waiting {

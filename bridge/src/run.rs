@@ -167,7 +167,7 @@ impl Run {
         let inner = Arc::clone(emitter.inner());
         let mut event = Event::new(fields.into(), inner.limits.max_frame_bytes)?;
         if let Some(answers) = answers {
-            event = event.taking_up(answers.offset);
+            event = event.claiming(answers.offset);
         }
         let cancelled = parent.map_or_else(CancellationToken::new, |parent| parent.cancelled.child_token());
         // Known before it is visible, so that a cancel that follows the first event finds it.

@@ -31,7 +31,7 @@ use crate::clock::now_ms;
 use crate::connections::{Full, Seat};
 use crate::hub::Signal;
 use crate::log::LogError;
-use crate::wire::encode::ServerFrame;
+use crate::wire::encode::{self, ServerFrame};
 use crate::wire::{ClientFrame, Hello, MAX_HELLO_BYTES, Malformed, Window, close, decode};
 
 /// Answers that may wait for the socket; beyond it the socket is not read.
@@ -463,8 +463,8 @@ impl Session {
             // A page that does not read gets one heartbeat when it does.
             if self.control.len() < MAX_ANSWERS {
                 let may_know = self.subscriptions.iter().filter(|stream| !stream.is_revoked());
-                let heads = may_know.filter_map(Subscription::head).collect();
-                self.control.push_back(ServerFrame::Heartbeat { heads }.encode());
+                let heads: Vec<_> = may_know.filter_map(Subscription::head).collect();
+                self.control.extend(encode::heartbeats(&heads, self.inner.limits.max_frame_bytes));
             }
         }
         Ok(())

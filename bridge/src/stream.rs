@@ -72,7 +72,7 @@ impl fmt::Debug for StreamKey {
     }
 }
 
-/// The place of an event: the last one handed over, or the one just written.
+/// The place of an event: the last one delivered, or the one just written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Position {
     /// Which life of the stream the offset belongs to.

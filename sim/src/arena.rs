@@ -43,7 +43,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.counts.events += other.counts.events;
         self.counts.gaps += other.counts.gaps;
-        self.counts.verdicts += other.counts.verdicts;
+        self.counts.resumed += other.counts.resumed;
         self.counts.sends += other.counts.sends;
         self.coverage.add(&other.coverage);
     }
@@ -403,7 +403,7 @@ impl Arena {
 
     fn show(now: Instant, page: u32, note: &Note) {
         match note {
-            Note::Handed { .. } => {}
+            Note::Delivered { .. } => {}
             Note::Sent { text, socket, .. } => {
                 eprintln!("{:>8} ms  p{page} ▶ {:?} {text}", now.as_millis(), socket.0);
             }
@@ -421,9 +421,6 @@ impl Arena {
                 if page.socket == Some(socket) {
                     (page.socket, page.opened) = (None, false);
                 }
-            }
-            Note::Fact(agentwire::proto::Event::PositionMoved { stream, epoch, offset }) => {
-                page.stored.insert(stream, (epoch, offset));
             }
             Note::Opened(socket) => {
                 page.socket = Some(socket);
@@ -447,7 +444,7 @@ impl Arena {
             | Note::Declared { .. }
             | Note::Delivered { .. }
             | Note::Fact(_)
-            | Note::Handed { .. }
+            | Note::Queued { .. }
             | Note::Left { .. }
             | Note::Made { .. }
             | Note::Settled { .. }

@@ -16,6 +16,7 @@ use std::{
 use crate::{
     arena::Tally,
     plan::Plan,
+    planted,
     runner::{self, Failure, WORKER},
 };
 
@@ -23,8 +24,8 @@ use crate::{
 const COMPLETE_FROM: u64 = 20_000;
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// Seeds after which a mutant counts as not found.
-pub const MOST_SEEDS_PER_MUTANT: u64 = 2_000;
+/// Seeds after which a planted bug counts as not found.
+pub const MOST_SEEDS_PER_BUG: u64 = 2_000;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -40,12 +41,12 @@ pub struct Order {
     /// A file with seeds that failed once, one a line; they run first.
     pub kept: Option<PathBuf>,
     /// Puts the oracle on trial instead.
-    pub mutants: bool,
+    pub trial: bool,
 }
 
 impl Default for Order {
     fn default() -> Self {
-        Self { seeds: 100_000, from: 1, seed: None, threads: 2, kept: None, mutants: false }
+        Self { seeds: 100_000, from: 1, seed: None, threads: 2, kept: None, trial: false }
     }
 }
 
@@ -138,12 +139,12 @@ pub fn simulate(order: &Order) -> bool {
     }
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{:.1} s, {:.0} seeds a second; for each seed {:.0} events, {:.1} faults; {} verdicts, {} sends",
+        "{:.1} s, {:.0} seeds a second; for each seed {:.0} events, {:.1} faults; {} resume results, {} sends",
         seconds,
         done as f64 / seconds,
         tally.counts.events as f64 / done as f64,
         tally.coverage.faults() as f64 / done as f64,
-        tally.counts.verdicts,
+        tally.counts.resumed,
         tally.counts.sends
     );
     println!("{}", last_line(done, &tally, 0));
@@ -205,18 +206,12 @@ pub fn show(seed: u64) -> bool {
     }
 }
 
-/// Puts the oracle on trial: each named bug must be found.
-#[cfg(not(feature = "mutants"))]
-pub fn trial(_order: &Order) -> bool {
-    eprintln!("error: this build has no mutants; build it with the feature `mutants`");
-    false
-}
-
-/// Puts the oracle on trial: each named bug must be found.
-#[cfg(feature = "mutants")]
+/// Puts the oracle on trial: each planted bug must be found.
 pub fn trial(order: &Order) -> bool {
-    use agentwire::proto::mutant::{self, Mutant};
-
+    if planted::NAMES.is_empty() {
+        eprintln!("error: this build has no planted bugs; run `cargo xtask simulate --trial`");
+        return false;
+    }
     let next = AtomicU64::new(0);
     let rows = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -224,28 +219,28 @@ pub fn trial(order: &Order) -> bool {
             spawn(scope, || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed) as usize;
-                    let Some(&bug) = Mutant::ALL.get(index) else { break };
-                    mutant::set(Some(bug));
-                    let found = (order.from..order.from + MOST_SEEDS_PER_MUTANT)
+                    let Some(&name) = planted::NAMES.get(index) else { break };
+                    planted::switch_on(Some(index));
+                    let found = (order.from..order.from + MOST_SEEDS_PER_BUG)
                         .find_map(|seed| runner::run_seed(seed).err());
-                    mutant::set(None);
-                    lock(&rows).push((index, bug, found));
+                    planted::switch_on(None);
+                    lock(&rows).push((index, name, found));
                 }
             });
         }
     });
     let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
     rows.sort_by_key(|(index, ..)| *index);
-    for (_, bug, found) in &rows {
+    for (_, name, found) in &rows {
         match found {
             Some(failure) => {
                 let seeds = failure.seed - order.from + 1;
-                println!("  {:<32} {seeds:>5}  {}", bug.name(), failure.violation);
+                println!("  {:<32} {seeds:>5}  {}", name, failure.violation);
             }
-            None => println!("  {:<32}  never", bug.name()),
+            None => println!("  {name:<32}  never"),
         }
     }
     let found = rows.iter().filter(|(.., found)| found.is_some()).count();
-    println!("mutants: {found} of {} found", rows.len());
+    println!("trial: {found} of {} planted bugs found", rows.len());
     found == rows.len()
 }

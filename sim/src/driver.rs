@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use agentwire::proto::{
-    Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Output, SendKind, Slot,
-    SocketId, StreamId,
+    Begin, Client, CloseCode, Config, ConsumerId, Event, Gap, Input, Instant, Outcome, Output, ResumeResult,
+    SendKind, Slot, SocketId, StreamId,
     wire::{self, ClientFrame, DecodeError, Name, Open, Problem, ServerFrame},
 };
 use serde_json::{Value, json};
@@ -29,21 +29,25 @@ impl Body {
     }
 }
 
-/// What a consumer was handed.
+/// What was delivered to a consumer.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "fields are those of the outputs of the core")]
-pub enum Handed {
+pub enum Item {
     /// An event.
     Event { offset: u64, replay: bool, body: Body },
     /// The fact that offsets will never come.
-    Gap { from: u64, to: Option<u64>, reason: String, next: u64, epoch: Option<String> },
+    Gap { from: u64, to: Option<u64>, reason: String, next: u64, epoch: Option<String>, life: u32 },
+    /// The end of a catch-up.
+    Resumed(ResumeResult),
 }
 
-impl Handed {
-    fn through(&self) -> u64 {
+impl Item {
+    /// The last offset that a consumer has with it; `None` when it moves nothing.
+    const fn through(&self) -> Option<u64> {
         match self {
-            Self::Event { offset, .. } => *offset,
-            Self::Gap { next, .. } => next - 1,
+            Self::Event { offset, .. } => Some(*offset),
+            Self::Gap { next, .. } => Some(*next - 1),
+            Self::Resumed(_) => None,
         }
     }
 }
@@ -70,26 +74,28 @@ struct Seat {
     open: Open,
     begin: Begin,
     epoch: Option<String>,
-    /// The last offset that it was handed.
+    /// The last offset that was delivered to it.
     offset: Option<u64>,
+    /// The epochs that it entered.
+    life: u32,
 }
 
 /// One receiver in the page: takes all at once, or waits to be pulled.
 #[derive(Debug, Default)]
 pub struct Receiver {
-    /// What it was handed, in order; kept only where a test looks at it.
-    pub handed: Vec<Handed>,
+    /// What was delivered to it, in order; kept only where a test looks at it.
+    pub items: Vec<Item>,
     /// Whether it is an iterator.
     pub pulls: bool,
     /// What an iterator was given and did not pull yet.
-    pub queue: VecDeque<Handed>,
+    pub queue: VecDeque<Item>,
     /// How many events a handler takes before it leaves, inside the call.
     pub stops_after: Option<usize>,
-    /// What a handler calls when it is handed its n-th item.
+    /// What a handler calls when it gets its n-th item.
     pub script: Vec<(u64, Call)>,
     taken: u64,
     seat: Option<Seat>,
-    /// It left inside a call: nothing is handed to it while the core does not know yet.
+    /// It left inside a call: nothing is delivered to it while the core does not know yet.
     gone: bool,
 }
 
@@ -99,39 +105,63 @@ impl Receiver {
         Self { pulls: true, ..Self::default() }
     }
 
-    /// Lets a handler make a call when it is handed its n-th event from now.
+    /// Lets a handler make a call when it gets its n-th event from now.
     pub fn call_after(&mut self, events: u64, call: Call) {
         self.script.push((self.taken + events, call));
     }
 
     /// Takes note of what it has now.
-    fn sit(&mut self, item: &Handed) {
+    fn sit(&mut self, item: &Item) {
         let Some(seat) = &mut self.seat else { return };
-        match item {
-            Handed::Gap { epoch: Some(epoch), .. } => seat.epoch = Some(epoch.clone()),
-            Handed::Event { .. } | Handed::Gap { .. } => {}
+        if let Item::Gap { epoch: Some(epoch), life, .. } = item {
+            (seat.epoch, seat.life) = (Some(epoch.clone()), *life);
         }
-        seat.offset = Some(item.through());
+        seat.offset = item.through().or(seat.offset);
     }
 
-    /// The offsets it was handed.
+    /// Queues a resume result. Two with nothing between them become one, so that reconnecting fills no queue (I9).
+    fn queue_result(&mut self, mut result: ResumeResult) {
+        if let Some(Item::Resumed(former)) = self.queue.back_mut() {
+            result.recovered &= former.recovered;
+            result.from = former.from.min(result.from);
+            result.replayed += former.replayed;
+            result.duplicates_dropped += former.duplicates_dropped;
+            result.attempts += former.attempts;
+            result.gap = result.gap.or_else(|| former.gap.take());
+            result.skipped = result.skipped.or(former.skipped);
+            *former = result;
+        } else {
+            self.queue.push_back(Item::Resumed(result));
+        }
+    }
+
+    /// The offsets it got.
     pub fn offsets(&self) -> Vec<u64> {
-        self.handed
+        self.items
             .iter()
             .filter_map(|item| match item {
-                Handed::Event { offset, .. } => Some(*offset),
-                Handed::Gap { .. } => None,
+                Item::Event { offset, .. } => Some(*offset),
+                Item::Gap { .. } | Item::Resumed(_) => None,
             })
             .collect()
     }
 
-    /// The gaps it was handed.
+    /// The resume results it got.
+    pub fn resumed(&self) -> Vec<&ResumeResult> {
+        let results = self.items.iter().filter_map(|item| match item {
+            Item::Resumed(result) => Some(result),
+            Item::Event { .. } | Item::Gap { .. } => None,
+        });
+        results.collect()
+    }
+
+    /// The gaps it got.
     pub fn gaps(&self) -> Vec<(u64, Option<u64>, &str)> {
-        self.handed
+        self.items
             .iter()
             .filter_map(|item| match item {
-                Handed::Gap { from, to, reason, .. } => Some((*from, *to, reason.as_str())),
-                Handed::Event { .. } => None,
+                Item::Gap { from, to, reason, .. } => Some((*from, *to, reason.as_str())),
+                Item::Event { .. } | Item::Resumed(_) => None,
             })
             .collect()
     }
@@ -147,14 +177,14 @@ pub enum Note {
     Closing,
     /// The client closed a socket.
     ClosedSocket { socket: SocketId, code: CloseCode },
-    /// The core told a consumer of a gap; an iterator is handed it when it pulls.
-    Declared { consumer: ConsumerId },
-    /// The core gave events to a consumer.
-    Delivered { consumer: ConsumerId, offset: u64, take: u32, replay_through: u64 },
+    /// The core reported a gap to a consumer; an iterator gets it when it pulls.
+    Declared { consumer: ConsumerId, to: Option<u64> },
+    /// The core sent events to a consumer.
+    Queued { consumer: ConsumerId, offset: u64, take: u32, replay_through: u64 },
     /// A fact.
     Fact(Event),
-    /// A consumer was handed something.
-    Handed { consumer: ConsumerId, item: Handed },
+    /// Something was delivered to a consumer.
+    Delivered { consumer: ConsumerId, item: Item },
     /// A consumer detached.
     Left { consumer: ConsumerId },
     /// The application made a send.
@@ -176,17 +206,21 @@ pub enum Note {
 pub struct Driver {
     /// Every receiver that has not left.
     pub receivers: BTreeMap<ConsumerId, Receiver>,
-    /// Those that left, where what was handed over is kept.
+    /// Those that left, where what was delivered is kept.
     pub left: BTreeMap<ConsumerId, Receiver>,
     /// What happened since somebody took the notes.
     pub notes: Vec<Note>,
-    /// Whether receivers keep what they were handed.
-    pub keeps_handed: bool,
+    /// Whether receivers keep what they got.
+    pub keeps_items: bool,
     slots: BTreeMap<u32, Value>,
     next_slot: u32,
     inbox: VecDeque<Input>,
     /// Where each stream is: its epoch.
     epochs: BTreeMap<StreamId, String>,
+    /// Where each stream was when its last receiver left.
+    left_at: BTreeMap<StreamId, (String, u64)>,
+    /// Something was attached that the core has not been asked to flush.
+    has_attached: bool,
     /// Sends that are not settled, in the order they were made: stream, id, body, and when.
     outbox: Vec<(String, String, Value, Instant)>,
     /// Whom the client was welcomed as.
@@ -199,9 +233,9 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Makes a driver whose receivers keep what they are handed, for tests that look at it.
+    /// Makes a driver whose receivers keep what is delivered to them, for tests that look at it.
     pub fn keeping() -> Self {
-        Self { keeps_handed: true, ..Self::default() }
+        Self { keeps_items: true, ..Self::default() }
     }
 
     /// Puts a value into a slot.
@@ -220,14 +254,31 @@ impl Driver {
     pub fn feed(&mut self, client: &mut Client, input: Input, now: Instant) -> Option<Instant> {
         self.inbox.push_back(input);
         let mut deadline = None;
-        while let Some(input) = self.inbox.pop_front() {
+        loop {
+            let input = match self.inbox.pop_front() {
+                Some(input) => input,
+                // The package asks for what was attached at the end of the turn.
+                None if std::mem::take(&mut self.has_attached) => Input::Flush,
+                None => return deadline,
+            };
+            self.has_attached |= matches!(input, Input::Subscribe { .. });
             self.note_input(&input, now);
             if let Some(input) = self.of_present_core(input) {
                 client.handle_input(input, now);
             }
             deadline = self.drain(client, now);
         }
-        deadline
+    }
+
+    /// Where a page would go on that is left now: where the slowest receiver of a stream is, or where the last one left.
+    pub fn position(&self, stream: StreamId) -> Option<(String, u64)> {
+        let present = self.epochs.get(&stream);
+        let seats = self.receivers.values().filter_map(|receiver| receiver.seat.as_ref());
+        let places = seats.filter(|seat| seat.stream == stream).map(|seat| (seat.epoch.clone(), seat.offset));
+        let places = places.filter_map(|(epoch, offset)| epoch.zip(offset));
+        // One that did not take note of the end of its epoch is behind all that did.
+        let slowest = places.min_by_key(|(epoch, offset)| (Some(epoch) == present, *offset));
+        slowest.or_else(|| self.left_at.get(&stream).cloned())
     }
 
     /// Puts a new core in the place of one that was lost, and gives it what the page holds: positions and sends.
@@ -250,13 +301,12 @@ impl Driver {
             let is_former = seat.epoch.as_ref() != epochs.get(&seat.stream);
             (is_former, std::cmp::Reverse(seat.offset))
         });
-        for (consumer, Seat { stream, name, open, begin, epoch, offset }) in seats {
+        for (consumer, Seat { stream, name, open, begin, epoch, offset, .. }) in seats {
             let place = epoch.zip(offset).map(|(epoch, offset)| Begin::Position { epoch, offset });
-            let begin = place.filter(|_| !is_mutant!(TrapLosesPositions)).unwrap_or(begin);
+            let begin = place.unwrap_or(begin);
             self.feed(client, Input::Subscribe { stream, consumer, name, open, begin }, now);
         }
-        let sends = if is_mutant!(TrapLosesOutbox) { Vec::new() } else { self.outbox.clone() };
-        for (stream, id, body, made) in sends {
+        for (stream, id, body, made) in self.outbox.clone() {
             let body = self.keep(body);
             // As if it had gone out when it was made, which is the earliest that can be.
             let sent_ago = Some(now.since(made));
@@ -305,13 +355,15 @@ impl Driver {
     pub fn pull(&mut self, consumer: ConsumerId) -> Option<Input> {
         let receiver = self.receivers.get_mut(&consumer)?;
         let item = receiver.queue.pop_front()?;
-        let through = item.through();
         receiver.sit(&item);
-        if self.keeps_handed {
-            receiver.handed.push(item.clone());
+        let life = receiver.seat.as_ref().map_or(0, |seat| seat.life);
+        // What moves nothing is reported again where the consumer is.
+        let through = item.through().or(receiver.seat.as_ref()?.offset)?;
+        if self.keeps_items {
+            receiver.items.push(item.clone());
         }
-        self.notes.push(Note::Handed { consumer, item });
-        Some(Input::HandedOver { consumer, through })
+        self.notes.push(Note::Delivered { consumer, item });
+        Some(Input::Delivered { consumer, life, through })
     }
 
     /// Makes the input that a message of a socket is for the core.
@@ -365,16 +417,22 @@ impl Driver {
                     begin: begin.clone(),
                     epoch,
                     offset,
+                    life: 0,
                 };
                 if let Some(receiver) = self.receivers.get_mut(consumer) {
                     receiver.seat = Some(seat);
                 }
             }
             Input::Unsubscribe { consumer } => {
-                if let Some(receiver) = self.receivers.remove(consumer)
-                    && self.keeps_handed
-                {
-                    self.left.insert(*consumer, receiver);
+                if let Some(receiver) = self.receivers.remove(consumer) {
+                    if let Some(Seat { stream, epoch: Some(epoch), offset: Some(offset), .. }) =
+                        &receiver.seat
+                    {
+                        self.left_at.insert(*stream, (epoch.clone(), *offset));
+                    }
+                    if self.keeps_items {
+                        self.left.insert(*consumer, receiver);
+                    }
                 }
                 self.notes.push(Note::Left { consumer: *consumer });
             }
@@ -389,12 +447,12 @@ impl Driver {
                     let socket = self.on_wire(socket);
                     self.notes.push(Note::ClosedSocket { socket, code });
                 }
-                Output::Deliver { consumer, slot, skip, take, offset, replay_through } => {
-                    self.notes.push(Note::Delivered { consumer, offset, take, replay_through });
-                    let handed = self.deliver(consumer, slot, skip, take, offset, replay_through);
-                    if handed > 0 {
-                        let through = offset + handed - 1;
-                        client.handle_input(Input::HandedOver { consumer, through }, now);
+                Output::Deliver { consumer, life, slot, skip, take, offset, replay_through } => {
+                    self.notes.push(Note::Queued { consumer, offset, take, replay_through });
+                    let delivered = self.deliver(consumer, slot, skip, take, offset, replay_through);
+                    if delivered > 0 {
+                        let through = offset + delivered - 1;
+                        client.handle_input(Input::Delivered { consumer, life, through }, now);
                     }
                 }
                 Output::Event(event) => {
@@ -430,7 +488,7 @@ impl Driver {
         }
     }
 
-    /// Returns how many events were handed over before it returned.
+    /// Returns how many events were delivered before it returned.
     fn deliver(
         &mut self,
         consumer: ConsumerId,
@@ -444,30 +502,30 @@ impl Driver {
             self.broken.get_or_insert_with(|| format!("{slot:?} was released before its delivery"));
             return 0;
         };
-        let mut handed = 0;
+        let mut delivered = 0;
         for index in 0..u64::from(take) {
             // A handler can leave within the frame.
             let receiver = self.receivers.get_mut(&consumer).filter(|receiver| !receiver.gone);
             let Some(receiver) = receiver else { break };
             let body = Body::of(frame, skip as usize + index as usize);
             let offset = first + index;
-            let item = Handed::Event { offset, replay: offset <= replay_through, body };
+            let item = Item::Event { offset, replay: offset <= replay_through, body };
             if receiver.pulls {
                 receiver.queue.push_back(item);
                 continue;
             }
             receiver.sit(&item);
-            if self.keeps_handed {
-                receiver.handed.push(item.clone());
+            if self.keeps_items {
+                receiver.items.push(item.clone());
             }
             receiver.taken += 1;
-            handed += 1;
+            delivered += 1;
             let taken = receiver.taken;
             if receiver.stops_after.is_some_and(|limit| taken as usize >= limit) {
                 receiver.script.push((taken, Call::Leave));
             }
             let calls = receiver.script.extract_if(.., |(at, _)| *at <= taken).collect::<Vec<_>>();
-            self.notes.push(Note::Handed { consumer, item });
+            self.notes.push(Note::Delivered { consumer, item });
             receiver.gone = calls.iter().any(|(_, call)| matches!(call, Call::Leave));
             for (_, call) in calls {
                 let input = match call {
@@ -494,40 +552,33 @@ impl Driver {
                     .or_insert_with(|| json!({"message": {"type": "user_message", "content": id}}));
             }
         }
-        handed
+        delivered
     }
 
     fn on_event(&mut self, event: Event) -> Option<Input> {
         match event {
             Event::Gap { consumer, gap } => {
-                let (gap, through) = (
-                    Handed::Gap {
-                        from: gap.from,
-                        to: gap.to,
-                        reason: gap.reason,
-                        next: gap.next,
-                        epoch: gap.epoch,
-                    },
-                    gap.next - 1,
-                );
+                let Gap { from, to, reason, next, epoch, life } = gap;
+                let through = next - 1;
+                let gap = Item::Gap { from, to, reason, next, epoch, life };
                 let receiver = self.receivers.get_mut(&consumer).filter(|receiver| !receiver.gone)?;
-                if let (Handed::Gap { epoch: Some(epoch), .. }, Some(seat)) = (&gap, &receiver.seat) {
+                if let (Item::Gap { epoch: Some(epoch), .. }, Some(seat)) = (&gap, &receiver.seat) {
                     self.epochs.insert(seat.stream, epoch.clone());
                 }
-                self.notes.push(Note::Declared { consumer });
+                self.notes.push(Note::Declared { consumer, to });
                 if receiver.pulls {
-                    if matches!(gap, Handed::Gap { to: None, .. }) {
+                    if matches!(gap, Item::Gap { to: None, .. }) {
                         receiver.queue.clear();
                     }
                     receiver.queue.push_back(gap);
                     return None;
                 }
                 receiver.sit(&gap);
-                if self.keeps_handed {
-                    receiver.handed.push(gap.clone());
+                if self.keeps_items {
+                    receiver.items.push(gap.clone());
                 }
-                self.notes.push(Note::Handed { consumer, item: gap });
-                Some(Input::HandedOver { consumer, through })
+                self.notes.push(Note::Delivered { consumer, item: gap });
+                Some(Input::Delivered { consumer, life, through })
             }
             Event::Settled { id, outcome } => {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -542,15 +593,26 @@ impl Driver {
                 self.notes.push(Note::Settled { id, receipt, failed });
                 None
             }
-            Event::PositionMoved { stream, ref epoch, .. } => {
-                self.epochs.insert(stream, epoch.clone());
+            Event::Resumed { consumer, ref result, .. } => {
+                let result = result.clone();
                 self.notes.push(Note::Fact(event));
+                let receiver = self.receivers.get_mut(&consumer).filter(|receiver| !receiver.gone)?;
+                if receiver.pulls {
+                    receiver.queue_result(result);
+                    return None;
+                }
+                let item = Item::Resumed(result);
+                if self.keeps_items {
+                    receiver.items.push(item.clone());
+                }
+                self.notes.push(Note::Delivered { consumer, item });
                 None
             }
             Event::Placed { consumer, ref epoch, offset } => {
                 let seat = self.receivers.get_mut(&consumer).and_then(|receiver| receiver.seat.as_mut());
                 if let Some(seat) = seat {
                     (seat.epoch, seat.offset) = (Some(epoch.clone()), Some(offset));
+                    self.epochs.insert(seat.stream, epoch.clone());
                 }
                 self.notes.push(Note::Fact(event));
                 None

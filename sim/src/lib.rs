@@ -2,27 +2,13 @@
 //!
 //! [`World`] is one page with its server, for tests that tell a story. The rest is the deterministic simulation: a seed gives a
 //! [plan] of faults, the [arena] carries it out on several pages and one server, and the [oracle] compares
-//! what every consumer was handed with everything that was ever in the logs.
+//! what was delivered to every consumer with everything that was ever in the logs.
 
 #![allow(
     clippy::cast_possible_truncation,
     clippy::missing_panics_doc,
     reason = "a model: its numbers are small, and its panics fail a test"
 )]
-
-/// Asks whether a named bug is switched on: `false` unless the feature `mutants` compiles them in.
-#[cfg(feature = "mutants")]
-macro_rules! is_mutant {
-    ($name:ident) => {
-        agentwire::proto::mutant::is(agentwire::proto::mutant::Mutant::$name)
-    };
-}
-#[cfg(not(feature = "mutants"))]
-macro_rules! is_mutant {
-    ($name:ident) => {
-        false
-    };
-}
 
 pub mod arena;
 pub mod campaign;
@@ -31,11 +17,12 @@ pub mod driver;
 pub mod log;
 pub mod oracle;
 pub mod plan;
+pub mod planted;
 pub mod rng;
 pub mod runner;
 pub mod server;
 pub mod world;
 
-pub use driver::{Driver, Handed, Receiver, expand};
+pub use driver::{Driver, Item, Receiver, expand};
 pub use server::Server;
 pub use world::World;

@@ -37,7 +37,9 @@ pub struct Life {
     pub durable: u64,
     /// The event of offset 1 first; those that were trimmed or lost are kept here, as the truth of what was.
     pub events: Vec<Stored>,
-    /// The largest offset that was ever sent to anybody, or told to be out of reach.
+    /// The head at which it began: what is at or below it was written in a former life.
+    pub base: u64,
+    /// The largest offset that was ever sent to anybody, or reported to be out of reach.
     pub shown: u64,
     /// What some users may not read. It only grows.
     pub withheld: Vec<Withheld>,
@@ -52,6 +54,7 @@ impl Life {
             written: 0,
             durable: 0,
             events: Vec::new(),
+            base: 0,
             shown: 0,
             withheld: Vec::new(),
         }
@@ -134,6 +137,7 @@ impl Log {
         let life = self.life_mut();
         life.head = life.head.min(head);
         life.written = life.head;
+        life.base = life.base.min(life.head);
     }
 
     /// Begins another life, empty or with what the present one holds.
@@ -143,7 +147,7 @@ impl Log {
             let before = self.life();
             life.events = before.events[..before.head as usize].to_vec();
             (life.oldest, life.head, life.written) = (before.oldest, before.head, before.head);
-            life.durable = life.head;
+            (life.durable, life.base) = (life.head, life.head);
             life.withheld = before.withheld.clone();
         }
         self.lives.push(life);

@@ -13,8 +13,8 @@ fn main() -> ExitCode {
     let mut order = Order::default();
     let mut args = env::args().skip(1);
     while let Some(name) = args.next() {
-        if name == "--mutants" {
-            order.mutants = true;
+        if name == "--trial" {
+            order.trial = true;
             continue;
         }
         let Some(value) = args.next() else { return usage(&format!("{name} needs a value")) };
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     }
     let fine = if let Some(seed) = order.seed {
         campaign::show(seed)
-    } else if order.mutants {
+    } else if order.trial {
         campaign::trial(&order)
     } else {
         campaign::simulate(&order)
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 fn usage(problem: &str) -> ExitCode {
     eprintln!(
-        "error: {problem}; use [--seeds N] [--from N] [--seed N] [--threads N] [--kept FILE] [--mutants]"
+        "error: {problem}; use [--seeds N] [--from N] [--seed N] [--threads N] [--kept FILE] [--trial]"
     );
     ExitCode::FAILURE
 }

@@ -1,8 +1,8 @@
 //! The promise, as something that can be broken.
 //!
-//! The oracle sees what the server said to a page, what the core did, what each consumer was handed, and every event that was ever
+//! The oracle sees what the server said to a page, what the core did, what each consumer got, and every event that was ever
 //! in a log. It asks the core for nothing but its counters. Each rule names the invariant of `docs/PROTOCOL.md`'s promise it holds
-//! the client to: I1 order, I2 gaps, I3 verdicts, I4 positions, I6 sends, I7 liveness, I8 one socket, I9 bounds, I11 subjects, I13
+//! the client to: I1 order, I2 gaps, I3 resume results, I4 positions, I6 sends, I7 liveness, I8 one socket, I9 bounds, I11 subjects, I13
 //! nothing that is not durable.
 
 mod page;
@@ -49,12 +49,12 @@ pub(crate) use require;
 /// What has been counted while judging.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
-    /// Events handed over.
+    /// Events delivered.
     pub events: u64,
-    /// Gaps handed over; each of them was checked against the log.
+    /// Gaps delivered; each of them was checked against the log.
     pub gaps: u64,
-    /// Verdicts.
-    pub verdicts: u64,
+    /// Resume results.
+    pub resumed: u64,
     /// Sends that settled.
     pub sends: u64,
 }

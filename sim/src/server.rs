@@ -55,8 +55,7 @@ struct Flight {
 
 impl Flight {
     fn has_room(&self, bytes: u64, window: Window) -> bool {
-        is_mutant!(WindowIgnored)
-            || self.events.is_empty()
+        self.events.is_empty()
             || ((self.events.len() as u64) < window.events && self.bytes + bytes <= window.bytes)
     }
 
@@ -93,8 +92,6 @@ struct Connection {
     subs: BTreeMap<u32, Sub>,
     /// The send that each stream waits for since it was put off: none may overtake it (SND-9).
     put_off: BTreeMap<String, String>,
-    /// Numbers that ended with their epoch, and those under which their streams went on (SUB-12).
-    moved: BTreeMap<u32, u32>,
     next_heartbeat: Instant,
 }
 
@@ -248,7 +245,7 @@ impl Server {
         }
     }
 
-    /// Drops the beginning of a log. Pages that still wait for a part of it are told (GAP-2).
+    /// Drops the beginning of a log. Pages that still wait for a part of it get a gap (GAP-2).
     pub fn trim(&mut self, name: &str, through: u64) {
         let life = self.log(name).life_mut();
         life.oldest = life.oldest.max(through + 1);
@@ -292,32 +289,17 @@ impl Server {
     /// Begins a new life of a log, with these many events in it.
     pub fn new_epoch(&mut self, name: &str, epoch: &str, events: u64) {
         self.log(name).begin_life(epoch, false);
-        self.tell_of_epoch(name, "epoch");
+        self.end_epoch(name);
         self.publish(name, events);
     }
 
-    /// Tells the pages that follow a log that its epoch has ended (GAP-2).
-    fn tell_of_epoch(&mut self, name: &str, reason: &str) {
-        let life = self.logs[name].life();
+    /// Ends the subscriptions of a log whose epoch is over: the pages ask again (SUB-11).
+    fn end_epoch(&mut self, name: &str) {
         for (peer, connection) in &mut self.connections {
-            let subscribed = connection.subs.iter().filter(|(_, sub)| sub.name == name).map(|(ch, _)| *ch);
-            for ch in subscribed.collect::<Vec<_>>() {
-                let Some(mut sub) = connection.subs.remove(&ch) else { continue };
-                let new_ch = connection.next_ch;
-                connection.next_ch += 1;
-                let mut frames = vec![
-                    json!({"type": "gap", "ch": ch, "from": sub.next, "to": null, "reason": reason, "epoch": life.epoch, "newCh": new_ch}),
-                ];
-                if life.oldest > 1 {
-                    frames.push(json!({"type": "gap", "ch": new_ch, "from": 1, "to": life.oldest - 1, "reason": "trimmed"}));
-                }
-                (sub.next, sub.acked, sub.head, sub.replayed) = (life.oldest, life.oldest - 1, 0, 0);
-                sub.flight = Flight::default();
-                connection.subs.insert(new_ch, sub);
-                connection.moved.insert(ch, new_ch);
+            for (ch, sub) in connection.subs.extract_if(.., |_, sub| sub.name == name) {
+                let frame = json!({"type": "unsubscribed", "ch": ch, "name": sub.name, "reason": "epoch"});
                 if !self.mute {
-                    let texts = frames.into_iter().map(|frame| (*peer, Outgoing::Text(frame.to_string())));
-                    self.outgoing.extend(texts);
+                    self.outgoing.push((*peer, Outgoing::Text(frame.to_string())));
                 }
             }
         }
@@ -346,7 +328,7 @@ impl Server {
     /// Gives a restored log another epoch, as an operator who knows of it does (LIF-4).
     pub fn renew(&mut self, name: &str, epoch: &str) {
         self.log(name).begin_life(epoch, true);
-        self.tell_of_epoch(name, "epoch");
+        self.end_epoch(name);
         self.send_all();
     }
 
@@ -458,11 +440,7 @@ impl Server {
             Some("unsubscribe") => {
                 let ch = integer(&frame["ch"]);
                 let connection = self.connection(peer);
-                let mut present = u32::try_from(ch).unwrap_or(0);
-                while let Some(&moved) = connection.moved.get(&present) {
-                    present = moved;
-                }
-                let sub = connection.subs.remove(&present);
+                let sub = connection.subs.remove(&u32::try_from(ch).unwrap_or(0));
                 if let Some(sub) = sub {
                     self.emit(
                         peer,
@@ -575,7 +553,7 @@ impl Server {
                 if offset.max(request["seen"].as_u64().unwrap_or(0)) > life.head {
                     let epoch = format!("{}+", life.epoch);
                     self.log(name).begin_life(&epoch, true);
-                    self.tell_of_epoch(name, "ahead");
+                    self.end_epoch(name);
                     reason = Some("ahead");
                     None
                 } else if offset + 1 < life.oldest {
@@ -594,7 +572,10 @@ impl Server {
         let life = self.logs[name].life();
         let next = next.unwrap_or_else(|| {
             let open = &request["open"];
-            if open["from"] == "live" {
+            if reason.is_some() && open.get("from").is_none_or(|from| from != "start") && !open.is_null() {
+                // A page of another epoch is owed what was written in this one (SUB-8).
+                life.oldest.max(life.base + 1)
+            } else if open["from"] == "live" {
                 life.head + 1
             } else if let Some(last) = open["last"].as_u64() {
                 life.oldest.max((life.head + 1).saturating_sub(last))
@@ -605,7 +586,7 @@ impl Server {
                 life.oldest
             }
         });
-        let mut answer = json!({"type": "subscribed", "name": name, "epoch": life.epoch, "oldest": life.oldest, "head": life.head, "next": next, "recovered": reason.is_none()});
+        let mut answer = json!({"type": "subscribed", "name": name, "epoch": life.epoch, "oldest": life.oldest, "head": life.head, "next": next, "base": life.base, "recovered": reason.is_none()});
         if let Some(reason) = reason {
             answer["reason"] = json!(reason);
         }
@@ -628,7 +609,7 @@ impl Server {
         let mut any = false;
         for (ch, sub) in &mut connection.subs {
             let log = logs.get_mut(&sub.name).expect("a stream has a log");
-            let top = if is_mutant!(SentBeforeDurable) { log.life().written } else { log.life().head };
+            let top = log.life().head;
             if let Some(to) = passed_over(log.life(), &subject, sub.next, top) {
                 let frame = gap_of_rights(*ch, sub.next, to);
                 sub.next = to + 1;
@@ -638,6 +619,8 @@ impl Server {
                     outgoing.push((peer, Outgoing::Text(frame.to_string())));
                 }
             }
+            // The end of the catch-up ends a frame, so that `caughtUp` stands behind it (SUB-10).
+            let top = if sub.caught_up { top } else { top.min(sub.head) };
             let most = top.min(sub.next + self.events_per_frame - 1);
             let most = log.life().readable_through(&subject, sub.next, most);
             let (first, mut last) = (sub.next, sub.next - 1);
@@ -658,9 +641,7 @@ impl Server {
                 if sub.flight.events.len() > 1 {
                     self.max_bytes_in_flight = self.max_bytes_in_flight.max(sub.flight.bytes);
                 }
-                if !is_mutant!(SentBeforeDurable) {
-                    log.life_mut().shown = log.life().shown.max(last);
-                }
+                log.life_mut().shown = log.life().shown.max(last);
                 any = true;
                 if self.mute {
                     continue;

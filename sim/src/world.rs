@@ -1,9 +1,6 @@
 //! One page, a model server and a link between them, in virtual time: for tests that tell a story. Nothing sleeps.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use agentwire::proto::{
     Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Slot, SocketId, State,
@@ -34,12 +31,10 @@ pub struct World {
     pub client: Client,
     /// The model server.
     pub server: Server,
-    /// Every fact the core told.
+    /// Every fact that the core reported.
     pub facts: Vec<Event>,
     /// Everything the client sent, with its time.
     pub sent: Vec<(Instant, Value)>,
-    /// The last position of each stream that the core told.
-    pub positions: BTreeMap<StreamId, (String, u64)>,
     /// How long a message travels.
     pub latency: Duration,
     /// No socket opens while this is set.
@@ -72,7 +67,6 @@ impl World {
             server: Server::default(),
             facts: Vec::new(),
             sent: Vec::new(),
-            positions: BTreeMap::new(),
             latency: Duration::from_millis(20),
             refusing: false,
             token: Some("token-of-ada".into()),
@@ -214,6 +208,11 @@ impl World {
 
     // --- Looking ---
 
+    /// Where a page would go on in a stream that is left now.
+    pub fn position(&self, stream: u32) -> Option<(String, u64)> {
+        self.driver.position(StreamId(stream))
+    }
+
     /// The state of the client.
     pub fn state(&self) -> State {
         self.client.state()
@@ -286,12 +285,7 @@ impl World {
                 self.open.take_if(|open| *open == socket);
                 self.travel(Travelling::ClosedByClient(socket));
             }
-            Note::Fact(fact) => {
-                if let Event::PositionMoved { stream, epoch, offset } = &fact {
-                    self.positions.insert(*stream, (epoch.clone(), *offset));
-                }
-                self.facts.push(fact);
-            }
+            Note::Fact(fact) => self.facts.push(fact),
             Note::Opened(socket) if self.refusing => {
                 self.travel(Travelling::ClosedByServer { socket, code: 1006 });
             }
@@ -319,7 +313,7 @@ impl World {
             | Note::Closing
             | Note::Declared { .. }
             | Note::Delivered { .. }
-            | Note::Handed { .. }
+            | Note::Queued { .. }
             | Note::Left { .. }
             | Note::Made { .. }
             | Note::Trapped => {}

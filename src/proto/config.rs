@@ -23,8 +23,10 @@ pub struct Config {
     pub backoff_max: Duration,
     /// How long a socket may take to open. Defaults to 10 s.
     pub connect_timeout: Duration,
-    /// The user that a former core of this page was welcomed as, when this one takes its place: another user must get nothing
-    /// that it is given (HEL-6). Defaults to none.
+    /// How long the application may take to give a token. Defaults to 30 s.
+    pub token_timeout: Duration,
+    /// The user that the server must name, because the application expects it or because a former core of this page was
+    /// welcomed as it: the client ends when the server names another one (HEL-6). Defaults to none.
     pub subject: Option<String>,
 }
 
@@ -40,6 +42,7 @@ impl Config {
             backoff_base: Duration::from_millis(500),
             backoff_max: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(10),
+            token_timeout: Duration::from_secs(30),
             subject: None,
         }
     }
@@ -49,8 +52,6 @@ impl Config {
 pub const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest frame before the welcome, in bytes (GEN-7).
 pub const MAX_HELLO_BYTES: u64 = 65_536;
-/// How long the application may take to give a token.
-pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The least time between two refreshes of a token, whatever the server says of its life.
 pub const MIN_REFRESH: Duration = Duration::from_secs(1);
 /// Bytes that the stream requests of a hello may take: what a token, the largest, leaves of [`MAX_HELLO_BYTES`].

@@ -19,7 +19,7 @@ pub enum Begin {
     Position {
         /// The epoch of the position.
         epoch: String,
-        /// The last offset that was handed over.
+        /// The last offset that was delivered.
         offset: u64,
     },
 }
@@ -35,7 +35,7 @@ pub enum SendKind {
     Message,
 }
 
-/// What happened outside; handed to [`Client::handle_input`](super::Client::handle_input).
+/// What happened outside; given to [`Client::handle_input`](super::Client::handle_input).
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The application gave a socket that is opening, and the token for its hello.
@@ -58,6 +58,18 @@ pub enum Input {
     Close,
     /// The application wants to be connected.
     Connect,
+    /// Everything up to an offset was delivered to a consumer.
+    Delivered {
+        /// The consumer.
+        consumer: ConsumerId,
+        /// The number of its epoch, as its last [`Gap`](super::Gap) that entered one said; 0 before the first. A report of a
+        /// former epoch is ignored.
+        life: u32,
+        /// The last offset it has.
+        through: u64,
+    },
+    /// Asks the server for the streams that were attached since the last flush: one request for all of a turn.
+    Flush,
     /// A frame came.
     Frame {
         /// Where it came from.
@@ -66,13 +78,6 @@ pub enum Input {
         frame: ServerFrame,
         /// Holds the parsed frame, until [`Output::Release`](super::Output::Release).
         slot: Slot,
-    },
-    /// A consumer has everything up to an offset.
-    HandedOver {
-        /// The consumer.
-        consumer: ConsumerId,
-        /// The last offset it has.
-        through: u64,
     },
     /// The browser says whether there is a network.
     Online(bool),
@@ -116,9 +121,9 @@ pub enum Input {
         /// Whether the server chose our subprotocol (GEN-1).
         subprotocol: bool,
     },
-    /// A consumer attaches to a stream.
+    /// A consumer attaches to a stream. Without [`Input::Flush`] nothing is asked for on a socket that is in use.
     Subscribe {
-        /// The stream.
+        /// The number that outputs name the stream by, never used for another name. The last one given counts.
         stream: StreamId,
         /// The consumer.
         consumer: ConsumerId,

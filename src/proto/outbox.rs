@@ -4,10 +4,11 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::{
     config::{RECEIPT_TIMEOUT, RESEND_DELAY},
+    effects::Effects,
     ids::Slot,
     input::SendKind,
     instant::Instant,
-    output::{Event, Outcome, Output},
+    output::{Event, Outcome},
     wire::{ClientFrame, ReceiptError},
 };
 
@@ -52,15 +53,15 @@ impl Outbox {
         stream: String,
         body: Slot,
         (sent_ago, now): (Option<Duration>, Instant),
-        out: &mut VecDeque<Output>,
+        fx: &mut Effects,
     ) {
         if self.entries.iter().any(|entry| entry.id == id && entry.stream == stream) {
             // The entry that is queued settles this id; a second answer would break I6.
-            out.push_back(Output::Release(body));
+            fx.release(body);
             return;
         }
         if self.entries.len() >= self.max {
-            settle(id, body, Outcome::Failed("outbox_full"), out);
+            settle(id, body, Outcome::Failed("outbox_full"), fx);
             return;
         }
         self.entries.push_back(Entry {
@@ -86,9 +87,7 @@ impl Outbox {
                 continue;
             }
             if let Some(at) = entry.not_before.filter(|&at| at > now) {
-                if !is_mutant!(SendOvertakes) {
-                    held.push(entry.stream.clone());
-                }
+                held.push(entry.stream.clone());
                 retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
                 continue;
             }
@@ -110,11 +109,11 @@ impl Outbox {
     }
 
     /// Settles what the server no longer remembers (SND-5).
-    pub(crate) fn expire(&mut self, now: Instant, horizon: Duration, out: &mut VecDeque<Output>) {
+    pub(crate) fn expire(&mut self, now: Instant, horizon: Duration, fx: &mut Effects) {
         let expired =
             |entry: &Entry| entry.first_sent.is_some_and(|sent| now.since(sent) + entry.sent_ago > horizon);
         for entry in self.take_where(expired) {
-            settle(entry.id, entry.body, Outcome::Failed("outcome_unknown"), out);
+            settle(entry.id, entry.body, Outcome::Failed("outcome_unknown"), fx);
         }
     }
 
@@ -125,7 +124,7 @@ impl Outbox {
         error: Option<&ReceiptError>,
         slot: Slot,
         now: Instant,
-        out: &mut VecDeque<Output>,
+        fx: &mut Effects,
     ) -> Option<Instant> {
         let index = self.entries.iter().position(|entry| entry.id == id && entry.sent.is_some())?;
         if let Some(error) = error.filter(|error| error.retryable) {
@@ -135,38 +134,30 @@ impl Outbox {
             entry.not_before = Some(now + delay);
             return entry.not_before;
         }
-        if is_mutant!(ReceiptKept) {
-            let id = id.to_owned();
-            out.push_back(Output::Event(Event::Settled { id, outcome: Outcome::Receipt { slot } }));
-            return None;
-        }
         if let Some(entry) = self.entries.remove(index) {
-            settle(entry.id, entry.body, Outcome::Receipt { slot }, out);
+            settle(entry.id, entry.body, Outcome::Receipt { slot }, fx);
         }
         None
     }
 
     /// Settles one send: it can never be sent.
-    pub(crate) fn fail(&mut self, id: &str, code: &'static str, out: &mut VecDeque<Output>) {
+    pub(crate) fn fail(&mut self, id: &str, code: &'static str, fx: &mut Effects) {
         for entry in self.take_where(|entry| entry.id == id) {
-            settle(entry.id, entry.body, Outcome::Failed(code), out);
+            settle(entry.id, entry.body, Outcome::Failed(code), fx);
         }
     }
 
     /// Forgets what is on the way: the socket is gone.
     pub(crate) fn on_link_down(&mut self) {
-        if is_mutant!(OutboxLost) {
-            self.entries.clear();
-        }
         for entry in &mut self.entries {
             entry.sent = None;
         }
     }
 
     /// Settles everything: the client has ended.
-    pub(crate) fn settle_all(&mut self, code: &'static str, out: &mut VecDeque<Output>) {
+    pub(crate) fn settle_all(&mut self, code: &'static str, fx: &mut Effects) {
         for entry in self.take_where(|_| true) {
-            settle(entry.id, entry.body, Outcome::Failed(code), out);
+            settle(entry.id, entry.body, Outcome::Failed(code), fx);
         }
     }
 
@@ -177,9 +168,9 @@ impl Outbox {
     }
 }
 
-fn settle(id: String, body: Slot, outcome: Outcome, out: &mut VecDeque<Output>) {
-    out.push_back(Output::Event(Event::Settled { id, outcome }));
-    out.push_back(Output::Release(body));
+fn settle(id: String, body: Slot, outcome: Outcome, fx: &mut Effects) {
+    fx.report(Event::Settled { id, outcome });
+    fx.release(body);
 }
 
 #[cfg(test)]
@@ -191,15 +182,15 @@ mod tests {
         // PROTOCOL: SND-5
         let first = Instant::from_millis(1_000);
         let horizon = Duration::from_secs(60);
-        let mut out = VecDeque::new();
+        let mut fx = Effects::default();
         let mut outbox = Outbox::new(8);
         let made = (None, Instant::ZERO);
-        outbox.push(SendKind::Message, "m1".into(), "t".into(), Slot(1), made, &mut out);
+        outbox.push(SendKind::Message, "m1".into(), "t".into(), Slot(1), made, &mut fx);
         assert_eq!(outbox.flush(first, |_| {}), None);
         outbox.on_link_down();
-        outbox.expire(first + horizon, horizon, &mut out);
+        outbox.expire(first + horizon, horizon, &mut fx);
         assert_eq!(outbox.len(), 1);
-        outbox.expire(first + horizon + Duration::from_millis(1), horizon, &mut out);
+        outbox.expire(first + horizon + Duration::from_millis(1), horizon, &mut fx);
         assert_eq!(outbox.len(), 0);
     }
 }

@@ -19,23 +19,24 @@ pub enum Output {
         /// The code to close it with.
         code: CloseCode,
     },
-    /// Hand events to a consumer, then report what it took by
-    /// [`Input::HandedOver`](super::Input::HandedOver).
+    /// Deliver events to a consumer, then report what it took by [`Input::Delivered`](super::Input::Delivered).
     Deliver {
         /// The consumer.
         consumer: ConsumerId,
+        /// How many epochs the consumer has entered.
+        life: u32,
         /// Holds the parsed frame.
         slot: Slot,
-        /// Index of the first event to hand over.
+        /// Index of the first event to deliver.
         skip: u32,
-        /// How many events to hand over.
+        /// How many events to deliver.
         take: u32,
         /// Offset of the first of them.
         offset: u64,
         /// Offsets up to this one are replays (EVT-5).
         replay_through: u64,
     },
-    /// Tell the application a fact.
+    /// Report a fact to the application.
     Event(Event),
     /// Open a socket.
     OpenSocket(SocketId),
@@ -66,8 +67,8 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// A consumer will never get some offsets. The driver reports by
-    /// [`Input::HandedOver`](super::Input::HandedOver) with `next - 1` when the consumer has taken note.
+    /// A consumer will never get some offsets. The driver reports by [`Input::Delivered`](super::Input::Delivered) with the
+    /// gap's `life` and `next - 1` when the gap was delivered.
     Gap {
         /// The consumer.
         consumer: ConsumerId,
@@ -79,7 +80,7 @@ pub enum Event {
         /// Holds the parsed frame.
         slot: Slot,
     },
-    /// A consumer that came without a position has its place. Told before anything else is told to it.
+    /// A consumer that came without a position has its place. Reported before anything else about it.
     Placed {
         /// The consumer.
         consumer: ConsumerId,
@@ -88,21 +89,14 @@ pub enum Event {
         /// The last offset before the one that it gets first.
         offset: u64,
     },
-    /// The slowest consumer of a stream has moved.
-    PositionMoved {
-        /// The stream.
-        stream: StreamId,
-        /// The epoch of the position.
-        epoch: String,
-        /// The last offset that all consumers have.
-        offset: u64,
-    },
-    /// A catch-up is complete.
+    /// The catch-up of a consumer is complete. In the order of outputs it comes in its place among what the consumer gets.
     Resumed {
         /// The stream.
         stream: StreamId,
-        /// What it brought.
-        verdict: Verdict,
+        /// The consumer.
+        consumer: ConsumerId,
+        /// What the catch-up brought.
+        result: ResumeResult,
     },
     /// A send is settled; nothing else will come for its id.
     Settled {
@@ -164,6 +158,8 @@ pub struct Gap {
     pub reason: String,
     /// The epoch that follows, when this one ended.
     pub epoch: Option<String>,
+    /// How many epochs the consumer has entered, this one included.
+    pub life: u32,
     /// The offset of the event that follows.
     pub next: u64,
 }
@@ -180,27 +176,31 @@ pub enum Outcome {
     },
 }
 
-/// What a catch-up brought (I3).
+/// What the catch-up of one consumer brought (I3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ResumeResult {
     /// Whether everything that was missed came.
     pub recovered: bool,
     /// The epoch the stream is in.
     pub epoch: String,
     /// The first offset that was missing.
     pub from: u64,
-    /// The last offset of the catch-up: the head of the moment of subscribing.
+    /// The last offset of the catch-up: the head at the moment of subscribing, or the offset before `from` for a consumer that
+    /// began behind that.
     pub to: u64,
-    /// Events handed over that were replays.
+    /// Replays that were sent to the consumer.
     pub replayed: u64,
-    /// Events dropped that the page had.
+    /// Events that the page had and that were dropped.
     pub duplicates_dropped: u64,
     /// What will never come.
     pub gap: Option<Gap>,
-    /// Connections it took.
+    /// What exists of a new epoch before the first offset that is owed to the consumer.
+    pub skipped: Option<(u64, u64)>,
+    /// Requests that it took.
     pub attempts: u32,
-    /// The runs that are open at `to`.
-    pub open_runs: Vec<String>,
+    /// The runs that are open at `to`; unknown for a consumer that began behind the catch-up, and when there are more than the
+    /// server names.
+    pub open_runs: Option<Vec<String>>,
 }
 
 /// The state of the connection.

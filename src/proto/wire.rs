@@ -13,6 +13,9 @@ pub use encode::encode;
 
 use super::ids::Slot;
 
+/// The reason of `unsubscribed` that is not final: the page asks again (SUB-11).
+pub const EPOCH_ENDED: &str = "epoch";
+
 /// Reads one JSON value.
 pub trait Reader: Sized {
     /// Returns the member `name` of an object; `None` when it is missing or this is not an object.
@@ -88,7 +91,8 @@ names! {
     Texts = "texts",
     Name = "name",
     Epoch = "epoch",
-    NewCh = "newCh",
+    Base = "base",
+    Features = "features",
     Oldest = "oldest",
     Next = "next",
     Recovered = "recovered",
@@ -128,14 +132,14 @@ names! {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "fields are those of PROTOCOL.md, which explains them")]
 pub enum ServerFrame {
-    /// `caughtUp` (SUB-10).
-    CaughtUp { ch: u32, offset: u64, open_runs: Vec<String> },
+    /// `caughtUp` (SUB-10). `open_runs` is absent when there are more than the server names.
+    CaughtUp { ch: u32, offset: u64, open_runs: Option<Vec<String>> },
     /// `error` (ERR-1).
     Error { code: String, message: String, retry_after_ms: Option<u64>, req: Option<u64> },
     /// `events` (EVT-1) or `deltas` (DLT-1); the body stays where it was parsed.
     Events { ch: u32, first: u64, count: u32 },
     /// `gap` (GAP-2).
-    Gap { ch: u32, from: u64, end: GapEnd, reason: String },
+    Gap { ch: u32, from: u64, to: u64, reason: String },
     /// `goaway` (NTC-2).
     GoAway { reason: String, reconnect_after_ms: u64, spread_ms: u64 },
     /// `heartbeat` (HBT-1).
@@ -166,20 +170,6 @@ pub enum ServerFrame {
     Welcome(Welcome),
 }
 
-/// How far a gap goes (GAP-2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GapEnd {
-    /// To the end of the epoch; the stream goes on under another number.
-    Epoch {
-        /// The epoch that follows.
-        epoch: String,
-        /// The number of the stream from here on.
-        new_ch: u32,
-    },
-    /// To this offset.
-    Offset(u64),
-}
-
 /// The answer to a stream request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of SUB-3")]
@@ -190,6 +180,7 @@ pub struct Subscribed {
     pub oldest: u64,
     pub head: u64,
     pub next: u64,
+    pub base: u64,
     pub recovered: bool,
     pub reason: Option<String>,
 }

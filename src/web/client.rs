@@ -30,6 +30,7 @@ impl RawClient {
         settings.backoff_base = Duration::from_millis(integer(config, "backoffBaseMs"));
         settings.backoff_max = Duration::from_millis(integer(config, "backoffMaxMs"));
         settings.connect_timeout = Duration::from_millis(integer(config, "connectTimeoutMs"));
+        settings.token_timeout = Duration::from_millis(integer(config, "tokenTimeoutMs"));
         settings.subject = member(config, "subject").as_string();
         Self { driver: Driver::new(settings, text(config, "url"), host) }
     }
@@ -49,7 +50,7 @@ impl RawClient {
         self.driver.feed(Input::Close);
     }
 
-    /// Attaches a consumer.
+    /// Attaches a consumer. [`flush`](Self::flush) asks the server for its stream.
     pub fn subscribe(
         &self,
         stream: u32,
@@ -75,15 +76,20 @@ impl RawClient {
         self.driver.feed(Input::Subscribe { stream, consumer, name, open, begin });
     }
 
+    /// Asks the server for the streams that were attached since the last call: one request for all of a turn.
+    pub fn flush(&self) {
+        self.driver.feed(Input::Flush);
+    }
+
     /// Detaches a consumer.
     pub fn unsubscribe(&self, consumer: u32) {
         self.driver.feed(Input::Unsubscribe { consumer: ConsumerId(consumer) });
     }
 
-    /// Takes note that an iterator has pulled everything up to an offset.
-    #[wasm_bindgen(js_name = handedOver)]
-    pub fn handed_over(&self, consumer: u32, offset: f64) {
-        self.driver.feed(Input::HandedOver { consumer: ConsumerId(consumer), through: offset as u64 });
+    /// Takes note that an iterator has pulled everything up to an offset of the epoch that `life` counts.
+    pub fn delivered(&self, consumer: u32, life: u32, offset: f64) {
+        let (consumer, through) = (ConsumerId(consumer), offset as u64);
+        self.driver.feed(Input::Delivered { consumer, life, through });
     }
 
     /// Queues a message (0), a cancel (1) or an approval (2).
@@ -127,6 +133,12 @@ impl RawClient {
     /// Says whether the page is away: in the back/forward cache, or on its way out.
     pub fn away(&self, away: bool) {
         self.driver.feed(Input::Away(away));
+    }
+
+    /// Tells whether the core can go on: it cannot after a trap that left a call in the middle. To be asked outside of the
+    /// core's own calls.
+    pub fn alive(&self) -> bool {
+        self.driver.is_at_rest()
     }
 
     /// Returns the counters.

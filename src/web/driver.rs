@@ -70,6 +70,11 @@ impl Driver {
         look(&self.core.borrow())
     }
 
+    /// Tells whether no call is in the middle of anything.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.draining.get() && self.core.try_borrow_mut().is_ok() && self.slots.try_borrow_mut().is_ok()
+    }
+
     /// Takes over the socket that the package opened while the wasm was loading.
     pub(super) fn adopt(self: &Rc<Self>, web: WebSocket, token: JsValue) {
         let token = self.keep(token);
@@ -104,7 +109,14 @@ impl Driver {
     /// Takes a message of a socket: parsed once, by the browser.
     fn on_message(self: &Rc<Self>, socket: SocketId, data: &JsValue) {
         let not_a_frame = DecodeError { field: Name::Type, problem: Problem::NotAnObject };
-        let parsed = data.dyn_ref::<JsString>().and_then(|text| json::parse(text).ok());
+        let text = data.dyn_ref::<JsString>();
+        let max_bytes = self.with_core(Client::max_frame_bytes);
+        if text.is_some_and(|text| is_longer(text, max_bytes)) {
+            let error = DecodeError { field: Name::Type, problem: Problem::TooLarge };
+            self.feed(Input::BadFrame { socket, error });
+            return;
+        }
+        let parsed = text.and_then(|text| json::parse(text).ok());
         let Some(value) = parsed else {
             self.feed(Input::BadFrame { socket, error: not_a_frame });
             return;
@@ -154,14 +166,16 @@ impl Driver {
                     taken.close(code);
                 }
             }
-            Output::Deliver { consumer, slot, skip, take, offset, replay_through } => {
+            Output::Deliver { consumer, life, slot, skip, take, offset, replay_through } => {
                 let frame = self.slots.borrow().get(slot);
                 let Some(frame) = frame else { return };
                 let (first, through) = (number(offset), number(replay_through));
-                let handed = self.host.deliver(consumer.0, &frame, skip, take, first, through).unwrap_or(0);
-                if handed > 0 {
-                    let through = offset + u64::from(handed.min(take)) - 1;
-                    self.tell_core(Input::HandedOver { consumer, through });
+                let delivered =
+                    self.host.deliver(consumer.0, &frame, skip, take, first, through).unwrap_or(0);
+                if delivered > 0 {
+                    let through = offset + u64::from(delivered.min(take)) - 1;
+                    // Nothing entered another epoch since the core sent these.
+                    self.feed_running(Input::Delivered { consumer, life, through });
                 }
             }
             Output::Event(event) => self.report(event),
@@ -187,11 +201,13 @@ impl Driver {
         if let Some(id) = frame.send_id()
             && is_longer(&text, max_bytes)
         {
-            self.tell_core(Input::SendTooLarge { id: id.into() });
+            self.feed_running(Input::SendTooLarge { id: id.into() });
             return;
         }
         // A socket that is closing takes no more; its close event follows.
-        let _ = socket::send(&web, &text);
+        if web.ready_state() == WebSocket::OPEN {
+            let _ = socket::send(&web, &text);
+        }
     }
 
     fn open(self: &Rc<Self>, socket: SocketId) {
@@ -217,18 +233,17 @@ impl Driver {
             Event::Error(error) => self.report_error(error),
             Event::Ended { stream, reason } => self.host.ended(stream.0, &reason),
             Event::Gap { consumer, gap } => {
-                let handed = self.host.gap(consumer.0, &facts::gap(&gap)).unwrap_or(false);
-                if handed {
-                    self.tell_core(Input::HandedOver { consumer, through: gap.next - 1 });
+                if self.host.gap(consumer.0, &facts::gap(&gap)).unwrap_or(false) {
+                    let (life, through) = (gap.life, gap.next - 1);
+                    self.feed_running(Input::Delivered { consumer, life, through });
                 }
                 Ok(())
             }
             Event::Message { slot } => self.host.message(&self.value(slot)),
             Event::Placed { consumer, epoch, offset } => self.host.placed(consumer.0, &epoch, number(offset)),
-            Event::PositionMoved { stream, epoch, offset } => {
-                self.host.position(stream.0, &epoch, number(offset))
+            Event::Resumed { consumer, result, .. } => {
+                self.host.resumed(consumer.0, &facts::resume_result(&result))
             }
-            Event::Resumed { stream, verdict } => self.host.resumed(stream.0, &facts::verdict(&verdict)),
             Event::Settled { id, outcome } => match outcome {
                 Outcome::Failed(code) => self.host.settled(&id, &JsValue::UNDEFINED, Some(code)),
                 Outcome::Receipt { slot } => self.host.settled(&id, &self.value(slot), None),
@@ -266,7 +281,7 @@ impl Driver {
     }
 
     /// Adds to what the core knows while the loop runs; what follows from it comes out of the same loop.
-    fn tell_core(&self, input: Input) {
+    fn feed_running(&self, input: Input) {
         self.core.borrow_mut().handle_input(input, self.clock.now());
     }
 

@@ -1,10 +1,10 @@
-//! The objects that the host is handed.
+//! The objects that the host gets.
 
 use js_sys::{Array, Object};
 use wasm_bindgen::prelude::JsValue;
 
 use super::json::Built;
-use crate::proto::{Gap, Verdict, wire::Writer as _};
+use crate::proto::{Gap, ResumeResult, wire::Writer as _};
 
 /// Offsets stay below 2^53, where an `f64` is exact.
 #[allow(clippy::cast_precision_loss, reason = "below 2^53")]
@@ -31,22 +31,25 @@ pub(super) fn gap(gap: &Gap) -> JsValue {
         ("to", optional(gap.to.map(number))),
         ("reason", gap.reason.as_str().into()),
         ("epoch", optional(gap.epoch.as_deref())),
+        ("life", gap.life.into()),
         ("next", number(gap.next).into()),
     ])
 }
 
-/// Makes a `RawVerdict`.
-pub(super) fn verdict(verdict: &Verdict) -> JsValue {
-    let runs = verdict.open_runs.iter().map(|run| JsValue::from_str(run)).collect::<Array>();
+/// Makes a `RawResumeResult`.
+pub(super) fn resume_result(result: &ResumeResult) -> JsValue {
+    let texts = |runs: &Vec<String>| runs.iter().map(|run| JsValue::from_str(run)).collect::<Array>();
+    let range = |(from, to): (u64, u64)| build(&[("from", number(from).into()), ("to", number(to).into())]);
     build(&[
-        ("recovered", verdict.recovered.into()),
-        ("epoch", verdict.epoch.as_str().into()),
-        ("from", number(verdict.from).into()),
-        ("to", number(verdict.to).into()),
-        ("replayed", number(verdict.replayed).into()),
-        ("duplicatesDropped", number(verdict.duplicates_dropped).into()),
-        ("attempts", verdict.attempts.into()),
-        ("openRuns", runs.into()),
-        ("gap", verdict.gap.as_ref().map_or(JsValue::UNDEFINED, gap)),
+        ("recovered", result.recovered.into()),
+        ("epoch", result.epoch.as_str().into()),
+        ("from", number(result.from).into()),
+        ("to", number(result.to).into()),
+        ("replayed", number(result.replayed).into()),
+        ("duplicatesDropped", number(result.duplicates_dropped).into()),
+        ("attempts", result.attempts.into()),
+        ("openRuns", optional(result.open_runs.as_ref().map(texts))),
+        ("gap", optional(result.gap.as_ref().map(gap))),
+        ("skipped", optional(result.skipped.map(range))),
     ])
 }

@@ -29,8 +29,6 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn placed(this: &Host, consumer: u32, epoch: &str, offset: f64) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn position(this: &Host, stream: u32, epoch: &str, offset: f64) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
     pub(super) fn state(
         this: &Host,
         to: &str,
@@ -48,7 +46,7 @@ extern "C" {
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn gap(this: &Host, consumer: u32, gap: &JsValue) -> Result<bool, JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn resumed(this: &Host, stream: u32, verdict: &JsValue) -> Result<(), JsValue>;
+    pub(super) fn resumed(this: &Host, consumer: u32, result: &JsValue) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]
     pub(super) fn ended(this: &Host, stream: u32, reason: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch)]

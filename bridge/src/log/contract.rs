@@ -17,8 +17,21 @@ macro_rules! contract {
     )+};
 }
 
-/// The tests of one implementation.
+/// The tests of one implementation. One that survives its process says how it is opened again: a closure that takes the
+/// log and the guard.
 macro_rules! contract_of {
+    ($make:expr; $reopen:expr) => {
+        $crate::log::contract::contract_of! { $make }
+
+        #[tokio::test]
+        async fn a_restart_keeps_the_epoch_and_where_it_began() {
+            let (log, guard) = $make;
+            $crate::log::contract::a_restart_keeps_the_epoch_and_where_it_began(log, |log| {
+                $reopen(log, &guard)
+            })
+            .await;
+        }
+    };
     ($make:expr) => {
         $crate::log::contract::contract! { $make;
             offsets_are_contiguous_and_reads_are_bounded
@@ -29,11 +42,12 @@ macro_rules! contract_of {
             guards_look_at_the_same_moment
             a_cancelled_run_ends_as_cancelled
             approvals_are_answered_once
-            messages_wait_until_they_are_taken_up
-            messages_of_two_users_with_one_id_are_taken_up_apart
+            messages_wait_until_they_are_claimed
+            messages_of_two_users_with_one_id_are_claimed_apart
             a_send_waits_for_the_one_before_it
             trimming_and_redacting
             epochs_begin_anew_once
+            an_epoch_knows_the_head_at_which_it_began
             inboxes_hear_of_messages_and_ends
             unfinished_streams_come_in_pages
             keys_of_sends_are_forgotten
@@ -265,7 +279,7 @@ pub(crate) async fn a_cancelled_run_ends_as_cancelled(log: impl Log) {
     assert_eq!(page.bodies.iter().map(parse).collect::<Vec<_>>(), expected);
     let page = log.read(&key("u"), 2, 100, 1 << 20).await.unwrap();
     assert_eq!(page.bodies.iter().map(parse).collect::<Vec<_>>(), [other]);
-    // Pages are told what the log has.
+    // Pages get what the log has.
     let heard: Vec<Value> = heard.lock().unwrap().iter().map(parse).collect();
     assert_eq!(heard[heard.len() - 8..heard.len() - 1], expected);
     assert_eq!(open_runs(&log, "t").await, Vec::<String>::new());
@@ -306,7 +320,7 @@ pub(crate) async fn approvals_are_answered_once(log: impl Log) {
     assert_eq!(log.state(&key("t")).await.unwrap().head, 4);
 }
 
-pub(crate) async fn messages_wait_until_they_are_taken_up(log: impl Log) {
+pub(crate) async fn messages_wait_until_they_are_claimed(log: impl Log) {
     for (id, content) in [("s1", "one"), ("s2", "two"), ("s3", "three")] {
         receipt(&log, message("t", id, content, 1)).await;
     }
@@ -323,7 +337,7 @@ pub(crate) async fn messages_wait_until_they_are_taken_up(log: impl Log) {
     let pending = log.pending(&key("t"), 0).await.unwrap().unwrap();
     assert_eq!(&*pending.subject, "ada");
     assert!(pending.body.contains("\"two\""));
-    log.take_up(&key("t"), 2).await.unwrap();
+    log.claim(&key("t"), 2).await.unwrap();
     assert_eq!(next(0).await, Some((3, "s3".to_owned())));
     // What is no longer there to be read cannot be answered.
     log.redact(&key("t"), 3).await.unwrap();
@@ -338,7 +352,7 @@ fn of_bob(append: Append) -> Append {
     Append { once, ..append }
 }
 
-pub(crate) async fn messages_of_two_users_with_one_id_are_taken_up_apart(log: impl Log) {
+pub(crate) async fn messages_of_two_users_with_one_id_are_claimed_apart(log: impl Log) {
     receipt(&log, message("t", "s1", "of ada", 1)).await;
     receipt(&log, of_bob(message("t", "s1", "of bob", 1))).await;
     receipt(&log, message("t", "s2", "of ada", 1)).await;
@@ -351,9 +365,9 @@ pub(crate) async fn messages_of_two_users_with_one_id_are_taken_up_apart(log: im
         offsets
     };
     let started = |run: &str, id: &str| event(json!({"type": "agent_started", "runId": run, "sendId": id}));
-    receipt(&log, Append::events(key("t"), vec![started("r1", "s1").taking_up(2)])).await;
+    receipt(&log, Append::events(key("t"), vec![started("r1", "s1").claiming(2)])).await;
     assert_eq!(waiting().await, [1, 3, 4]);
-    // An event that names the id only takes up the first message that waits under it, and no other.
+    // An event that names the id only claims the first message that waits under it, and no other.
     publish(&log, "t", &[json!({"type": "agent_started", "runId": "r2", "sendId": "s2"})]).await;
     assert_eq!(waiting().await, [1, 4]);
     publish(&log, "t", &[json!({"type": "agent_started", "runId": "r3", "sendId": "s2"})]).await;
@@ -405,6 +419,38 @@ pub(crate) async fn epochs_begin_anew_once(log: impl Log) {
     assert_eq!((position.epoch, position.offset), (new.epoch, 2));
 }
 
+pub(crate) async fn an_epoch_knows_the_head_at_which_it_began(log: impl Log) {
+    let base = async || log.state(&key("t")).await.unwrap().base;
+    let begin = async || log.new_epoch(&key("t"), &log.state(&key("t")).await.unwrap().epoch).await.unwrap();
+    assert_eq!(base().await, 0);
+    publish(&log, "t", &[json!({"type": "x"}), json!({"type": "y"})]).await;
+    assert_eq!(base().await, 0);
+    let new = begin().await;
+    assert_eq!((new.base, new.head), (2, 2));
+    // What happens later does not move it.
+    publish(&log, "t", &[json!({"type": "x"})]).await;
+    log.new_epoch(&key("t"), "another").await.unwrap();
+    log.trim(&key("t"), 1).await.unwrap();
+    assert_eq!(base().await, 2);
+    assert_eq!(begin().await.base, 3);
+    log.trim(&key("t"), 100).await.unwrap();
+    let trimmed = begin().await;
+    assert_eq!((trimmed.base, trimmed.oldest, trimmed.head), (3, 4, 3));
+    assert_eq!(log.state(&key("u")).await.unwrap().base, 0);
+}
+
+/// For logs that survive their process.
+pub(crate) async fn a_restart_keeps_the_epoch_and_where_it_began<L: Log>(log: L, reopen: impl Fn(L) -> L) {
+    publish(&log, "t", &[json!({"type": "x"}), json!({"type": "y"})]).await;
+    let old = log.state(&key("t")).await.unwrap();
+    let new = log.new_epoch(&key("t"), &old.epoch).await.unwrap();
+    publish(&log, "t", &[json!({"type": "x"})]).await;
+    let log = reopen(log);
+    let kept = log.state(&key("t")).await.unwrap();
+    assert_eq!((&kept.epoch, kept.epoch_number), (&new.epoch, 2));
+    assert_eq!((kept.base, kept.oldest, kept.head, kept.begun_here), (2, 1, 3, false));
+}
+
 pub(crate) async fn inboxes_hear_of_messages_and_ends(log: impl Log) {
     let announced = |append: Append| Append { announce: Some(key("inbox")), ..append };
     receipt(&log, announced(message("t", "s1", "hi", 1))).await;
@@ -418,10 +464,11 @@ pub(crate) async fn inboxes_hear_of_messages_and_ends(log: impl Log) {
     // A repeated send is no news.
     receipt(&log, announced(message("t", "s1", "hi", 1))).await;
     let page = log.read(&key("inbox"), 1, 100, 1 << 20).await.unwrap();
-    let told: Vec<Value> = page.bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect();
-    let places: Vec<_> = told.iter().map(|event| (event["thread"].clone(), event["head"].clone())).collect();
+    let notified: Vec<Value> = page.bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+    let places: Vec<_> =
+        notified.iter().map(|event| (event["thread"].clone(), event["head"].clone())).collect();
     assert_eq!(places, [(json!("t"), json!(1)), (json!("t"), json!(4))]);
-    assert!(told.iter().all(|event| event["type"] == "thread_changed" && event["time"].is_u64()));
+    assert!(notified.iter().all(|event| event["type"] == "thread_changed" && event["time"].is_u64()));
 }
 
 pub(crate) async fn unfinished_streams_come_in_pages(log: impl Log) {
@@ -431,7 +478,7 @@ pub(crate) async fn unfinished_streams_come_in_pages(log: impl Log) {
     publish(&log, "d", &[json!({"type": "agent_died", "runId": "d"})]).await;
     receipt(&log, message("m", "s1", "hi", 1)).await;
     receipt(&log, message("n", "s1", "hi", 1)).await;
-    log.take_up(&key("n"), 1).await.unwrap();
+    log.claim(&key("n"), 1).await.unwrap();
     let mut names = Vec::new();
     let mut after = None;
     loop {
@@ -449,7 +496,7 @@ pub(crate) async fn unfinished_streams_come_in_pages(log: impl Log) {
 pub(crate) async fn keys_of_sends_are_forgotten(log: impl Log) {
     // Counted from the commit, if that is later than the arrival.
     receipt(&log, message("t", "s0", "hi", 1)).await;
-    log.take_up(&key("t"), 1).await.unwrap();
+    log.claim(&key("t"), 1).await.unwrap();
     assert_eq!(log.forget_sends(1_600_000_000_000).await.unwrap(), 0);
     assert!(receipt(&log, message("t", "s0", "hi", 1)).await.repeated);
     // In the future of the log's clock, so that these times are the later ones.
@@ -457,8 +504,8 @@ pub(crate) async fn keys_of_sends_are_forgotten(log: impl Log) {
     receipt(&log, message("t", "s1", "hi", early)).await;
     receipt(&log, message("t", "s2", "hi", early)).await;
     receipt(&log, message("t", "s3", "hi", late)).await;
-    log.take_up(&key("t"), 2).await.unwrap();
-    log.take_up(&key("t"), 4).await.unwrap();
+    log.claim(&key("t"), 2).await.unwrap();
+    log.claim(&key("t"), 4).await.unwrap();
     // One that waits for an agent stays, however old it is.
     assert_eq!(log.forget_sends(late).await.unwrap(), 2);
     assert!(!receipt(&log, message("t", "s1", "hi", late)).await.repeated);

@@ -13,7 +13,7 @@ use super::{
     StreamState, Ticket, Unfinished, announcement,
 };
 use crate::clock::now_ms;
-use crate::event::{Effect, Event, TakesUp, VOID};
+use crate::event::{Claims, Effect, Event, VOID};
 use crate::hub::take;
 use crate::stream::{Position, StreamKey};
 
@@ -29,6 +29,7 @@ struct Stream {
     key: StreamKey,
     epoch: Arc<str>,
     epoch_number: u64,
+    base: u64,
     oldest: u64,
     bodies: Vec<Arc<str>>,
     runs: HashMap<Arc<str>, RunRow>,
@@ -71,6 +72,7 @@ impl MemoryLog {
             key: key.clone(),
             epoch: self.life.epoch(),
             epoch_number: 1,
+            base: 0,
             oldest: 1,
             bodies: Vec::new(),
             runs: HashMap::new(),
@@ -84,24 +86,24 @@ impl MemoryLog {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, commit: &Commit) {
+    fn notify(&self, commit: &Commit) {
         if let Some(observer) = self.observer.get() {
             observer(commit);
         }
     }
 
     fn append_now(&self, append: Append) -> Outcome {
-        // Held while the observer is told, so that it hears of commits in their order.
+        // Held while the observer is notified, so that it hears of commits in their order.
         let mut streams = self.lock();
         let (outcome, change) = self.stream(&mut streams, &append.key).append(&append);
         let Some(commit) = change else { return outcome };
-        self.tell(&commit);
+        self.notify(&commit);
         if let Some(inbox) = &append.announce
             && let Some(event) = announcement(&append, &commit)
         {
             let append = Append::events(inbox.clone(), vec![event]);
             if let (_, Some(commit)) = self.stream(&mut streams, inbox).append(&append) {
-                self.tell(&commit);
+                self.notify(&commit);
             }
         }
         outcome
@@ -119,6 +121,7 @@ impl Stream {
         StreamState {
             epoch: Arc::clone(&self.epoch),
             epoch_number: self.epoch_number,
+            base: self.base,
             oldest: self.oldest,
             head: self.head(),
             open_runs: open.into_iter().map(|(run, _)| Arc::clone(run)).collect(),
@@ -211,18 +214,18 @@ impl Stream {
         let offset = self.head();
         match event.effect() {
             Effect::None => {}
-            Effect::Run { run, takes_up } => {
+            Effect::Run { run, claims } => {
                 self.touch(run, offset);
-                let message = match takes_up {
+                let message = match claims {
                     None => None,
-                    Some(TakesUp::At(offset)) => Some(*offset),
-                    Some(TakesUp::First(send_id)) => {
+                    Some(Claims::At(offset)) => Some(*offset),
+                    Some(Claims::First(send_id)) => {
                         let waiting = self.sends.iter().filter(|((id, _), row)| id == send_id && !row.taken);
                         waiting.map(|(_, row)| row.position.offset).min()
                     }
                 };
                 if let Some(message) = message {
-                    self.take_up(|place| place == message);
+                    self.claim(|place| place == message);
                 }
             }
             Effect::RunEnded { run } => {
@@ -270,7 +273,7 @@ impl Stream {
             })
     }
 
-    fn take_up(&mut self, through: impl Fn(u64) -> bool) {
+    fn claim(&mut self, through: impl Fn(u64) -> bool) {
         for row in self.sends.values_mut() {
             row.taken |= through(row.position.offset);
         }
@@ -317,8 +320,9 @@ impl Log for MemoryLog {
             if &*stream.epoch == current {
                 stream.epoch = self.life.epoch();
                 stream.epoch_number += 1;
+                stream.base = stream.head();
                 let change = Change::NewEpoch { epoch: Arc::clone(&stream.epoch) };
-                self.tell(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
+                self.notify(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
             }
             Ok(stream.state())
         })
@@ -332,9 +336,9 @@ impl Log for MemoryLog {
             if oldest > stream.oldest {
                 stream.bodies.drain(..(oldest - stream.oldest) as usize);
                 stream.oldest = oldest;
-                stream.take_up(|offset| offset < oldest);
+                stream.claim(|offset| offset < oldest);
                 let change = Change::Trimmed { oldest };
-                self.tell(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
+                self.notify(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
             }
             Ok(stream.oldest)
         })
@@ -349,9 +353,9 @@ impl Log for MemoryLog {
                 return Ok(false);
             };
             *body = VOID.into();
-            stream.take_up(|place| place == offset);
+            stream.claim(|place| place == offset);
             let change = Change::Redacted { offset };
-            self.tell(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
+            self.notify(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
             Ok(true)
         })
     }
@@ -374,9 +378,9 @@ impl Log for MemoryLog {
         })
     }
 
-    fn take_up<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
+    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
         Box::pin(async move {
-            self.with(key, |stream| stream.take_up(|place| place == offset));
+            self.with(key, |stream| stream.claim(|place| place == offset));
             Ok(())
         })
     }

@@ -83,10 +83,11 @@ impl SqliteLog {
     /// Opens a log that was put back from a backup: every stream begins a new epoch, in one transaction, before
     /// anything else is written.
     ///
-    /// An operator calls this once after restoring a file, and [`SqliteLog::open`] from then on. Pages that saw more than
-    /// the backup has are told to begin anew. With `open` they would not be where the log has grown past their position
-    /// before they come back, which recovery and agents begin with at once: they would miss events in silence. Before it
-    /// is opened, the files `<file>-wal` and `<file>-shm` of the log that was replaced are to be removed.
+    /// An operator calls this once after restoring a file, and [`SqliteLog::open`] from then on. Pages that come back
+    /// then drop what they show, and get what the log has and what is written from now on. With `open` they would not
+    /// where the log has grown past their position by then: recovery and agents write at once, and these pages would miss
+    /// events in silence. Before the log is opened, the files `<file>-wal` and `<file>-shm` of the log that was replaced
+    /// are to be removed.
     pub fn open_restored(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_as(path.as_ref(), true)
     }
@@ -236,8 +237,8 @@ impl Log for SqliteLog {
         Box::pin(self.readers.approval_run(key.to_string(), approval.to_owned()))
     }
 
-    fn take_up<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
-        Box::pin(self.ask(move |reply| Command::TakeUp(key.clone(), offset, reply)))
+    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
+        Box::pin(self.ask(move |reply| Command::Claim(key.clone(), offset, reply)))
     }
 
     fn unfinished<'a>(
@@ -271,9 +272,16 @@ mod tests {
     use super::*;
     use crate::event::Event;
 
+    fn open_in(folder: &tempfile::TempDir) -> SqliteLog {
+        SqliteLog::open(folder.path().join("log.sqlite")).unwrap()
+    }
+
     crate::log::contract::contract_of!({
         let folder = tempfile::tempdir().unwrap();
-        (SqliteLog::open(folder.path().join("log.sqlite")).unwrap(), folder)
+        (open_in(&folder), folder)
+    }; |log: SqliteLog, folder| {
+        drop(log);
+        open_in(folder)
     });
 
     #[test]
@@ -329,6 +337,43 @@ mod tests {
         assert_eq!((before.begun_here, after.begun_here), (true, false));
     }
 
+    /// Makes a file one of an older schema.
+    fn make_older(path: &Path, schema: i64) {
+        let old = rusqlite::Connection::open(path).unwrap();
+        old.execute_batch("ALTER TABLE streams DROP COLUMN base").unwrap();
+        if schema < 2 {
+            old.execute_batch("ALTER TABLE runs DROP COLUMN cancelled").unwrap();
+        }
+        old.pragma_update(None, "user_version", schema).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_log_of_an_older_schema_has_epochs_that_began_with_their_streams() {
+        for schema in [1, 2] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log.sqlite");
+            let key = StreamKey::new("ada", "t").unwrap();
+            let log = SqliteLog::open(&path).unwrap();
+            let note = || Event::new(serde_json::json!({"type": "note"}), 4_096).unwrap();
+            let append = Append::events(key.clone(), vec![note(), note()]);
+            log.append(append.clone()).await.unwrap().durable().await.unwrap();
+            drop(log);
+            make_older(&path, schema);
+            let log = SqliteLog::open(&path).unwrap();
+            let state = log.state(&key).await.unwrap();
+            assert_eq!((state.base, state.head), (0, 2));
+            let state = log.new_epoch(&key, &state.epoch).await.unwrap();
+            assert_eq!(state.base, 2);
+            drop(log);
+            // A backup can be older than the bridge that puts it back.
+            make_older(&path, schema);
+            let log = SqliteLog::open_restored(&path).unwrap();
+            log.append(append).await.unwrap().durable().await.unwrap();
+            let state = log.state(&key).await.unwrap();
+            assert_eq!((state.base, state.head), (2, 4));
+        }
+    }
+
     #[tokio::test]
     async fn a_log_of_the_first_schema_is_brought_up_to_date() {
         let folder = tempfile::tempdir().unwrap();
@@ -341,10 +386,7 @@ mod tests {
         let append = Append::events(key.clone(), vec![event("agent_started")]);
         log.append(append).await.unwrap().durable().await.unwrap();
         drop(log);
-        let old = rusqlite::Connection::open(&path).unwrap();
-        old.execute_batch("ALTER TABLE runs DROP COLUMN cancelled").unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
-        drop(old);
+        make_older(&path, 1);
         // The second time finds it done.
         for _ in 0..2 {
             let log = SqliteLog::open(&path).unwrap();
@@ -370,7 +412,14 @@ mod tests {
         let keys = ["t", "u"].map(|name| StreamKey::new("ada", name).unwrap());
         let log = SqliteLog::open(&path).unwrap();
         let mut before = Vec::new();
-        for key in &keys {
+        for (key, events) in keys.iter().zip([3, 0]) {
+            let note = Event::new(serde_json::json!({"type": "note"}), 4_096).unwrap();
+            log.append(Append::events(key.clone(), vec![note; events]))
+                .await
+                .unwrap()
+                .durable()
+                .await
+                .unwrap();
             before.push(log.state(key).await.unwrap());
         }
         drop(log);
@@ -381,6 +430,7 @@ mod tests {
             // A position of one stream must not pass for one of another.
             assert!(!epochs.contains(&after.epoch) && after.epoch.len() <= 64, "{}", after.epoch);
             assert_eq!((after.epoch_number, after.begun_here), (before.epoch_number + 1, true));
+            assert_eq!((after.base, after.head), (before.head, before.head));
             epochs.push(after.epoch);
         }
         // A new file has nothing to begin anew.

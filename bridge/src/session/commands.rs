@@ -83,7 +83,7 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, ch: u32) {
-        if let Some(at) = self.subscriptions.iter().position(|stream| stream.is_or_was(ch)) {
+        if let Some(at) = self.subscriptions.iter().position(|stream| stream.ch == ch) {
             let stream = self.subscriptions.remove(at);
             let frame = ServerFrame::Unsubscribed { ch: Some(ch), name: &stream.name, reason: "requested" };
             self.control.push_back(frame.encode());
@@ -104,7 +104,7 @@ impl Session {
         }
         match self.subscriptions.iter_mut().find(|stream| stream.ch == ch) {
             Some(stream) => stream.replay(req, from, to),
-            // Unsubscribed meanwhile, or of an epoch that ended: there is nothing to bring, and nothing was trimmed.
+            // The subscription ended meanwhile: there is nothing to bring, and nothing was trimmed.
             None => self.control.push_back(ServerFrame::ReplayEnd { req, to: from - 1, oldest: 1 }.encode()),
         }
     }
@@ -150,30 +150,38 @@ impl Session {
             }
         };
         let text = Value::from(signal.clone()).to_string();
-        if text.len() > MAX_SIGNAL_BYTES {
-            let message =
-                format!("the signal has {} bytes; at most {MAX_SIGNAL_BYTES} are passed on", text.len());
+        let bytes = text.len();
+        // An object that was read can be written and read again.
+        let Ok(raw) = RawValue::from_string(text) else { return };
+        let signal = Signal { key, from: Arc::clone(&self.subject), signal: raw.into() };
+        let frame_bytes = self.signal_frame(stream, &signal).len();
+        let max_frame_bytes = self.inner.limits.max_frame_bytes;
+        if bytes > MAX_SIGNAL_BYTES || frame_bytes > max_frame_bytes {
+            let message = format!(
+                "the signal has {bytes} bytes and its frame {frame_bytes}; \
+                 at most {MAX_SIGNAL_BYTES} are passed on, in a frame of at most {max_frame_bytes}"
+            );
             return self.error("message_too_large", &message, false, "Send it as a message.", None);
         }
-        let signal = Signal { key, from: Arc::clone(&self.subject), signal: text.into() };
         self.inner.store.signal(self.id, &signal);
     }
 
     /// A signal of another socket.
     pub(super) fn on_signal(&mut self, signal: &Signal) {
-        let Ok(raw) = serde_json::from_str::<&RawValue>(&signal.signal) else {
-            return;
-        };
         let hears = |stream: &&Subscription| stream.key == signal.key && !stream.is_revoked();
         for stream in self.subscriptions.iter().filter(hears) {
-            let frame = ServerFrame::Signal {
-                stream: &stream.name,
-                from: &signal.from,
-                signal: raw,
-                expires_in_ms: millis(self.inner.limits.signal_expiry),
-            };
-            self.control.push_back(frame.encode());
+            let frame = self.signal_frame(&stream.name, signal);
+            // The stream can have a longer name here than where the signal came from. A signal may be lost (SIG-1).
+            if frame.len() <= self.inner.limits.max_frame_bytes {
+                self.control.push_back(frame);
+            }
         }
+    }
+
+    /// The frame by which a signal is passed on.
+    fn signal_frame(&self, stream: &str, signal: &Signal) -> String {
+        let expires_in_ms = millis(self.inner.limits.signal_expiry);
+        ServerFrame::Signal { stream, from: &signal.from, signal: &signal.signal, expires_in_ms }.encode()
     }
 
     async fn send(&mut self, send: Send, message: Map<String, Value>) -> Result<(), End> {

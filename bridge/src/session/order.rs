@@ -1,7 +1,7 @@
 //! Sends of one stream stay in their order when the log fails for a moment (SND-4, SND-9).
 //!
 //! A send that was rejected for now is owed: it has to come again before anything that was sent after it is applied.
-//! What was handed to the log meanwhile is held back there, by [`Append::after`](crate::Append).
+//! What the log was given meanwhile is held back there, by [`Append::after`](crate::Append).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

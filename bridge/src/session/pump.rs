@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::ws::Message;
 use tokio::time::Instant;
 
+use super::subscription::Next;
 use super::writer::Writer;
 use super::{End, Session};
 
@@ -48,15 +49,20 @@ impl Session {
         for step in 0..count {
             let index = (self.turn + step) % count;
             let stream = &mut self.subscriptions[index];
-            if let Some(frame) = stream.next_frame(&self.inner, &mut self.next_ch).await? {
-                self.turn = index + 1;
-                if stream.is_revoked() {
-                    // Withdrawn while the log was read: nothing of it is sent any more.
-                    self.end_revoked();
-                    return Ok(self.control.pop_front());
-                }
-                return Ok(Some(frame));
+            let frame = match stream.next(&self.inner).await? {
+                Next::Nothing => continue,
+                Next::Frame(frame) => Some(frame),
+                Next::EpochEnded => None,
+            };
+            self.turn = index + 1;
+            let ch = stream.ch;
+            match frame {
+                // Withdrawn while the log was read: nothing of it is sent any more.
+                _ if stream.is_revoked() => self.end_revoked(),
+                Some(frame) => return Ok(Some(frame)),
+                None => self.end_subscription(ch, "epoch"),
             }
+            return Ok(self.control.pop_front());
         }
         Ok(None)
     }

@@ -17,7 +17,11 @@ use crate::wire::{Malformed, Open, StreamRequest};
 /// Requests of one frame whose rights are checked at once: a slow authorizer holds up a socket once and not for each.
 const CHECKS: usize = 64;
 
-/// Where a stream goes on for a page, and what it has to be told.
+/// Open runs that a `caughtUp` names at the most (SUB-10). With more it names none: a run that a list leaves out counts
+/// as lost (RUN-3).
+const MAX_OPEN_RUNS: usize = 1_000;
+
+/// Where a stream continues for a page, and what was lost.
 #[derive(Debug, PartialEq, Eq)]
 struct Resume {
     next: u64,
@@ -34,11 +38,16 @@ impl Resume {
             Open::Live => state.head + 1,
             Open::Last(n) => state.oldest.max((state.head + 1).saturating_sub(n)),
         };
+        // For a page that knows another epoch: what was written in this one is new to it in any case.
+        let owed = match request.open {
+            Open::Start => state.oldest,
+            Open::Live | Open::Last(_) => state.oldest.max(state.base + 1),
+        };
         let (next, reason) = match &request.position {
             None if request.open == Open::Start && state.oldest > 1 => (opened, Some("trimmed")),
             None => (opened, None),
-            Some((epoch, _)) if *epoch != *state.epoch => (opened, Some("epoch")),
-            Some((_, offset)) if request.seen.unwrap_or(*offset) > state.head => (opened, Some("ahead")),
+            Some((epoch, _)) if *epoch != *state.epoch => (owed, Some("epoch")),
+            Some((_, offset)) if request.seen.unwrap_or(*offset) > state.head => (owed, Some("ahead")),
             Some((_, offset)) if offset + 1 < state.oldest => (state.oldest, Some("trimmed")),
             Some((_, offset)) => (offset + 1, None),
         };
@@ -107,7 +116,7 @@ impl Session {
                 Err(refusal) => return Ok(Some(reason_of(refusal))),
             };
             if let Some((_, watch)) = watched.take_if(|(of, _)| *of == key) {
-                // Withdrawn before the second check, it was refused there; after it, the watch was told.
+                // Withdrawn before the second check, it was refused there; after it, the watch was notified.
                 if watch.is_revoked() {
                     return Ok(Some("forbidden"));
                 }
@@ -124,7 +133,7 @@ impl Session {
             if right.revocations == store.revocations() {
                 break (key, watch);
             }
-            // It may have been withdrawn since it was checked, with no watch yet that could have been told. Others
+            // It may have been withdrawn since it was checked, with no watch yet that could have been notified. Others
             // are withdrawn all the time: with the watch in place, a second check is enough.
             watched = Some((key, watch));
             right = Right::of(&self.inner, &self.subject, &request.name).await;
@@ -148,6 +157,7 @@ impl Session {
             ch,
             name: &request.name,
             epoch: &state.epoch,
+            base: (state.base > 0).then_some(state.base),
             oldest: state.oldest,
             head: state.head,
             next: resume.next,
@@ -163,7 +173,7 @@ impl Session {
             epoch_number: state.epoch_number,
             head: state.head,
             next: resume.next,
-            open_runs: state.open_runs,
+            open_runs: (state.open_runs.len() <= MAX_OPEN_RUNS).then_some(state.open_runs),
             window: self.window,
         }));
         Ok(None)
@@ -242,14 +252,13 @@ mod tests {
     use super::*;
 
     fn resume(
-        oldest: u64,
-        head: u64,
+        (base, oldest, head): (u64, u64, u64),
         position: Option<(&str, u64)>,
         seen: Option<u64>,
         open: Open,
     ) -> (u64, Option<&'static str>) {
         let (epoch, open_runs) = ("e1".into(), Vec::new());
-        let state = StreamState { epoch, epoch_number: 1, oldest, head, open_runs, begun_here: false };
+        let state = StreamState { epoch, epoch_number: 1, base, oldest, head, open_runs, begun_here: false };
         let position = position.map(|(epoch, offset)| (epoch.to_owned(), offset));
         let resume = Resume::of(&state, &StreamRequest { name: "s".to_owned(), position, seen, open });
         (resume.next, resume.reason)
@@ -267,10 +276,10 @@ mod tests {
             (5, 10, Some(("e1", 3)), Start, (5, Some("trimmed"))),
             (5, 10, Some(("e1", 0)), Live, (5, Some("trimmed"))),
             (1, 10, Some(("e1", 11)), Start, (1, Some("ahead"))),
-            (1, 10, Some(("e1", 11)), Live, (11, Some("ahead"))),
-            (1, 10, Some(("e1", 11)), Last(3), (8, Some("ahead"))),
             (1, 10, Some(("e0", 4)), Start, (1, Some("epoch"))),
-            (1, 10, Some(("e0", 4)), Live, (11, Some("epoch"))),
+            (5, 10, Some(("e0", 4)), Start, (5, Some("epoch"))),
+            (1, 10, Some(("e0", 14)), Live, (1, Some("epoch"))),
+            (5, 10, Some(("e0", 14)), Last(3), (5, Some("epoch"))),
             (1, 10, None, Start, (1, None)),
             (5, 10, None, Start, (5, Some("trimmed"))),
             (5, 10, None, Live, (11, None)),
@@ -283,17 +292,42 @@ mod tests {
             (11, 10, Some(("e1", 10)), Start, (11, None)),
         ] {
             assert_eq!(
-                resume(oldest, head, position, None, open),
+                resume((0, oldest, head), position, None, open),
                 expected,
                 "{oldest}..{head} {position:?} {open:?}"
             );
         }
     }
 
+    // PROTOCOL: SUB-7, SUB-8
+    #[test]
+    fn a_page_of_another_epoch_is_owed_what_was_written_in_this_one() {
+        use Open::{Last, Live, Start};
+        for (base, oldest, head, open, next) in [
+            (10, 1, 14, Start, 1),
+            (10, 1, 14, Live, 11),
+            (10, 1, 14, Last(2), 11),
+            (10, 1, 14, Last(100), 11),
+            (10, 4, 14, Live, 11),
+            (10, 13, 14, Start, 13),
+            (10, 13, 14, Live, 13),
+            (10, 15, 14, Last(1), 15),
+            (10, 1, 10, Live, 11),
+        ] {
+            let epoch = resume((base, oldest, head), Some(("e0", 14)), None, open);
+            assert_eq!(epoch, (next, Some("epoch")), "{base} {oldest}..{head} {open:?}");
+        }
+        // A page of this epoch, or of none, has nothing to do with where it began.
+        assert_eq!(resume((10, 1, 14), Some(("e1", 4)), None, Live), (5, None));
+        assert_eq!(resume((10, 1, 14), None, None, Live), (15, None));
+        assert_eq!(resume((10, 1, 14), None, None, Last(2)), (13, None));
+        assert_eq!(resume((10, 1, 14), None, None, Last(100)), (1, None));
+    }
+
     // PROTOCOL: SUB-1, SUB-4, SUB-6
     #[test]
     fn what_a_part_of_the_page_has_seen_counts() {
-        let seen = |epoch, seen| resume(1, 10, Some((epoch, 4)), Some(seen), Open::Start);
+        let seen = |epoch, seen| resume((0, 1, 10), Some((epoch, 4)), Some(seen), Open::Start);
         assert_eq!(seen("e1", 10), (5, None));
         assert_eq!(seen("e1", 11), (1, Some("ahead")));
         assert_eq!(seen("e0", 11), (1, Some("epoch")));

@@ -1,5 +1,6 @@
 //! One stream on one socket: how far it was sent, and how far the page has acknowledged.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ pub(super) struct Subscription {
     epoch_number: u64,
     /// The head of `subscribed`: later events are live.
     head: u64,
-    /// Runs that are open at that head.
-    open_runs: Vec<Arc<str>>,
+    /// Runs that are open at that head; `None` when they are too many to name.
+    open_runs: Option<Vec<Arc<str>>>,
     is_caught_up: bool,
     /// The last offset that was sent, or declared lost.
     sent: u64,
@@ -29,8 +30,6 @@ pub(super) struct Subscription {
     ackable: u64,
     /// The last offset that the page has acknowledged: a replay can bring it, and its `ack`, ahead of `sent`.
     acked: u64,
-    /// Channels of epochs that ended: the page may not know yet that they did.
-    former: Vec<u32>,
     window: Window,
     /// Offset and bytes of what was sent, above `acked`.
     in_flight: VecDeque<(u64, usize)>,
@@ -46,8 +45,16 @@ struct Replay {
     req: u64,
     next: u64,
     to: u64,
-    /// The epoch it asked about has ended.
-    is_over: bool,
+}
+
+/// What a subscription has to send.
+pub(super) enum Next {
+    /// Nothing now, or there is no room in the window.
+    Nothing,
+    /// A frame.
+    Frame(String),
+    /// Nothing any more: the epoch it was opened in has ended (GAP-2).
+    EpochEnded,
 }
 
 /// Where a subscription begins.
@@ -59,7 +66,7 @@ pub(super) struct Start {
     pub(super) epoch_number: u64,
     pub(super) head: u64,
     pub(super) next: u64,
-    pub(super) open_runs: Vec<Arc<str>>,
+    pub(super) open_runs: Option<Vec<Arc<str>>>,
     pub(super) window: Window,
 }
 
@@ -77,7 +84,6 @@ impl Subscription {
             sent: start.next - 1,
             ackable: start.next - 1,
             acked: start.next - 1,
-            former: Vec::new(),
             window: start.window,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
@@ -93,12 +99,7 @@ impl Subscription {
     }
 
     pub(super) fn replay(&mut self, req: u64, from: u64, to: u64) {
-        self.replays.push_back(Replay { req, next: from, to, is_over: false });
-    }
-
-    /// Whether the page can mean this subscription by `ch`: also by a number that ended with its epoch.
-    pub(super) fn is_or_was(&self, ch: u32) -> bool {
-        self.ch == ch || self.former.contains(&ch)
+        self.replays.push_back(Replay { req, next: from, to });
     }
 
     /// Whether the right of the user to the stream was withdrawn.
@@ -111,13 +112,13 @@ impl Subscription {
         self.live_due
     }
 
-    /// The durable head, if the page knows its epoch.
+    /// The durable head, if it is one of the epoch that the page knows.
     pub(super) fn head(&self) -> Option<(u32, u64)> {
         let durable = self.watch.durable();
         (durable.epoch_number == self.epoch_number).then_some((self.ch, durable.head))
     }
 
-    /// The page has handed over everything up to `offset` (FLO-2, FLO-3).
+    /// The page has delivered everything up to `offset` (FLO-2, FLO-3).
     pub(super) fn ack(&mut self, offset: u64) -> Result<(), Malformed> {
         if offset > self.ackable {
             return Err(Malformed::Contradiction("the `ack` is above what was sent"));
@@ -133,73 +134,46 @@ impl Subscription {
         Ok(())
     }
 
-    /// The next frame of this stream; `None` when there is nothing to send, or no room in the window.
-    ///
-    /// Takes a channel from `next_ch` when the stream goes on in a new epoch.
-    pub(super) async fn next_frame(
-        &mut self,
-        inner: &Inner,
-        next_ch: &mut u32,
-    ) -> Result<Option<String>, LogError> {
+    /// What comes next of this stream.
+    pub(super) async fn next(&mut self, inner: &Inner) -> Result<Next, LogError> {
         let durable = self.watch.durable();
-        if durable.epoch_number < self.epoch_number {
-            // The log has told us more than the hub knows; the hub will wake us.
-            return Ok(None);
+        match durable.epoch_number.cmp(&self.epoch_number) {
+            // The state of the log was newer than what the hub knows; the hub will wake us.
+            Ordering::Less => Ok(Next::Nothing),
+            Ordering::Equal => Ok(self.next_frame(inner, &durable).await?.map_or(Next::Nothing, Next::Frame)),
+            Ordering::Greater => Ok(Next::EpochEnded),
         }
-        if durable.epoch_number > self.epoch_number {
-            return Ok(Some(self.change_epoch(&durable, next_ch)));
-        }
+    }
+
+    async fn next_frame(&mut self, inner: &Inner, durable: &Durable) -> Result<Option<String>, LogError> {
         if self.sent + 1 < durable.oldest {
             return Ok(Some(self.skip_trimmed(durable.oldest)));
         }
         if !self.is_caught_up && self.sent >= self.head {
             self.is_caught_up = true;
-            let open_runs = std::mem::take(&mut self.open_runs);
-            let frame = ServerFrame::CaughtUp { ch: self.ch, offset: self.head, open_runs: &open_runs };
-            return Ok(Some(frame.encode()));
+            let open_runs = self.open_runs.take();
+            let max = inner.limits.max_frame_bytes;
+            return Ok(Some(encode::caught_up(self.ch, self.head, open_runs.as_deref(), max)));
         }
         // In turn, so that neither holds up the other.
         if !self.replayed
-            && let Some(frame) = self.next_replay(inner, &durable).await?
+            && let Some(frame) = self.next_replay(inner, durable).await?
         {
             self.replayed = true;
             return Ok(Some(frame));
         }
         self.replayed = false;
-        if let Some(frame) = self.next_events(inner, &durable).await? {
+        if let Some(frame) = self.next_events(inner, durable).await? {
             return Ok(Some(frame));
         }
-        self.next_replay(inner, &durable).await
-    }
-
-    /// The epoch ended after what was sent, and its channel with it; what exists follows from the start of the new one
-    /// (GAP-2).
-    fn change_epoch(&mut self, durable: &Durable, next_ch: &mut u32) -> String {
-        let (ch, from) = (self.ch, self.sent + 1);
-        self.former.push(ch);
-        self.ch = *next_ch;
-        *next_ch += 1;
-        self.epoch_number = durable.epoch_number;
-        self.sent = 0;
-        self.ackable = 0;
-        self.acked = 0;
-        self.in_flight.clear();
-        self.in_flight_bytes = 0;
-        self.live_due = None;
-        for replay in &mut self.replays {
-            // It asked for offsets of the old epoch; it ends with what it got.
-            replay.is_over = true;
-        }
-        let (epoch, new_ch) = (Some(&*durable.epoch), Some(self.ch));
-        ServerFrame::Gap { ch, from, to: None, reason: "epoch", epoch, new_ch }.encode()
+        self.next_replay(inner, durable).await
     }
 
     fn skip_trimmed(&mut self, oldest: u64) -> String {
         let from = self.sent + 1;
         self.sent = oldest - 1;
         self.ackable = self.ackable.max(self.sent);
-        let to = Some(self.sent);
-        ServerFrame::Gap { ch: self.ch, from, to, reason: "trimmed", epoch: None, new_ch: None }.encode()
+        ServerFrame::Gap { ch: self.ch, from, to: self.sent, reason: "trimmed" }.encode()
     }
 
     async fn next_events(&mut self, inner: &Inner, durable: &Durable) -> Result<Option<String>, LogError> {
@@ -252,19 +226,24 @@ impl Subscription {
         };
         let to = replay.to.min(durable.head);
         let next = replay.next.max(durable.oldest);
+        let mut oldest = durable.oldest;
         let left = usize::try_from((to + 1).saturating_sub(next)).unwrap_or(usize::MAX);
-        if left > 0 && !replay.is_over {
+        if left > 0 {
             let max_events = inner.limits.page_events.min(left);
             let page = inner.store.read(&self.watch, next, max_events, page_bytes(inner)).await?;
+            if page.epoch_number != self.epoch_number {
+                // The epoch ended meanwhile, and the subscription will, with its requests.
+                return Ok(None);
+            }
             let last = page.first + page.bodies.len() as u64 - 1;
-            if !page.bodies.is_empty() && last <= to && page.epoch_number == self.epoch_number {
+            if !page.bodies.is_empty() && last <= to {
                 replay.next = last + 1;
                 self.ackable = self.ackable.max(last);
                 return Ok(Some(encode::events(self.ch, page.first, &page.bodies)));
             }
+            // More can have been trimmed meanwhile.
+            oldest = oldest.max(page.oldest);
         }
-        // Of an epoch that ended, the page is told by its gap; nothing of it was trimmed.
-        let oldest = if replay.is_over { 1 } else { durable.oldest };
         let frame = ServerFrame::ReplayEnd { req: replay.req, to: replay.next - 1, oldest }.encode();
         self.replays.pop_front();
         Ok(Some(frame))

@@ -15,7 +15,9 @@ pub(crate) enum ServerFrame<'a> {
     CaughtUp {
         ch: u32,
         offset: u64,
-        open_runs: &'a [Arc<str>],
+        /// `None` when they are too many to name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        open_runs: Option<&'a [Arc<str>]>,
     },
     Error {
         code: &'a str,
@@ -29,13 +31,8 @@ pub(crate) enum ServerFrame<'a> {
     Gap {
         ch: u32,
         from: u64,
-        to: Option<u64>,
+        to: u64,
         reason: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        epoch: Option<&'a str>,
-        /// The number under which the stream goes on in a new epoch.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        new_ch: Option<u32>,
     },
     Goaway {
         reason: &'a str,
@@ -75,6 +72,9 @@ pub(crate) enum ServerFrame<'a> {
         ch: u32,
         name: &'a str,
         epoch: &'a str,
+        /// The head at which the epoch began; `None` for 0.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base: Option<u64>,
         oldest: u64,
         head: u64,
         next: u64,
@@ -128,6 +128,37 @@ impl ServerFrame<'_> {
     }
 }
 
+/// Longest `heartbeat` without its heads, and longest head in it, in bytes.
+const HEARTBEAT_BYTES: usize = r#"{"type":"heartbeat","heads":{}}"#.len();
+const HEAD_BYTES: usize = r#""2147483647":9007199254740991,"#.len();
+
+/// The heads of streams: one frame, or several if one would be larger than `max_frame_bytes` (HBT-1).
+pub(crate) fn heartbeats(heads: &[(u32, u64)], max_frame_bytes: usize) -> Vec<String> {
+    let most = ((max_frame_bytes - HEARTBEAT_BYTES) / HEAD_BYTES).max(1);
+    let frame =
+        |heads: &[(u32, u64)]| ServerFrame::Heartbeat { heads: heads.iter().copied().collect() }.encode();
+    let mut frames: Vec<_> = heads.chunks(most).map(frame).collect();
+    if frames.is_empty() {
+        frames.push(frame(&[]));
+    }
+    frames
+}
+
+/// A `caughtUp` frame. With runs that make it larger than `max_frame_bytes` it names none (SUB-10).
+pub(crate) fn caught_up(
+    ch: u32,
+    offset: u64,
+    open_runs: Option<&[Arc<str>]>,
+    max_frame_bytes: usize,
+) -> String {
+    let frame = ServerFrame::CaughtUp { ch, offset, open_runs }.encode();
+    if open_runs.is_some() && frame.len() <= max_frame_bytes {
+        return frame;
+    }
+    tracing::warn!(ch, offset, "too many runs are open: a `caughtUp` does not name them");
+    ServerFrame::CaughtUp { ch, offset, open_runs: None }.encode()
+}
+
 /// An `events` frame, put together from the texts of the log, with its keys in the order of EVT-2.
 pub(crate) fn events(ch: u32, first: u64, bodies: &[Arc<str>]) -> String {
     let bytes: usize = bodies.iter().map(|body| body.len() + 1).sum();
@@ -161,24 +192,50 @@ mod tests {
         assert!(longest.len() <= crate::event::FRAME_OVERHEAD);
     }
 
+    // PROTOCOL: HBT-1, GEN-7
+    #[test]
+    fn heads_are_spread_over_as_many_heartbeats_as_they_need() {
+        assert_eq!(heartbeats(&[], 4_096), [r#"{"type":"heartbeat","heads":{}}"#]);
+        for count in [1, 134, 135, 136, 10_000_u32] {
+            let heads: Vec<_> = (0..count).map(|n| ((u32::MAX >> 1) - n, (1 << 53) - 1)).collect();
+            let frames = heartbeats(&heads, 4_096);
+            assert!(frames.iter().all(|frame| frame.len() <= 4_096));
+            let named: usize = frames.iter().map(|frame| frame.matches("9007199254740991").count()).sum();
+            assert_eq!(named, heads.len());
+            assert_eq!(frames.len(), heads.len().div_ceil(135));
+        }
+    }
+
+    // PROTOCOL: SUB-10, GEN-7
+    #[test]
+    fn a_list_of_runs_is_sent_whole_or_not_at_all() {
+        let open_runs: Vec<Arc<str>> = vec!["r1".into(), "r2".into()];
+        let whole = r#"{"type":"caughtUp","ch":3,"offset":7,"openRuns":["r1","r2"]}"#;
+        let none = r#"{"type":"caughtUp","ch":3,"offset":7}"#;
+        assert_eq!(caught_up(3, 7, Some(&open_runs), whole.len()), whole);
+        assert_eq!(caught_up(3, 7, Some(&open_runs), whole.len() - 1), none);
+        assert_eq!(caught_up(3, 7, None, 4_096), none);
+        assert_eq!(
+            caught_up(3, 7, Some(&[]), 4_096),
+            r#"{"type":"caughtUp","ch":3,"offset":7,"openRuns":[]}"#
+        );
+    }
+
     #[test]
     fn frames_look_as_in_the_protocol() {
         let open_runs: [Arc<str>; 1] = ["r1".into()];
         for (frame, expected) in [
             (
-                ServerFrame::CaughtUp { ch: 3, offset: 142, open_runs: &open_runs },
+                ServerFrame::CaughtUp { ch: 3, offset: 142, open_runs: Some(&open_runs) },
                 r#"{"type":"caughtUp","ch":3,"offset":142,"openRuns":["r1"]}"#,
             ),
             (
-                ServerFrame::Gap {
-                    ch: 3,
-                    from: 151,
-                    to: None,
-                    reason: "epoch",
-                    epoch: Some("e2"),
-                    new_ch: Some(9),
-                },
-                r#"{"type":"gap","ch":3,"from":151,"to":null,"reason":"epoch","epoch":"e2","newCh":9}"#,
+                ServerFrame::Gap { ch: 3, from: 143, to: 150, reason: "trimmed" },
+                r#"{"type":"gap","ch":3,"from":143,"to":150,"reason":"trimmed"}"#,
+            ),
+            (
+                ServerFrame::Unsubscribed { ch: Some(3), name: "thread-42", reason: "epoch" },
+                r#"{"type":"unsubscribed","ch":3,"name":"thread-42","reason":"epoch"}"#,
             ),
             (
                 ServerFrame::Heartbeat { heads: [(3, 142)].into() },

@@ -242,12 +242,12 @@ async fn a_message_without_a_run_is_handled_once() {
     page.until("receipt").await;
     assert_eq!(within(handles.recv()).await.unwrap(), "one");
     drop(page);
-    let taken_up = async {
+    let claimed = async {
         while server.bridge.log().pending(&key("t"), 0).await.unwrap().is_some() {
             tokio::task::yield_now().await;
         }
     };
-    within(taken_up).await;
+    within(claimed).await;
     server.stop().await;
     let server = serve(&path, Some(agent(handled))).await;
     let mut page = Page::open(&server, "ada", json!([])).await;
@@ -322,7 +322,7 @@ async fn messages_of_two_users_with_one_id_are_both_answered() {
         let (handled, gate) = (handled.clone(), Arc::clone(&opened));
         Box::pin(async move {
             gate.acquire().await.unwrap().forget();
-            // The second run finds nothing more of this message to take up.
+            // The second run finds nothing more of this message to claim.
             for name in ["one", "two"] {
                 turn.run(name).await.unwrap().complete("done").await.unwrap();
             }

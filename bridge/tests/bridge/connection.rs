@@ -358,6 +358,34 @@ async fn heartbeats_name_the_heads() {
     assert_eq!(page.until("pong").await, json!({"type": "pong", "n": 41}));
 }
 
+// PROTOCOL: HBT-1, GEN-7
+#[tokio::test]
+async fn heads_that_do_not_fit_into_one_frame_come_in_several() {
+    const STREAMS: usize = 600;
+    let heartbeat = Duration::from_millis(100);
+    let limits = Limits { heartbeat, max_frame_bytes: 4_096, max_streams: STREAMS, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let names: Vec<Value> = (0..STREAMS).map(|n| json!({"name": n.to_string()})).collect();
+    for some in names.chunks(200) {
+        page.send(json!({"type": "subscribe", "streams": some})).await;
+    }
+    let mut named = std::collections::BTreeSet::new();
+    while named.len() < STREAMS {
+        let text = page.next_text().await;
+        assert!(text.len() <= 4_096, "{} bytes", text.len());
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        if let Some(heads) = frame["heads"].as_object() {
+            assert!(heads.values().all(|head| head == 0));
+            // Each stream once per heartbeat: a piece that names one again begins the next.
+            if heads.keys().any(|ch| named.contains(ch)) {
+                named.clear();
+            }
+            named.extend(heads.keys().cloned());
+        }
+    }
+}
+
 // PROTOCOL: NTC-2, CLS-2
 #[tokio::test]
 async fn a_shutdown_says_goaway_and_answers_what_is_under_way() {

@@ -16,7 +16,6 @@ use crate::support::within;
 #[derive(Clone, Default)]
 pub(crate) struct Double(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
     log: MemoryLog,
     failures: Mutex<Vec<Failure>>,
@@ -25,7 +24,28 @@ struct Inner {
     states_to_hold: Mutex<usize>,
     states_held: watch::Sender<usize>,
     states: Vec<Semaphore>,
+    reads_to_hold: Mutex<usize>,
+    reads_held: watch::Sender<usize>,
+    reads: Semaphore,
     forgets: watch::Sender<Vec<u64>>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            log: MemoryLog::new(),
+            failures: Mutex::default(),
+            appends: Mutex::default(),
+            appends_held: watch::Sender::default(),
+            states_to_hold: Mutex::default(),
+            states_held: watch::Sender::default(),
+            states: (0..8).map(|_| Semaphore::new(0)).collect(),
+            reads_to_hold: Mutex::default(),
+            reads_held: watch::Sender::default(),
+            reads: Semaphore::new(0),
+            forgets: watch::Sender::default(),
+        }
+    }
 }
 
 struct Failure {
@@ -37,8 +57,7 @@ type Held = (Append, oneshot::Sender<Result<Outcome, LogError>>);
 
 impl Double {
     pub(crate) fn new() -> Self {
-        let states = (0..8).map(|_| Semaphore::new(0)).collect();
-        Self(Arc::new(Inner { states, ..Inner::default() }))
+        Self::default()
     }
 
     /// Lets the next commits fail whose events contain a text.
@@ -81,6 +100,19 @@ impl Double {
     /// Answers a read of a state; they count from 0.
     pub(crate) fn release_state(&self, index: usize) {
         self.0.states[index].add_permits(1);
+    }
+
+    /// Holds the next read of events back; what it says is of the moment it is released.
+    pub(crate) fn hold_read(&self) {
+        *self.0.reads_to_hold.lock().unwrap() += 1;
+    }
+
+    pub(crate) async fn until_reads_held(&self, count: usize) {
+        within(self.0.reads_held.subscribe().wait_for(|held| *held >= count)).await.unwrap();
+    }
+
+    pub(crate) fn release_read(&self) {
+        self.0.reads.add_permits(1);
     }
 
     /// The first time up to which keys of sends were forgotten.
@@ -161,7 +193,19 @@ impl Log for Double {
         max_events: usize,
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, LogError>> {
-        self.0.log.read(key, from, max_events, max_bytes)
+        Box::pin(async move {
+            let is_held = {
+                let mut left = self.0.reads_to_hold.lock().unwrap();
+                let is_held = *left > 0;
+                *left = left.saturating_sub(1);
+                is_held
+            };
+            if is_held {
+                self.0.reads_held.send_modify(|held| *held += 1);
+                self.0.reads.acquire().await.unwrap().forget();
+            }
+            self.0.log.read(key, from, max_events, max_bytes).await
+        })
     }
 
     fn new_epoch<'a>(
@@ -196,8 +240,8 @@ impl Log for Double {
         self.0.log.approval_run(key, approval)
     }
 
-    fn take_up<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
-        self.0.log.take_up(key, offset)
+    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
+        self.0.log.claim(key, offset)
     }
 
     fn unfinished<'a>(

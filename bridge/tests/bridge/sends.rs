@@ -1,6 +1,6 @@
 //! Sends, cancels, approvals and signals.
 
-use agentwire_bridge::{Append, Bridge, Decision, Event, Guard, Hs256, Log, SqliteLog};
+use agentwire_bridge::{Append, Bridge, Decision, Event, Guard, Hs256, Limits, Log, SqliteLog};
 use serde_json::{Value, json};
 
 use crate::support::{Page, SECRET, Server, key, within};
@@ -63,7 +63,7 @@ async fn sends_keep_their_order() {
     assert_eq!(contents, (0..400).map(|n| json!(n.to_string())).collect::<Vec<_>>());
 }
 
-// PROTOCOL: SND-6, SND-9, EVT-9, GEN-7
+// PROTOCOL: SND-6, SND-9, GEN-7
 #[tokio::test]
 async fn messages_are_checked() {
     let server = Server::start().await;
@@ -73,7 +73,6 @@ async fn messages_are_checked() {
         (json!({"type": "user_message", "content": ""}), "invalid_message"),
         (json!({"type": "user_message", "content": 7}), "invalid_message"),
         (json!({"type": "", "content": "x"}), "invalid_message"),
-        (json!({"type": "form", "epoch": "e"}), "invalid_message"),
         (json!({"type": "form", "text": "x".repeat(1_048_440)}), "message_too_large"),
     ] {
         page.send(json!({"type": "send", "id": "s", "stream": "t", "message": body})).await;
@@ -276,4 +275,25 @@ async fn signals_reach_the_other_sockets_of_the_stream_only() {
     from.send(json!({"type": "signal", "stream": "t", "signal": {"type": "x", "text": "x".repeat(5_000)}}))
         .await;
     assert_eq!(from.next().await["code"], "message_too_large");
+}
+
+// PROTOCOL: SIG-1, GEN-7
+#[tokio::test]
+async fn a_signal_that_fits_into_no_frame_to_others_is_refused() {
+    let limits = Limits { max_frame_bytes: 4_096, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let mut from = Page::open(&server, "ada", json!([])).await;
+    let mut to = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    to.until("caughtUp").await;
+    let signal = |bytes: usize| json!({"type": "signal", "stream": "t", "signal": {"type": "x", "text": "x".repeat(bytes)}});
+    let longest = 4_096 - signal(0).to_string().len();
+    // The frame to the others says more: who it is from, and how long it is worth showing.
+    from.send(signal(longest)).await;
+    let error = from.next().await;
+    assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("message_too_large")));
+    from.send(signal(longest - 40)).await;
+    from.nothing_before_pong(1).await;
+    let received = to.next_text().await;
+    assert!(received.len() <= 4_096, "{} bytes", received.len());
+    assert!(received.starts_with(r#"{"type":"signal""#));
 }

@@ -1,10 +1,12 @@
 //! Subscribing: one test per clause of section 4.
 
+use std::time::Duration;
+
 use agentwire_bridge::{Access, Authorizer, Limits, Refusal, SqliteLog, StreamKey};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use crate::support::{Page, Server, hello_with, key, note, token};
+use crate::support::{Page, Server, checkpoint, hello_with, key, note, token};
 
 async fn subscribed(server: &Server, request: Value) -> (Page, Value) {
     let mut page = Page::open(server, "ada", json!([request])).await;
@@ -18,6 +20,17 @@ async fn epoch(server: &Server) -> String {
 
 fn at(epoch: &str, offset: u64) -> Value {
     json!({"name": "t", "position": {"epoch": epoch, "offset": offset}})
+}
+
+/// A frame for a page whose subscription ended with its epoch (GAP-2).
+fn ended(ch: u64) -> Value {
+    json!({"type": "unsubscribed", "ch": ch, "name": "t", "reason": "epoch"})
+}
+
+/// Asks for thread `t` again on a socket.
+async fn subscribe(page: &mut Page, request: Value) -> Value {
+    page.send(json!({"type": "subscribe", "streams": [request]})).await;
+    page.next().await
 }
 
 fn facts(frame: &Value) -> (u64, u64, u64, bool, Option<&str>) {
@@ -125,11 +138,13 @@ async fn a_trimmed_position_goes_on_at_the_oldest() {
     page.events(1, 5, 10).await;
 }
 
-// PROTOCOL: SUB-6, GAP-2, GAP-3, HBT-1
+// PROTOCOL: SUB-6, SUB-8, SUB-11, SUB-12, GAP-2, HBT-1, RPL-1, FLO-3
 #[tokio::test]
 async fn a_position_ahead_of_the_log_begins_a_new_epoch() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::of_former(&folder.path().join("log.sqlite"), 5).await;
+    let limits = Limits { heartbeat: Duration::from_millis(100), ..Limits::default() };
+    let path = folder.path().join("log.sqlite");
+    let server = Server::of_former_with(&path, 5, |builder| builder.limits(limits)).await;
     let old = epoch(&server).await;
     let (mut other, _) = subscribed(&server, at(&old, 3)).await;
     other.events(1, 4, 5).await;
@@ -141,22 +156,38 @@ async fn a_position_ahead_of_the_log_begins_a_new_epoch() {
     // Durable before it was answered.
     assert_eq!(epoch(&server).await, new);
     page.events(1, 1, 5).await;
-    // Who watched the old epoch is told, and gets what exists.
-    let gap =
-        json!({"type": "gap", "ch": 1, "from": 6, "to": null, "reason": "epoch", "epoch": new, "newCh": 2});
-    assert_eq!(other.next().await, gap);
-    // An ack of the old epoch that was under way does no harm.
-    other.ack(1, 5).await;
-    other.events(2, 1, 5).await;
+    // A subscription to the old epoch ends with it.
+    assert_eq!(other.next().await, ended(1));
     server.publish("t", 1).await;
-    other.events(2, 6, 6).await;
     page.events(1, 6, 6).await;
-    // A page that unsubscribes before it has read of the new number means the stream all the same.
+    // What was under way for the old `ch` does no harm, and no heartbeat names it any more.
+    other.ack(1, 5).await;
+    other.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 3, "to": 4})).await;
     other.send(json!({"type": "unsubscribe", "ch": 1})).await;
-    let ended = json!({"type": "unsubscribed", "ch": 1, "name": "t", "reason": "requested"});
-    assert_eq!(other.until("unsubscribed").await, ended);
-    other.send(json!({"type": "subscribe", "streams": [{"name": "t"}]})).await;
-    assert_eq!(other.until("subscribed").await["ch"], 3);
+    assert_eq!(other.next().await, json!({"type": "replayEnd", "req": 1, "to": 2, "oldest": 1}));
+    other.nothing_before_pong(1).await;
+    assert_eq!(other.until("heartbeat").await["heads"], json!({}));
+    // The page asks again, and is owed what its `open` says.
+    let frame = subscribe(&mut other, at(&old, 5)).await;
+    assert_eq!((facts(&frame), &frame["ch"]), ((1, 6, 1, false, Some("epoch")), &json!(2)));
+    other.events(2, 1, 6).await;
+    assert_eq!(other.next().await, json!({"type": "caughtUp", "ch": 2, "offset": 6, "openRuns": []}));
+}
+
+// PROTOCOL: SUB-3, SUB-6, SUB-8
+#[tokio::test]
+async fn a_position_ahead_of_the_log_continues_live_with_what_the_new_epoch_wrote() {
+    for open in [json!({"from": "live"}), json!({"last": 3})] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::of_former(&folder.path().join("log.sqlite"), 5).await;
+        let mut request = at(&epoch(&server).await, 9);
+        request["open"] = open;
+        let (mut page, frame) = subscribed(&server, request).await;
+        assert_eq!(facts(&frame), (1, 5, 6, false, Some("ahead")));
+        assert_eq!(frame["base"], 5);
+        server.publish("t", 1).await;
+        page.events(1, 6, 6).await;
+    }
 }
 
 // PROTOCOL: SUB-6, GEN-4
@@ -195,11 +226,13 @@ async fn a_restored_log_tells_pages_that_saw_more() {
     let started = json!({"type": "agent_started", "runId": "r", "agent": "a"});
     server.bridge.emitter("ada", "t").publish(started).await.unwrap();
     server.stop().await;
+    checkpoint(&path);
     std::fs::copy(&path, &backup).unwrap();
     let server = Server::with(|builder| builder.log(SqliteLog::open(&path).unwrap())).await;
     let position = at(&epoch(&server).await, server.head("t").await);
     assert_eq!(position["position"]["offset"], 7);
     server.stop().await;
+    checkpoint(&path);
 
     std::fs::copy(&backup, &path).unwrap();
     let server = Server::with(|builder| builder.log(SqliteLog::open_restored(&path).unwrap())).await;
@@ -210,9 +243,50 @@ async fn a_restored_log_tells_pages_that_saw_more() {
     assert_eq!(page.events(1, 1, 10).await[..5], (1..=5).map(note).collect::<Vec<_>>());
 }
 
-// PROTOCOL: GAP-2, SUB-10, RPL-1
+// PROTOCOL: LIF-4, SUB-3, SUB-7, SUB-8
 #[tokio::test]
-async fn a_catch_up_goes_on_in_the_new_epoch() {
+async fn live_and_last_continue_with_what_was_written_since_a_restore() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, backup) = (folder.path().join("log.sqlite"), folder.path().join("backup.sqlite"));
+    Server::of_former(&path, 10).await.stop().await;
+    checkpoint(&path);
+    std::fs::copy(&path, &backup).unwrap();
+    let server = Server::with(|builder| builder.log(SqliteLog::open(&path).unwrap())).await;
+    server.publish("t", 4).await;
+    let position = at(&epoch(&server).await, 14);
+    server.stop().await;
+    checkpoint(&path);
+
+    std::fs::copy(&backup, &path).unwrap();
+    let server = Server::with(|builder| builder.log(SqliteLog::open_restored(&path).unwrap())).await;
+    server.publish("t", 4).await;
+    // Nothing of 11 to 14 was ever in the epoch that the page knows.
+    let openings =
+        [json!({"from": "start"}), json!({"from": "live"}), json!({"last": 2}), json!({"last": 100})];
+    let expect = async |oldest: u64, head: u64, nexts: [u64; 4]| {
+        for (open, next) in openings.iter().zip(nexts) {
+            let mut request = position.clone();
+            request["open"] = open.clone();
+            let (mut page, frame) = subscribed(&server, request).await;
+            assert_eq!(facts(&frame), (oldest, head, next, false, Some("epoch")), "{open}");
+            assert_eq!(frame["base"], 10);
+            page.events(1, next, head).await;
+            assert_eq!(page.next().await["offset"], head);
+        }
+    };
+    expect(1, 14, [1, 11, 11, 11]).await;
+    server.publish("t", 1).await;
+    server.bridge.trim(&key("t"), 4).await.unwrap();
+    expect(5, 15, [5, 11, 11, 11]).await;
+    server.bridge.trim(&key("t"), 12).await.unwrap();
+    expect(13, 15, [13; 4]).await;
+    server.bridge.trim(&key("t"), 15).await.unwrap();
+    expect(16, 15, [16; 4]).await;
+}
+
+// PROTOCOL: SUB-10, SUB-11, GAP-2, RPL-1
+#[tokio::test]
+async fn a_catch_up_ends_with_its_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::of_former(&folder.path().join("log.sqlite"), 6).await;
     let old = epoch(&server).await;
@@ -220,15 +294,17 @@ async fn a_catch_up_goes_on_in_the_new_epoch() {
     let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 2, 65_536);
     let mut behind = Page::open_with(&server, hello).await;
     assert_eq!(behind.until("events").await["count"], 2);
-    let (_ahead, frame) = subscribed(&server, at(&old, 100)).await;
-    let gap = json!({"type": "gap", "ch": 1, "from": 3, "to": null, "reason": "epoch", "epoch": frame["epoch"], "newCh": 2});
-    assert_eq!(behind.next().await, gap);
-    // The window is that of the new channel, whatever is acknowledged of the old one.
-    assert_eq!(behind.next().await["count"], 2);
+    let (_ahead, _) = subscribed(&server, at(&old, 100)).await;
+    assert_eq!(behind.next().await, ended(1));
+    // Neither the rest nor a `caughtUp` follows, whatever is acknowledged of the old epoch.
     behind.ack(1, 2).await;
     behind.nothing_before_pong(1).await;
-    behind.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 3, "to": 4})).await;
-    assert_eq!(behind.next().await, json!({"type": "replayEnd", "req": 1, "to": 2, "oldest": 1}));
+    let frame = subscribe(&mut behind, at(&old, 2)).await;
+    assert_eq!(facts(&frame), (1, 7, 1, false, Some("epoch")));
+    // The window is that of the new `ch`.
+    behind.ack(1, 7).await;
+    assert_eq!(behind.next().await["count"], 2);
+    behind.nothing_before_pong(2).await;
     behind.ack(2, 2).await;
     behind.events(2, 3, 7).await;
     assert_eq!(
@@ -237,17 +313,18 @@ async fn a_catch_up_goes_on_in_the_new_epoch() {
     );
 }
 
-// PROTOCOL: SUB-7
+// PROTOCOL: SUB-3, SUB-7, SUB-8
 #[tokio::test]
 async fn a_position_of_another_epoch_starts_as_open_says() {
     let server = Server::start().await;
     server.publish("t", 5).await;
-    for (open, next) in [(json!({"from": "start"}), 1), (json!({"from": "live"}), 6), (json!({"last": 2}), 4)]
-    {
+    // The epoch of the log began with its first event: all of it is new to the page.
+    for open in [json!({"from": "start"}), json!({"from": "live"}), json!({"last": 2})] {
         let mut request = at("another", 3);
         request["open"] = open;
         let (_, frame) = subscribed(&server, request).await;
-        assert_eq!(facts(&frame), (1, 5, next, false, Some("epoch")));
+        assert_eq!(facts(&frame), (1, 5, 1, false, Some("epoch")));
+        assert_eq!(frame.get("base"), None);
     }
 }
 
@@ -288,6 +365,44 @@ async fn caught_up_names_the_runs_that_are_open_at_its_offset() {
     assert_eq!(page.next().await, expected);
     page.events(1, head + 1, head + 2).await;
     drop((second, third));
+}
+
+// PROTOCOL: SUB-10, GEN-7, RUN-3
+#[tokio::test]
+async fn caught_up_says_nothing_of_runs_when_they_do_not_fit_into_a_frame() {
+    let limits = Limits { max_frame_bytes: 4_096, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let ids: Vec<String> = (100..140).map(|n| format!("{n}{}", "x".repeat(100))).collect();
+    let event = |kind: &str, id: &String| json!({"type": kind, "runId": id, "agent": "a"});
+    let emitter = server.bridge.emitter("ada", "t");
+    emitter.publish_all(ids.iter().map(|id| event("agent_started", id)).collect()).await.unwrap();
+    let request = json!([{"name": "t", "open": {"from": "live"}}]);
+    let mut page = Page::open(&server, "ada", request.clone()).await;
+    // A shortened list would call runs lost that are open.
+    page.until("subscribed").await;
+    assert_eq!(page.next().await, json!({"type": "caughtUp", "ch": 1, "offset": 40}));
+    emitter.publish_all(ids[..4].iter().map(|id| event("agent_died", id)).collect()).await.unwrap();
+    let mut page = Page::open(&server, "ada", request).await;
+    page.until("subscribed").await;
+    let caught_up = page.next_text().await;
+    assert!(caught_up.len() <= 4_096);
+    let caught_up: Value = serde_json::from_str(&caught_up).unwrap();
+    assert_eq!(caught_up["openRuns"], json!(ids[4..]));
+}
+
+// PROTOCOL: SUB-10, RUN-3
+#[tokio::test]
+async fn caught_up_names_a_thousand_runs_and_beyond_that_none() {
+    let server = Server::start().await;
+    let started = |n: usize| json!({"type": "agent_started", "runId": n.to_string(), "agent": "a"});
+    let emitter = server.bridge.emitter("ada", "t");
+    emitter.publish_all((1..=1_000).map(started).collect()).await.unwrap();
+    let request = json!([{"name": "t", "open": {"from": "live"}}]);
+    let mut page = Page::open(&server, "ada", request.clone()).await;
+    assert_eq!(page.until("caughtUp").await["openRuns"].as_array().unwrap().len(), 1_000);
+    emitter.publish(started(1_001)).await.unwrap();
+    let mut page = Page::open(&server, "ada", request).await;
+    assert_eq!(page.until("caughtUp").await, json!({"type": "caughtUp", "ch": 1, "offset": 1_001}));
 }
 
 // PROTOCOL: SUB-10, EVT-5

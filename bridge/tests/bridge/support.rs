@@ -46,11 +46,19 @@ impl Server {
 
     /// Serves a log of a former process, with notes in thread `t` of ada.
     pub(crate) async fn of_former(path: &Path, notes: u64) -> Self {
+        Self::of_former_with(path, notes, |builder| builder).await
+    }
+
+    pub(crate) async fn of_former_with(
+        path: &Path,
+        notes: u64,
+        build: impl FnOnce(BridgeBuilder) -> BridgeBuilder,
+    ) -> Self {
         let log = SqliteLog::open(path).unwrap();
         let events = (1..=notes).map(|n| Event::new(note(n), 4_096).unwrap()).collect();
         log.append(Append::events(key("t"), events)).await.unwrap().durable().await.unwrap();
         drop(log);
-        Self::with(|builder| builder.log(SqliteLog::open(path).unwrap())).await
+        Self::with(|builder| build(builder.log(SqliteLog::open(path).unwrap()))).await
     }
 
     pub(crate) async fn serve(bridge: Bridge) -> Self {
@@ -106,6 +114,12 @@ impl Server {
             page.ack(frame["ch"].as_u64().unwrap(), last).await;
         }
     }
+}
+
+/// Puts all of a log that is closed into its file: what a backup copies, and no rest beside it.
+pub(crate) fn checkpoint(path: &Path) {
+    let log = rusqlite::Connection::open(path).unwrap();
+    log.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
 }
 
 /// What a future comes to, before the test fails for want of it.

@@ -61,6 +61,96 @@ async fn a_first_reader_hears_of_a_new_epoch_and_of_trimming_that_overtook_it() 
     assert_eq!(one.next().await["type"], "caughtUp");
 }
 
+async fn begin_epoch(server: &Server) {
+    let epoch = server.bridge.log().state(&key("t")).await.unwrap().epoch;
+    server.bridge.log().new_epoch(&key("t"), &epoch).await.unwrap();
+}
+
+fn ended(ch: u64) -> Value {
+    json!({"type": "unsubscribed", "ch": ch, "name": "t", "reason": "epoch"})
+}
+
+// PROTOCOL: SUB-11, GAP-2
+#[tokio::test]
+async fn a_subscription_to_an_epoch_that_is_over_before_it_is_answered_ends() {
+    let log = Double::new();
+    let server = serve(&log).await;
+    server.publish("t", 5).await;
+    // The first read of the state is the hub's, the second says what the page is answered.
+    log.hold_states(2);
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    log.until_states_held(1).await;
+    log.release_state(0);
+    log.until_states_held(2).await;
+    begin_epoch(&server).await;
+    log.release_state(1);
+    let old = page.next().await;
+    assert_eq!((&old["type"], &old["ch"]), (&json!("subscribed"), &json!(1)));
+    assert_eq!(page.next().await, ended(1));
+    let position = json!({"epoch": old["epoch"], "offset": 0});
+    page.send(json!({"type": "subscribe", "streams": [{"name": "t", "position": position}]})).await;
+    let new = page.next().await;
+    assert_eq!((&new["reason"], &new["base"], &new["next"]), (&json!("epoch"), &json!(5), &json!(1)));
+    page.events(2, 1, 5).await;
+    assert_eq!(page.next().await["type"], "caughtUp");
+}
+
+/// A bridge that reads every event from its log.
+async fn without_cache(log: &Double) -> Server {
+    let limits = Limits { cache_events: 0, ..Limits::default() };
+    Server::with(|builder| builder.log(log.clone()).limits(limits)).await
+}
+
+// PROTOCOL: EVT-3, SUB-11, GAP-2
+#[tokio::test]
+async fn a_catch_up_that_reads_while_its_epoch_ends_sends_nothing_of_the_new_one() {
+    let log = Double::new();
+    let server = without_cache(&log).await;
+    server.publish("t", 5).await;
+    log.hold_read();
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    log.until_reads_held(1).await;
+    begin_epoch(&server).await;
+    log.release_read();
+    assert_eq!(page.next().await["type"], "subscribed");
+    assert_eq!(page.next().await, ended(1));
+    page.nothing_before_pong(1).await;
+}
+
+// PROTOCOL: RPL-1, SUB-11, GAP-2
+#[tokio::test]
+async fn a_replay_that_reads_while_its_epoch_ends_ends_with_its_subscription() {
+    let log = Double::new();
+    let server = without_cache(&log).await;
+    server.publish("t", 5).await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "t", "open": {"from": "live"}}])).await;
+    page.until("caughtUp").await;
+    log.hold_read();
+    page.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 2, "to": 4})).await;
+    log.until_reads_held(1).await;
+    begin_epoch(&server).await;
+    log.release_read();
+    // An end that brought nothing would be a server that cannot bring an offset (RPL-5).
+    assert_eq!(page.next().await, ended(1));
+    page.nothing_before_pong(1).await;
+}
+
+// PROTOCOL: RPL-3
+#[tokio::test]
+async fn a_replay_that_reads_while_its_offsets_are_trimmed_says_so() {
+    let log = Double::new();
+    let server = without_cache(&log).await;
+    server.publish("t", 5).await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "t", "open": {"from": "live"}}])).await;
+    page.until("caughtUp").await;
+    log.hold_read();
+    page.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 2, "to": 3})).await;
+    log.until_reads_held(1).await;
+    server.bridge.trim(&key("t"), 4).await.unwrap();
+    log.release_read();
+    assert_eq!(page.next().await, json!({"type": "replayEnd", "req": 1, "to": 1, "oldest": 5}));
+}
+
 /// Answers each message with a short run, and returns when the log takes none.
 struct Short;
 

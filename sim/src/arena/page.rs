@@ -40,6 +40,7 @@ pub(super) struct Page {
     pub(super) overdue: bool,
     pub(super) backlog: VecDeque<Item>,
     pub(super) stalled_until: Instant,
+    /// Where the page life before this one was.
     pub(super) stored: BTreeMap<StreamId, (String, u64)>,
     pub(super) opens: BTreeMap<StreamId, Open>,
     pub(super) next_consumer: u32,
@@ -83,6 +84,14 @@ impl Page {
             mangles: VecDeque::new(),
             held: None,
         }
+    }
+
+    /// Where the page is in each stream: what its application would keep.
+    pub(super) fn positions(&self) -> BTreeMap<StreamId, (String, u64)> {
+        let mut positions = self.stored.clone();
+        let opened = self.opens.keys().filter_map(|&stream| Some((stream, self.driver.position(stream)?)));
+        positions.extend(opened);
+        positions
     }
 
     pub(super) fn pulling(&self) -> Vec<ConsumerId> {

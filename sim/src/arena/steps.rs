@@ -114,7 +114,7 @@ impl Arena {
             self.input(index, Input::Close)?;
         }
         let page = &self.pages[index];
-        let (life, latency, stored) = (page.life, page.latency, page.stored.clone());
+        let (life, latency, stored) = (page.life, page.latency, page.positions());
         if let Some(socket) = page.socket {
             let peer = Peer { page: life, socket };
             self.network.up(self.now + latency, peer, Item::ClosedByPage(peer));
@@ -141,7 +141,7 @@ impl Arena {
             1 => Open::Last(rng.between(1, 30) as u32),
             _ => Open::Start,
         });
-        let stored = page.stored.get(&id).cloned();
+        let stored = page.positions().remove(&id);
         let begin = match (first, stored) {
             (true, Some((epoch, offset))) => Begin::Position { epoch, offset },
             (_, None) => Begin::Stream,

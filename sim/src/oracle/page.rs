@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use agentwire::proto::{
     Config, ConsumerId, Event, Instant, SocketId, State, StreamId,
-    wire::{ClientFrame, GapEnd, ServerFrame, StreamRequest},
+    wire::{ClientFrame, ServerFrame, StreamRequest},
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     stream::{Consumer, StreamView},
 };
 use crate::{
-    driver::{Driver, Note},
+    driver::{Driver, Item, Note},
     server::Server,
 };
 
@@ -134,7 +134,7 @@ impl PageView {
         match frame {
             ServerFrame::CaughtUp { ch, offset, open_runs } => {
                 if let Some(stream) = self.by_ch(*ch) {
-                    stream.on_caught_up(*offset, open_runs);
+                    stream.on_caught_up(*offset, open_runs.as_deref().unwrap_or_default());
                 }
             }
             ServerFrame::Error { retry_after_ms, .. } => self.floor |= retry_after_ms.is_some(),
@@ -143,18 +143,11 @@ impl PageView {
                     stream.on_events(*first, *count);
                 }
             }
-            ServerFrame::Gap { ch, from, end, .. } => match end {
-                GapEnd::Offset(to) => {
-                    if let Some(stream) = self.by_ch(*ch) {
-                        stream.on_gap(*from, *to);
-                    }
+            ServerFrame::Gap { ch, from, to, .. } => {
+                if let Some(stream) = self.by_ch(*ch) {
+                    stream.on_gap(*from, *to);
                 }
-                GapEnd::Epoch { epoch, new_ch } => {
-                    if let Some(stream) = self.by_ch(*ch) {
-                        stream.on_epoch(epoch, *new_ch);
-                    }
-                }
-            },
+            }
             ServerFrame::GoAway { .. } => self.floor = true,
             ServerFrame::Receipt { id, error: Some(error), .. } if error.retryable => {
                 if let Some(send) = self.sends.get_mut(id) {
@@ -187,7 +180,7 @@ impl PageView {
     /// Takes note that every stream has caught up: the next wait is short (CLS-4).
     fn look_at_catch_ups(&mut self) {
         let mut wanted = self.streams.iter().filter(|stream| stream.is_wanted()).peekable();
-        self.fresh |= wanted.peek().is_some() && wanted.all(StreamView::has_concluded);
+        self.fresh |= wanted.peek().is_some() && wanted.all(StreamView::has_caught_up);
     }
 
     // --- What the client did ---
@@ -214,26 +207,26 @@ impl PageView {
                     self.socket_gone();
                 }
             }
-            Note::Declared { consumer } => {
+            Note::Declared { consumer, to } => {
                 if let Some(stream) = self.of_consumer(*consumer) {
-                    stream.declared();
+                    stream.declared(*consumer, *to);
                 }
             }
-            Note::Delivered { consumer, offset, take, replay_through } => {
+            Note::Queued { consumer, offset, take, replay_through } => {
                 let Some(stream) = self.of_consumer(*consumer) else {
-                    require!(false, "I1", "{consumer:?} is given events and is not attached");
+                    require!(false, "I1", "{consumer:?} is sent events and is not attached");
                     return Ok(());
                 };
-                stream.delivered(*consumer, *offset, *take, *replay_through)?;
+                stream.queued(*consumer, *offset, *take, *replay_through)?;
             }
             Note::Fact(fact) => self.fact(fact, counts)?,
-            Note::Handed { consumer, item } => {
+            Note::Delivered { consumer, item } => {
                 let subject = self.subject.clone().unwrap_or_default();
                 let Some(stream) = self.of_consumer(*consumer) else {
-                    require!(false, "I1", "{consumer:?} is handed something and is not attached");
+                    require!(false, "I1", "{consumer:?} gets something and is not attached");
                     return Ok(());
                 };
-                stream.handed(*consumer, item, (server, &subject), counts)?;
+                stream.delivered(*consumer, item, (server, &subject), counts)?;
             }
             Note::Left { consumer } => {
                 if let Some(stream) = self.of_consumer(*consumer) {
@@ -322,7 +315,8 @@ impl PageView {
             ClientFrame::Subscribe { streams } => self.requested(streams)?,
             ClientFrame::Unsubscribe { ch } => {
                 if let Some(stream) = self.by_ch(*ch) {
-                    require!(!stream.is_wanted(), "SUB-12", "{} is left and still followed", stream.name);
+                    let may_leave = !stream.is_wanted() || stream.is_ahead();
+                    require!(may_leave, "SUB-12", "{} is left and still followed", stream.name);
                     stream.link_down();
                 }
             }
@@ -411,15 +405,10 @@ impl PageView {
                     stream.placed(*consumer, epoch, *offset)?;
                 }
             }
-            Event::PositionMoved { stream, epoch, offset } => {
-                if let Some(stream) = self.by_id(*stream) {
-                    stream.position_moved(epoch, *offset)?;
-                }
-            }
-            Event::Resumed { stream, verdict } => {
-                counts.verdicts += 1;
-                if let Some(stream) = self.by_id(*stream) {
-                    stream.resumed(verdict)?;
+            Event::Resumed { consumer, result, .. } => {
+                counts.resumed += 1;
+                if let Some(stream) = self.of_consumer(*consumer) {
+                    stream.resumed(*consumer, result)?;
                 }
             }
             Event::StateChanged { state: State::Waiting, retry_in, attempt, .. } => {
@@ -465,7 +454,7 @@ impl PageView {
             }
             Event::Ended { stream, reason } => {
                 if let Some(stream) = self.by_id(*stream) {
-                    stream.told_of_end(reason)?;
+                    stream.end_reported(reason)?;
                 }
             }
             Event::Error(_)
@@ -517,7 +506,9 @@ impl PageView {
                 stream.rest_connected(self.window, now)?;
             }
             for consumer in &stream.consumers {
-                let queued = driver.receivers.get(&consumer.id).map_or(0, |receiver| receiver.queue.len());
+                let queue = driver.receivers.get(&consumer.id).map(|receiver| &receiver.queue);
+                let moves = |item: &&Item| !matches!(item, Item::Resumed(_));
+                let queued = queue.map_or(0, |queue| queue.iter().filter(moves).count());
                 let most = 3 * self.window as usize + 1;
                 require!(queued <= most, "I9", "{queued} items wait for {:?}", consumer.id);
             }

@@ -1,15 +1,15 @@
-//! One stream of a page: who follows it, what each was handed, and whether it may have been.
+//! One stream of a page: who follows it, what each consumer got, and whether it may have got it.
 
 use std::time::Duration;
 
 use agentwire::proto::{
-    Begin, ConsumerId, Instant, StreamId, Verdict,
+    Begin, ConsumerId, Instant, ResumeResult, StreamId,
     wire::{Open, StreamRequest, Subscribed},
 };
 
 use super::{Counts, Judgement, require};
 use crate::{
-    driver::{Body, Handed},
+    driver::{Body, Item},
     server::Server,
 };
 
@@ -37,15 +37,33 @@ pub(super) struct Consumer {
     at: At,
     /// It began behind the flow of this socket, and is served by requests that the window does not count (FLO-5).
     late: bool,
-    /// It was handed something: it may not begin elsewhere again.
+    /// It got something: it may not begin elsewhere again.
     began: bool,
-    /// The offset after the last one it was given, which an iterator may not have pulled.
+    /// The offset after the last one that was sent to it, which an iterator may not have pulled.
     given: u64,
+    catch_up: Option<CatchUp>,
+}
+
+/// What is known of a catch-up that a consumer has no resume result of yet.
+#[derive(Clone, Copy, Debug)]
+struct CatchUp {
+    /// The first offset that it was missing, where that is known.
+    from: Option<u64>,
+    /// Replays that were sent to it.
+    replayed: u64,
+    has_gap: bool,
+    skipped: Option<(u64, u64)>,
+    attempts: u32,
 }
 
 impl Consumer {
     pub(super) const fn new(id: ConsumerId) -> Self {
-        Self { id, at: At::Unplaced(Begin::Stream), late: false, began: false, given: 0 }
+        Self { id, at: At::Unplaced(Begin::Stream), late: false, began: false, given: 0, catch_up: None }
+    }
+
+    fn request(&mut self, from: Option<u64>) {
+        let new = CatchUp { from, replayed: 0, has_gap: false, skipped: None, attempts: 0 };
+        self.catch_up.get_or_insert(new).attempts += 1;
     }
 }
 
@@ -72,8 +90,8 @@ pub(super) struct StreamView {
     /// What was asked of the server and is not answered yet.
     requested: Option<Option<(String, u64)>>,
     ended: bool,
-    /// The server ended the stream with this reason, and the application was not told yet.
-    end_untold: Option<String>,
+    /// The server ended the stream with this reason, which was not reported to the application yet.
+    end_unreported: Option<String>,
     /// What each consumer had when the core was lost; it must go on there.
     kept: Vec<Consumer>,
     head: u64,
@@ -82,22 +100,11 @@ pub(super) struct StreamView {
     ack_owed: Option<Instant>,
     /// The runs that the server named as open at the end of the catch-up.
     open_runs: Vec<String>,
-    /// Requests since the last verdict.
-    attempts: u32,
-    /// The first offset that was missing at the first of them.
-    from: Option<u64>,
-    /// The lowest offset that any of them asked for; a consumer that attaches between two of them can lower it.
-    lowest: u64,
-    gap: bool,
-    /// Where the flow stood when the present socket began to bring what is missing.
-    flow_before: u64,
-    /// Offsets up to the head that a gap took out of the flow since then.
-    skipped: u64,
-    /// Replays that earlier sockets brought in this catch-up.
-    brought: u64,
-    /// The epoch changed or the stream moved back since the first of them: the replays are of more than one range.
-    turned: bool,
-    reported: Option<(String, u64)>,
+    /// The server has named the epoch.
+    confirmed: bool,
+    /// The head at which the epoch began, and the smallest offset, as the server answered.
+    base: u64,
+    oldest: u64,
 }
 
 impl StreamView {
@@ -116,21 +123,15 @@ impl StreamView {
             entry: 0,
             requested: None,
             ended: false,
-            end_untold: None,
+            end_unreported: None,
             kept: Vec::new(),
             head: 0,
             acked: 0,
             ack_owed: None,
             open_runs: Vec::new(),
-            attempts: 0,
-            from: None,
-            lowest: 0,
-            gap: false,
-            flow_before: 0,
-            skipped: 0,
-            brought: 0,
-            turned: false,
-            reported: None,
+            confirmed: false,
+            base: 0,
+            oldest: 1,
         }
     }
 
@@ -138,23 +139,26 @@ impl StreamView {
         !self.consumers.is_empty() && !self.ended
     }
 
-    pub(super) const fn has_concluded(&self) -> bool {
-        self.caught_up.is_some() && self.attempts == 0
+    pub(super) fn has_caught_up(&self) -> bool {
+        self.caught_up.is_some_and(|through| self.flow > through)
+    }
+
+    /// Tells whether a consumer has more than the server is known to have: it has to be asked again (SUB-6).
+    pub(super) fn is_ahead(&self) -> bool {
+        let known = self.head.max(self.received);
+        self.consumers.iter().filter_map(|consumer| self.next(consumer)).any(|next| next > known + 1)
+    }
+
+    /// The first offset of a new epoch that a page with a position in a former one is owed (I2).
+    const fn owed(&self) -> u64 {
+        match self.open {
+            Open::Start => 1,
+            Open::Last(_) | Open::Live => self.base + 1,
+        }
     }
 
     pub(super) const fn is_ended(&self) -> bool {
         self.ended && !self.consumers.is_empty()
-    }
-
-    /// The catch-up is over, or nobody waits for it any more; the next one is another.
-    const fn forget_catch_up(&mut self) {
-        (self.attempts, self.from, self.gap, self.turned, self.brought) = (0, None, false, false, 0);
-    }
-
-    /// Replays that the present socket has brought in order.
-    fn brought_now(&self) -> u64 {
-        let replayed = (self.head + 1).min(self.flow).saturating_sub(self.flow_before);
-        if self.ch.is_some() { replayed.saturating_sub(self.skipped) } else { 0 }
     }
 
     /// The core was lost: the next one must let every consumer go on where it was.
@@ -163,7 +167,7 @@ impl StreamView {
         *self = Self { kept, ..Self::new(self.id, &self.name, self.open) };
     }
 
-    /// What a consumer has of the present epoch: the last offset that was handed over to it.
+    /// What a consumer has of the present epoch: the last offset that was delivered to it.
     fn done(&self, consumer: &Consumer) -> u64 {
         match &consumer.at {
             At::Next { epoch, next } | At::Reset { epoch, next, .. }
@@ -177,6 +181,14 @@ impl StreamView {
         }
     }
 
+    /// The offset that the core sends to a consumer next, where that is known.
+    fn next(&self, consumer: &Consumer) -> Option<u64> {
+        match &consumer.at {
+            At::Next { .. } | At::Reset { .. } => Some(consumer.given.max(self.done(consumer) + 1)),
+            At::Within { .. } | At::Unplaced(_) => None,
+        }
+    }
+
     fn slowest(&self) -> Option<u64> {
         self.consumers.iter().map(|consumer| self.done(consumer)).min()
     }
@@ -186,7 +198,7 @@ impl StreamView {
         self.consumers.iter().all(|consumer| matches!(consumer.at, At::Next { .. }))
     }
 
-    // --- I1, I2: what consumers are handed ---
+    // --- I1, I2: what consumers get ---
 
     pub(super) fn attach(&mut self, mut consumer: Consumer, begin: &Begin) -> Judgement {
         let kept = self.kept.iter().position(|kept| kept.id == consumer.id);
@@ -199,18 +211,18 @@ impl StreamView {
         self.ended = false;
         let asked = self.requested.is_some() || self.ch.is_some();
         if let (false, Begin::Position { epoch, offset }) = (asked, begin) {
-            let is_alone = self.consumers.is_empty() && self.epoch.as_ref() != Some(epoch);
-            if self.epoch.is_none() || is_alone {
-                (self.epoch, self.flow, self.entry) = (Some(epoch.clone()), offset + 1, offset + 1);
-                self.reported = Some((epoch.clone(), *offset));
-                self.place_the_waiting(epoch, offset + 1);
+            if self.has_none_placed() {
+                self.begin_at(epoch, *offset);
             } else if self.epoch.as_ref() == Some(epoch) {
                 // What the others have is brought again, for this one.
-                self.turned |= offset + 1 < self.flow;
                 self.flow = self.flow.min(offset + 1);
             }
         }
         consumer.at = self.place(begin);
+        if asked {
+            consumer.request(self.next(&consumer));
+            self.note_skipped(&mut consumer);
+        }
         consumer.late = self.ch.is_some()
             && match &consumer.at {
                 At::Next { next, .. } | At::Reset { next, .. } => *next <= self.received,
@@ -221,6 +233,28 @@ impl StreamView {
         Ok(())
     }
 
+    fn has_none_placed(&self) -> bool {
+        self.consumers.iter().all(|consumer| matches!(consumer.at, At::Unplaced(_)))
+    }
+
+    /// The stream takes a position that a consumer brought.
+    fn begin_at(&mut self, epoch: &str, offset: u64) {
+        self.confirmed &= self.epoch.as_deref() == Some(epoch);
+        (self.epoch, self.flow, self.entry) = (Some(epoch.into()), offset + 1, offset + 1);
+        self.place_the_waiting(epoch, offset + 1);
+    }
+
+    /// A consumer that enters the epoch late is not owed what exists before its first offset.
+    fn note_skipped(&self, consumer: &mut Consumer) {
+        let owed = self.owed();
+        if let (At::Reset { .. }, Some(catch_up)) = (&consumer.at, &mut consumer.catch_up) {
+            catch_up.from = Some(owed);
+            catch_up.skipped = (self.oldest < owed).then_some((self.oldest, owed - 1));
+            // The end of its epoch is a gap, which is reported when it gets its place.
+            catch_up.has_gap = true;
+        }
+    }
+
     fn place(&self, begin: &Begin) -> At {
         let Some(epoch) = self.epoch.clone() else { return At::Unplaced(begin.clone()) };
         let low = self.slowest().map_or(self.flow, |done| done.saturating_add(1).min(self.flow));
@@ -228,10 +262,10 @@ impl StreamView {
             Begin::Stream => (low, self.flow),
             Begin::After(offset) => (low.min(offset + 1), self.flow.min(offset + 1)),
             Begin::Position { epoch: own, offset } if *own == epoch => (offset + 1, offset + 1),
+            // Which of the two is over is the server's word.
+            Begin::Position { .. } if !self.confirmed => return At::Unplaced(begin.clone()),
             Begin::Position { epoch: own, offset } => {
-                // What exists of the new epoch is owed to it; what `last` and `live` left out is not.
-                let next = if matches!(self.open, Open::Start) { 1 } else { self.flow };
-                return At::Reset { former: own.clone(), from: offset + 1, epoch, next };
+                return At::Reset { former: own.clone(), from: offset + 1, epoch, next: self.owed() };
             }
         };
         if low == high { At::Next { epoch, next: low } } else { At::Within { epoch, low, high } }
@@ -245,11 +279,21 @@ impl StreamView {
                 Begin::Stream => first,
                 Begin::After(offset) => first.min(offset + 1),
                 begin @ Begin::Position { .. } => {
-                    self.consumers[index].at = self.place(&begin);
+                    let mut consumer = self.consumers.remove(index);
+                    consumer.at = self.place(&begin);
+                    if let (At::Next { next, .. }, Some(catch_up)) = (&consumer.at, &mut consumer.catch_up) {
+                        catch_up.from.get_or_insert(*next);
+                    }
+                    self.note_skipped(&mut consumer);
+                    self.consumers.insert(index, consumer);
                     continue;
                 }
             };
-            self.consumers[index].at = At::Next { epoch: epoch.into(), next };
+            let consumer = &mut self.consumers[index];
+            consumer.at = At::Next { epoch: epoch.into(), next };
+            if let Some(catch_up) = &mut consumer.catch_up {
+                catch_up.from.get_or_insert(next);
+            }
         }
     }
 
@@ -273,10 +317,13 @@ impl StreamView {
         );
         consumer.at = At::Next { epoch: named.into(), next };
         consumer.began = true;
+        if let Some(catch_up) = &mut consumer.catch_up {
+            catch_up.from.get_or_insert(next);
+        }
         Ok(())
     }
 
-    pub(super) fn delivered(
+    pub(super) fn queued(
         &mut self,
         id: ConsumerId,
         offset: u64,
@@ -284,9 +331,9 @@ impl StreamView {
         replay_through: u64,
     ) -> Judgement {
         let (name, last) = (&self.name, offset + u64::from(take) - 1);
-        require!(self.ch.is_some(), "SUB-12", "{name}: {offset} is delivered, and nothing is subscribed");
-        require!(take > 0, "I1", "{name}: nothing is delivered at {offset}");
-        require!(last <= self.received, "I1", "{name}: {offset}..={last} is delivered and did not come");
+        require!(self.ch.is_some(), "SUB-12", "{name}: {offset} is sent, and nothing is subscribed");
+        require!(take > 0, "I1", "{name}: nothing is sent at {offset}");
+        require!(last <= self.received, "I1", "{name}: {offset}..={last} is sent and did not come");
         require!(
             replay_through == self.head,
             "EVT-5",
@@ -296,40 +343,45 @@ impl StreamView {
         self.advance(last + 1);
         if let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) {
             consumer.given = last + 1;
+            if let Some(catch_up) = &mut consumer.catch_up {
+                catch_up.replayed += (self.head.min(last) + 1).saturating_sub(offset);
+            }
         }
         Ok(())
     }
 
-    pub(super) fn handed(
+    pub(super) fn delivered(
         &mut self,
         id: ConsumerId,
-        item: &Handed,
+        item: &Item,
         (server, subject): (&Server, &str),
         counts: &mut Counts,
     ) -> Judgement {
         let name = self.name.clone();
         let log = &server.logs[&name];
-        let (present, entry, flow) = (self.epoch.clone().unwrap_or_default(), self.entry, self.flow);
+        let (present, owed) = (self.epoch.clone().unwrap_or_default(), self.owed());
         let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else {
             return Ok(());
         };
         let first = match item {
-            Handed::Event { offset, .. } => *offset,
-            Handed::Gap { from, .. } => *from,
+            Item::Event { offset, .. } => *offset,
+            Item::Gap { from, .. } => *from,
+            // A gap can go beyond the end of the catch-up.
+            Item::Resumed(ResumeResult { to, gap: Some(gap), .. }) => gap.next.max(to + 1),
+            Item::Resumed(result) => result.to + 1,
         };
-        let is_late = matches!(consumer.at, At::Reset { .. });
         let (epoch, expected) = match &consumer.at {
             At::Next { epoch, next } => (Some(epoch.clone()), first == *next),
             At::Within { epoch, low, high } => (Some(epoch.clone()), (*low..=*high).contains(&first)),
             At::Reset { former, from, .. } => {
-                (Some(former.clone()), first == *from && matches!(item, Handed::Gap { to: None, .. }))
+                (Some(former.clone()), first == *from && matches!(item, Item::Gap { to: None, .. }))
             }
             At::Unplaced(_) => (None, false),
         };
-        require!(expected, "I1", "{name}, {id:?} at {:?} is handed {item:?}", consumer.at);
+        require!(expected, "I1", "{name}, {id:?} at {:?} gets {item:?}", consumer.at);
         consumer.began = true;
         match item {
-            Handed::Event { offset, body, .. } => {
+            Item::Event { offset, body, .. } => {
                 let epoch = epoch.unwrap_or_default();
                 let place = log.place_of(&epoch);
                 let stored = place.and_then(|place| log.lives[place].events.get(*offset as usize - 1));
@@ -347,7 +399,7 @@ impl StreamView {
                 consumer.at = At::Next { epoch, next: offset + 1 };
                 counts.events += 1;
             }
-            Handed::Gap { from, to: Some(to), next, epoch: named, reason } => {
+            Item::Gap { from, to: Some(to), next, epoch: named, reason, .. } => {
                 let epoch = epoch.unwrap_or_default();
                 let life = log.place_of(&epoch).map(|place| &log.lives[place]);
                 let oldest = life.map_or(0, |life| life.oldest);
@@ -366,27 +418,35 @@ impl StreamView {
                 consumer.at = At::Next { epoch, next: *next };
                 counts.gaps += 1;
             }
-            Handed::Gap { to: None, next, epoch: named, .. } => {
+            Item::Gap { to: None, next, epoch: named, .. } => {
                 let named = named.clone().unwrap_or_default();
                 require!(named == present, "I2", "{name}, {id:?}: {item:?}, the stream is in {present}");
                 let former = epoch.unwrap_or_default();
                 let later = log.place_of(&former) < log.place_of(&named);
                 require!(later, "I2", "{name}, {id:?}: {item:?}, but {former} did not end before it");
-                let there = match (is_late, self.open) {
-                    (true, Open::Start) => *next == 1 || *next == entry,
-                    (true, Open::Last(_) | Open::Live) => (1..=flow).contains(next),
-                    (false, _) => *next == entry,
-                };
-                require!(there, "GAP-5", "{name}, {id:?}: {item:?}, the epoch was entered at {entry}");
+                require!(
+                    *next == owed,
+                    "GAP-5",
+                    "{name}, {id:?}: {item:?}, of the epoch {owed} is owed first"
+                );
                 consumer.at = At::Next { epoch: named, next: *next };
                 counts.gaps += 1;
             }
+            // Its place was looked at above.
+            Item::Resumed(_) => {}
         }
         Ok(())
     }
 
-    pub(super) const fn declared(&mut self) {
-        self.gap |= self.attempts > 0;
+    /// A gap was reported to a consumer, up to `to` if it is not the rest of an epoch.
+    pub(super) fn declared(&mut self, id: ConsumerId, to: Option<u64>) {
+        let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else { return };
+        if let Some(to) = to {
+            consumer.given = consumer.given.max(to + 1);
+        }
+        if let Some(catch_up) = &mut consumer.catch_up {
+            catch_up.has_gap = true;
+        }
     }
 
     pub(super) fn leave(&mut self, id: ConsumerId) {
@@ -397,9 +457,6 @@ impl StreamView {
             self.flow = self.done(last).saturating_add(1);
         }
         self.consumers.retain(|consumer| consumer.id != id);
-        if self.consumers.is_empty() && self.requested.is_none() {
-            self.forget_catch_up();
-        }
     }
 
     /// Tells how a consumer does not have everything, if one does not.
@@ -420,9 +477,6 @@ impl StreamView {
     // --- What the server said ---
 
     pub(super) fn link_down(&mut self) {
-        if self.attempts > 0 {
-            self.brought += self.brought_now();
-        }
         (self.ch, self.requested, self.caught_up, self.head) = (None, None, None, 0);
         self.ack_owed = None;
         self.early.clear();
@@ -437,11 +491,11 @@ impl StreamView {
         let Some(requested) = self.requested.take() else { return };
         if self.consumers.is_empty() {
             // Everyone left while the answer was under way: it is given up.
-            self.forget_catch_up();
             return;
         }
         (self.ch, self.caught_up, self.head) = (Some(answer.ch), None, answer.head);
         (self.received, self.acked) = (answer.next - 1, answer.next - 1);
+        (self.base, self.oldest, self.confirmed) = (answer.base, answer.oldest, true);
         for consumer in &mut self.consumers {
             consumer.late = false;
         }
@@ -453,32 +507,29 @@ impl StreamView {
                 self.place_the_waiting(&answer.epoch, first);
                 self.flow = self.flow.max(answer.next);
             }
-            Some((epoch, _)) if epoch == answer.epoch => self.flow = self.flow.max(answer.next),
-            Some(_) => self.enter(&answer.epoch, answer.next),
+            Some((epoch, _)) if epoch == answer.epoch => {
+                self.place_the_waiting(&answer.epoch, self.flow);
+                self.flow = self.flow.max(answer.next);
+            }
+            Some(_) => self.enter(answer),
         }
-        (self.flow_before, self.skipped) = (self.flow, 0);
-        self.from.get_or_insert(answer.next);
     }
 
-    fn enter(&mut self, epoch: &str, next: u64) {
-        (self.epoch, self.flow, self.entry) = (Some(epoch.into()), next, next);
+    fn enter(&mut self, answer: &Subscribed) {
+        let owed = self.owed();
+        (self.epoch, self.flow, self.entry) = (Some(answer.epoch.clone()), owed, owed);
         self.early.clear();
         for consumer in &mut self.consumers {
             consumer.given = 0;
+            if let (At::Next { .. } | At::Reset { .. } | At::Within { .. }, Some(catch_up)) =
+                (&consumer.at, &mut consumer.catch_up)
+            {
+                catch_up.from = Some(owed);
+                catch_up.skipped = (self.oldest < owed).then_some((self.oldest, owed - 1));
+            }
         }
-        if self.attempts > 0 {
-            self.from = Some(next);
-            self.turned = true;
-        }
-    }
-
-    pub(super) fn on_epoch(&mut self, epoch: &str, ch: u32) {
-        self.enter(epoch, 1);
-        (self.ch, self.head, self.received, self.acked) = (Some(ch), 0, 0, 0);
-        self.caught_up = self.caught_up.map(|_| 0);
-        for consumer in &mut self.consumers {
-            consumer.late = false;
-        }
+        self.place_the_waiting(&answer.epoch, owed);
+        self.flow = self.flow.max(answer.next);
     }
 
     pub(super) fn on_events(&mut self, first: u64, count: u32) {
@@ -531,8 +582,6 @@ impl StreamView {
     }
 
     fn skip(&mut self, next: u64) {
-        let replays_end = next.min(self.head + 1);
-        self.skipped += replays_end.saturating_sub(self.flow);
         self.advance(next);
     }
 
@@ -540,17 +589,19 @@ impl StreamView {
         let concerns_us = if ch.is_some() { self.ch == ch } else { self.requested.is_some() };
         if concerns_us {
             self.link_down();
-            self.ended = true;
-            self.end_untold = Some(reason.into());
+            if reason != "epoch" {
+                self.ended = true;
+                self.end_unreported = Some(reason.into());
+            }
         }
     }
 
-    pub(super) fn told_of_end(&mut self, reason: &str) -> Judgement {
-        let (name, untold) = (&self.name, self.end_untold.take());
+    pub(super) fn end_reported(&mut self, reason: &str) -> Judgement {
+        let (name, said) = (&self.name, self.end_unreported.take());
         require!(
-            untold.as_deref() == Some(reason),
+            said.as_deref() == Some(reason),
             "SUB-11",
-            "{name}: the end is told with {reason:?}, the server said {untold:?}"
+            "{name}: the end is reported with {reason:?}, the server said {said:?}"
         );
         Ok(())
     }
@@ -558,6 +609,13 @@ impl StreamView {
     // --- What the client asked and acknowledged ---
 
     pub(super) fn requested(&mut self, request: &StreamRequest) -> Judgement {
+        let waiting = self.consumers.iter().find_map(|consumer| match &consumer.at {
+            At::Unplaced(Begin::Position { epoch, offset }) => Some((epoch.clone(), *offset)),
+            _ => None,
+        });
+        if let Some((epoch, offset)) = waiting.filter(|_| self.has_none_placed()) {
+            self.begin_at(&epoch, offset);
+        }
         let name = &self.name;
         require!(
             self.requested.is_none() && self.ch.is_none(),
@@ -571,10 +629,7 @@ impl StreamView {
             require!(asked == *epoch, "I4", "{name} resumes in {asked:?}, it is in {epoch}");
             let right = if self.is_exact() { offset == slowest } else { offset <= slowest };
             require!(right, "I4", "{name} resumes after {offset}, the slowest consumer has {slowest}");
-            self.lowest = if self.attempts == 0 { offset + 1 } else { self.lowest.min(offset + 1) };
-            self.from.get_or_insert(offset + 1);
         } else {
-            self.lowest = 0;
             require!(position.is_none(), "I4", "{name} resumes from {position:?}, it has no position");
         }
         // One that began earlier may have left: what it needed is asked for no more.
@@ -584,7 +639,10 @@ impl StreamView {
         {
             self.flow = self.flow.max(next);
         }
-        self.attempts += 1;
+        let places = self.consumers.iter().map(|consumer| self.next(consumer)).collect::<Vec<_>>();
+        for (consumer, from) in self.consumers.iter_mut().zip(places) {
+            consumer.request(from);
+        }
         self.requested = Some(position);
         Ok(())
     }
@@ -603,7 +661,7 @@ impl StreamView {
             require!(
                 offset <= done,
                 "FLO-2",
-                "{name}: {offset} is acknowledged, {:?} was handed {done}",
+                "{name}: {offset} is acknowledged, {:?} got {done}",
                 consumer.id
             );
         }
@@ -612,120 +670,92 @@ impl StreamView {
         Ok(())
     }
 
-    // --- I3, I4: verdicts and positions ---
+    // --- I3: resume results ---
 
-    pub(super) fn position_moved(&mut self, epoch: &str, offset: u64) -> Judgement {
+    pub(super) fn resumed(&mut self, id: ConsumerId, result: &ResumeResult) -> Judgement {
         let name = &self.name;
-        require!(
-            self.epoch.as_deref() == Some(epoch),
-            "I4",
-            "{name}: the position moves to {epoch}, the stream is in {:?}",
-            self.epoch
-        );
-        for consumer in &self.consumers {
-            let told = match &consumer.at {
-                At::Next { epoch: own, .. } | At::Within { epoch: own, .. } => own == epoch,
-                At::Reset { .. } | At::Unplaced(_) => false,
-            };
+        let Some(through) = self.caught_up else {
             require!(
-                told,
-                "I4",
-                "{name}: the position moves to {offset} of {epoch}, {:?} at {:?} was not told that its epoch ended",
-                consumer.id,
-                consumer.at
+                false,
+                "I3",
+                "{name}: {result:?}, and the server did not say that it has sent everything"
             );
-            let done = self.done(consumer);
-            require!(
-                offset <= done,
-                "I4",
-                "{name}: the position moves to {offset}, {:?} was handed {done}",
-                consumer.id
-            );
-        }
-        self.reported = Some((epoch.into(), offset));
-        Ok(())
-    }
-
-    pub(super) fn resumed(&mut self, verdict: &Verdict) -> Judgement {
-        let name = &self.name;
-        require!(self.attempts > 0, "I3", "{name}: a verdict without a catch-up: {verdict:?}");
+            return Ok(());
+        };
+        let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else {
+            return Ok(());
+        };
+        let Some(catch_up) = consumer.catch_up.take() else {
+            require!(false, "I3", "{name}, {id:?}: a resume result without a catch-up: {result:?}");
+            return Ok(());
+        };
+        let behind = result.from > through + 1;
         require!(
-            self.caught_up == Some(verdict.to) && Some(&verdict.epoch) == self.epoch.as_ref(),
+            Some(&result.epoch) == self.epoch.as_ref()
+                && result.to == if behind { result.from - 1 } else { through },
             "I3",
-            "{name}: {verdict:?}, caught up is {:?} of {:?}",
-            self.caught_up,
+            "{name}, {id:?}: {result:?}, caught up is {through} of {:?}",
             self.epoch
         );
         require!(
-            verdict.attempts == self.attempts,
+            result.attempts == catch_up.attempts,
             "I3",
-            "{name}: {verdict:?} after {} requests",
-            self.attempts
+            "{name}, {id:?}: {result:?} after {} requests",
+            catch_up.attempts
         );
         require!(
-            verdict.recovered == verdict.gap.is_none() && (verdict.recovered || self.gap),
+            result.recovered != catch_up.has_gap && result.recovered == result.gap.is_none(),
             "I3",
-            "{name}: {verdict:?}, in this catch-up there was {} gap",
-            if self.gap { "a" } else { "no" }
+            "{name}, {id:?}: {result:?}, in this catch-up there was {} gap",
+            if catch_up.has_gap { "a" } else { "no" }
         );
         require!(
-            Some(verdict.from) == self.from,
+            catch_up.from.is_none_or(|from| from == result.from),
             "I3",
-            "{name}: {verdict:?}, the first missing offset was {:?}",
-            self.from
-        );
-        let lowest = if self.lowest == 0 { verdict.from } else { self.lowest.min(verdict.from) };
-        let most = (verdict.to + 1).saturating_sub(lowest);
-        // Over several attempts the log may go back, and who was given a part may leave.
-        let one_range = self.attempts == 1 && !self.turned;
-        require!(
-            !one_range || verdict.replayed <= most,
-            "I3",
-            "{name}: {verdict:?} counts more replays than there were"
-        );
-        let brought = self.brought + self.brought_now();
-        require!(
-            self.turned || verdict.replayed == brought,
-            "I3",
-            "{name}: {verdict:?}, the sockets brought {brought} replays"
+            "{name}, {id:?}: {result:?}, the first missing offset was {:?}",
+            catch_up.from
         );
         require!(
-            verdict.open_runs == self.open_runs,
+            result.replayed == catch_up.replayed,
+            "I3",
+            "{name}, {id:?}: {result:?}, it was sent {} replays",
+            catch_up.replayed
+        );
+        require!(
+            result.skipped == catch_up.skipped,
+            "I2",
+            "{name}, {id:?}: {result:?}, of the epoch {:?} exists and is not owed",
+            catch_up.skipped
+        );
+        let open_runs = (!behind).then_some(&self.open_runs);
+        require!(
+            result.open_runs.as_ref() == open_runs,
             "I5",
-            "{name}: {verdict:?}, the server named {:?} as open",
-            self.open_runs
+            "{name}, {id:?}: {result:?}, the server named {open_runs:?} as open"
         );
-        self.forget_catch_up();
         Ok(())
     }
 
     pub(super) fn rest(&self) -> Judgement {
         let name = &self.name;
-        if let (Some(through), true) = (self.caught_up, self.attempts > 0) {
-            require!(
-                self.flow <= through || self.consumers.is_empty(),
-                "I3",
-                "{name}: {through} is reached, and there is no verdict"
-            );
-        }
-        if let (Some((epoch, offset)), Some(slowest)) = (&self.reported, self.slowest())
-            && self.is_exact()
-            && Some(epoch) == self.epoch.as_ref()
-        {
-            require!(
-                *offset == slowest,
-                "I4",
-                "{name}: the position is {offset}, the slowest consumer has {slowest}"
-            );
-        }
+        let Some(through) = self.caught_up else { return Ok(()) };
+        let owes = |consumer: &&Consumer| {
+            consumer.catch_up.is_some() && self.next(consumer).is_some_and(|next| next > through)
+        };
+        let owed = self.consumers.iter().find(owes).map(|consumer| consumer.id);
+        require!(
+            owed.is_none(),
+            "I3",
+            "{name}, {owed:?}: {through} is reached, and there is no resume result"
+        );
         Ok(())
     }
 
-    /// What holds while the connection stands: an end is told at once, and an acknowledgement waits 50 ms at most, or not at
+    /// What holds while the connection stands: an end is reported at once, and an acknowledgement waits 50 ms at most, or not at
     /// all when a quarter of the window is used up (SUB-11, FLO-2).
     pub(super) fn rest_connected(&mut self, window: u64, now: Instant) -> Judgement {
         let name = &self.name;
-        require!(self.end_untold.is_none(), "SUB-11", "{name} was ended, and nobody was told");
+        require!(self.end_unreported.is_none(), "SUB-11", "{name} was ended, and nobody was notified");
         let at_flow = self.is_exact()
             && self.ch.is_some()
             && self.consumers.iter().any(|consumer| self.done(consumer) >= self.received);
@@ -743,12 +773,12 @@ impl StreamView {
     }
 
     pub(super) fn check_concluded(&self) -> Judgement {
+        let name = &self.name;
+        let owed = self.consumers.iter().find(|consumer| self.is_wanted() && consumer.catch_up.is_some());
         require!(
-            !self.is_wanted() || self.attempts == 0,
+            owed.is_none(),
             "I3",
-            "{}: caught up after {} requests, and there is no verdict",
-            self.name,
-            self.attempts
+            "{name}, {owed:?}: everything has come, and there is no resume result"
         );
         Ok(())
     }

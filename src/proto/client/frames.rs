@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
-use super::{Client, Link, Session, heartbeat_timeout};
+use super::{
+    Client,
+    link::{Link, Session, heartbeat_timeout},
+};
 use crate::proto::{
     close_code::CloseCode,
     config::{MIN_REFRESH, REFRESH_RETRY},
     ids::{Slot, StreamId},
     output::{ClientError, Event, Output},
-    stream::{Contradiction, Phase, Stream},
+    stream::{Contradiction, Phase, Refused, Stream},
     timer::Timer,
-    wire::{ClientFrame, GapEnd, ServerFrame, Subscribed, Welcome},
+    wire::{ClientFrame, EPOCH_ENDED, ServerFrame, Subscribed, Welcome},
 };
 
 impl Client {
     /// Takes a frame of the socket in use. `slot` is released here, unless the frame is parked.
     pub(super) fn on_frame(&mut self, frame: ServerFrame, slot: Slot) {
-        self.stats.frames_received += 1;
+        self.fx.stats.frames_received += 1;
         match &mut self.link {
             Link::Live(session) => session.last_heard = self.now,
             Link::Greeting { .. } => {
@@ -30,7 +33,7 @@ impl Client {
             | Link::Opening { .. }
             | Link::Token
             | Link::Waiting => {
-                self.out.push_back(Output::Release(slot));
+                self.fx.release(slot);
                 return;
             }
         }
@@ -40,17 +43,17 @@ impl Client {
             return;
         }
         self.on_control_frame(frame, slot);
-        self.out.push_back(Output::Release(slot));
+        self.fx.release(slot);
     }
 
     /// Before the welcome only a welcome counts, or the error that stands in its place (HEL-3).
-    fn on_greeting_frame(&mut self, frame: ServerFrame, slot: Slot) {
+    pub(super) fn on_greeting_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
             ServerFrame::Welcome(welcome) => self.on_welcome(welcome),
             ServerFrame::Error { code, message, retry_after_ms, .. } => {
                 self.on_error(code, message, retry_after_ms, slot);
             }
-            ServerFrame::Unknown => self.stats.frames_ignored += 1,
+            ServerFrame::Unknown => self.fx.stats.frames_ignored += 1,
             ServerFrame::CaughtUp { .. }
             | ServerFrame::Events { .. }
             | ServerFrame::Gap { .. }
@@ -69,22 +72,21 @@ impl Client {
                 self.bad_server_frame(ClientError::Contradiction("a frame came before the welcome"));
             }
         }
-        self.out.push_back(Output::Release(slot));
+        self.fx.release(slot);
     }
 
-    fn on_welcome(&mut self, welcome: Welcome) {
+    pub(super) fn on_welcome(&mut self, welcome: Welcome) {
         let Link::Greeting { socket } = self.link else {
             return;
         };
-        let former = self.subject.as_ref().filter(|_| !is_mutant!(SentToNewSubject));
-        if former.is_some_and(|subject| *subject != welcome.subject) {
+        if self.subject.as_ref().is_some_and(|subject| *subject != welcome.subject) {
             // Nothing of the former user may be sent or shown (HEL-6).
-            self.out.push_back(Output::CloseSocket { socket, code: CloseCode::NORMAL });
+            self.fx.push(Output::CloseSocket { socket, code: CloseCode::NORMAL });
             self.fail("subject_changed");
             return;
         }
         self.subject = Some(welcome.subject.clone());
-        self.stats.connects += 1;
+        self.fx.stats.connects += 1;
         self.token_refusals = 0;
         let heartbeat_timeout = heartbeat_timeout(welcome.heartbeat_ms);
         self.timers.stop(Timer::Welcome);
@@ -101,19 +103,19 @@ impl Client {
             refreshing: false,
         };
         self.go(Link::Live(session), "welcome", None);
-        self.out.push_back(Output::Event(Event::Welcomed {
+        self.fx.report(Event::Welcomed {
             session: welcome.session,
             subject: welcome.subject,
             max_frame_bytes: welcome.max_frame_bytes,
-        }));
+        });
         self.subscribe_detached();
         self.reset_backoff_if_caught_up();
-        self.outbox.expire(self.now, Duration::from_millis(welcome.send_horizon_ms), &mut self.out);
+        self.outbox.expire(self.now, Duration::from_millis(welcome.send_horizon_ms), &mut self.fx);
         self.flush_outbox();
     }
 
     /// Asks for a token a tenth of its life before the end: at least 30 seconds, at most half of its life.
-    fn arm_refresh(&mut self, expires_in_ms: Option<u64>) {
+    pub(super) fn arm_refresh(&mut self, expires_in_ms: Option<u64>) {
         if let Some(ms) = expires_in_ms {
             let early = (ms / 10).max(30_000.min(ms / 2));
             let delay = Duration::from_millis(ms - early).max(MIN_REFRESH);
@@ -123,33 +125,30 @@ impl Client {
         }
     }
 
-    fn on_events(&mut self, ch: u32, first: u64, count: u32, slot: Slot) {
+    pub(super) fn on_events(&mut self, ch: u32, first: u64, count: u32, slot: Slot) {
         let Some(id) = self.stream_of(ch) else {
-            if !is_mutant!(SlotLeaks) {
-                self.out.push_back(Output::Release(slot));
-            }
+            self.fx.release(slot);
             return;
         };
         self.note_replay_progress(id, first, count);
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
-            return;
+        let Some(stream) = self.streams.get(id) else { return };
+        let refused = match stream.on_events(first, count, slot, &mut self.fx) {
+            Ok(()) => return self.serve(id),
+            Err(refused) => refused,
         };
-        if stream.on_events(first, count, slot, &mut self.stats, &mut self.out).is_err() {
-            self.out.push_back(Output::Release(slot));
-            self.drop_socket(CloseCode::OUT_OF_ORDER_OVERFLOW);
-            return;
+        self.fx.release(slot);
+        match refused {
+            Refused::Contradiction(contradiction) => self.contradicted(contradiction),
+            Refused::Overflow => self.drop_socket(CloseCode::OUT_OF_ORDER_OVERFLOW),
         }
-        self.serve(id);
     }
 
-    fn on_control_frame(&mut self, frame: ServerFrame, slot: Slot) {
+    pub(super) fn on_control_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
             ServerFrame::CaughtUp { ch, offset, open_runs } => {
                 if let Some(id) = self.stream_of(ch) {
-                    if let Some(stream) = self.stream(id) {
-                        stream.on_caught_up(offset, open_runs);
-                    }
-                    self.serve(id);
+                    let taken = self.streams.get(id).map(|stream| stream.on_caught_up(offset, open_runs));
+                    self.serve_or_refuse(id, taken.unwrap_or(Ok(())));
                 }
             }
             ServerFrame::Error { code, message, retry_after_ms, req } => {
@@ -158,9 +157,11 @@ impl Client {
                 }
                 self.on_error(code, message, retry_after_ms, slot);
             }
-            ServerFrame::Gap { ch, from, end, reason } => {
+            ServerFrame::Gap { ch, from, to, reason } => {
                 if let Some(id) = self.stream_of(ch) {
-                    self.on_gap(id, ch, from, end, &reason);
+                    let fx = &mut self.fx;
+                    let taken = self.streams.get(id).map(|stream| stream.on_gap(from, to, &reason, fx));
+                    self.serve_or_refuse(id, taken.unwrap_or(Ok(())));
                 }
             }
             ServerFrame::GoAway { reconnect_after_ms, spread_ms, .. } => {
@@ -177,7 +178,7 @@ impl Client {
                 self.on_heads(&heads);
             }
             ServerFrame::History { .. } | ServerFrame::Notice | ServerFrame::Signal => {
-                self.out.push_back(Output::Event(Event::Message { slot }));
+                self.fx.report(Event::Message { slot });
             }
             ServerFrame::Ping { n } => {
                 if let Some(socket) = self.link.socket() {
@@ -187,7 +188,7 @@ impl Client {
             // That it came is all that matters.
             ServerFrame::Pong { .. } => {}
             ServerFrame::Receipt { id, error, .. } => {
-                let retry_at = self.outbox.on_receipt(&id, error.as_ref(), slot, self.now, &mut self.out);
+                let retry_at = self.outbox.on_receipt(&id, error.as_ref(), slot, self.now, &mut self.fx);
                 if let Some(at) = retry_at {
                     self.timers.set_earliest(Timer::Resend, at);
                 }
@@ -201,7 +202,7 @@ impl Client {
             ServerFrame::ReplayEnd { req, oldest, .. } => self.on_replay_end(req, oldest),
             ServerFrame::Subscribed(answer) => self.on_subscribed(&answer),
             ServerFrame::Unsubscribed { ch, name, reason } => self.on_unsubscribed(ch, &name, reason),
-            ServerFrame::Unknown => self.stats.frames_ignored += 1,
+            ServerFrame::Unknown => self.fx.stats.frames_ignored += 1,
             ServerFrame::Welcome(_) => {
                 self.bad_server_frame(ClientError::Contradiction("a second welcome"));
             }
@@ -210,81 +211,81 @@ impl Client {
         }
     }
 
-    fn on_subscribed(&mut self, answer: &Subscribed) {
-        let Link::Live(session) = &mut self.link else {
-            return;
-        };
+    pub(super) fn on_subscribed(&mut self, answer: &Subscribed) {
+        let Link::Live(session) = &mut self.link else { return };
         let socket = session.socket;
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == answer.name) else {
-            return;
-        };
-        if stream.is_outdated() {
-            stream.abandon();
-            self.send(socket, ClientFrame::Unsubscribe { ch: answer.ch });
-            self.subscribe_detached();
-            return;
-        }
         if session.stream_of(answer.ch).is_some() {
             self.contradicted(Contradiction("subscribed: the ch is in use"));
             return;
         }
+        let Some(stream) = self.streams.named(&answer.name) else {
+            self.contradicted(Contradiction("subscribed: nobody asked for the stream"));
+            return;
+        };
+        if stream.is_outdated() {
+            stream.abandon(&mut self.fx);
+            self.send(socket, ClientFrame::Unsubscribe { ch: answer.ch });
+            self.subscribe_detached();
+            return;
+        }
         let id = stream.id;
         session.by_ch.push((answer.ch, id));
-        match stream.on_subscribed(answer, &mut self.stats, &mut self.out) {
+        let taken = stream.on_subscribed(answer, &mut self.fx);
+        let is_ahead = stream.is_ahead();
+        self.serve_or_refuse(id, taken);
+        if is_ahead {
+            // A consumer that came after the request has more than the server: it is asked again, with what was seen.
+            self.leave_channel(id);
+            self.subscribe_detached();
+        }
+    }
+
+    /// Goes on with a stream after a frame that concerns it, unless the frame contradicts the protocol.
+    pub(super) fn serve_or_refuse(&mut self, id: StreamId, taken: Result<(), Contradiction>) {
+        match taken {
             Ok(()) => self.serve(id),
             Err(contradiction) => self.contradicted(contradiction),
         }
     }
 
-    fn on_gap(&mut self, id: StreamId, ch: u32, from: u64, end: GapEnd, reason: &str) {
-        if let (GapEnd::Epoch { new_ch, .. }, Link::Live(session)) = (&end, &mut self.link) {
-            if session.stream_of(*new_ch).is_some() {
-                self.contradicted(Contradiction("gap: the new ch is in use"));
+    pub(super) fn on_unsubscribed(&mut self, ch: Option<u32>, name: &str, reason: String) {
+        let Link::Live(session) = &mut self.link else { return };
+        let named = self.streams.named(name);
+        let of_channel = ch.and_then(|ch| session.stream_of(ch));
+        if of_channel.is_some() && of_channel != named.as_ref().map(|stream| stream.id) {
+            self.contradicted(Contradiction("unsubscribed: the ch is another stream's"));
+            return;
+        }
+        let Some(stream) = named else { return };
+        let has_epoch_ended = reason == EPOCH_ENDED;
+        match (&stream.phase, ch) {
+            (Phase::Subscribed(_), None) => {
+                self.contradicted(Contradiction("unsubscribed: no ch, and the stream is subscribed"));
                 return;
             }
-            session.forget_ch(ch);
-            session.by_ch.push((*new_ch, id));
-            session.replays.retain(|replay| replay.stream != id);
+            (Phase::Subscribed(subscription), Some(ch)) if subscription.ch == ch => {
+                session.forget_channel(ch, stream.id);
+            }
+            (Phase::Requested(_), None) => {}
+            // The answer to an unsubscribe of ours may come after the stream was asked for again.
+            (_, Some(_)) | (Phase::Detached | Phase::Ended, None) => return,
         }
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
-            return;
-        };
-        match stream.on_gap(from, end, reason, &mut self.stats, &mut self.out) {
-            Ok(()) => self.serve(id),
-            Err(contradiction) => self.contradicted(contradiction),
-        }
-    }
-
-    fn on_unsubscribed(&mut self, ch: Option<u32>, name: &str, reason: String) {
-        let Link::Live(session) = &mut self.link else {
-            return;
-        };
-        if let Some(ch) = ch {
-            session.forget_ch(ch);
-        }
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == name) else {
-            return;
-        };
-        // The answer to an unsubscribe of ours may come after the stream was asked for again.
-        let concerns_us = match &stream.phase {
-            Phase::Requested(_) => ch.is_none(),
-            Phase::Subscribed(subscription) => Some(subscription.ch) == ch,
-            Phase::Detached | Phase::Ended => false,
-        };
-        if !concerns_us {
-            return;
-        }
-        let id = stream.id;
-        session.replays.retain(|replay| replay.stream != id);
-        stream.release_parked(&mut self.out);
-        stream.phase = if is_mutant!(EndedAskedAgain) { Phase::Detached } else { Phase::Ended };
-        if !is_mutant!(EndUntold) {
-            self.out.push_back(Output::Event(Event::Ended { stream: id, reason }));
+        if has_epoch_ended {
+            stream.on_epoch_ended(&mut self.fx);
+            self.subscribe_detached();
+        } else {
+            stream.end(reason, &mut self.fx);
         }
         self.reset_backoff_if_caught_up();
     }
 
-    fn on_error(&mut self, code: String, message: String, retry_after_ms: Option<u64>, slot: Slot) {
+    pub(super) fn on_error(
+        &mut self,
+        code: String,
+        message: String,
+        retry_after_ms: Option<u64>,
+        slot: Slot,
+    ) {
         if let Some(ms) = retry_after_ms {
             self.not_before = Some(self.now + Duration::from_millis(ms));
         }
@@ -295,33 +296,21 @@ impl Client {
             // The refresh was refused or could not be looked at: the socket goes on with the former token (TOK-1).
             self.timers.set(Timer::Refresh, self.now + REFRESH_RETRY);
         }
-        self.error(ClientError::Server { code, message, slot });
+        self.fx.error(ClientError::Server { code, message, slot });
     }
 
     pub(super) fn contradicted(&mut self, contradiction: Contradiction) {
         self.bad_server_frame(ClientError::Contradiction(contradiction.0));
     }
 
-    /// Starts the backoff anew when nothing is left to catch up with (CLS-4).
-    pub(super) fn reset_backoff_if_caught_up(&mut self) {
-        let mut wanted = self.streams.iter().filter(|stream| stream.is_wanted()).peekable();
-        if matches!(self.link, Link::Live(_))
-            && !is_mutant!(BackoffNeverReset)
-            && wanted.peek().is_some()
-            && wanted.all(Stream::has_caught_up)
-        {
-            self.backoff.reset();
-        }
-    }
-
     /// Finds the stream of a `ch`; frames of one that is not in use are ignored (SUB-12).
-    fn stream_of(&mut self, ch: u32) -> Option<StreamId> {
+    pub(super) fn stream_of(&mut self, ch: u32) -> Option<StreamId> {
         let Link::Live(session) = &self.link else {
             return None;
         };
         let id = session.stream_of(ch);
         if id.is_none() {
-            self.stats.frames_ignored += 1;
+            self.fx.stats.frames_ignored += 1;
         }
         id
     }

@@ -1,6 +1,10 @@
-//! Acknowledging what was handed over, and asking again for what is missing.
+//! Acknowledging what was delivered, and asking again for what is missing.
 
-use super::{Client, Link, Session};
+use super::{
+    Client,
+    link::{Link, Session},
+    subscribe::FRAME_OVERHEAD,
+};
 use crate::proto::{
     close_code::CloseCode,
     config::{ACK_DELAY, CATCH_UP_GRACE, MAX_REPLAYS, MISSING_HEAD_GRACE, REPLAY_TIMEOUT},
@@ -10,6 +14,9 @@ use crate::proto::{
     timer::Timer,
     wire::ClientFrame,
 };
+
+/// The most bytes of one offset in an `ack`: `"2147483647":9007199254740991,`.
+const MAX_ACK_BYTES: usize = 30;
 
 /// A replay request that is open.
 #[derive(Debug)]
@@ -31,30 +38,25 @@ enum Purpose {
 }
 
 impl Client {
-    pub(super) fn on_handed_over(&mut self, consumer: ConsumerId, through: u64) {
-        let out = &mut self.out;
-        let stream = self
-            .streams
-            .iter_mut()
-            .find_map(|stream| stream.handed_over(consumer, through, out).then_some(stream.id));
-        if let Some(id) = stream {
+    pub(super) fn on_delivered(&mut self, consumer: ConsumerId, life: u32, through: u64) {
+        if let Some(stream) = self.streams.of_consumer(consumer) {
+            stream.on_delivered(consumer, life, through);
+            let id = stream.id;
             self.serve(id);
         }
     }
 
-    /// Does what a stream needs after anything about it changed: verdict, acknowledgement, requests.
+    /// Does what a stream needs after anything about it changed: resume results, acknowledgement, requests.
     pub(super) fn serve(&mut self, id: StreamId) {
         let window = u64::from(self.config.window_events);
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
-            return;
-        };
-        stream.conclude(&mut self.out);
+        let Some(stream) = self.streams.get(id) else { return };
+        stream.conclude(&mut self.fx);
         let acknowledgeable = stream.acknowledgeable();
         if let Some(subscription) = stream.subscription() {
             let unacknowledged = acknowledgeable.saturating_sub(subscription.acked);
             if unacknowledged >= window.div_ceil(4) {
                 self.send_acks();
-            } else if unacknowledged > 0 && !is_mutant!(AckForgotten) {
+            } else if unacknowledged > 0 {
                 self.timers.set_earliest(Timer::Ack, self.now + ACK_DELAY);
             }
             self.request_repair(id);
@@ -63,25 +65,24 @@ impl Client {
         self.reset_backoff_if_caught_up();
     }
 
-    /// Acknowledges everything that may be, in one frame.
+    /// Acknowledges everything that may be, in as few frames as it takes (GEN-7).
     pub(super) fn send_acks(&mut self) {
         self.timers.stop(Timer::Ack);
-        let Link::Live(Session { socket, .. }) = self.link else {
-            return;
-        };
+        let Link::Live(Session { socket, max_frame_bytes, .. }) = self.link else { return };
         let mut offsets = Vec::new();
-        for stream in &mut self.streams {
-            let acknowledgeable = stream.acknowledgeable() + u64::from(is_mutant!(AckAboveReceived));
+        for stream in self.streams.iter_mut() {
+            let acknowledgeable = stream.acknowledgeable();
             if let Some(subscription) = stream.subscription_mut()
                 && acknowledgeable > subscription.acked
             {
-                subscription.acked = acknowledgeable;
+                subscription.acknowledge(acknowledgeable);
                 offsets.push((subscription.ch, acknowledgeable));
             }
         }
-        if !offsets.is_empty() {
-            self.stats.acks_sent += 1;
-            self.send(socket, ClientFrame::Ack { offsets });
+        let room = usize::try_from(max_frame_bytes).unwrap_or(usize::MAX) - FRAME_OVERHEAD;
+        for part in offsets.chunks(room / MAX_ACK_BYTES) {
+            self.fx.stats.acks_sent += 1;
+            self.send(socket, ClientFrame::Ack { offsets: part.to_vec() });
         }
     }
 
@@ -89,15 +90,14 @@ impl Client {
 
     pub(super) fn on_heads(&mut self, heads: &[(u32, u64)]) {
         let Link::Live(session) = &self.link else { return };
-        let heads = if is_mutant!(HeadUnchecked) { &[] } else { heads };
         for (ch, head) in heads {
             let Some(id) = session.stream_of(*ch) else { continue };
-            let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else { continue };
+            let Some(stream) = self.streams.get(id) else { continue };
             let Some(subscription) = stream.subscription_mut() else { continue };
             // While something is unacknowledged the server may be holding back for the window's sake.
             let received = subscription.received;
             if subscription.acked == received && *head > received && subscription.suspect.is_none() {
-                let grace = if subscription.caught_up { MISSING_HEAD_GRACE } else { CATCH_UP_GRACE };
+                let grace = if subscription.is_caught_up() { MISSING_HEAD_GRACE } else { CATCH_UP_GRACE };
                 let at = self.now + grace;
                 subscription.suspect = Some(Suspect { received, head: *head, at });
                 self.timers.set_earliest(Timer::MissingHead, at);
@@ -108,7 +108,7 @@ impl Client {
     pub(super) fn check_heads(&mut self) {
         let mut missing = Vec::new();
         let now = self.now;
-        for stream in &mut self.streams {
+        for stream in self.streams.iter_mut() {
             let id = stream.id;
             let Some(subscription) = stream.subscription_mut() else { continue };
             let Some(suspect) = subscription.suspect else { continue };
@@ -130,17 +130,18 @@ impl Client {
 
     // --- Replay requests (section 6) ---
 
-    fn request_repair(&mut self, id: StreamId) {
+    pub(super) fn request_repair(&mut self, id: StreamId) {
         // An answer counts against no window: it is asked for when there is room for it.
-        let missing = self.stream(id).filter(|stream| stream.has_room()).and_then(|stream| stream.missing());
+        let missing =
+            self.streams.get(id).filter(|stream| stream.has_room()).and_then(|stream| stream.missing());
         if let Some((from, to)) = missing {
             self.request_replay(id, Purpose::Repair, from, to);
         }
     }
 
     /// Asks for the next page of each consumer that lags behind and has taken what it got.
-    fn request_catch_ups(&mut self, id: StreamId) {
-        let Some(stream) = self.stream(id) else { return };
+    pub(super) fn request_catch_ups(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
         let Some(last) = stream.subscription().map(|subscription| subscription.received) else { return };
         for (consumer, from) in stream.lagging() {
             self.request_replay(id, Purpose::CatchUp(consumer), from, last);
@@ -151,7 +152,7 @@ impl Client {
     fn request_replay(&mut self, stream: StreamId, purpose: Purpose, from: u64, to: u64) {
         let to = to.min(from + u64::from(self.config.window_events) - 1);
         let deadline = self.now + REPLAY_TIMEOUT;
-        let Some(ch) = self.stream(stream).and_then(|stream| Some(stream.subscription()?.ch)) else {
+        let Some(ch) = self.streams.get(stream).and_then(|stream| Some(stream.subscription()?.ch)) else {
             return;
         };
         let Link::Live(session) = &mut self.link else {
@@ -164,7 +165,7 @@ impl Client {
         let (req, socket) = (session.next_req, session.socket);
         session.next_req += 1;
         session.replays.push(Replay { req, stream, purpose, from, to, deadline });
-        self.stats.replay_requests += 1;
+        self.fx.stats.replay_requests += 1;
         self.timers.set_earliest(Timer::Replay, deadline);
         self.send(socket, ClientFrame::Replay { req, ch, from, to });
     }
@@ -188,14 +189,7 @@ impl Client {
         let Some(deadline) = session.replays.iter().map(|replay| replay.deadline).min() else {
             return;
         };
-        if is_mutant!(GapInsteadOfReconnect) && deadline <= self.now {
-            if let Link::Live(session) = &mut self.link {
-                let replay = session.replays.remove(0);
-                if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == replay.stream) {
-                    stream.on_repaired(replay.to + 1, &mut self.stats, &mut self.out);
-                }
-            }
-        } else if deadline <= self.now {
+        if deadline <= self.now {
             self.drop_socket(CloseCode::REPLAY_UNANSWERED);
         } else {
             self.timers.set(Timer::Replay, deadline);
@@ -206,30 +200,23 @@ impl Client {
         let Some(replay) = self.take_replay(req) else {
             return;
         };
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == replay.stream) else {
-            return;
-        };
+        let Some(stream) = self.streams.get(replay.stream) else { return };
         // What the flow still has to say of offsets beyond the request, it says itself.
         let oldest = oldest.min(replay.to + 1);
         match replay.purpose {
-            Purpose::CatchUp(id) => stream.on_served(id, oldest, &mut self.stats, &mut self.out),
-            Purpose::Repair => stream.on_repaired(oldest, &mut self.stats, &mut self.out),
+            Purpose::CatchUp(id) => stream.on_served(id, oldest, &mut self.fx),
+            Purpose::Repair => stream.on_repaired(oldest, &mut self.fx),
         }
         let unmoved = match replay.purpose {
             Purpose::Repair => stream.missing().is_some_and(|(from, _)| from == replay.from),
-            Purpose::CatchUp(id) => {
-                stream.consumers.iter().any(|consumer| consumer.id == id && consumer.next == replay.from)
-            }
+            Purpose::CatchUp(id) => stream.next_of(id) == Some(replay.from),
         };
         if unmoved {
             self.drop_socket(CloseCode::REPLAY_UNANSWERED);
             return;
         }
-        let streams = self.streams.iter().map(|stream| stream.id).collect::<Vec<_>>();
         // A place has become free: another stream may have waited for it.
-        for id in streams {
-            self.serve(id);
-        }
+        self.serve_all();
     }
 
     /// The server has too many requests open: it is asked again when another one is over.
@@ -243,7 +230,7 @@ impl Client {
         }
     }
 
-    fn take_replay(&mut self, req: u64) -> Option<Replay> {
+    pub(super) fn take_replay(&mut self, req: u64) -> Option<Replay> {
         let Link::Live(session) = &mut self.link else {
             return None;
         };

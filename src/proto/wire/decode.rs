@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{GapEnd, Name, Reader, ReceiptError, ServerFrame, Subscribed, Welcome};
+use super::{EPOCH_ENDED, Name, Reader, ReceiptError, ServerFrame, Subscribed, Welcome};
 
 /// The largest integer on the wire, 2^53 - 1 (GEN-5).
 const MAX_INTEGER: u64 = (1 << 53) - 1;
@@ -30,6 +30,8 @@ pub enum Problem {
     NotAnObject,
     /// It is outside its range.
     OutOfRange,
+    /// The message has more bytes than a frame may have (GEN-7).
+    TooLarge,
     /// It has another JSON type.
     WrongType,
 }
@@ -42,6 +44,7 @@ impl Problem {
             Self::Missing => "is missing",
             Self::NotAnObject => "cannot be read: the message is not one JSON object",
             Self::OutOfRange => "is outside its range",
+            Self::TooLarge => "cannot be read: the message is larger than maxFrameBytes",
             Self::WrongType => "has the wrong type",
         }
     }
@@ -115,22 +118,27 @@ pub fn decode<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
             Ok(ServerFrame::Signal)
         }
         "subscribed" => subscribed(frame),
-        "unsubscribed" => Ok(ServerFrame::Unsubscribed {
-            ch: optional_integer(frame, Name::Ch, 1, MAX_CH)?.map(narrow),
-            name: text(frame, Name::Name, 256)?,
-            reason: text(frame, Name::Reason, 64)?,
-        }),
-        "welcome" => Ok(ServerFrame::Welcome(Welcome {
-            session: text(frame, Name::Session, 128)?,
-            subject: text(frame, Name::Subject, 256)?,
-            heartbeat_ms: integer(frame, Name::HeartbeatMs, 100, 300_000)?,
-            max_frame_bytes: integer(frame, Name::MaxFrameBytes, 4_096, 16_777_216)?,
-            max_streams: integer(frame, Name::MaxStreams, 1, 10_000)?,
-            send_horizon_ms: integer(frame, Name::SendHorizonMs, 0, MAX_INTEGER)?,
-            token_expires_in_ms: expiry(frame)?,
-        })),
+        "unsubscribed" => unsubscribed(frame),
+        "welcome" => welcome(frame),
         _ => Ok(ServerFrame::Unknown),
     }
+}
+
+fn welcome<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    if let Some(features) = frame.get(Name::Features)
+        && texts(&features).is_none()
+    {
+        return error(Name::Features, Problem::WrongType);
+    }
+    Ok(ServerFrame::Welcome(Welcome {
+        session: text(frame, Name::Session, 128)?,
+        subject: text(frame, Name::Subject, 256)?,
+        heartbeat_ms: integer(frame, Name::HeartbeatMs, 100, 300_000)?,
+        max_frame_bytes: integer(frame, Name::MaxFrameBytes, 4_096, 16_777_216)?,
+        max_streams: integer(frame, Name::MaxStreams, 1, 10_000)?,
+        send_horizon_ms: integer(frame, Name::SendHorizonMs, 0, MAX_INTEGER)?,
+        token_expires_in_ms: expiry(frame)?,
+    }))
 }
 
 fn events<R: Reader>(frame: &R, events: &R) -> Result<ServerFrame, DecodeError> {
@@ -176,14 +184,13 @@ fn range<R: Reader>(frame: &R) -> Result<(u32, u64, u32), DecodeError> {
 }
 
 fn caught_up<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
-    let runs = require(frame, Name::OpenRuns)?;
-    let Some(length) = runs.length() else {
-        return error(Name::OpenRuns, Problem::WrongType);
+    let open_runs = match frame.get(Name::OpenRuns) {
+        None => None,
+        Some(list) => match texts(&list) {
+            None => return error(Name::OpenRuns, Problem::WrongType),
+            runs => runs,
+        },
     };
-    let open_runs = (0..length)
-        .map(|index| runs.item(index).and_then(|run| run.text()))
-        .collect::<Option<Vec<_>>>()
-        .map_or_else(|| error(Name::OpenRuns, Problem::WrongType), Ok)?;
     Ok(ServerFrame::CaughtUp {
         ch: narrow(integer(frame, Name::Ch, 1, MAX_CH)?),
         offset: integer(frame, Name::Offset, 0, MAX_INTEGER)?,
@@ -204,20 +211,12 @@ fn error_frame<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
 
 fn gap<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
     let from = integer(frame, Name::From, 1, MAX_INTEGER)?;
-    let bound = require(frame, Name::To)?;
-    let end = if bound.is_null() {
-        let epoch = text(frame, Name::Epoch, 64)?;
-        let new_ch = narrow(integer(frame, Name::NewCh, 1, MAX_CH)?);
-        GapEnd::Epoch { epoch, new_ch }
-    } else {
-        let to = as_integer(&bound, Name::To, 1, MAX_INTEGER)?;
-        if to < from || frame.get(Name::Epoch).is_some() || frame.get(Name::NewCh).is_some() {
-            return error(Name::To, Problem::Contradiction);
-        }
-        GapEnd::Offset(to)
-    };
+    let to = integer(frame, Name::To, 1, MAX_INTEGER)?;
+    if to < from {
+        return error(Name::To, Problem::Contradiction);
+    }
     let ch = narrow(integer(frame, Name::Ch, 1, MAX_CH)?);
-    Ok(ServerFrame::Gap { ch, from, end, reason: text(frame, Name::Reason, 64)? })
+    Ok(ServerFrame::Gap { ch, from, to, reason: text(frame, Name::Reason, 64)? })
 }
 
 fn heartbeat<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
@@ -266,6 +265,7 @@ fn subscribed<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
         oldest: integer(frame, Name::Oldest, 1, MAX_INTEGER)?,
         head: integer(frame, Name::Head, 0, MAX_INTEGER - 1)?,
         next: integer(frame, Name::Next, 1, MAX_INTEGER)?,
+        base: optional_integer(frame, Name::Base, 0, MAX_INTEGER)?.unwrap_or(0),
         recovered: boolean(frame, Name::Recovered)?,
         reason: match frame.get(Name::Reason) {
             None => None,
@@ -275,10 +275,24 @@ fn subscribed<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
     if subscribed.next < subscribed.oldest || subscribed.next > subscribed.head + 1 {
         return error(Name::Next, Problem::Contradiction);
     }
+    if subscribed.base > subscribed.head {
+        return error(Name::Base, Problem::Contradiction);
+    }
     if !subscribed.recovered && subscribed.reason.is_none() {
         return error(Name::Reason, Problem::Missing);
     }
     Ok(ServerFrame::Subscribed(subscribed))
+}
+
+fn unsubscribed<R: Reader>(frame: &R) -> Result<ServerFrame, DecodeError> {
+    let ch = optional_integer(frame, Name::Ch, 1, MAX_CH)?.map(narrow);
+    let name = text(frame, Name::Name, 256)?;
+    let reason = text(frame, Name::Reason, 64)?;
+    if reason == EPOCH_ENDED && ch.is_none() {
+        // Only a subscription has an epoch that can end.
+        return error(Name::Ch, Problem::Missing);
+    }
+    Ok(ServerFrame::Unsubscribed { ch, name, reason })
 }
 
 fn expiry<R: Reader>(frame: &R) -> Result<Option<u64>, DecodeError> {
@@ -327,6 +341,11 @@ fn text<R: Reader>(value: &R, name: Name, max_bytes: usize) -> Result<String, De
         return error(name, Problem::OutOfRange);
     }
     Ok(text)
+}
+
+/// Reads a list of texts.
+fn texts<R: Reader>(list: &R) -> Option<Vec<String>> {
+    (0..list.length()?).map(|index| list.item(index)?.text()).collect()
 }
 
 fn boolean<R: Reader>(value: &R, name: Name) -> Result<bool, DecodeError> {

@@ -167,7 +167,7 @@ fn two_questions_that_are_answered_at_once_wait_for_one_place() {
     let mut both = Box::pin(futures_util::future::join(first.end(), second.end()));
     assert!((&mut both).now_or_never().is_none(), "the agent went on without a place");
     other.end();
-    // The one that is polled later may have the place that the other one is told of.
+    // The one that is polled later may have the place that the other one is notified of.
     let is_over = (&mut both).now_or_never().is_some() || (&mut both).now_or_never().is_some();
     assert!(is_over, "the turn waits for a second place");
     assert_eq!((running(&turns), turns_of(&turns, "ada")), (1, (1, 0)));

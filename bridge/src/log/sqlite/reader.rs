@@ -54,13 +54,16 @@ impl Readers {
     pub(super) async fn state(&self, key: String) -> Result<Option<StreamState>, LogError> {
         self.with(move |connection| {
             let row = connection
-                .prepare_cached("SELECT id, epoch, epoch_number, oldest, head FROM streams WHERE key = ?1")?
+                .prepare_cached(
+                    "SELECT id, epoch, epoch_number, base, oldest, head FROM streams WHERE key = ?1",
+                )?
                 .query_row([key], |row| {
                     let state = StreamState {
                         epoch: row.get(1)?,
                         epoch_number: row.get(2)?,
-                        oldest: row.get(3)?,
-                        head: row.get(4)?,
+                        base: row.get(3)?,
+                        oldest: row.get(4)?,
+                        head: row.get(5)?,
                         open_runs: Vec::new(),
                         begun_here: false,
                     };

@@ -11,7 +11,7 @@ use super::OpenError;
 const APPLICATION_ID: i64 = 0x6167_7772;
 
 /// The newest schema that this version reads and writes.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// How long a statement waits for another program that holds the file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -22,6 +22,7 @@ CREATE TABLE streams (
     key TEXT NOT NULL UNIQUE,
     epoch TEXT NOT NULL,
     epoch_number INTEGER NOT NULL,
+    base INTEGER NOT NULL DEFAULT 0,
     oldest INTEGER NOT NULL,
     head INTEGER NOT NULL
 );
@@ -64,8 +65,14 @@ CREATE INDEX sends_waiting ON sends (stream, offset) WHERE taken = 0;
 CREATE INDEX sends_taken ON sends (at_ms) WHERE taken = 1;
 ";
 
-/// What makes a file of schema 1 one of schema 2, which notes the cancels of open runs.
-const FROM_1: &str = "ALTER TABLE runs ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0";
+/// What makes a file of each schema one of the next, beginning with schema 1.
+///
+/// Schema 2 notes the cancels of open runs; schema 3 notes the head at which the epoch of a stream began, which no older
+/// file knows.
+const STEPS: [&str; 2] = [
+    "ALTER TABLE runs ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE streams ADD COLUMN base INTEGER NOT NULL DEFAULT 0",
+];
 
 /// Opens the file for writing, makes the tables when it is new, and brings those of an older version up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
@@ -94,7 +101,14 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     connection.set_prepared_statement_cache_capacity(64);
     if is_empty || schema < SCHEMA {
         let transaction = connection.transaction().map_err(fail)?;
-        transaction.execute_batch(if is_empty { TABLES } else { FROM_1 }).map_err(fail)?;
+        if is_empty {
+            transaction.execute_batch(TABLES).map_err(fail)?;
+        } else {
+            let done = usize::try_from(schema - 1).unwrap_or(0);
+            for step in &STEPS[done..] {
+                transaction.execute_batch(step).map_err(fail)?;
+            }
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(fail)?;
         transaction.pragma_update(None, "user_version", SCHEMA).map_err(fail)?;
         transaction.commit().map_err(fail)?;
@@ -102,12 +116,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Gives every stream a new epoch of its own, in one transaction. Returns how many streams there are.
+/// Gives every stream a new epoch of its own above its head, in one transaction. Returns how many streams there are.
 ///
 /// The names begin with `prefix`, which is no epoch of the file and has at most 44 bytes: the id of a row adds 20, so
 /// that a name has at most 64 (GEN-6).
 pub(super) fn begin_epochs(connection: &Connection, prefix: &str) -> rusqlite::Result<usize> {
-    let statement = "UPDATE streams SET epoch = ?1 || '-' || id, epoch_number = epoch_number + 1";
+    let statement =
+        "UPDATE streams SET epoch = ?1 || '-' || id, epoch_number = epoch_number + 1, base = head";
     connection.execute(statement, [prefix])
 }
 

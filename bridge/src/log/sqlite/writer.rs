@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::now_ms;
-use crate::event::{Effect, Event, TakesUp, VOID};
+use crate::event::{Claims, Effect, Event, VOID};
 use crate::log::life::Life;
 use crate::log::{Append, Change, Commit, Guard, LogError, Observer, Outcome, Receipt, Status, announcement};
 use crate::stream::{Position, StreamKey};
@@ -31,7 +31,7 @@ pub(super) enum Command {
     ForgetSends(u64, Reply<u64>),
     NewEpoch(StreamKey, Arc<str>, Reply<()>),
     Redact(StreamKey, u64, Reply<bool>),
-    TakeUp(StreamKey, u64, Reply<()>),
+    Claim(StreamKey, u64, Reply<()>),
     Trim(StreamKey, u64, Reply<u64>),
 }
 
@@ -151,8 +151,8 @@ fn transact(
             Command::Redact(key, offset, reply) => {
                 settle(settles, reply, tables, |tables| tables.redact(&key, offset))
             }
-            Command::TakeUp(key, offset, reply) => {
-                settle(settles, reply, tables, |tables| tables.take_up(&key, offset))
+            Command::Claim(key, offset, reply) => {
+                settle(settles, reply, tables, |tables| tables.claim(&key, offset))
             }
             Command::Trim(key, through, reply) => {
                 settle(settles, reply, tables, |tables| tables.trim(&key, through))
@@ -242,7 +242,7 @@ impl Tables<'_> {
         let epoch = self.life.epoch();
         self.connection
             .prepare_cached(
-                "INSERT INTO streams (key, epoch, epoch_number, oldest, head) VALUES (?1, ?2, 1, 1, 0)",
+                "INSERT INTO streams (key, epoch, epoch_number, base, oldest, head) VALUES (?1, ?2, 1, 0, 1, 0)",
             )?
             .execute(params![text, epoch])?;
         let id = self.connection.last_insert_rowid();
@@ -388,12 +388,12 @@ impl Tables<'_> {
     fn note(&self, stream: i64, offset: u64, effect: &Effect) -> rusqlite::Result<()> {
         match effect {
             Effect::None => Ok(()),
-            Effect::Run { run, takes_up } => {
+            Effect::Run { run, claims } => {
                 self.touch(stream, run, offset)?;
-                match takes_up {
+                match claims {
                     None => Ok(()),
-                    Some(TakesUp::At(message)) => self.take_up_at(stream, *message),
-                    Some(TakesUp::First(send_id)) => self
+                    Some(Claims::At(message)) => self.claim_at(stream, *message),
+                    Some(Claims::First(send_id)) => self
                         .connection
                         .prepare_cached(
                             "UPDATE sends SET taken = 1 WHERE stream = ?1 AND taken = 0 AND offset =
@@ -451,8 +451,8 @@ impl Tables<'_> {
         row.epoch_number += 1;
         let row = row.clone();
         self.connection
-            .prepare_cached("UPDATE streams SET epoch = ?2, epoch_number = ?3 WHERE id = ?1")?
-            .execute(params![row.id, row.epoch, row.epoch_number])?;
+            .prepare_cached("UPDATE streams SET epoch = ?2, epoch_number = ?3, base = ?4 WHERE id = ?1")?
+            .execute(params![row.id, row.epoch, row.epoch_number, row.head])?;
         let change = Change::NewEpoch { epoch: row.epoch };
         self.commits.push(Commit { key: key.clone(), epoch_number: row.epoch_number, change });
         Ok(())
@@ -493,17 +493,17 @@ impl Tables<'_> {
         if changed == 0 {
             return Ok(false);
         }
-        self.take_up(key, offset)?;
+        self.claim(key, offset)?;
         self.commits.push(Commit { key: key.clone(), epoch_number, change: Change::Redacted { offset } });
         Ok(true)
     }
 
-    fn take_up(&mut self, key: &StreamKey, offset: u64) -> rusqlite::Result<()> {
+    fn claim(&mut self, key: &StreamKey, offset: u64) -> rusqlite::Result<()> {
         let stream = self.stream(key)?.id;
-        self.take_up_at(stream, offset)
+        self.claim_at(stream, offset)
     }
 
-    fn take_up_at(&self, stream: i64, offset: u64) -> rusqlite::Result<()> {
+    fn claim_at(&self, stream: i64, offset: u64) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("UPDATE sends SET taken = 1 WHERE stream = ?1 AND offset = ?2 AND taken = 0")?
             .execute(params![stream, offset])

@@ -1,6 +1,6 @@
 //! Puts what arrives on one stream into order.
 
-use super::{config::MAX_PARKED, ids::Slot};
+use crate::proto::{config::MAX_PARKED, ids::Slot};
 
 /// How a range of offsets relates to what is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +13,18 @@ pub(crate) enum Arrival {
     Old,
 }
 
-/// A frame that waits for what comes before it.
+/// A frame, which may have to wait for what comes before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parked {
     pub(crate) first: u64,
     pub(crate) count: u32,
     pub(crate) slot: Slot,
+}
+
+impl Parked {
+    pub(crate) fn last(self) -> u64 {
+        self.first + u64::from(self.count) - 1
+    }
 }
 
 /// The stream keeps as many early frames as it may (RPL-6).
@@ -107,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_told_apart_at_their_edges() {
+    fn ranges_are_classified_at_their_edges() {
         let mut sequencer = Sequencer::default();
         sequencer.start_at(5);
         assert_eq!(sequencer.classify(1, 4), Arrival::Old);

@@ -1,0 +1,134 @@
+//! From an attempt to the hello: a token, a socket, the first frame.
+
+use super::{Client, Link};
+use crate::proto::{
+    close_code::CloseCode,
+    config::{MAX_HELLO_REQUESTS, REFRESH_RETRY, WELCOME_TIMEOUT},
+    ids::{Slot, SocketId},
+    output::{ClientError, Output},
+    timer::Timer,
+    wire::ClientFrame,
+};
+
+impl Client {
+    pub(super) fn adopt(&mut self, socket: SocketId, token: Slot) {
+        self.next_socket = self.next_socket.max(socket.0 + 1);
+        if !matches!(self.link, Link::Idle) {
+            self.fx.release(token);
+            self.fx.push(Output::CloseSocket { socket, code: CloseCode::NORMAL });
+            return;
+        }
+        self.fx.stats.attempts += 1;
+        self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
+        self.go(Link::Opening { socket, token }, "connect", None);
+    }
+
+    /// Makes an attempt: a token first, so that each socket has a fresh one.
+    pub(super) fn attempt(&mut self, reason: &'static str) {
+        if let Some(reason) = self.named_wait() {
+            self.go(Link::Offline, reason, None);
+            return;
+        }
+        if let Some(floor) = self.not_before.filter(|&floor| floor > self.now) {
+            // Neither a hint of the browser nor the page's return outweighs what the server asked for.
+            self.wait_until(floor, reason);
+            return;
+        }
+        self.fx.stats.attempts += 1;
+        self.timers.stop(Timer::Reconnect);
+        self.timers.set(Timer::Token, self.now + self.config.token_timeout);
+        self.go(Link::Token, reason, None);
+        self.ask_token();
+    }
+
+    pub(super) fn ask_token(&mut self) {
+        if !self.token_asked {
+            self.token_asked = true;
+            self.fx.push(Output::RequestToken);
+        }
+    }
+
+    pub(super) fn on_token(&mut self, token: Slot) {
+        self.token_asked = false;
+        match self.link {
+            Link::Token => {
+                let socket = SocketId(self.next_socket);
+                self.next_socket += 1;
+                self.timers.stop(Timer::Token);
+                self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
+                self.link = Link::Opening { socket, token };
+                self.fx.push(Output::OpenSocket(socket));
+            }
+            Link::Live(ref mut session) => {
+                session.refreshing = true;
+                let socket = session.socket;
+                self.send(socket, ClientFrame::Refresh { token });
+                self.fx.release(token);
+            }
+            Link::Closed
+            | Link::Failed
+            | Link::Greeting { .. }
+            | Link::Idle
+            | Link::Offline
+            | Link::Opening { .. }
+            | Link::Waiting => self.fx.release(token),
+        }
+    }
+
+    pub(super) fn on_token_failed(&mut self, retryable: bool) {
+        self.token_asked = false;
+        match self.link {
+            Link::Token if retryable => {
+                self.fx.error(ClientError::Token("token_failed"));
+                self.wait_to_reconnect("token_failed");
+            }
+            Link::Token => self.fail("token_failed"),
+            Link::Live(_) => {
+                self.fx.error(ClientError::Token("token_failed"));
+                if retryable {
+                    self.timers.set(Timer::Refresh, self.now + REFRESH_RETRY);
+                } else {
+                    // The socket lasts as long as its token.
+                    self.timers.stop(Timer::Refresh);
+                }
+            }
+            Link::Closed
+            | Link::Failed
+            | Link::Greeting { .. }
+            | Link::Idle
+            | Link::Offline
+            | Link::Opening { .. }
+            | Link::Waiting => {}
+        }
+    }
+
+    pub(super) fn on_socket_opened(&mut self, socket: SocketId, subprotocol: bool) {
+        let Link::Opening { socket: opening, token } = self.link else {
+            self.fx.stats.stale_events += 1;
+            return;
+        };
+        if opening != socket {
+            self.fx.stats.stale_events += 1;
+            return;
+        }
+        if !subprotocol {
+            self.fx.push(Output::CloseSocket { socket, code: CloseCode::NORMAL });
+            self.fail("unsupported_protocol");
+            return;
+        }
+        // The others are asked for after the welcome.
+        let streams = self.requests(MAX_HELLO_REQUESTS);
+        let hello = ClientFrame::Hello {
+            token,
+            version: self.config.client_version.clone(),
+            window_events: self.config.window_events,
+            window_bytes: self.config.window_bytes,
+            streams,
+        };
+        self.send(socket, hello);
+        self.fx.release(token);
+        self.timers.stop(Timer::Connect);
+        self.timers.set(Timer::Welcome, self.now + WELCOME_TIMEOUT);
+        self.link = Link::Greeting { socket };
+    }
+}

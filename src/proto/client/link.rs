@@ -1,0 +1,90 @@
+//! Where the connection is.
+
+use std::time::Duration;
+
+use super::repair::Replay;
+use crate::proto::{
+    config::MIN_HEARTBEAT_TIMEOUT,
+    ids::{Slot, SocketId, StreamId},
+    instant::Instant,
+    output::State,
+    streams::Renamed,
+};
+
+/// Where the connection is. A socket exists only where it can.
+#[derive(Debug)]
+pub(super) enum Link {
+    Closed,
+    Failed,
+    Greeting { socket: SocketId },
+    Idle,
+    Live(Session),
+    Offline,
+    Opening { socket: SocketId, token: Slot },
+    Token,
+    Waiting,
+}
+
+/// What holds from a welcome to the end of its socket.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) socket: SocketId,
+    pub(super) heartbeat_timeout: Duration,
+    pub(super) last_heard: Instant,
+    pub(super) max_frame_bytes: u64,
+    /// The streams by their number on this socket; a handful, so a list.
+    pub(super) by_ch: Vec<(u32, StreamId)>,
+    pub(super) replays: Vec<Replay>,
+    pub(super) next_req: u64,
+    /// A token was sent to take the place of the present one, and is not answered yet.
+    pub(super) refreshing: bool,
+}
+
+impl Session {
+    pub(super) fn stream_of(&self, ch: u32) -> Option<StreamId> {
+        self.by_ch.iter().find(|(known, _)| *known == ch).map(|&(_, stream)| stream)
+    }
+
+    /// The subscription of a stream is over.
+    pub(super) fn forget_channel(&mut self, ch: u32, stream: StreamId) {
+        self.by_ch.retain(|(known, _)| *known != ch);
+        self.replays.retain(|replay| replay.stream != stream);
+    }
+
+    /// A stream has another number from now on.
+    pub(super) fn rename(&mut self, renamed: Renamed) {
+        let of_channels = self.by_ch.iter_mut().map(|(_, stream)| stream);
+        let of_replays = self.replays.iter_mut().map(|replay| &mut replay.stream);
+        for stream in of_channels.chain(of_replays).filter(|stream| **stream == renamed.from) {
+            *stream = renamed.to;
+        }
+    }
+}
+
+impl Link {
+    pub(super) const fn state(&self) -> State {
+        match self {
+            Self::Closed => State::Closed,
+            Self::Failed => State::Failed,
+            Self::Greeting { .. } | Self::Opening { .. } | Self::Token => State::Connecting,
+            Self::Idle => State::Idle,
+            Self::Live(_) => State::Connected,
+            Self::Offline => State::Offline,
+            Self::Waiting => State::Waiting,
+        }
+    }
+
+    pub(super) const fn socket(&self) -> Option<SocketId> {
+        match self {
+            Self::Greeting { socket } | Self::Opening { socket, .. } | Self::Live(Session { socket, .. }) => {
+                Some(*socket)
+            }
+            Self::Closed | Self::Failed | Self::Idle | Self::Offline | Self::Token | Self::Waiting => None,
+        }
+    }
+}
+
+/// The silence after which a server counts as dead (HBT-2).
+pub(super) fn heartbeat_timeout(heartbeat_ms: u64) -> Duration {
+    Duration::from_millis(heartbeat_ms.saturating_mul(2)).max(MIN_HEARTBEAT_TIMEOUT)
+}

@@ -1,0 +1,116 @@
+//! Which streams are asked for, and which are left.
+
+use super::{Client, Link, Session};
+use crate::proto::{
+    ids::{ConsumerId, StreamId},
+    input::Begin,
+    stream::{Phase, Stream},
+    wire::{ClientFrame, Open, StreamRequest},
+};
+
+/// Bytes of a frame around the requests or offsets it holds.
+pub(super) const FRAME_OVERHEAD: usize = 64;
+
+impl Client {
+    pub(super) fn on_subscribe(
+        &mut self,
+        id: StreamId,
+        consumer: ConsumerId,
+        name: &str,
+        open: Open,
+        begin: Begin,
+    ) {
+        // Nobody is notified of anything after the end.
+        if self.is_terminal() || self.streams.of_consumer(consumer).is_some() {
+            return;
+        }
+        let Some((stream, renamed)) = self.streams.open(id, name, open) else { return };
+        stream.attach(consumer, begin, &mut self.fx);
+        if let (Link::Live(session), Some(renamed)) = (&mut self.link, renamed) {
+            session.rename(renamed);
+        }
+    }
+
+    /// Asks for what was attached since the last flush, in as few frames as it takes.
+    pub(super) fn flush_subscriptions(&mut self) {
+        if !matches!(self.link, Link::Live(_)) {
+            return;
+        }
+        let ahead = self.streams.iter().filter(|stream| stream.is_ahead()).map(|stream| stream.id);
+        for id in ahead.collect::<Vec<_>>() {
+            self.leave_channel(id);
+        }
+        self.subscribe_detached();
+        // A consumer that joined a stream may have all of it, or may be owed an earlier part.
+        self.serve_all();
+    }
+
+    /// Asks for the streams that no one has asked for on this socket.
+    pub(super) fn subscribe_detached(&mut self) {
+        let Link::Live(Session { socket, max_frame_bytes, .. }) = self.link else { return };
+        let most = usize::try_from(max_frame_bytes).unwrap_or(usize::MAX) - FRAME_OVERHEAD;
+        loop {
+            let streams = self.requests(most);
+            if streams.is_empty() {
+                return;
+            }
+            self.send(socket, ClientFrame::Subscribe { streams });
+        }
+    }
+
+    /// Makes the requests of streams that no one has asked for on this socket, as many as fit into one frame (GEN-7).
+    pub(super) fn requests(&mut self, most_bytes: usize) -> Vec<StreamRequest> {
+        let Self { streams, fx, .. } = self;
+        let mut bytes = 0;
+        streams
+            .iter_mut()
+            .filter(|stream| stream.is_wanted() && matches!(stream.phase, Phase::Detached))
+            .take_while(|stream| {
+                bytes += stream.max_request_bytes();
+                bytes <= most_bytes
+            })
+            .map(|stream| stream.request(fx))
+            .collect()
+    }
+
+    pub(super) fn on_unsubscribe(&mut self, consumer: ConsumerId) {
+        let Some(stream) = self.streams.of_consumer(consumer) else { return };
+        let id = stream.id;
+        if !stream.detach(consumer, &mut self.fx) {
+            // It may have been the one that the others waited for.
+            self.serve(id);
+            return;
+        }
+        // A request under way is answered first: asking for a name twice on one socket is malformed (SUB-2).
+        self.leave_channel(id);
+        self.streams.forget_idle(id);
+        self.reset_backoff_if_caught_up();
+    }
+
+    /// Ends the subscription of a stream on this socket, if there is one.
+    pub(super) fn leave_channel(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        let (Some(subscription), Link::Live(session)) = (stream.subscription(), &mut self.link) else {
+            return;
+        };
+        let (ch, socket) = (subscription.ch, session.socket);
+        session.forget_channel(ch, id);
+        stream.abandon(&mut self.fx);
+        self.send(socket, ClientFrame::Unsubscribe { ch });
+    }
+
+    pub(super) fn serve_all(&mut self) {
+        for id in self.streams.iter().map(|stream| stream.id).collect::<Vec<_>>() {
+            self.serve(id);
+        }
+    }
+
+    /// Starts the backoff anew when nothing is left to catch up with (CLS-4).
+    pub(super) fn reset_backoff_if_caught_up(&mut self) {
+        let mut wanted = self.streams.iter().filter(|stream| stream.is_wanted()).peekable();
+        if matches!(self.link, Link::Live(_)) && wanted.peek().is_some() && wanted.all(Stream::has_caught_up)
+        {
+            self.backoff.reset();
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What a step of the core leads to.
+
+use std::collections::VecDeque;
+
+use super::{
+    ids::Slot,
+    output::{ClientError, Event, Output},
+    stats::Stats,
+};
+
+/// The outputs of the core in the order in which the driver performs them, and the counters.
+///
+/// Every part of the core that does anything gets this one value, so no decision returns an output that a caller could
+/// forget.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    outputs: VecDeque<Output>,
+    pub(crate) stats: Stats,
+}
+
+impl Effects {
+    pub(crate) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// Reports a fact to the application.
+    pub(crate) fn report(&mut self, event: Event) {
+        self.push(Output::Event(event));
+    }
+
+    pub(crate) fn error(&mut self, error: ClientError) {
+        self.report(Event::Error(error));
+    }
+
+    pub(crate) fn release(&mut self, slot: Slot) {
+        self.push(Output::Release(slot));
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+}

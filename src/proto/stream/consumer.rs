@@ -1,0 +1,187 @@
+//! One receiver of a stream: where it is, and what its catch-up brought so far.
+
+use super::{catch_up::CatchUp, sequencer::Parked};
+use crate::proto::{
+    effects::Effects,
+    ids::{ConsumerId, StreamId},
+    input::Begin,
+    output::{Event, Gap, Output},
+};
+
+/// A receiver of events.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) id: ConsumerId,
+    place: Place,
+    /// Counts the epochs that it entered: a report of what was delivered names it, so that no report of a former epoch
+    /// counts for the present one.
+    life: u32,
+    /// Its catch-up, from the request until everything that was missing is delivered.
+    pub(super) catch_up: Option<CatchUp>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// It has no place until the server has named the stream's epoch.
+    Waiting(Begin),
+    /// It is in the stream's epoch.
+    Placed {
+        /// The offset to send to it next.
+        next: u64,
+        /// The last offset that was delivered to it: it may hold more in a queue of its own.
+        delivered: u64,
+        /// Where the gap of an ended epoch begins, until the consumer has taken note of it.
+        reset_from: Option<u64>,
+    },
+}
+
+impl Consumer {
+    pub(super) const fn new(id: ConsumerId, begin: Begin) -> Self {
+        Self { id, place: Place::Waiting(begin), life: 0, catch_up: None }
+    }
+
+    /// Where it asked to begin, while it has no place.
+    pub(super) const fn waiting(&self) -> Option<&Begin> {
+        if let Place::Waiting(begin) = &self.place { Some(begin) } else { None }
+    }
+
+    /// The offset to send to it next, once it has a place.
+    pub(crate) const fn next(&self) -> Option<u64> {
+        if let Place::Placed { next, .. } = self.place { Some(next) } else { None }
+    }
+
+    /// The last offset that was delivered to it, once it has a place.
+    pub(crate) const fn delivered(&self) -> Option<u64> {
+        if let Place::Placed { delivered, .. } = self.place { Some(delivered) } else { None }
+    }
+
+    /// Events that were sent to it and wait in its own queue.
+    pub(super) const fn queued(&self) -> u64 {
+        if let Place::Placed { next, delivered, .. } = self.place { next - 1 - delivered } else { 0 }
+    }
+
+    /// Gives it a place; returns the offset before the first that it gets.
+    pub(super) fn start_at(&mut self, next: u64) {
+        self.place = Place::Placed { next, delivered: next - 1, reset_from: None };
+        if let Some(catch_up) = &mut self.catch_up
+            && catch_up.from == 0
+        {
+            catch_up.from = next;
+        }
+    }
+
+    /// Sends it its part of a frame up to the offset `last`, if there is one. Offsets up to `head` are replays.
+    pub(super) fn send(&mut self, frame: Parked, last: u64, head: u64, fx: &mut Effects) {
+        let Place::Placed { next, .. } = &mut self.place else { return };
+        if !(frame.first..=last).contains(next) {
+            return;
+        }
+        let (offset, count) = (*next, last - *next + 1);
+        *next = last + 1;
+        fx.push(Output::Deliver {
+            consumer: self.id,
+            life: self.life,
+            slot: frame.slot,
+            skip: narrow(offset - frame.first),
+            take: narrow(count),
+            offset,
+            replay_through: head,
+        });
+        let replayed = (head.min(last) + 1).saturating_sub(offset);
+        fx.stats.events_delivered += count;
+        fx.stats.events_replayed += replayed;
+        if let Some(catch_up) = &mut self.catch_up {
+            catch_up.replayed += replayed;
+        }
+    }
+
+    /// Moves it behind offsets that will never come, and reports the gap.
+    pub(super) fn skip_to(&mut self, after: u64, reason: &str, fx: &mut Effects) {
+        let Place::Placed { next, .. } = &mut self.place else { return };
+        let from = std::mem::replace(next, after);
+        let gap = Gap {
+            from,
+            to: Some(after - 1),
+            reason: reason.into(),
+            epoch: None,
+            life: self.life,
+            next: after,
+        };
+        self.report_gap(gap, fx);
+    }
+
+    /// Moves it from an epoch that ended, behind `delivered` of it, into another one, and reports the gap.
+    ///
+    /// If the gap of an earlier epoch was not delivered yet, this one takes its place.
+    pub(super) fn enter_epoch(
+        &mut self,
+        delivered: u64,
+        epoch: &str,
+        next: u64,
+        reason: &str,
+        fx: &mut Effects,
+    ) {
+        let pending = if let Place::Placed { reset_from, .. } = self.place { reset_from } else { None };
+        let from = pending.unwrap_or(delivered + 1);
+        self.life += 1;
+        self.place = Place::Placed { next, delivered: next - 1, reset_from: Some(from) };
+        if let Some(catch_up) = &mut self.catch_up {
+            catch_up.from = next;
+        }
+        let reason = reason.into();
+        self.report_gap(Gap { from, to: None, reason, epoch: Some(epoch.into()), life: self.life, next }, fx);
+    }
+
+    /// Notes what exists of a new epoch before the first offset that is owed to it.
+    pub(super) const fn skip_in_epoch(&mut self, oldest: u64, owed: u64) {
+        if let Some(catch_up) = &mut self.catch_up {
+            catch_up.skipped = if oldest < owed { Some((oldest, owed - 1)) } else { None };
+        }
+    }
+
+    fn report_gap(&mut self, gap: Gap, fx: &mut Effects) {
+        if let Some(catch_up) = &mut self.catch_up {
+            catch_up.gap = Some(gap.clone());
+        }
+        fx.report(Event::Gap { consumer: self.id, gap });
+    }
+
+    /// Takes note of what the driver delivered, unless that was in a former epoch.
+    pub(super) const fn on_delivered(&mut self, life: u32, through: u64) {
+        if let Place::Placed { next, delivered, reset_from } = &mut self.place
+            && life == self.life
+        {
+            *reset_from = None;
+            let most = *next - 1;
+            let through = if through < most { through } else { most };
+            if through > *delivered {
+                *delivered = through;
+            }
+        }
+    }
+
+    /// Begins a catch-up, or counts one more request for the present one.
+    pub(super) fn request(&mut self) {
+        let from = self.next().unwrap_or(0);
+        self.catch_up.get_or_insert_with(|| CatchUp { from, ..CatchUp::default() }).attempts += 1;
+    }
+
+    /// Reports the resume result when everything up to `through` was sent to it (I3).
+    pub(super) fn conclude(
+        &mut self,
+        (stream, epoch): (StreamId, &str),
+        through: u64,
+        open_runs: Option<&[String]>,
+        fx: &mut Effects,
+    ) {
+        let Some(next) = self.next().filter(|&next| next > through) else { return };
+        let Some(catch_up) = self.catch_up.take() else { return };
+        let result = catch_up.result(epoch, next, through, open_runs);
+        fx.report(Event::Resumed { stream, consumer: self.id, result });
+    }
+}
+
+/// Narrows a number of events of one frame, at most 10,000 (EVT-1).
+fn narrow(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,85 @@
+//! A stream's subscription on the present socket: what came, what was acknowledged, and what is still owed.
+
+use crate::proto::{instant::Instant, wire::Subscribed};
+
+/// What the server said at the end of a catch-up.
+#[derive(Debug)]
+pub(super) struct CaughtUp {
+    /// The runs open at the head, unless there are more than it names.
+    pub(super) open_runs: Option<Vec<String>>,
+}
+
+/// What one subscription has brought.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) ch: u32,
+    /// The head at the moment of subscribing: what is at or below it is a replay (EVT-5), and the catch-up ends there.
+    pub(crate) head: u64,
+    /// Set once the server has said that everything up to `head` was sent (SUB-10).
+    pub(super) caught_up: Option<CaughtUp>,
+    /// The last offset that this socket brought; what was delivered before counts for nothing here.
+    pub(crate) received: u64,
+    pub(crate) acked: u64,
+    /// Ranges above `acked` that a gap took out of the flow: they use up no window (FLO-1).
+    gaps: Vec<(u64, u64)>,
+    /// What must have come by now: the end of the catch-up, or a head that a heartbeat named (RPL-4).
+    pub(crate) expected: u64,
+    pub(crate) suspect: Option<Suspect>,
+}
+
+/// A head above what came, that may still come by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suspect {
+    pub(crate) received: u64,
+    pub(crate) head: u64,
+    pub(crate) at: Instant,
+}
+
+impl Subscription {
+    pub(super) const fn new(answer: &Subscribed) -> Self {
+        Self {
+            ch: answer.ch,
+            head: answer.head,
+            caught_up: None,
+            received: answer.next - 1,
+            acked: answer.next - 1,
+            gaps: Vec::new(),
+            expected: 0,
+            suspect: None,
+        }
+    }
+
+    /// Tells whether the server has sent everything that was there at the moment of subscribing.
+    pub(crate) const fn is_caught_up(&self) -> bool {
+        self.caught_up.is_some()
+    }
+
+    /// The highest offset that the server is known to have.
+    pub(super) const fn known_head(&self) -> u64 {
+        if self.received > self.head { self.received } else { self.head }
+    }
+
+    pub(super) fn receive(&mut self, last: u64) {
+        self.received = self.received.max(last);
+    }
+
+    /// Takes a gap of the flow.
+    pub(super) fn skip(&mut self, from: u64, to: u64) {
+        let from = from.max(self.received + 1);
+        if from <= to {
+            self.gaps.push((from, to));
+            self.received = to;
+        }
+    }
+
+    pub(crate) fn acknowledge(&mut self, offset: u64) {
+        self.acked = offset;
+        self.gaps.retain(|&(_, to)| to > offset);
+    }
+
+    /// Events that came and are not acknowledged: what the window counts (FLO-1).
+    pub(super) fn unacknowledged(&self) -> u64 {
+        let lost: u64 = self.gaps.iter().map(|&(from, to)| to - from.max(self.acked + 1) + 1).sum();
+        (self.received - self.acked).saturating_sub(lost)
+    }
+}
