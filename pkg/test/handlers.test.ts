@@ -341,7 +341,7 @@ test("every call of the API works inside a handler, and no handler runs inside a
 	});
 	server.append("u", ...numbered(1));
 	await world.settle();
-	assert.deepEqual(got, ["state connected", "event 1", "event 2", "event 3", "resumed 3", "u 1", "unknown_run"]);
+	assert.deepEqual(got, ["state connected", "event 1", "event 2", "event 3", "resumed 3", "unknown_run", "u 1"]);
 }));
 
 test("an AbortSignal removes a handler, and one aborted before never adds it", inWorld(async (world) => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AgentwireError, type ClientOptions, createClientLoading, type Instance } from "./support/package.js";
-import { newPage } from "./support/rig.js";
+import { pageOf } from "./support/rig.js";
 import { offsets } from "./support/record.js";
 import { ModelServer, numbered } from "./support/server.js";
 import { inWorld, type World } from "./support/world.js";
@@ -10,7 +10,7 @@ import { inWorld, type World } from "./support/world.js";
 /** A client whose module arrives when the test says so. */
 function loading(world: World, options: Partial<ClientOptions> = {}) {
 	const server = new ModelServer(world);
-	const page = newPage(world);
+	const page = pageOf(world);
 	const loads: { resolve(instance: Instance): void; reject(error: unknown): void }[] = [];
 	let asked = 0;
 	const token = (): string => {

@@ -350,6 +350,8 @@ test("C2: within the horizon a retry after outcome-preserving failure is applied
 test("C2: retry after the client was closed fails with the reason", inWorld(async (world) => {
 	const { client, thread } = await connectedTo(world);
 	const message = thread.send({ content: "x" }, { signal: AbortSignal.abort() });
+	await microtasks();
+	assert.equal(message.state, "failed");
 	client.close();
 	await assert.rejects(message.retry(), { code: "closed" });
 }));
@@ -434,8 +436,8 @@ test("a message that does not fit into a frame of the server is refused before i
 
 // PROTOCOL: SIG-1
 test("a signal goes to the others as it is; it has a type of 1 to 64 bytes and at most 4,096 bytes of JSON (SIG-1)", inWorld(async (world) => {
-	const { thread, server, sent, page } = await connectedTo(world);
-	const other = rig(world, { server, page });
+	const { thread, server, sent } = await connectedTo(world);
+	const other = rig(world, { server });
 	const heard: unknown[] = [];
 	other.client.on("signal", ({ signal }) => heard.push(signal));
 	other.client.thread("t").onEvent(() => {});

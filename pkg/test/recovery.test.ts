@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { poison } from "./support/core.js";
 import { MAX_REBUILDS, type ThreadItem } from "./support/package.js";
 import { firstOf, itemText, listen, offsets, range, take, takeItems } from "./support/record.js";
-import { newPage, type Rig, rig } from "./support/rig.js";
+import { pageOf, type Rig, rig } from "./support/rig.js";
 import { numbered } from "./support/server.js";
 import { inWorld, type World } from "./support/world.js";
 
@@ -203,10 +203,10 @@ test("a closed client does not hear of traps", inWorld(async (world) => {
 }));
 
 test("clients of one page are lost and restored together", inWorld(async (world) => {
-	const page = newPage(world);
-	const one = rig(world, { page });
-	const two = rig(world, { page, server: one.server });
-	const closed = rig(world, { page, server: one.server });
+	const page = pageOf(world);
+	const one = rig(world);
+	const two = rig(world, { server: one.server });
+	const closed = rig(world, { server: one.server });
 	closed.client.close();
 	await one.connected();
 	await two.connected();
@@ -243,9 +243,9 @@ test(`traps that are spread out never fail the client; more than ${MAX_REBUILDS}
 }));
 
 test("a constructor that traps is a trap", inWorld(async (world) => {
-	const page = newPage(world);
+	const page = pageOf(world);
 	page.faults.trapOn = "new";
-	const made = rig(world, { page });
+	const made = rig(world);
 	await made.connected();
 	assert.equal(page.faults.resets, 1);
 }));
@@ -311,7 +311,7 @@ test("a welcome as another user ends the client (HEL-6)", inWorld(async (world) 
 	await firstOf(world, iterator);
 	const waiting = assert.rejects(iterator.next(), { code: "subject_changed" });
 	server.withholdReceipts = true;
-	const message = client.thread("t").send({ content: "x" });
+	const message = client.thread("u").send({ content: "x" });
 	await world.settle();
 	server.subject = "bob";
 	server.cut();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isAgentwireError, type Thread, type ThreadItem, type ThreadOptions } from "./support/package.js";
 import { firstOf, listen, offsets, placeText, range, take, takeItems } from "./support/record.js";
-import { newPage, rig } from "./support/rig.js";
+import { rig } from "./support/rig.js";
 import { numbered } from "./support/server.js";
 import { inWorld } from "./support/world.js";
 
@@ -165,13 +165,12 @@ test("the inbox is the stream of that name", inWorld(async (world) => {
 
 // PROTOCOL: LIF-2
 test("lives of a page that keeps its position with its state add up to the log (LIF-2)", inWorld(async (world) => {
-	const page = newPage(world);
-	const first = rig(world, { page, autoConnect: false });
+	const first = rig(world, { autoConnect: false });
 	const { server } = first;
 	// What the application stores, in one piece.
 	let stored: { readonly seen: readonly number[]; readonly from: ThreadOptions["from"] } = { seen: [], from: "start" };
 	for (let life = 0; life < 4; life += 1) {
-		const { client } = rig(world, { server, page });
+		const { client } = rig(world, { server });
 		server.append("t", ...numbered(5));
 		client.thread("t", { from: stored.from }).onEvent((_event, { offset, position }) => {
 			stored = { seen: [...stored.seen, offset], from: position };
@@ -187,8 +186,7 @@ test("lives of a page that keeps its position with its state add up to the log (
 
 // PROTOCOL: SUB-9
 test("a live thread has a position from the subscription on, and a reload before its first event loses nothing (SUB-9)", inWorld(async (world) => {
-	const page = newPage(world);
-	const { client, server } = rig(world, { page });
+	const { client, server } = rig(world);
 	server.append("t", ...numbered(4));
 	const thread = client.thread("t", { from: "live" });
 	thread.onEvent(() => assert.fail("nothing is live yet"));
@@ -198,7 +196,7 @@ test("a live thread has a position from the subscription on, and a reload before
 	const { position } = thread;
 	client.close();
 	server.append("t", ...numbered(2, 5));
-	const next = rig(world, { page, server });
+	const next = rig(world, { server });
 	const got = offsets(next.client.thread("t", { from: position }));
 	await world.settle();
 	assert.deepEqual(got, [5, 6]);

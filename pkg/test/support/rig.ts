@@ -12,8 +12,16 @@ export interface Page {
 	readonly faults: Faults;
 }
 
-/** A page that has just been loaded. The glue has one instance: what a former page did with it is over. */
-export function newPage(world: World): Page {
+const pages = new WeakMap<World, Page>();
+
+/** The page of a world: it has just been loaded, with a fresh instance. */
+export function pageOf(world: World): Page {
+	const page = pages.get(world) ?? newPage(world);
+	pages.set(world, page);
+	return page;
+}
+
+function newPage(world: World): Page {
 	freshInstance();
 	const faults = newFaults();
 	world.atEnd(() => {
@@ -42,13 +50,14 @@ export interface Rig {
 }
 
 export interface RigOptions extends Partial<ClientOptions> {
+	/** @default a new one */
 	readonly server?: ModelServer;
-	readonly page?: Page;
 }
 
-/** A client whose module is there at once, as with `agentwire/inline`. It connects with the first `world.settle()`. */
+/** A client of the world's page. Its module is there at once, as with `agentwire/inline`. It connects with the first `world.settle()`. */
 export function rig(world: World, options: RigOptions = {}): Rig {
-	const { server = new ModelServer(world), page = newPage(world), ...given } = options;
+	const { server = new ModelServer(world), ...given } = options;
+	const page = pageOf(world);
 	const client = createClientIn(page.instance, { url: "wss://chat.example.com/ws", token: () => "secret-token", ...given, autoConnect: false });
 	const errors: AgentwireError[] = [];
 	const states: string[] = [];
