@@ -13,8 +13,8 @@ export type Begin =
 	| { readonly kind: "at"; readonly position: Position }
 	/** Before the first offset of whichever epoch. */
 	| { readonly kind: "start" }
-	/** Not before `offset`, if it begins in `epoch`. */
-	| { readonly kind: "from"; readonly epoch: string; readonly offset: number };
+	/** Not before `offset`, if it begins in this life of the log, and no crash has taken a part of it meanwhile. */
+	| { readonly kind: "from"; readonly life: Life | undefined; readonly offset: number };
 
 /** Which offset of a new epoch a consumer is owed first (SUB-8). */
 export type Owed = "all" | "written" | "either";
@@ -33,6 +33,8 @@ export class Witness {
 	readonly #broken: (rule: string) => void;
 	/** The last gap since the last resume result. */
 	#gap: Gap | undefined;
+	/** What knew of that gap is gone. */
+	#forgotten = false;
 
 	constructor(name: string, log: StreamLog, begin: Begin, owed: () => Owed, broken: (rule: string) => void) {
 		this.name = name;
@@ -87,7 +89,7 @@ export class Witness {
 		if (place !== undefined && this.#index(place.epoch) >= this.#index(life.epoch)) this.#broken(`I2: a gap leads from ${placeText(place)} back to ${placeText(gap.position)}`);
 		const { offset } = gap.position;
 		const owed = this.#owed();
-		const allowed = owed === "all" ? [0] : owed === "written" ? [life.base] : [0, life.base];
+		const allowed = owed === "all" ? [0] : owed === "written" ? life.bases : [0, ...life.bases];
 		if (!allowed.includes(offset)) this.#broken(`I2: of the new epoch it gets what follows ${offset}, and is owed what follows ${allowed.join(" or ")}`);
 	}
 
@@ -105,10 +107,18 @@ export class Witness {
 			if (canonical(openRuns) !== canonical(open)) this.#broken(`I3: open runs at ${placeText(position)} are ${open.join(", ")}, and not ${openRuns.join(", ")}`);
 		}
 		if (recovered !== (gap === undefined)) this.#broken(`I3: recovered is ${recovered}, with the gap ${canonical(gap ?? null)}`);
-		if (canonical(gap ?? null) !== canonical(this.#gap ?? null)) this.#broken(`I3: its gap is ${canonical(gap ?? null)}, the last that was delivered ${canonical(this.#gap ?? null)}`);
-		if (skipped !== undefined && (skipped.to !== life.base || !life.oldests.includes(skipped.from))) this.#broken(`I2: skipped ${skipped.from}-${skipped.to}, the epoch began at ${life.base}`);
+		// A gap that came while the stream was live belongs to no catch-up.
+		const mayBeNone = this.#forgotten || this.resumes > 1;
+		if (canonical(gap ?? null) !== canonical(this.#gap ?? null) && !(gap === undefined && mayBeNone)) this.#broken(`I3: its gap is ${canonical(gap ?? null)}, the last that was delivered ${canonical(this.#gap ?? null)}`);
+		if (skipped !== undefined && (!life.bases.includes(skipped.to) || !life.oldests.includes(skipped.from))) this.#broken(`I2: skipped ${skipped.from}-${skipped.to}, the epoch began at ${life.base}`);
 		this.#gap = undefined;
+		this.#forgotten = false;
 		this.place = position;
+	}
+
+	/** A new core or a new subscription goes on, which knows places and no history. */
+	forget(): void {
+		this.#forgotten = true;
 	}
 
 	/** The package says where the consumer is, before it was given anything. */
@@ -128,7 +138,7 @@ export class Witness {
 	#beginAt(position: Position): Position {
 		const begin = this.#begin;
 		if (begin.kind === "start" && position.offset !== 0) this.#broken(`I2: it begins at ${placeText(position)}, and should at the start`);
-		if (begin.kind === "from" && begin.epoch === position.epoch && position.offset < begin.offset) {
+		if (begin.kind === "from" && begin.life === this.#life(position.epoch) && position.offset < begin.offset) {
 			this.#broken(`I2: it begins at ${placeText(position)}, before ${begin.offset}`);
 		}
 		return position;

@@ -10,6 +10,8 @@ export interface Reading {
 	readonly iterator: AsyncIterator<import("../support/package.js").ThreadItem, undefined>;
 	/** Calls of `next()` that wait. */
 	waiting: number;
+	/** It is no consumer any more, though it may still yield what it holds. */
+	detached: boolean;
 	over: boolean;
 }
 
@@ -36,6 +38,8 @@ export class Story {
 	/** The `from` of the handles, as the package has it; `undefined` until a handle or the first consumer names one. */
 	from: From | undefined;
 	started = false;
+	/** The server ended the subscription, and nobody has come since. */
+	ended = false;
 	/** Every position that the application was given, and may begin at again. */
 	positions: Position[] = [];
 
@@ -47,8 +51,21 @@ export class Story {
 	/** Its consumers: one for all handlers, and each iterator that was pulled. */
 	get witnesses(): Witness[] {
 		const handles = [...this.handles];
-		const listening = handles.flatMap(({ witness }) => (witness === undefined ? [] : [witness]));
-		return [...listening, ...handles.flatMap(({ readings }) => [...readings].filter(({ over }) => !over).map(({ witness }) => witness))];
+		return [...(this.ended ? [] : this.listening), ...handles.flatMap(({ readings }) => [...readings].filter(({ detached }) => !detached).map(({ witness }) => witness))];
+	}
+
+	/** The handlers, whether or not the server ended their subscription. */
+	get listening(): Witness[] {
+		return [...this.handles].flatMap(({ witness }) => (witness === undefined ? [] : [witness]));
+	}
+
+	/** The server ended the subscription (SUB-11). */
+	end(): void {
+		this.leave(() => {
+			this.ended = true;
+			for (const witness of this.listening) witness.forget();
+			for (const { readings } of this.handles) for (const reading of readings) reading.detached = true;
+		});
 	}
 
 	get owed(): Owed {
@@ -58,9 +75,11 @@ export class Story {
 
 	/** Where a consumer begins that names `own`. */
 	begin(own: From | undefined, ofHandlers: boolean): Begin {
+		// Whoever comes brings the handlers back.
+		this.ended = false;
 		const others = this.witnesses;
-		const listening = ofHandlers ? [...this.handles].find(({ witness }) => witness !== undefined)?.witness : undefined;
-		if (listening !== undefined) return listening.place === undefined ? { kind: "from", epoch: "", offset: 0 } : { kind: "at", position: listening.place };
+		const listening = ofHandlers ? this.listening[0] : undefined;
+		if (listening !== undefined) return listening.place === undefined ? { kind: "from", life: undefined, offset: 0 } : { kind: "at", position: listening.place };
 		let from = own;
 		const isFirst = !this.started;
 		if (isFirst && (own === undefined || this.from === undefined)) {
@@ -73,15 +92,16 @@ export class Story {
 		if (asked === "start" && (this.from === "live" || (typeof this.from === "object" && "last" in this.from))) this.opened.add("other");
 		if (typeof from === "object" && "epoch" in from) return { kind: "at", position: from };
 		if (from === "start") return { kind: "start" };
-		const { epoch, head, oldest } = this.log;
+		const { life, epoch, head, oldest } = this.log;
 		const back = typeof from === "object" ? from.last : 0;
 		if (others.length === 0) {
-			if (this.leftUnknown) return { kind: "from", epoch: "", offset: 0 };
-			if (this.left !== undefined) return back === 0 ? { kind: "at", position: this.left } : { kind: "from", epoch: this.left.epoch, offset: Math.max(0, this.left.offset - back) };
-			return { kind: "from", epoch, offset: back === 0 ? head : Math.max(oldest - 1, head - back) };
+			// Before it is connected, a thread that begins at a position is there for all.
+			if (this.leftUnknown || (this.left === undefined && typeof this.from === "object" && "epoch" in this.from)) return { kind: "from", life: undefined, offset: 0 };
+			if (this.left !== undefined) return back === 0 ? { kind: "at", position: this.left } : { kind: "from", life: this.log.lives.find((known) => known.epoch === this.left?.epoch), offset: Math.max(0, this.left.offset - back) };
+			return { kind: "from", life, offset: back === 0 ? head : Math.max(oldest - 1, head - back) };
 		}
 		const furthest = Math.max(0, ...others.map(({ place }) => (place?.epoch === epoch ? place.offset : 0)));
-		return { kind: "from", epoch, offset: Math.max(0, furthest - back) };
+		return { kind: "from", life, offset: Math.max(0, furthest - back) };
 	}
 
 	/** Where the slowest consumer is; `undefined` when the witnesses cannot know. */
@@ -106,14 +126,14 @@ export class Story {
 		this.leftUnknown = slowest === undefined;
 	}
 
-	/** Does the package agree on where the slowest consumer is (I4)? */
-	check(broken: (rule: string) => void): void {
+	/** Does the package agree on where the slowest consumer is (I4)? `caughtUp`: the server has said so of the stream on this socket. */
+	check(caughtUp: boolean, broken: (rule: string) => void): void {
 		const [handle] = this.handles;
 		if (handle === undefined) return;
 		const { position } = handle.thread;
 		const [only, ...others] = this.witnesses;
 		// What the package says of a consumer that was given nothing yet is the place from which everything is owed to it.
-		if (only !== undefined && others.length === 0 && position !== undefined) only.placed(position);
+		if (only !== undefined && others.length === 0 && position !== undefined && caughtUp) only.placed(position);
 		const { slowest } = this;
 		if (slowest === undefined || position === undefined) return;
 		if (placeText(position) !== placeText(slowest)) broken(`${this.name}: I4: the position is ${placeText(position)}, the slowest consumer is at ${placeText(slowest)}`);

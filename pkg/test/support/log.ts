@@ -6,8 +6,10 @@ export type Body = Readonly<Record<string, unknown>>;
 /** One epoch: what was in it, and what was lost of it. */
 export interface Life {
 	readonly epoch: string;
-	/** The head at which it began. */
+	/** The head at which it began; less where a crash took a part of it. */
 	readonly base: number;
+	/** Every value that `base` had. */
+	readonly bases: readonly number[];
 	/** `events[i]` has the offset `i + 1`. What was trimmed stays here, for the judge. */
 	readonly events: Body[];
 	/** Every value that `oldest` had, the present one last. */
@@ -25,7 +27,7 @@ export class StreamLog {
 
 	constructor(name: string) {
 		this.#name = name;
-		this.lives = [{ epoch: "e1", base: 0, events: [], oldests: [1], ever: new Map() }];
+		this.lives = [{ epoch: "e1", base: 0, bases: [0], events: [], oldests: [1], ever: new Map() }];
 	}
 
 	get life(): Life {
@@ -75,7 +77,7 @@ export class StreamLog {
 	begin(epoch: string, keep: number): void {
 		const events = this.life.events.slice(0, keep);
 		const ever = new Map(events.map((event, index) => [index + 1, [event]]));
-		this.lives.push({ epoch, base: keep, events, oldests: [Math.min(this.oldest, keep + 1)], ever });
+		this.lives.push({ epoch, base: keep, bases: [keep], events, oldests: [Math.min(this.oldest, keep + 1)], ever });
 		this.isOfFormerProcess = false;
 	}
 
@@ -84,7 +86,8 @@ export class StreamLog {
 		const life = this.lives.pop();
 		if (life === undefined) return;
 		const oldests = [...life.oldests, Math.min(life.oldests.at(-1) ?? 1, keep + 1)];
-		this.lives.push({ ...life, events: life.events.slice(0, keep), oldests });
+		const base = Math.min(life.base, keep);
+		this.lives.push({ ...life, base, bases: [...life.bases, base], events: life.events.slice(0, keep), oldests });
 		this.isOfFormerProcess = true;
 	}
 

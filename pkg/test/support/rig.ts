@@ -22,11 +22,17 @@ export function pageOf(world: World): Page {
 }
 
 function newPage(world: World): Page {
+	const page = newEngine();
+	world.atEnd(() => {
+		if (page.faults.resets > 0) world.staleTimers += page.faults.cores;
+	});
+	return page;
+}
+
+/** A page that has just been loaded. The glue has one instance: what a former page did with it is over. */
+export function newEngine(): Page {
 	freshInstance();
 	const faults = newFaults();
-	world.atEnd(() => {
-		if (faults.resets > 0) world.staleTimers += faults.cores;
-	});
 	return { instance: new Instance(realEngine(faults)), faults };
 }
 

@@ -55,6 +55,8 @@ export class ModelServer {
 	unreachable = false;
 	/** Nothing is sent but what answers a request: for tests that put frames on the wire by hand. */
 	quiet = false;
+	/** Keeps every frame as text, for whoever looks into a failure. */
+	traces = false;
 	#tokensRefreshed = 0;
 	#lastSession = 0;
 
@@ -65,9 +67,14 @@ export class ModelServer {
 
 	/** The connection in use. */
 	get session(): Session {
-		const session = this.sessions.filter((known) => known.isOpen).at(-1);
+		const session = this.session0;
 		if (session === undefined) throw new Error("no page is connected");
 		return session;
+	}
+
+	/** The connection in use, if there is one. */
+	get session0(): Session | undefined {
+		return this.sessions.filter((known) => known.isOpen).at(-1);
 	}
 
 	get isConnected(): boolean {

@@ -35,6 +35,8 @@ export class Session {
 	readonly subs = new Map<number, Sub>();
 	/** Every frame that was sent to the page. */
 	readonly sent: Frame[] = [];
+	/** Every frame of both sides, as they were sent or arrived here. */
+	readonly trace: string[] = [];
 	subject: string | undefined;
 	window = { events: 0, bytes: 0 };
 	#deltas = false;
@@ -82,6 +84,7 @@ export class Session {
 	send(frame: Frame): void {
 		for (const put of this.server.outgoing(frame, this)) {
 			this.sent.push(put);
+			this.#note("▼", put);
 			this.peer.send(put);
 		}
 	}
@@ -90,9 +93,14 @@ export class Session {
 		this.server.broken(this.peer, rule, code);
 	}
 
+	#note(way: string, frame: Frame): void {
+		if (this.server.traces) this.trace.push(`${this.server.world.now} ${way} ${JSON.stringify(frame)}`);
+	}
+
 	// --- frames of the page ---
 
 	#onFrame(frame: Frame): void {
+		this.#note("▲", frame);
 		if (this.server.incoming(frame, this)) return;
 		const limit = this.subject === undefined ? 65_536 : this.server.maxFrameBytes;
 		if (sizeOf(frame) > limit) return this.broken(`GEN-7: a frame of ${sizeOf(frame)} bytes`, 4402);

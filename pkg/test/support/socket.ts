@@ -106,8 +106,9 @@ export class Peer {
 	dead = false;
 	readonly #host: SocketHost;
 	#gone = false;
-	/** When the last frame to the page arrives: frames never overtake each other. */
-	#arrival = 0;
+	/** When the last frame arrives, to the page and to the server: frames never overtake each other. */
+	#atPage = 0;
+	#atServer = 0;
 
 	constructor(host: SocketHost, socket: ScriptedSocket, protocols: readonly string[]) {
 		this.#host = host;
@@ -174,7 +175,7 @@ export class Peer {
 	/** The page sends. */
 	carry(data: unknown): void {
 		const frame = JSON.parse(String(data)) as Frame;
-		this.#host.later(this.#host.latency, () => {
+		this.#toServer(() => {
 			if (this.dead || this.#gone) return;
 			this.received.push(frame);
 			this.onFrame(frame);
@@ -188,7 +189,7 @@ export class Peer {
 			this.#host.later(CLOSE_TIMEOUT_MS, () => this.#closeEvent(1006, "", false));
 			return;
 		}
-		this.#host.later(this.#host.latency, () => {
+		this.#toServer(() => {
 			this.#end();
 			this.#host.later(this.#host.latency, () => (opened ? this.#closeEvent(code, reason, true) : this.#closeEvent(1006, "", false)));
 		});
@@ -200,9 +201,14 @@ export class Peer {
 		this.onGone();
 	}
 
+	#toServer(run: () => void): void {
+		this.#atServer = Math.max(this.#atServer, this.#host.now + this.#host.latency);
+		this.#host.later(this.#atServer - this.#host.now, run);
+	}
+
 	#toPage(run: () => void): void {
-		this.#arrival = Math.max(this.#arrival, this.#host.now + this.#host.latency);
-		this.#host.later(this.#arrival - this.#host.now, () => {
+		this.#atPage = Math.max(this.#atPage, this.#host.now + this.#host.latency);
+		this.#host.later(this.#atPage - this.#host.now, () => {
 			if (!this.dead) run();
 		});
 	}
