@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Gap, Resumed } from "./support/package.js";
-import { firstOf, itemText, listen, offsets, range, take, takeItems } from "./support/record.js";
+import { firstOf, gapText, itemText, listen, offsets, placeText, range, take, takeItems } from "./support/record.js";
 import { rig } from "./support/rig.js";
 import { numbered } from "./support/server.js";
 import { inWorld } from "./support/world.js";
@@ -88,6 +88,39 @@ test("a page without a position on a trimmed log gets the gap from the first off
 	assert.deepEqual(results.map(({ recovered, gap: lost }) => [recovered, lost]), [[false, gap]]);
 }));
 
+test("what is trimmed for a late consumer is one gap, also when it is larger than the window", inWorld(async (world) => {
+	const { client, server, connected } = rig(world, { window: { events: 4 } });
+	server.append("t", ...numbered(20));
+	const thread = client.thread("t", { from: "live" });
+	const live = listen(thread);
+	await connected();
+	server.trim("t", 15);
+	const items = await takeItems(world, thread.events({ from: { epoch: "e1", offset: 2 } }), 7);
+	assert.deepEqual(items.map(itemText), ["gap 3-15 trimmed", ...range(16, 20), "resumed e1/20"]);
+	assert.deepEqual(live, ["resumed e1/20"]);
+}));
+
+test("when a gap reaches beyond the end of a catch-up, the result leads to the end of the gap", inWorld(async (world) => {
+	const { client, server, connected } = rig(world, { window: { events: 2 } });
+	server.append("t", ...numbered(8));
+	const thread = client.thread("t");
+	const got: string[] = [];
+	const slow = thread.events();
+	assert.deepEqual(await take(world, slow, 1), ["e1/1"]);
+	thread.onResumed(({ position }) => got.push(`resumed ${position.offset}`));
+	thread.onGap(({ position }) => got.push(`gap ${position.offset}`));
+	await connected();
+	// Beyond the head of the moment of subscribing, which is 8.
+	server.append("t", ...numbered(4, 9));
+	server.trim("t", 12);
+	server.append("t", ...numbered(1, 13));
+	const items = await takeItems(world, slow, 5);
+	const last = items.map(itemText).filter((text) => !/^e1\/[1-8]$/.test(text));
+	assert.match(last[0] ?? "", /^gap \d+-12 trimmed$/);
+	assert.deepEqual(last.slice(1), ["resumed e1/12", "e1/13"]);
+	assert.deepEqual(thread.position, { epoch: "e1", offset: 13 });
+}));
+
 // --- epochs ---
 
 test("when an epoch ends on the socket, the stream is asked for again and the gap resets it", inWorld(async (world) => {
@@ -155,6 +188,21 @@ for (const from of ["live", { last: 2 }] as const) {
 	}));
 }
 
+test("a gap that is known at once waits for handlers that are added in the same tick", inWorld(async (world) => {
+	const { client, server, connected } = rig(world);
+	server.append("t", ...numbered(3));
+	server.restore("t", 1, "e2", ...numbered(2));
+	const thread = client.thread("t", { from: { epoch: "e1", offset: 2 } });
+	// The stream is in the new epoch already when the handlers come.
+	assert.equal(await firstOf(world, thread.events({ from: "start" })), "e2/1");
+	await connected();
+	const got: string[] = [];
+	thread.onEvent((_event, meta) => got.push(placeText(meta)));
+	thread.onGap((gap) => got.push(gapText(gap)));
+	await world.advance(100);
+	assert.deepEqual(got, ["gap 3- epoch", ...range(1, 3, "e2")]);
+}));
+
 test("several epochs that ended while an iterator slept are one gap to it", inWorld(async (world) => {
 	const { client, server, connected } = rig(world);
 	server.append("t", ...numbered(6));
@@ -198,6 +246,24 @@ test("after the server ended a thread, the next handler or handle has it asked f
 	assert.deepEqual(got.slice(6), ["a5", "b5"]);
 	assert.deepEqual(ends, ["forbidden", "deleted"]);
 	assert.deepEqual(codes(), [], "whoever listens for it was notified");
+}));
+
+test("after the end of a subscription handlers go on where they were, not where a slower iterator was", inWorld(async (world) => {
+	const { client, server } = rig(world);
+	server.append("t", ...numbered(6));
+	const thread = client.thread("t");
+	const slow = thread.events();
+	const begun = take(world, slow, 2);
+	const handled = offsets(thread);
+	thread.onEnded(() => {});
+	await begun;
+	assert.deepEqual(handled, [1, 2, 3, 4, 5, 6]);
+	server.end("t", "forbidden");
+	await world.settle();
+	client.thread("t");
+	server.append("t", ...numbered(1, 7));
+	await world.settle();
+	assert.deepEqual(handled, [1, 2, 3, 4, 5, 6, 7]);
 }));
 
 test("ended carries the position at which the thread stopped", inWorld(async (world) => {

@@ -180,6 +180,21 @@ test("B8: an item that a gap handler pulls does not count in the new epoch", inW
 	assert.deepEqual(thread.position, { epoch: "e2", offset: 4 - pulled });
 }));
 
+test("B8: the gap of an iterator begins after what a gap handler has pulled of it", inWorld(async (world) => {
+	const { client, server } = rig(world);
+	server.append("t", ...numbered(6));
+	const thread = client.thread("t");
+	const pulled: string[] = [];
+	// The handlers are first: they get the gap while the iterator still holds items of the old epoch.
+	thread.onGap(() => void iterator.next().then(({ value }) => value && pulled.push(itemText(value))));
+	const iterator = thread.events({ from: "start" });
+	assert.deepEqual(await take(world, iterator, 2), range(1, 2));
+	server.restore("t", 0, "e2", ...numbered(3));
+	await world.settle();
+	const rest = await take(world, iterator, 3);
+	assert.deepEqual([...pulled, ...rest].slice(0, 4), pulled[0] === "e1/3" ? ["e1/3", "gap 4- epoch", ...range(1, 2, "e2")] : ["gap 3- epoch", ...range(1, 3, "e2")]);
+}));
+
 test("B9: each consumer gets its resume result in its place: a slow iterator gets it behind the items before it", inWorld(async (world) => {
 	const { client, server, connected } = rig(world);
 	server.append("t", { type: "agent_started", runId: "r", agent: "a" }, ...numbered(7, 2));

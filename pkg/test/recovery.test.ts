@@ -6,7 +6,7 @@ import { MAX_REBUILDS, type ThreadItem } from "./support/package.js";
 import { firstOf, itemText, listen, offsets, range, take, takeItems } from "./support/record.js";
 import { pageOf, type Rig, rig } from "./support/rig.js";
 import { numbered } from "./support/server.js";
-import { inWorld, type World } from "./support/world.js";
+import { inWorld, microtasks, type World } from "./support/world.js";
 
 /** Traps the core in a call of the package, and waits for the connection of the new one. */
 async function trap(made: Rig): Promise<void> {
@@ -383,4 +383,29 @@ test("after a trap in the middle of a new epoch's gap nobody gets the gap twice"
 	await world.advance(100);
 	assert.deepEqual(got.filter((text) => !text.startsWith("resumed")), [...range(1, 3), "gap 4- epoch", ...range(1, 3, "e2")]);
 	world.takeUncaught();
+}));
+
+test("an iterator that counts back begins also when a trap has made the place unknown that it counts from", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server } = made;
+	server.append("t", ...numbered(9));
+	const thread = client.thread("t", { from: { last: 3 } });
+	const slow = thread.events({ from: { last: 2 } });
+	assert.deepEqual(await take(world, slow, 1), ["e1/8"]);
+	// It has not taken note of the new epoch, and nobody else is there.
+	server.restore("t", 5, "e2", ...numbered(1));
+	await world.advance(100);
+	server.down = true;
+	poison();
+	client.stats();
+	await world.settle();
+	const late = thread.events();
+	const first = late.next();
+	await world.advance(1_000);
+	server.down = false;
+	await made.connected();
+	await world.advance(1_000);
+	const item = (await Promise.race([first, microtasks()]))?.value;
+	assert.ok(item, "it was given something");
+	assert.equal(await firstOf(world, slow), "gap 9- epoch");
 }));

@@ -260,6 +260,44 @@ test("a live iterator begins where the stream is, not where the slowest consumer
 	assert.deepEqual(thread.position, { epoch: "e1", offset: 4 });
 }));
 
+for (const [what, from, expected] of [["live", "live", [8, 9, 10]], ["the last one", { last: 1 }, [7, 8, 9, 10]]] as const) {
+	test(`an iterator from ${what} that is opened while offline counts from the furthest consumer`, inWorld(async (world) => {
+		const { client, server, connected } = rig(world, { window: { events: 64 } });
+		server.append("t", ...numbered(7));
+		const thread = client.thread("t");
+		const slow = thread.events();
+		const begun = take(world, slow, 2);
+		const handled = offsets(thread);
+		await begun;
+		assert.equal(handled.length, 7);
+		server.cut();
+		await world.settle();
+		// An earlier one is opened with it.
+		void thread.events({ from: { epoch: "e1", offset: 1 } }).next();
+		const items = takeItems(world, thread.events({ from }), expected.length);
+		server.append("t", ...numbered(3, 8));
+		await connected();
+		assert.deepEqual(offsetsOf(await items), expected);
+	}));
+}
+
+test("of consumers in two epochs that are over, the one in the earlier epoch is the slowest", inWorld(async (world) => {
+	const { client, server, connected } = rig(world);
+	server.append("t", ...numbered(9));
+	const thread = client.thread("t");
+	const [far, near] = [thread.events(), thread.events()];
+	const begun = Promise.all([take(world, far, 9), take(world, near, 2)]);
+	await begun;
+	server.restore("t", 0, "e2", ...numbered(3));
+	await connected();
+	await world.advance(100);
+	// One of them has entered the second epoch when the third begins.
+	assert.deepEqual((await take(world, near, 2)).map((text) => text.replace(/^gap 3-.*/, "gap")), ["gap", "e2/1"]);
+	server.restore("t", 0, "e3", ...numbered(1));
+	await world.advance(100);
+	assert.deepEqual(thread.position, { epoch: "e1", offset: 9 });
+}));
+
 test("a live handler beside an iterator from the start gets what is live", inWorld(async (world) => {
 	const { client, server } = rig(world);
 	server.append("t", ...numbered(4));
