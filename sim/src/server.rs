@@ -121,6 +121,10 @@ pub struct Server {
     pub heartbeat_ms: u64,
     /// The largest number of events in a frame.
     pub events_per_frame: u64,
+    /// The largest frame that it takes.
+    pub max_frame_bytes: usize,
+    /// How many streams a socket may have.
+    pub max_streams: u64,
     /// How long a token lives.
     pub token_expires_in_ms: Option<u64>,
     /// How long it remembers the keys of sends.
@@ -170,6 +174,8 @@ impl Default for Server {
             commit_delay: Duration::ZERO,
             heartbeat_ms: 15_000,
             events_per_frame: 50,
+            max_frame_bytes: 1_048_576,
+            max_streams: 64,
             token_expires_in_ms: None,
             send_horizon_ms: 86_400_000,
             mute: false,
@@ -433,6 +439,9 @@ impl Server {
             return;
         };
         let greeted = self.connections[&peer].subject.is_some();
+        if greeted && text.len() > self.max_frame_bytes {
+            self.breaks("GEN-7: a frame that is larger than maxFrameBytes");
+        }
         match frame["type"].as_str() {
             Some("hello") if !greeted => self.on_hello(peer, &frame),
             _ if !greeted => self.breaks("HEL-1: the first frame is no hello"),
@@ -508,7 +517,7 @@ impl Server {
                 .as_array()
                 .is_some_and(|features| features.iter().any(|name| name == "deltas"));
         let mut welcome = json!({"type": "welcome", "session": format!("s{}", peer.socket.0), "subject": subject, "heartbeatMs": self.heartbeat_ms,
-            "maxFrameBytes": 1_048_576, "maxStreams": 64, "sendHorizonMs": self.send_horizon_ms, "features": []});
+            "maxFrameBytes": self.max_frame_bytes, "maxStreams": self.max_streams, "sendHorizonMs": self.send_horizon_ms, "features": []});
         if let Some(ms) = self.token_expires_in_ms {
             welcome["tokenExpiresInMs"] = json!(ms);
         }

@@ -1,6 +1,6 @@
 /** The client: holds the parts together, from the options to the end. */
 /// <reference lib="esnext.disposable" preserve="true" />
-import { ClientHost } from "../core/host.js";
+import { ClientHost } from "./host.js";
 import type { Instance } from "../core/instance.js";
 import type { RawState } from "../core/raw.js";
 import { Supervisor } from "../core/supervisor.js";

@@ -92,12 +92,7 @@ export class SentMessage implements Message {
 
 	retry(): Promise<Receipt> {
 		if (this.#state !== "failed") return this.#receipt;
-		try {
-			this.#context.check();
-		} catch (error) {
-			return Promise.reject(error);
-		}
-		this.#receipt = this.#follow(this.#context.outbox.send(this.#letter), undefined);
+		this.#receipt = this.#follow(this.#sendAgain(), undefined);
 		this.#turn("pending", undefined);
 		return this.#receipt;
 	}
@@ -112,6 +107,11 @@ export class SentMessage implements Message {
 
 	subscribe(listener: (message: Message) => unknown): Unsubscribe {
 		return this.on("change", listener);
+	}
+
+	async #sendAgain(): Promise<Receipt> {
+		this.#context.check();
+		return this.#context.outbox.send(this.#letter);
 	}
 
 	/** Takes note of how the sending ends. The result is what the application waits for: `signal` ends only that. */

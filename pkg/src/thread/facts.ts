@@ -93,8 +93,8 @@ export function gapOf(gap: RawGap, epoch: string): Gap {
 	return { from: gap.from, to: gap.to, reason: gap.reason, remedy, epoch: gap.epoch, position: { epoch: gap.epoch ?? epoch, offset: gap.next - 1 } };
 }
 
-/** The end of a catch-up as the page sees it. */
-export function resumedOf(result: RawResumeResult): Resumed {
+/** The end of a catch-up as the page sees it; `position` is where the consumer then is: a gap can lead beyond the end. */
+export function resumedOf(result: RawResumeResult, position: Position | undefined): Resumed {
 	const { recovered, epoch, from, to, replayed, duplicatesDropped, attempts, openRuns, gap, skipped } = result;
 	return {
 		recovered,
@@ -107,6 +107,6 @@ export function resumedOf(result: RawResumeResult): Resumed {
 		openRuns: openRuns && [...openRuns],
 		gap: gap && gapOf(gap, epoch),
 		skipped: skipped && { from: skipped.from, to: skipped.to },
-		position: { epoch, offset: to },
+		position: position ?? { epoch, offset: to },
 	};
 }

@@ -81,7 +81,7 @@ export class HandlerConsumer implements Consumer {
 	}
 
 	resumed(result: RawResumeResult): void {
-		if (this.#active) emit(this.#listeners.resumes.list, resumedOf(result), this.#failed);
+		if (this.#active) emit(this.#listeners.resumes.list, resumedOf(result, this.front), this.#failed);
 	}
 
 	rewind(): void {

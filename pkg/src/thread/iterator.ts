@@ -95,14 +95,16 @@ export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefin
 
 	gap(gap: RawGap): boolean {
 		if (this.#phase !== "attached") return true;
-		this.#queue.gap(gap, this.epoch ?? "");
+		// A handler of another consumer may have pulled after the core took note of the end of the epoch.
+		const own = gap.epoch === undefined || this.offset === undefined ? gap : { ...gap, from: this.offset + 1 };
+		this.#queue.gap(own, this.epoch ?? "");
 		this.#serve();
 		return false;
 	}
 
 	resumed(result: RawResumeResult): void {
 		if (this.#phase !== "attached") return;
-		this.#queue.resumed(result);
+		this.#queue.resumed(result, this.delivered);
 		this.#serve();
 	}
 

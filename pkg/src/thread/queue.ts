@@ -1,7 +1,7 @@
 /** What the core brought to an iterator and nobody has pulled yet. The window bounds it: the core counts only what was pulled. */
 import type { RawEventsFrame, RawGap, RawResumeResult } from "../core/raw.js";
 import type { AgentEvent } from "./events.js";
-import { gapOf, metaOf, resumedOf, type ThreadItem } from "./facts.js";
+import { gapOf, metaOf, type Resumed, resumedOf, type ThreadItem } from "./facts.js";
 import { eventsOf } from "./frames.js";
 import type { Position } from "./position.js";
 
@@ -66,8 +66,16 @@ export class Queue {
 		this.#front = fact.position;
 	}
 
-	resumed(result: RawResumeResult): void {
-		this.#parts.push({ item: { kind: "resumed", resumed: resumedOf(result) }, life: undefined });
+	/** `delivered`: where the consumer is. Two results with nothing between them become one, so that a connection that comes and goes fills no queue (I9). */
+	resumed(result: RawResumeResult, delivered: Position | undefined): void {
+		const resumed = resumedOf(result, this.#front ?? delivered);
+		const last = this.#parts.at(-1);
+		if (last === undefined || !("item" in last) || last.item.kind !== "resumed") {
+			this.#parts.push({ item: { kind: "resumed", resumed }, life: undefined });
+			return;
+		}
+		this.#parts.pop();
+		this.#parts.push({ item: { kind: "resumed", resumed: joined(last.item.resumed, resumed) }, life: undefined });
 	}
 
 	/** Takes the next item. */
@@ -88,4 +96,18 @@ export class Queue {
 		if (this.#parts.length === 0) this.#front = undefined;
 		return item;
 	}
+}
+
+/** One resume result for two catch-ups, where nothing came between them. */
+function joined(former: Resumed, latter: Resumed): Resumed {
+	return {
+		...latter,
+		recovered: former.recovered && latter.recovered,
+		from: Math.min(former.from, latter.from),
+		replayed: former.replayed + latter.replayed,
+		duplicatesDropped: former.duplicatesDropped + latter.duplicatesDropped,
+		attempts: former.attempts + latter.attempts,
+		gap: latter.gap ?? former.gap,
+		skipped: latter.skipped ?? former.skipped,
+	};
 }

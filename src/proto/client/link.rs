@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::repair::Replay;
+use super::replay::Replay;
 use crate::proto::{
     config::MIN_HEARTBEAT_TIMEOUT,
     ids::{Slot, SocketId, StreamId},

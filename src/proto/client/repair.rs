@@ -3,13 +3,13 @@
 use super::{
     Client,
     link::{Link, Session},
+    replay::{Purpose, Replay},
     subscribe::FRAME_OVERHEAD,
 };
 use crate::proto::{
     close_code::CloseCode,
     config::{ACK_DELAY, CATCH_UP_GRACE, MAX_REPLAYS, MISSING_HEAD_GRACE, REPLAY_TIMEOUT},
     ids::{ConsumerId, StreamId},
-    instant::Instant,
     stream::Suspect,
     timer::Timer,
     wire::ClientFrame,
@@ -17,25 +17,6 @@ use crate::proto::{
 
 /// The most bytes of one offset in an `ack`: `"2147483647":9007199254740991,`.
 const MAX_ACK_BYTES: usize = 30;
-
-/// A replay request that is open.
-#[derive(Debug)]
-pub(super) struct Replay {
-    req: u64,
-    pub(super) stream: StreamId,
-    purpose: Purpose,
-    from: u64,
-    to: u64,
-    deadline: Instant,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// A consumer began before the stream's position.
-    CatchUp(ConsumerId),
-    /// The server owes an offset that did not come.
-    Repair,
-}
 
 impl Client {
     pub(super) fn on_delivered(&mut self, consumer: ConsumerId, life: u32, through: u64) {

@@ -6,8 +6,8 @@ import type { Metric } from "../shared/metrics.js";
 import { wellFormed } from "../thread/frames.js";
 import type { Seat } from "../thread/stream.js";
 import type { Streams } from "../thread/streams.js";
-import type { ClientSide } from "./gate.js";
-import type { RawEventsFrame, RawGap, RawResumeResult, RawState } from "./raw.js";
+import type { ClientSide } from "../core/gate.js";
+import type { RawEventsFrame, RawGap, RawResumeResult, RawState } from "../core/raw.js";
 
 /** The parts of a client that its core reaches. */
 export interface HostParts {
