@@ -99,17 +99,18 @@ export class Witness {
 		const { position, openRuns, gap, recovered, skipped } = resumed;
 		const place = this.place ?? this.#beginAt(position);
 		if (placeText(position) !== placeText(place)) this.#broken(`I3: the result of ${placeText(position)} came at ${placeText(place)}`);
-		if (position.offset !== resumed.to || position.epoch !== resumed.epoch) this.#broken(`I3: the result names ${resumed.epoch}/${resumed.to} and the position ${placeText(position)}`);
+		if (position.offset < resumed.to || position.epoch !== resumed.epoch) this.#broken(`I3: the result names ${resumed.epoch}/${resumed.to} and the position ${placeText(position)}`);
 		const life = this.#life(position.epoch);
 		if (life === undefined) return this.#broken(`I3: ${position.epoch} never was`);
-		if (openRuns !== undefined && life.events.length >= position.offset) {
-			const open = this.log.openRuns(position.offset, life);
-			if (canonical(openRuns) !== canonical(open)) this.#broken(`I3: open runs at ${placeText(position)} are ${open.join(", ")}, and not ${openRuns.join(", ")}`);
+		if (openRuns !== undefined && life.events.length >= resumed.to) {
+			const open = this.log.openRuns(resumed.to, life);
+			if (canonical(openRuns) !== canonical(open)) this.#broken(`I3: open runs at ${resumed.epoch}/${resumed.to} are ${open.join(", ")}, and not ${openRuns.join(", ")}`);
 		}
 		if (recovered !== (gap === undefined)) this.#broken(`I3: recovered is ${recovered}, with the gap ${canonical(gap ?? null)}`);
 		// A gap that came while the stream was live belongs to no catch-up.
 		const mayBeNone = this.#forgotten || this.resumes > 1;
-		if (canonical(gap ?? null) !== canonical(this.#gap ?? null) && !(gap === undefined && mayBeNone)) this.#broken(`I3: its gap is ${canonical(gap ?? null)}, the last that was delivered ${canonical(this.#gap ?? null)}`);
+		const mayBeUnseen = this.#forgotten && this.#gap === undefined;
+		if (canonical(gap ?? null) !== canonical(this.#gap ?? null) && !(gap === undefined ? mayBeNone : mayBeUnseen)) this.#broken(`I3: its gap is ${canonical(gap ?? null)}, the last that was delivered ${canonical(this.#gap ?? null)}`);
 		if (skipped !== undefined && (!life.bases.includes(skipped.to) || !life.oldests.includes(skipped.from))) this.#broken(`I2: skipped ${skipped.from}-${skipped.to}, the epoch began at ${life.base}`);
 		this.#gap = undefined;
 		this.#forgotten = false;

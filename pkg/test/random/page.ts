@@ -73,8 +73,8 @@ export class Story {
 		return this.opened.has("start") ? "all" : "written";
 	}
 
-	/** Where a consumer begins that names `own`. */
-	begin(own: From | undefined, ofHandlers: boolean): Begin {
+	/** Where a consumer begins that names `own`. `connected`: the client is. */
+	begin(own: From | undefined, ofHandlers: boolean, connected: boolean): Begin {
 		// Whoever comes brings the handlers back.
 		this.ended = false;
 		const others = this.witnesses;
@@ -95,8 +95,8 @@ export class Story {
 		const { life, epoch, head, oldest } = this.log;
 		const back = typeof from === "object" ? from.last : 0;
 		if (others.length === 0) {
-			// Before it is connected, a thread that begins at a position is there for all.
-			if (this.leftUnknown || (this.left === undefined && typeof this.from === "object" && "epoch" in this.from)) return { kind: "from", life: undefined, offset: 0 };
+			// Before the client is connected, a thread that is at a position for one consumer is there for all.
+			if (this.leftUnknown || (this.left === undefined && (!connected || (typeof this.from === "object" && "epoch" in this.from)))) return { kind: "from", life: undefined, offset: 0 };
 			if (this.left !== undefined) return back === 0 ? { kind: "at", position: this.left } : { kind: "from", life: this.log.lives.find((known) => known.epoch === this.left?.epoch), offset: Math.max(0, this.left.offset - back) };
 			return { kind: "from", life, offset: back === 0 ? head : Math.max(oldest - 1, head - back) };
 		}

@@ -356,8 +356,12 @@ class Scenario {
 	#witness(story: Story, own: From | undefined, ofHandlers: boolean): Witness {
 		const number = this.#tally.counts.get("consumers") ?? 0;
 		this.#tally.add("consumers");
-		const begin = story.begin(own, ofHandlers);
-		return new Witness(`${story.name}#${number} (${ofHandlers ? "handlers" : `iterator from ${JSON.stringify(own)}`}, begins ${beginText(begin)})`, story.log, begin, () => story.owed, (rule) => this.#fail(rule));
+		const joins = ofHandlers && story.listening.length > 0;
+		const begin = story.begin(own, ofHandlers, this.#life.client.state.name === "connected");
+		const witness = new Witness(`${story.name}#${number} (${ofHandlers ? "handlers" : `iterator from ${JSON.stringify(own)}`}, begins ${beginText(begin)})`, story.log, begin, () => story.owed, (rule) => this.#fail(rule));
+		// What the handlers before it were given in a catch-up that is under way, it has not seen.
+		if (joins) witness.forget();
+		return witness;
 	}
 
 	#read(story: Story, handle: Handle): void {

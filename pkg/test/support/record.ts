@@ -7,7 +7,7 @@ export const placeText = ({ epoch, offset }: Position): string => `${epoch}/${of
 
 export const gapText = ({ from, to, reason }: Gap): string => `gap ${from}-${to ?? ""} ${reason}`;
 
-export const resumedText = ({ epoch, to }: Resumed): string => `resumed ${epoch}/${to}`;
+export const resumedText = ({ position }: Resumed): string => `resumed ${placeText(position)}`;
 
 export function itemText(item: ThreadItem): string {
 	switch (item.kind) {
