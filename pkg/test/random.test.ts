@@ -30,6 +30,9 @@ const LEAST: Readonly<Record<string, number>> = {
 	traps: 350,
 	"traps in handlers": 40,
 	"pulls in handlers": 40,
+	"stops in handlers": 40,
+	"closes in handlers": 40,
+	retries: 20,
 	reloads: 400,
 };
 

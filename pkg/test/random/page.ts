@@ -116,14 +116,16 @@ export class Story {
 		return (behind.length > 0 ? behind : known).reduce((one, other) => (other.offset < one.offset ? other : one));
 	}
 
-	/** Consumers leave together: when none stays, it was left where the slowest was. */
-	leave(run: () => void): void {
+	/** Consumers leave together: when none stays, it was left where the slowest was. `delivering`: a handler is running. */
+	leave(run: () => void, delivering = false): void {
 		const before = this.witnesses.length;
 		const { slowest } = this;
+		// What a waiting pull was given in this task counts, and its witness has not seen it yet.
+		const waits = delivering && [...this.handles].some(({ readings }) => [...readings].some(({ waiting, detached }) => waiting > 0 && !detached));
 		run();
 		if (before === 0 || this.witnesses.length > 0) return;
-		this.left = slowest;
-		this.leftUnknown = slowest === undefined;
+		this.left = waits ? undefined : slowest;
+		this.leftUnknown = this.left === undefined;
 	}
 
 	/** Does the package agree on where the slowest consumer is (I4)? `caughtUp`: the server has said so of the stream on this socket. */

@@ -40,6 +40,8 @@ class Scenario {
 	/** What was done, for the report of a failure. */
 	readonly #steps: string[] = [];
 	readonly #broken: string[] = [];
+	/** Of every message that the application sent. */
+	readonly #ids = new Set<string>();
 	readonly #options: ClientOptions;
 	#life: Life;
 	#lastEvent = 0;
@@ -48,7 +50,7 @@ class Scenario {
 	/** Streams whose log went back without anybody knowing it yet: nothing is written there before a page has come (LIF-4). */
 	readonly #unnoticed = new Set<string>();
 	/** How a handler is disturbed when it runs next. */
-	#inHandler: (() => void) | undefined;
+	#inHandler: ((story: Story, handle: Handle) => void) | undefined;
 
 	/** `traces`: keeps every frame. */
 	constructor(seed: number, world: World, tally: Tally, traces: boolean) {
@@ -140,10 +142,10 @@ class Scenario {
 			[2, () => this.#restore(story)],
 			[1, () => this.#crash(story)],
 			[3, () => handle && this.#send(handle)],
-			[1, () => this.#retry()],
+			[3, () => this.#retry()],
 			[2, () => this.#end(story)],
 			[1, () => this.#trap()],
-			[1, () => this.#disturb()],
+			[3, () => this.#disturb()],
 			[1, () => this.#reload()],
 			[1, () => this.#slow()],
 		];
@@ -325,7 +327,7 @@ class Scenario {
 			if (this.#random.chance(0.1)) story.positions.push(position);
 			const disturb = this.#inHandler;
 			this.#inHandler = undefined;
-			disturb?.();
+			disturb?.(story, handle);
 		};
 		const offs = [
 			thread.onEvent((event, meta) => {
@@ -403,14 +405,14 @@ class Scenario {
 		for (let index = 0; index < count; index += 1) this.#next(story, reading);
 	}
 
-	#stopListening(story: Story, handle: Handle): void {
+	#stopListening(story: Story, handle: Handle, delivering = false): void {
 		if (handle.stop === undefined) return;
 		this.#note(`${handle.witness?.name} stops`);
 		story.leave(() => {
 			handle.stop?.();
 			handle.stop = undefined;
 			handle.witness = undefined;
-		});
+		}, delivering);
 	}
 
 	#stopReading(story: Story, handle: Handle): void {
@@ -424,13 +426,13 @@ class Scenario {
 		});
 	}
 
-	#close(story: Story, handle: Handle): void {
+	#close(story: Story, handle: Handle, delivering = false): void {
 		this.#note(`a handle of ${story.name} closes`);
 		story.leave(() => {
 			handle.thread.close();
 			story.handles.delete(handle);
 			for (const reading of handle.readings) reading.over = reading.detached = true;
-		});
+		}, delivering);
 		if (story.handles.size > 0) return;
 		story.from = undefined;
 		story.started = false;
@@ -442,7 +444,10 @@ class Scenario {
 		if (this.#random.chance(0.2)) this.#server.overloaded += 1;
 		if (this.#unnoticed.size > 0) return;
 		this.#lastEvent += 1;
-		const message = handle.thread.send({ content: `message ${this.#lastEvent}` }, { id: `m${this.#lastEvent}` });
+		const id = `m${this.#lastEvent}`;
+		if (this.#random.chance(0.25)) this.#server.forbidden.add(id);
+		this.#ids.add(id);
+		const message = handle.thread.send({ content: `message ${this.#lastEvent}` }, { id });
 		const sent = { message, outcomes: [], attempts: 0 };
 		follow(sent, message.receipt);
 		this.#life.sent.push(sent);
@@ -469,18 +474,32 @@ class Scenario {
 
 	/** The next handler is disturbed while it runs. */
 	#disturb(): void {
-		if (this.#random.chance(0.5)) {
-			this.#inHandler = () => {
-				if (this.#tooManyTraps()) return;
-				this.#note("trap in a handler");
-				this.#poison();
-				this.#tally.add("traps in handlers");
-			};
-		} else {
-			this.#inHandler = () => {
-				for (let count = 0; count < 3; count += 1) this.#pull(2);
-				this.#tally.add("pulls in handlers");
-			};
+		switch (this.#random.integer(1, 4)) {
+			case 1:
+				this.#inHandler = () => {
+					if (this.#tooManyTraps()) return;
+					this.#note("trap in a handler");
+					this.#poison();
+					this.#tally.add("traps in handlers");
+				};
+				break;
+			case 2:
+				this.#inHandler = () => {
+					for (let count = 0; count < 3; count += 1) this.#pull(2);
+					this.#tally.add("pulls in handlers");
+				};
+				break;
+			case 3:
+				this.#inHandler = (story, handle) => {
+					this.#stopListening(story, handle, true);
+					this.#tally.add("stops in handlers");
+				};
+				break;
+			default:
+				this.#inHandler = (story, handle) => {
+					this.#close(story, handle, true);
+					this.#tally.add("closes in handlers");
+				};
 		}
 	}
 
@@ -559,6 +578,7 @@ class Scenario {
 			if (message.state === "sent" && applied.length === 0) this.#fail(`I6: ${message.id} is sent, and the server does not know it`);
 			if (message.state === "failed") this.#tally.add(`failed as ${message.error?.code}`);
 		}
+		for (const { id } of server.received("send")) if (!this.#ids.has(String(id))) this.#fail(`I6: nobody has sent ${String(id)}`);
 		if (this.#world.peers.filter((peer) => peer.isOpen).length > 1) this.#fail("I8: more than one socket is open");
 		this.#tally.add("scenarios");
 	}

@@ -41,6 +41,7 @@ export class Sends {
 	}
 
 	#apply(frame: Frame, id: string, stream: string): Readonly<Record<string, unknown>> {
+		if (this.#server.forbidden.delete(id)) return refusal("forbidden", false);
 		if (frame.type === "cancel") return this.#cancel(String(frame["runId"]), stream);
 		if (frame.type === "approve") return this.#approve(frame, stream);
 		const { message } = frame;

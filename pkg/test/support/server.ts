@@ -47,6 +47,8 @@ export class ModelServer {
 	compacts = false;
 	/** Applies sends and says nothing. */
 	withholdReceipts = false;
+	/** Sends that are refused for good, once each. */
+	readonly forbidden = new Set<string>();
 	/** So many of the next sends are put off (SND-9). */
 	overloaded = 0;
 	/** Handshakes are refused. */
