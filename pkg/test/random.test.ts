@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { runScenario, Tally } from "./random/scenario.js";
+import { Tally } from "./random/journal.js";
+import { runScenario } from "./random/scenario.js";
 
 const COUNT = Number(process.env["AGENTWIRE_SCENARIOS"] ?? 2_000);
 const FIRST = Number(process.env["AGENTWIRE_FIRST_SEED"] ?? 1);

@@ -1,13 +1,13 @@
 /** The application of a scenario: threads with handlers and iterators, each with a witness, and messages. */
 import type { StreamLog } from "../support/log.js";
-import { type AgentwireError, type Client, type From, isAgentwireError, type Message, type Position, type Receipt, type Thread } from "../support/package.js";
+import { type AgentwireError, type From, isAgentwireError, type Message, type Position, type Receipt, type Thread, type ThreadItem } from "../support/package.js";
 import { placeText } from "../support/record.js";
 import { type Begin, type Owed, Witness } from "./oracle.js";
 
 /** An iterator and how far it is. */
 export interface Reading {
 	readonly witness: Witness;
-	readonly iterator: AsyncIterator<import("../support/package.js").ThreadItem, undefined>;
+	readonly iterator: AsyncIterator<ThreadItem, undefined>;
 	/** Calls of `next()` that wait. */
 	waiting: number;
 	/** It is no consumer any more, though it may still yield what it holds. */
@@ -163,11 +163,4 @@ export function follow(sent: Sent, receipt: Promise<Receipt>): void {
 			else throw error;
 		},
 	);
-}
-
-/** One life of the page. */
-export interface Life {
-	readonly client: Client;
-	readonly stories: Map<string, Story>;
-	readonly sent: Sent[];
 }

@@ -1,6 +1,7 @@
 /** Runs scenarios in a thread of its own: beside the other half, and outside of the test runner's hooks. */
 import { parentPort, workerData } from "node:worker_threads";
-import { runScenario, Tally } from "./scenario.js";
+import { Tally } from "./journal.js";
+import { runScenario } from "./scenario.js";
 
 const { seeds } = workerData as { readonly seeds: readonly number[] };
 const tally = new Tally();

@@ -69,13 +69,13 @@ export class ModelServer {
 
 	/** The connection in use. */
 	get session(): Session {
-		const session = this.session0;
+		const session = this.latest;
 		if (session === undefined) throw new Error("no page is connected");
 		return session;
 	}
 
 	/** The connection in use, if there is one. */
-	get session0(): Session | undefined {
+	get latest(): Session | undefined {
 		return this.sessions.filter((known) => known.isOpen).at(-1);
 	}
 
