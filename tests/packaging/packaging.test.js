@@ -63,7 +63,7 @@ describe("the snippets", () => {
 	}
 
 	test("that are wrong are found out, with their file and line", async () => {
-		const untyped = { line: 5, language: "js", code: 'import { connect } from "agentwire";\nawait connect({ url: "/ws" });\n' };
+		const untyped = { line: 5, language: "js", code: 'import { createClient } from "agentwire";\ncreateClient({ url: "/ws" });\n' };
 		assert.match((await check([untyped], "TYPES.md", app)).join("\n"), /^TYPES\.md:6: .*'token'/);
 		const unparsed = { line: 12, language: "ts", code: "const = 1;\n" };
 		assert.match((await check([unparsed], "SYNTAX.md", app)).join("\n"), /^SYNTAX\.md:12: /);
