@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-/// How often a running step says how long it has taken.
-const TICK: Duration = Duration::from_secs(15);
+/// When a running step says for the first time how long it has taken, and how often after that.
+const FIRST_TICK: Duration = Duration::from_secs(15);
+const TICK: Duration = Duration::from_secs(30);
 
 /// How long a step that is mostly quick stays silent.
 const SLOW: Duration = Duration::from_millis(1500);
@@ -73,7 +74,9 @@ fn shown<T>(label: &str, silent: Duration, work: impl FnOnce() -> Result<T>) -> 
                 return false;
             }
             print(step, label, "", false);
-            while is_over.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            let mut tick = FIRST_TICK;
+            while is_over.recv_timeout(tick) == Err(RecvTimeoutError::Timeout) {
+                tick = TICK;
                 print(step, label, &format!("{:.0} s … ", started.elapsed().as_secs_f64()), false);
             }
             true
