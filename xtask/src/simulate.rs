@@ -69,7 +69,10 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
         return Ok(());
     }
     if args.trial {
-        bail!("the trial failed: the oracle needs a sharper rule or the plan another fault");
+        bail!(
+            "the trial failed, for what is above; a bug that is never found needs a sharper rule of the oracle or \
+             another fault in the plan"
+        );
     }
     bail!("the simulation failed ({status}); what it found is above");
 }

@@ -72,6 +72,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Bug>> {
     for bug in &list.bug {
         ensure!(names.insert(bug.name.as_str()), "{LIST} has two bugs called `{}`", bug.name);
         ensure!(!bug.original.trim().is_empty(), "the bug `{}` replaces nothing", bug.name);
+        ensure!(!bug.name.contains("*/"), "the name `{}` cannot stand in a comment", bug.name);
     }
     Ok(list.bug)
 }
@@ -209,7 +210,8 @@ fn switched(bugs: &[(usize, &Bug)]) -> Result<String> {
             };
             value
         };
-        let _ = write!(text, "if crate::planted::is({number}) {{ {planted} }} else ");
+        let name = &bug.name;
+        let _ = write!(text, "if crate::planted::is({number} /* {name} */) {{ {planted} }} else ");
     }
     let _ = write!(text, "{{ {original} }}");
     let is_statement = tail.is_empty() && first.original.ends_with([';', '}']);
@@ -262,16 +264,16 @@ mod tests {
         let bugs = [bug("x", "let a = b + 1;", "let a = b;"), bug("y", "f(c);", ""), bug("z", "d && e", "d")];
         assert_eq!(
             planted(source, &bugs).unwrap(),
-            "let a = (if crate::planted::is(0) { b } else { b + 1 });\n\
-             if crate::planted::is(1) {  } else { f(c); }\n\
-             if (if crate::planted::is(2) { d } else { d && e }) {}\n"
+            "let a = (if crate::planted::is(0 /* x */) { b } else { b + 1 });\n\
+             if crate::planted::is(1 /* y */) {  } else { f(c); }\n\
+             if (if crate::planted::is(2 /* z */) { d } else { d && e }) {}\n"
         );
     }
 
     #[test]
     fn two_bugs_of_one_text_are_two_switches() {
         let bugs = [bug("x", "f(a)", "g(a)"), bug("y", "f(a)", "h(a)")];
-        let text = "if crate::planted::is(0) { g(a) } else if crate::planted::is(1) { h(a) } else { f(a) }";
+        let text = "if crate::planted::is(0 /* x */) { g(a) } else if crate::planted::is(1 /* y */) { h(a) } else { f(a) }";
         assert_eq!(planted("f(a)", &bugs).unwrap(), format!("({text})"));
     }
 
@@ -280,7 +282,7 @@ mod tests {
         let source = "const fn f() -> u8 { 1 }\nconst fn g() -> u8 { 2 }\n";
         assert_eq!(
             planted(source, &[bug("x", "2", "3")]).unwrap(),
-            "const fn f() -> u8 { 1 }\nfn g() -> u8 { (if crate::planted::is(0) { 3 } else { 2 }) }\n"
+            "const fn f() -> u8 { 1 }\nfn g() -> u8 { (if crate::planted::is(0 /* x */) { 3 } else { 2 }) }\n"
         );
     }
 
@@ -344,7 +346,7 @@ mod tests {
         let read = |name: &str| fs::read_to_string(copied.join(name)).unwrap();
         assert_eq!(read("Cargo.toml"), MEMBERS.1);
         assert_eq!(read("src/lib.rs"), "mod a;\npub mod planted;\n");
-        assert_eq!(read("src/a.rs"), "(if crate::planted::is(0) { g(a) } else { f(a) })");
+        assert_eq!(read("src/a.rs"), "(if crate::planted::is(0 /* x */) { g(a) } else { f(a) })");
         assert!(read("sim/src/planted.rs").contains(r#"    "x","#), "{}", read("sim/src/planted.rs"));
         let made = |name: &str| fs::metadata(copied.join(name)).unwrap().modified().unwrap();
         let before = made("src/a.rs");
