@@ -100,7 +100,7 @@ enum Command {
     Signals(checks::Signals),
     /// Runs the core's tests in a browser in every engine, in windows and in workers.
     Engines(checks::Engines),
-    /// Runs the core against a model server under seeded faults, in virtual time, judged by what was handed over.
+    /// Runs the core against a model server under seeded faults, in virtual time, judged by what was delivered.
     Simulate(checks::Simulate),
     /// Checks that each clause of the protocol has a test that names it; `--write` puts the table into docs/TESTING.md.
     Clauses(checks::Clauses),

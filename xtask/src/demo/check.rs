@@ -111,7 +111,7 @@ pub(crate) async fn check(order: &Order, ctx: &Context, program: PathBuf, folder
         }
     };
     if ended.is_err() {
-        // What the page still knows is worth having; the error stands whether it comes or not.
+        // What the page still knows is worth having; the error remains whether it comes or not.
         let _ = conductor.leave().await;
     }
     let counts = conductor.counts();
@@ -164,7 +164,7 @@ pub(crate) async fn check(order: &Order, ctx: &Context, program: PathBuf, folder
         bail!("the check is worth nothing: {missed}");
     }
     if let Some(life) = lives.iter().find(|life| life.records.is_empty()) {
-        bail!("the check is worth nothing: life {} was handed no event", life.number);
+        bail!("the check is worth nothing: life {} got no event", life.number);
     }
     Ok(Summary { order: order.clone(), done, findings })
 }

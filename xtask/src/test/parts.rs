@@ -49,6 +49,12 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "docs", about: "the docs build without a warning", needs: Needs::default, run: docs },
     Part { name: "native", about: "the core, compiled natively", needs: Needs::default, run: native },
     Part {
+        name: "trial",
+        about: "the oracle of the simulation finds bugs that are planted in a copy of the core",
+        needs: Needs::default,
+        run: crate::simulate::trial_slice,
+    },
+    Part {
         name: "clauses",
         about: "each clause of the protocol has a test that names it",
         needs: Needs::default,
