@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 
 pub(crate) use bindgen::{GLUE_MAKER, TEST_RUNNER, Tools, tool as bindgen_tool, version as bindgen_version};
 pub(crate) use browsers::{Browser, chromium, firefox, mini_browser, xvfb};
+pub(crate) use npm::node;
 
 use crate::context::Context;
 use crate::page;
