@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use agentwire::proto::{Begin, Config, ConsumerId, Event, Input, ResumeResult, wire::Open};
-use support::World;
+use support::{Item, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,6 +19,14 @@ fn last_result(world: &World) -> ResumeResult {
         _ => None,
     });
     results.next_back().expect("a resume result")
+}
+
+/// Where the gap begins that an iterator pulls next.
+fn waiting_gap(world: &World) -> Option<u64> {
+    match world.receiver(1).queue.front() {
+        Some(Item::Gap { from, .. }) => Some(*from),
+        _ => None,
+    }
 }
 
 fn narrow(window: u32) -> World {
@@ -157,4 +165,26 @@ fn the_pages_of_a_fast_iterator_do_not_pile_up_in_a_slow_one() {
         world.run_for(Duration::from_millis(60));
     }
     assert_eq!(world.receiver(3).offsets(), (1..=400).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_gap_begins_after_what_a_handler_pulled_while_the_epoch_ended() {
+    // I2, seed 117: a handler that gets its gap pulls an iterator, whose report comes when the core is in the next epoch.
+    let mut world = World::new();
+    world.server.publish("t", 10);
+    world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
+    world.connect();
+    world.settle();
+    world.pull(1, 4);
+    world.server.new_epoch("t", "e2", 3);
+    world.settle();
+    world.input(Input::Delivered { consumer: ConsumerId(1), life: 0, through: 6 });
+    world.server.new_epoch("t", "e3", 3);
+    world.settle();
+    assert_eq!(waiting_gap(&world), Some(7));
+    // Of e2 it pulled two, of e3 nothing.
+    world.input(Input::Delivered { consumer: ConsumerId(1), life: 1, through: 2 });
+    world.server.new_epoch("t", "e4", 3);
+    world.settle();
+    assert_eq!(waiting_gap(&world), Some(3));
 }

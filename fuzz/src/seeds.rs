@@ -49,7 +49,7 @@ fn after_subscribing(frame: &str) -> Vec<u8> {
     let mut script = subscribed();
     script.extend([code::SEND, 0, 0, 0]);
     say(&mut script, frame);
-    script.extend([code::HAND_OVER, 0, 1, code::WAIT, 13, 1]);
+    script.extend([code::DELIVER, 0, 1, code::WAIT, 13, 1]);
     script
 }
 
@@ -64,7 +64,7 @@ fn in_order(frames: &Value) -> Vec<u8> {
             &format!(r#"{{"type":"events","ch":3,"first":{first},"count":{count},"events":[{events}]}}"#),
         );
     }
-    script.extend([code::HAND_OVER, 0, 1, code::WAIT, 13, 1]);
+    script.extend([code::DELIVER, 0, 1, code::WAIT, 13, 1]);
     script
 }
 

@@ -6,7 +6,7 @@
 import type { Client } from "./client/api.js";
 import { AgentClient } from "./client/client.js";
 import { type ClientOptions, settingsOf } from "./client/options.js";
-import { fetchInstance } from "./core/load.js";
+import { fetchInstance } from "./core/fetch.js";
 
 export * from "./public.js";
 

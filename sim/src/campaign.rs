@@ -1,6 +1,6 @@
 //! Many seeds on several threads, one seed in detail, and the trial of the oracle.
 #![allow(clippy::print_stdout, reason = "this is what the command line prints")]
-#![allow(clippy::disallowed_methods, reason = "progress is told in the time of the host")]
+#![allow(clippy::disallowed_methods, reason = "progress is shown in the time of the host")]
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
 
 /// Seeds from which on every pair of the table must have been hit.
 const COMPLETE_FROM: u64 = 20_000;
-/// How often progress is told.
+/// How often progress is shown.
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Seeds after which a planted bug counts as not found.
 pub const MOST_SEEDS_PER_BUG: u64 = 2_000;
@@ -42,11 +42,13 @@ pub struct Order {
     pub kept: Option<PathBuf>,
     /// Puts the oracle on trial instead.
     pub trial: bool,
+    /// The planted bugs that it must find; all of them when none is named.
+    pub bugs: Vec<String>,
 }
 
 impl Default for Order {
     fn default() -> Self {
-        Self { seeds: 100_000, from: 1, seed: None, threads: 2, kept: None, trial: false }
+        Self { seeds: 100_000, from: 1, seed: None, threads: 2, kept: None, trial: false, bugs: Vec::new() }
     }
 }
 
@@ -208,10 +210,13 @@ pub fn show(seed: u64) -> bool {
 
 /// Puts the oracle on trial: each planted bug must be found.
 pub fn trial(order: &Order) -> bool {
-    if planted::NAMES.is_empty() {
-        eprintln!("error: this build has no planted bugs; run `cargo xtask simulate --trial`");
-        return false;
-    }
+    let wanted = match wanted_bugs(&order.bugs) {
+        Ok(wanted) => wanted,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return false;
+        }
+    };
     let next = AtomicU64::new(0);
     let rows = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -219,28 +224,50 @@ pub fn trial(order: &Order) -> bool {
             spawn(scope, || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed) as usize;
-                    let Some(&name) = planted::NAMES.get(index) else { break };
-                    planted::switch_on(Some(index));
+                    let Some(&bug) = wanted.get(index) else { break };
+                    planted::switch_on(Some(bug));
                     let found = (order.from..order.from + MOST_SEEDS_PER_BUG)
                         .find_map(|seed| runner::run_seed(seed).err());
                     planted::switch_on(None);
-                    lock(&rows).push((index, name, found));
+                    // What fails without the bug does not show it.
+                    let clean = found.as_ref().map(|failure| runner::run_seed(failure.seed));
+                    lock(&rows).push((bug, found, clean.is_some_and(|clean| clean.is_err())));
                 }
             });
         }
     });
     let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
-    rows.sort_by_key(|(index, ..)| *index);
-    for (_, name, found) in &rows {
+    rows.sort_by_key(|(bug, ..)| *bug);
+    let mut count = 0;
+    for (bug, found, fails_anyway) in &rows {
+        let name = planted::NAMES[*bug];
         match found {
-            Some(failure) => {
-                let seeds = failure.seed - order.from + 1;
-                println!("  {:<32} {seeds:>5}  {}", name, failure.violation);
+            Some(failure) if *fails_anyway => {
+                println!("  {name:<38} never, and seed {} fails without it", failure.seed);
             }
-            None => println!("  {name:<32}  never"),
+            Some(failure) => {
+                count += 1;
+                let seeds = failure.seed - order.from + 1;
+                println!("  {name:<38} {seeds:>5}  {}", failure.violation);
+            }
+            None => println!("  {name:<38} never"),
         }
     }
-    let found = rows.iter().filter(|(.., found)| found.is_some()).count();
-    println!("trial: {found} of {} planted bugs found", rows.len());
-    found == rows.len()
+    println!("trial: {count} of {} planted bugs found", rows.len());
+    count == rows.len()
+}
+
+/// The numbers of the planted bugs of these names; all when none is named.
+fn wanted_bugs(names: &[String]) -> Result<Vec<usize>, String> {
+    if planted::NAMES.is_empty() {
+        return Err("this build has no planted bugs; run `cargo xtask simulate --trial`".into());
+    }
+    if names.is_empty() {
+        return Ok((0..planted::NAMES.len()).collect());
+    }
+    let number = |name: &String| {
+        let known = planted::NAMES.iter().position(|known| known == name);
+        known.ok_or_else(|| format!("no planted bug is called `{name}`"))
+    };
+    names.iter().map(number).collect()
 }

@@ -97,6 +97,8 @@ pub struct Receiver {
     seat: Option<Seat>,
     /// It left inside a call: nothing is delivered to it while the core does not know yet.
     gone: bool,
+    /// It was pulled inside a call: the core does not know yet.
+    pulled: bool,
 }
 
 impl Receiver {
@@ -212,6 +214,8 @@ pub struct Driver {
     pub notes: Vec<Note>,
     /// Whether receivers keep what they got.
     pub keeps_items: bool,
+    /// See [`pulling_in_calls`](Self::pulling_in_calls).
+    pulls_in_calls: bool,
     slots: BTreeMap<u32, Value>,
     next_slot: u32,
     inbox: VecDeque<Input>,
@@ -238,6 +242,11 @@ impl Driver {
         Self { keeps_items: true, ..Self::default() }
     }
 
+    /// Makes a driver whose handlers pull an item of each iterator when they enter an epoch, inside the call.
+    pub fn pulling_in_calls() -> Self {
+        Self { pulls_in_calls: true, ..Self::default() }
+    }
+
     /// Puts a value into a slot.
     pub fn keep(&mut self, value: Value) -> Slot {
         self.next_slot += 1;
@@ -259,7 +268,10 @@ impl Driver {
                 Some(input) => input,
                 // The package asks for what was attached at the end of the turn.
                 None if std::mem::take(&mut self.has_attached) => Input::Flush,
-                None => return deadline,
+                None => {
+                    self.receivers.values_mut().for_each(|receiver| receiver.pulled = false);
+                    return deadline;
+                }
             };
             self.has_attached |= matches!(input, Input::Subscribe { .. });
             self.note_input(&input, now);
@@ -364,6 +376,18 @@ impl Driver {
         }
         self.notes.push(Note::Delivered { consumer, item });
         Some(Input::Delivered { consumer, life, through })
+    }
+
+    /// Takes an item of each iterator while a handler is called: the core hears of it when the call is over.
+    fn pull_inside_call(&mut self) {
+        let pulling = self.receivers.iter().filter(|(_, receiver)| receiver.pulls).map(|(id, _)| *id);
+        for consumer in pulling.collect::<Vec<_>>() {
+            let Some(input) = self.pull(consumer) else { continue };
+            self.inbox.push_back(input);
+            if let Some(receiver) = self.receivers.get_mut(&consumer) {
+                receiver.pulled = true;
+            }
+        }
     }
 
     /// Makes the input that a message of a socket is for the core.
@@ -558,10 +582,17 @@ impl Driver {
     fn on_event(&mut self, event: Event) -> Option<Input> {
         match event {
             Event::Gap { consumer, gap } => {
-                let Gap { from, to, reason, next, epoch, life } = gap;
+                let Gap { mut from, to, reason, next, epoch, life } = gap;
                 let through = next - 1;
-                let gap = Item::Gap { from, to, reason, next, epoch, life };
                 let receiver = self.receivers.get_mut(&consumer).filter(|receiver| !receiver.gone)?;
+                if let Some(offset) = receiver.seat.as_ref().and_then(|seat| seat.offset)
+                    && to.is_none()
+                    && receiver.pulled
+                {
+                    // What was pulled while this gap was on its way is not lost with its epoch.
+                    from = offset + 1;
+                }
+                let gap = Item::Gap { from, to, reason, next, epoch, life };
                 if let (Item::Gap { epoch: Some(epoch), .. }, Some(seat)) = (&gap, &receiver.seat) {
                     self.epochs.insert(seat.stream, epoch.clone());
                 }
@@ -577,7 +608,12 @@ impl Driver {
                 if self.keeps_items {
                     receiver.items.push(gap.clone());
                 }
+                // In every second epoch, so that a gap also comes to an iterator that was not pulled just before.
+                let pulls_others = self.pulls_in_calls && to.is_none() && life % 2 == 1;
                 self.notes.push(Note::Delivered { consumer, item: gap });
+                if pulls_others {
+                    self.pull_inside_call();
+                }
                 Some(Input::Delivered { consumer, life, through })
             }
             Event::Settled { id, outcome } => {

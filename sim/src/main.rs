@@ -18,6 +18,10 @@ fn main() -> ExitCode {
             continue;
         }
         let Some(value) = args.next() else { return usage(&format!("{name} needs a value")) };
+        if name == "--bug" {
+            order.bugs.push(value);
+            continue;
+        }
         if name == "--kept" {
             order.kept = Some(PathBuf::from(value));
             continue;
@@ -43,7 +47,7 @@ fn main() -> ExitCode {
 
 fn usage(problem: &str) -> ExitCode {
     eprintln!(
-        "error: {problem}; use [--seeds N] [--from N] [--seed N] [--threads N] [--kept FILE] [--trial]"
+        "error: {problem}; use [--seeds N] [--from N] [--seed N] [--threads N] [--kept FILE] [--trial [--bug NAME]…]"
     );
     ExitCode::FAILURE
 }

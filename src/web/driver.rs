@@ -217,7 +217,7 @@ impl Driver {
         let Some(text) = built.and_then(|built| json::stringify(&built.0).ok()) else { return };
         let web =
             self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
-        // A socket that was left before its frames were written; what they said is said again on the next.
+        // The socket was left before its frames were written. The next one gets what they carried.
         let Some(web) = web else { return };
         let max_bytes = self.with_core(Client::max_frame_bytes);
         if let Some(id) = frame.send_id()

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
 
 use crate::context::Context;
-use crate::run::{Outcome, Tool, capture, isolate};
+use crate::run::{Outcome, Tool, isolate};
 use crate::setup::rust::installed;
 
 /// The decisions of the core. Numbers, names and readers around them have vectors and fuzzing of their own.
@@ -55,9 +53,6 @@ const TIME_LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 /// How often the count is shown.
 const PROGRESS: Duration = Duration::from_secs(30);
 
-/// How the core asks whether a named bug is on (`src/proto/mutant.rs`).
-const ASKS: &str = "is_mutant!(";
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Tries the K-th of N equal parts of the mutants, counted from 0.
@@ -84,7 +79,6 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
     };
     let mut select = vec!["mutants", "--no-config", "--package", "agentwire"];
     select.extend(files.iter().flat_map(|file| ["--file", file]));
-    let skipped = of_named_bugs(&program, &select, ctx)?;
     let folder = ctx.target.join("mutants");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("{} can't be removed", folder.display()))?;
@@ -94,7 +88,6 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
     let mut tool = ctx
         .tool(&program, "mutants")
         .args(&select)
-        .args(skipped.iter().flat_map(|place| ["--exclude-re", place]))
         .args(["--features", "json", "--cap-lints", "true", "--jobs", &jobs, "--colors", "never"])
         .args(["--timeout-multiplier", TIMEOUT_TIMES, "--minimum-test-timeout", TIMEOUT_MIN_S])
         .arg("--output")
@@ -239,108 +232,6 @@ fn report(tally: &Tally, results: &Path) {
     println!("{}", tally.summary());
 }
 
-// --- Named bugs ---
-
-/// A mutant as `cargo mutants --list` tells it.
-#[derive(Debug, Deserialize)]
-struct Mutant {
-    file: String,
-    span: Span,
-}
-
-#[derive(Debug, Deserialize)]
-struct Span {
-    start: Place,
-}
-
-/// A place in a source text, both numbers counted from 1.
-#[derive(Debug, Deserialize)]
-struct Place {
-    line: usize,
-    column: usize,
-}
-
-/// Patterns for the mutants within code of named bugs: nothing of it is compiled, so no test could notice.
-fn of_named_bugs(program: &Path, select: &[&str], ctx: &Context) -> Result<Vec<String>> {
-    let root = ctx.root.to_string_lossy();
-    let list = capture(program, &[select, &["--dir", &root, "--list", "--json"]].concat())?;
-    let mutants: Vec<Mutant> = serde_json::from_str(&list).context("the list of mutants can't be read")?;
-    let mut bugs = BTreeMap::new();
-    let mut patterns = Vec::new();
-    for Mutant { file, span: Span { start } } in &mutants {
-        if !bugs.contains_key(file) {
-            let path = ctx.root.join(file);
-            let source =
-                fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
-            let found = named_bugs(&source);
-            bugs.insert(file, (source, found));
-        }
-        let (source, ranges) = &bugs[file];
-        if offset(source, start).is_some_and(|at| ranges.iter().any(|range| range.contains(&at))) {
-            patterns.push(format!("^{}:{}:{}: ", file.replace('.', r"\."), start.line, start.column));
-        }
-    }
-    patterns.dedup();
-    Ok(patterns)
-}
-
-/// The bytes of a source that stand for named bugs: what an `if` or an arm with such a question holds, the rest of an
-/// expression that begins with one, and what one adds. What depends on a bug being off is what ships.
-fn named_bugs(source: &str) -> Vec<Range<usize>> {
-    let asked = source.match_indices(ASKS).filter(|(at, _)| !source[..*at].ends_with('!'));
-    asked.filter_map(|(at, _)| Some(start_of_bug(&source[..at])..at + end_of_bug(&source[at..])?)).collect()
-}
-
-/// Where the code of a question begins that stands at the end of `text`: at the `+` of `x + if` and `x + u64::from(`.
-fn start_of_bug(text: &str) -> usize {
-    let operand = text.trim_end_matches(|c: char| c.is_alphanumeric() || "_:( ".contains(c));
-    if operand.ends_with('+') { operand.len() - 1 } else { text.len() }
-}
-
-/// The length of what begins with a question for a named bug.
-fn end_of_bug(text: &str) -> Option<usize> {
-    let turn = text.find(['{', ';', '>'])?;
-    match &text[turn..=turn] {
-        "{" => Some(turn + block(&text[turn..])?),
-        // A comparison belongs to the condition; an arrow begins the arm.
-        ">" if !text[..turn].ends_with('=') => {
-            let rest = turn + 1;
-            Some(rest + end_of_bug(&text[rest..])?)
-        }
-        ">" => {
-            let arm = turn + 1 + text[turn + 1..].find(|c: char| !c.is_whitespace())?;
-            if text[arm..].starts_with('{') {
-                Some(arm + block(&text[arm..])?)
-            } else {
-                Some(arm + text[arm..].find('\n')?)
-            }
-        }
-        _ => Some(turn),
-    }
-}
-
-/// The length of the block that `text` begins with.
-fn block(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 1 => return Some(at + 1),
-            '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The byte that a place names.
-fn offset(source: &str, place: &Place) -> Option<usize> {
-    let mut lines = source.split_inclusive('\n');
-    let before: usize = lines.by_ref().take(place.line.checked_sub(1)?).map(str::len).sum();
-    let (column, _) = lines.next()?.char_indices().nth(place.column.checked_sub(1)?)?;
-    Some(before + column)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,36 +257,6 @@ mod tests {
         assert_eq!(tally.tried(), tally.planned);
         assert_eq!(tally.by_file(), BTreeMap::from([("src/proto/timer.rs", (17, 3))]));
         assert!(!Tally { survived: named(4), ..tally }.suffices());
-    }
-
-    /// The texts of the named bugs in `source`.
-    fn bugs(source: &str) -> Vec<&str> {
-        named_bugs(source).into_iter().map(|range| &source[range]).collect()
-    }
-
-    #[test]
-    fn code_of_a_named_bug_is_found_and_what_ships_is_not() {
-        assert_eq!(
-            bugs("if is_mutant!(A) { a(); { b() } } else { c() }"),
-            ["is_mutant!(A) { a(); { b() } }"]
-        );
-        assert_eq!(bugs("if is_mutant!(A) && x > y { a() } b()"), ["is_mutant!(A) && x > y { a() }"]);
-        assert_eq!(bugs("if x && !is_mutant!(A) { a() }"), [""; 0]);
-        assert_eq!(bugs("let x = is_mutant!(A) && y; z()"), ["is_mutant!(A) && y"]);
-        assert_eq!(bugs("x += y + u64::from(is_mutant!(A)); z()"), ["+ u64::from(is_mutant!(A))"]);
-        assert_eq!(bugs("x += y + if is_mutant!(A) { z } else { 0 };"), ["+ if is_mutant!(A) { z }"]);
-        assert_eq!(bugs("B if is_mutant!(A) => a(x),\nB => b(),\n"), ["is_mutant!(A) => a(x),"]);
-        assert_eq!(
-            bugs("B if is_mutant!(A) && y => {\na(x)\n}\nB => b(),"),
-            ["is_mutant!(A) && y => {\na(x)\n}"]
-        );
-    }
-
-    #[test]
-    fn a_place_is_counted_in_lines_and_characters() {
-        let source = "// ▶\nlet ▶ = 1;\n";
-        assert_eq!(offset(source, &Place { line: 2, column: 7 }).map(|at| &source[at..]), Some("= 1;\n"));
-        assert_eq!(offset(source, &Place { line: 4, column: 1 }), None);
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! A driver as ARCHITECTURE describes it, which distrusts the core: it does what the core says and checks that it may.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use agentwire::proto::{
     Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Output, SendKind, SocketId,
     State, StreamId,
-    config::{MAX_PARKED, TOKEN_TIMEOUT},
-    wire::{ClientFrame, DecodeError, Name, Open, Problem, ServerFrame, decode, encode},
+    config::MAX_PARKED,
+    wire::{ClientFrame, DecodeError, Name, Open, Problem, ServerFrame, StreamRequest, decode, encode},
 };
 use serde_json::{Value, json};
 
 use super::{
-    ledger::{Consumer, Held, Sends, Slots},
-    script::{Step, Which, epoch_name, send_id, stream_name},
+    ledger::{Asked, Consumer, Held, Sends, Slots},
+    script::{Life, Step, Which, epoch_name, send_id, stream_name},
 };
 
 /// Streams of a script, as [`stream_name`] has them.
@@ -31,6 +34,7 @@ struct Socket {
     welcomed: bool,
     last_req: Option<u64>,
     acked: BTreeMap<u32, u64>,
+    asked: Asked,
 }
 
 #[derive(Debug)]
@@ -43,12 +47,20 @@ pub(super) struct Driver {
     away: bool,
     /// When a token was asked for that did not come yet.
     token_asked: Option<Instant>,
+    /// How long the application may take to give a token.
+    token_timeout: Duration,
     socket: Option<Socket>,
     /// Sockets so far; their ids are 0, 1, 2, …
     sockets: u32,
     consumers: Vec<Consumer>,
+    /// The number that was given last for each name.
+    numbers: BTreeMap<String, StreamId>,
+    /// The streams whose end was reported, and nobody attached to since.
+    ended: BTreeSet<String>,
     /// The largest offset that any consumer took in an epoch that is over.
     most_done: u64,
+    /// Frames that asked for streams since the last flush began.
+    subscribes: u32,
     slots: Slots,
     sends: Sends,
 }
@@ -60,6 +72,7 @@ impl Driver {
         // Small, so that pages of replays, lags and acknowledgements come up soon.
         config.window_events = 16;
         Self {
+            token_timeout: config.token_timeout,
             client: Client::new(config),
             now: Instant::from_millis(1_000),
             deadline: None,
@@ -70,7 +83,10 @@ impl Driver {
             socket: None,
             sockets: 0,
             consumers: Vec::new(),
+            numbers: BTreeMap::new(),
+            ended: BTreeSet::new(),
             most_done: 0,
+            subscribes: 0,
             slots: Slots::default(),
             sends: Sends::default(),
         }
@@ -96,13 +112,17 @@ impl Driver {
             Step::Connect => self.input(Input::Connect),
             Step::Frame { socket, frame } => self.message(socket, Some(&frame)),
             Step::Text { socket, text } => self.message(socket, serde_json::from_slice(&text).ok().as_ref()),
-            Step::HandOver { consumer, all } => self.hand_over(consumer, all),
-            Step::HandedOver { consumer, through } => {
-                if let Some(known) = self.consumers.get_mut(usize::from(consumer)) {
-                    known.take(through);
+            Step::Deliver { consumer, all } => self.deliver(consumer, all),
+            Step::Delivered { consumer, life, through } => {
+                let known = self.consumers.get_mut(usize::from(consumer));
+                let own = known.as_ref().map_or(0, |known| known.life);
+                let life = if let Life::Any(life) = life { life } else { own };
+                if let Some(known) = known {
+                    known.take(life, through);
                 }
-                self.input(Input::HandedOver { consumer: ConsumerId(consumer.into()), through });
+                self.input(Input::Delivered { consumer: ConsumerId(consumer.into()), life, through });
             }
+            Step::Flush => self.flush(),
             Step::Online(online) => {
                 self.online = online;
                 self.input(Input::Online(online));
@@ -184,12 +204,9 @@ impl Driver {
             Ok(frame) => {
                 let range = match &frame {
                     ServerFrame::Events { first, count, .. } => Some((*first, *count)),
-                    ServerFrame::Subscribed(answer) => self.number_is_new(answer.ch),
-                    ServerFrame::Gap {
-                        end: agentwire::proto::wire::GapEnd::Epoch { new_ch, .. }, ..
-                    } => self.number_is_new(*new_ch),
                     _ => None,
                 };
+                self.hear(socket, &frame);
                 let slot = self.slots.keep(Held::Frame(range));
                 self.input(Input::Frame { socket, frame, slot });
             }
@@ -197,24 +214,45 @@ impl Driver {
         }
     }
 
-    /// A server may not use a number again (SUB-3). This one does, and then acknowledgements begin again.
-    fn number_is_new(&mut self, ch: u32) -> Option<(u64, u32)> {
-        if let Some(socket) = &mut self.socket {
-            socket.acked.remove(&ch);
+    /// Takes note of what a frame says of subscriptions.
+    fn hear(&mut self, id: SocketId, frame: &ServerFrame) {
+        let Some(socket) = self.socket.as_mut().filter(|socket| socket.id == id && socket.welcomed) else {
+            return;
+        };
+        match frame {
+            ServerFrame::CaughtUp { .. } => self.consumers.iter_mut().for_each(Consumer::caught_up),
+            ServerFrame::Subscribed(answer) => {
+                // A server may not use a number again (SUB-3). This one does, and then acknowledgements begin again.
+                socket.acked.remove(&answer.ch);
+                socket.asked.answer(&answer.name, answer.ch);
+            }
+            ServerFrame::Unsubscribed { ch, name, .. } => socket.asked.end(name, *ch),
+            _ => {}
         }
-        None
     }
 
-    fn hand_over(&mut self, consumer: u8, all: bool) {
+    fn deliver(&mut self, consumer: u8, all: bool) {
         if self.consumers.is_empty() {
             return;
         }
         let index = usize::from(consumer) % self.consumers.len();
         let known = &mut self.consumers[index];
         let Some((from, to)) = known.waiting().filter(|_| known.attached) else { return };
-        let through = if all { to } else { from.min(to) };
-        known.take(through);
-        self.input(Input::HandedOver { consumer: ConsumerId(index as u32), through });
+        let (life, through) = (known.life, if all { to } else { from.min(to) });
+        known.take(life, through);
+        self.input(Input::Delivered { consumer: ConsumerId(index as u32), life, through });
+    }
+
+    /// Everything that was attached is asked for, in one frame.
+    fn flush(&mut self) {
+        self.subscribes = 0;
+        self.input(Input::Flush);
+        assert!(self.subscribes <= 1, "{} requests of one flush", self.subscribes);
+        let Some(socket) = self.socket.as_ref().filter(|socket| socket.welcomed) else { return };
+        for consumer in self.consumers.iter().filter(|known| known.attached) {
+            let name = &consumer.name;
+            assert!(socket.asked.has(name) || self.ended.contains(name), "{name} is not asked for");
+        }
     }
 
     fn send(&mut self, kind: u8, stream: u8, id: u8) {
@@ -238,16 +276,28 @@ impl Driver {
             1 => Open::Live,
             _ => Open::Last(1 + u32::from(open)),
         };
-        let (begin, next) = match begin % 4 {
+        let (begin_at, next) = match begin % 4 {
             0 | 1 => (Begin::Stream, None),
             2 => (Begin::After(offset), None),
             _ => (Begin::Position { epoch: epoch_name(begin / 4), offset }, Some(offset + 1)),
         };
-        let number = u32::from(stream) % STREAMS as u32;
-        let consumer = ConsumerId(self.consumers.len() as u32);
-        self.consumers.push(Consumer::new(number, next));
+        // Two numbers for each name: the one given last is the stream's.
         let name = stream_name(stream);
-        self.input(Input::Subscribe { stream: StreamId(number), consumer, name, open, begin });
+        let number = StreamId(u32::from(stream) % (2 * STREAMS as u32));
+        let consumer = ConsumerId(self.consumers.len() as u32);
+        let mut known = Consumer::new(name.clone(), next);
+        if !matches!(self.state, State::Closed | State::Failed) {
+            self.numbers.insert(name.clone(), number);
+            self.ended.remove(&name);
+            if self.socket.as_ref().is_some_and(|socket| socket.asked.has(&name)) {
+                known.request();
+            }
+        }
+        self.consumers.push(known);
+        self.input(Input::Subscribe { stream: number, consumer, name, open, begin: begin_at });
+        if begin & 64 == 0 {
+            self.flush();
+        }
     }
 
     /// Lets every deadline that is due come, as a driver does whose page is not frozen.
@@ -303,12 +353,10 @@ impl Driver {
 
     fn act(&mut self, output: Output, was_terminal: bool) {
         if was_terminal {
-            // Consumers may still take what was delivered, come and go; nothing new comes.
+            // Consumers may still take what was sent to them, come and go; nothing new comes.
             let allowed = matches!(
                 output,
-                Output::Release(_)
-                    | Output::CloseSocket { .. }
-                    | Output::Event(Event::Gap { .. } | Event::PositionMoved { .. } | Event::Settled { .. })
+                Output::Release(_) | Output::CloseSocket { .. } | Output::Event(Event::Settled { .. })
             );
             assert!(allowed, "{output:?} after the end");
         }
@@ -317,13 +365,13 @@ impl Driver {
                 assert!(socket.0 < self.sockets, "{socket:?} was never opened");
                 self.socket.take_if(|current| current.id == socket);
             }
-            Output::Deliver { consumer, slot, skip, take, offset, .. } => {
+            Output::Deliver { consumer, life, slot, skip, take, offset, .. } => {
                 let Held::Frame(Some((first, count))) = self.slots.get(slot) else {
                     panic!("{slot:?} holds no events");
                 };
                 assert_eq!(*first + u64::from(skip), offset, "another offset than that of the event");
                 assert!(skip + take <= *count, "events beyond the end of the frame");
-                self.consumer(consumer).deliver(offset, take);
+                self.consumer(consumer).deliver(life, offset, take);
             }
             Output::Event(event) => self.note(event),
             Output::OpenSocket(socket) => {
@@ -335,7 +383,7 @@ impl Driver {
             Output::Release(slot) => self.slots.release(slot),
             Output::RequestToken => {
                 let asked = self.token_asked.replace(self.now);
-                let patient = asked.is_none_or(|asked| self.now.since(asked) >= TOKEN_TIMEOUT);
+                let patient = asked.is_none_or(|asked| self.now.since(asked) >= self.token_timeout);
                 assert!(patient, "a token is asked for twice");
             }
             Output::SendFrame { socket, frame } => self.check_sent(socket, &frame),
@@ -353,16 +401,15 @@ impl Driver {
                 self.slots.get(slot);
             }
             Event::Placed { consumer, offset, .. } => self.consumer(consumer).placed(offset),
-            Event::PositionMoved { stream, offset, .. } => {
-                let consumers =
-                    self.consumers.iter().filter(|known| known.attached && known.stream == stream.0);
-                if let Some(slowest) = consumers.filter_map(Consumer::done).min() {
-                    assert!(offset <= slowest, "the position is {offset}, and a consumer is at {slowest}");
-                }
+            Event::Ended { stream, .. } => {
+                let name = self.numbers.iter().find(|(_, number)| **number == stream).map(|(name, _)| name);
+                let name = name.unwrap_or_else(|| panic!("{stream:?} is not the number given last"));
+                assert!(self.ended.insert(name.clone()), "{name} ends twice");
             }
-            Event::Resumed { verdict, .. } => {
-                assert_eq!(verdict.recovered, verdict.gap.is_none(), "{verdict:?}");
-                assert!(verdict.attempts > 0, "{verdict:?}");
+            Event::Resumed { stream, consumer, result } => {
+                let name = self.consumer(consumer).name.clone();
+                assert_eq!(self.numbers.get(&name), Some(&stream), "not the number given last");
+                self.consumer(consumer).resumed(&result);
             }
             Event::Settled { id, outcome } => {
                 if let Outcome::Receipt { slot } = outcome {
@@ -379,7 +426,7 @@ impl Driver {
             Event::Error(agentwire::proto::ClientError::Server { slot, .. }) => {
                 self.slots.get(slot);
             }
-            Event::Error(_) | Event::Ended { .. } => {}
+            Event::Error(_) => {}
         }
     }
 
@@ -393,6 +440,20 @@ impl Driver {
                 assert!(!std::mem::replace(&mut socket.greeted, true), "a second hello");
             }
             _ => assert!(socket.welcomed, "{frame:?} before the welcome"),
+        }
+        if let ClientFrame::Unsubscribe { ch } = frame {
+            socket.asked.leave(*ch);
+        }
+        if let ClientFrame::Hello { streams, .. } | ClientFrame::Subscribe { streams } = frame {
+            self.subscribes += u32::from(matches!(frame, ClientFrame::Subscribe { .. }));
+            for StreamRequest { name, position, seen, .. } in streams {
+                socket.asked.request(name);
+                let offset = position.as_ref().map(|(_, offset)| *offset);
+                assert!(seen.is_none_or(|seen| offset.is_some_and(|offset| seen > offset)), "{frame:?}");
+                let of_stream =
+                    self.consumers.iter_mut().filter(|known| known.attached && known.name == *name);
+                of_stream.for_each(Consumer::request);
+            }
         }
         if let ClientFrame::Ack { offsets } = frame {
             // FLO-2, as far as it can be seen from here: what no consumer took is not acknowledged.
@@ -433,7 +494,7 @@ impl Driver {
 
     /// What holds whenever the core has nothing more to say.
     fn check(&self) {
-        assert_eq!(self.client.state(), self.state, "a change of state was not told");
+        assert_eq!(self.client.state(), self.state, "a change of state was not reported");
         let stats = self.client.stats();
         assert!(stats.parked_frames <= (STREAMS * MAX_PARKED) as u64, "{stats:?}");
         assert_eq!(
@@ -454,6 +515,14 @@ impl Driver {
 
 impl Socket {
     fn new(id: SocketId) -> Self {
-        Self { id, opened: false, greeted: false, welcomed: false, last_req: None, acked: BTreeMap::new() }
+        Self {
+            id,
+            opened: false,
+            greeted: false,
+            welcomed: false,
+            last_req: None,
+            acked: BTreeMap::new(),
+            asked: Asked::default(),
+        }
     }
 }

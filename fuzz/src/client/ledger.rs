@@ -1,8 +1,8 @@
-//! What must hold of what the core says: slots, sends, and what each consumer is handed.
+//! What must hold of what the core says: slots, sends, requests, and what each consumer gets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agentwire::proto::{Gap, Slot};
+use agentwire::proto::{Gap, ResumeResult, Slot};
 use serde_json::Value;
 
 /// What a slot holds.
@@ -74,84 +74,152 @@ impl Sends {
     }
 }
 
+/// The streams that are asked for on one socket: by their names, with the `ch` of the answer.
+#[derive(Debug, Default)]
+pub(super) struct Asked(BTreeMap<String, Option<u32>>);
+
+impl Asked {
+    /// A request goes out: the name is free (SUB-2).
+    pub(super) fn request(&mut self, name: &str) {
+        assert!(self.0.insert(name.to_owned(), None).is_none(), "{name} is asked for twice on one socket");
+    }
+
+    /// The server answers a request.
+    pub(super) fn answer(&mut self, name: &str, ch: u32) {
+        if let Some(asked @ None) = self.0.get_mut(name) {
+            *asked = Some(ch);
+        }
+    }
+
+    /// The server ends a subscription, or refuses a request.
+    pub(super) fn end(&mut self, name: &str, ch: Option<u32>) {
+        if self.0.get(name) == Some(&ch) {
+            self.0.remove(name);
+        }
+    }
+
+    /// The page leaves a subscription.
+    pub(super) fn leave(&mut self, ch: u32) {
+        let before = self.0.len();
+        self.0.retain(|_, asked| *asked != Some(ch));
+        assert!(self.0.len() < before, "ch {ch} is left and is no subscription");
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
 /// A consumer, as it sees itself.
 #[derive(Debug)]
 pub(super) struct Consumer {
-    pub(super) stream: u32,
+    /// The name of its stream.
+    pub(super) name: String,
     pub(super) attached: bool,
-    /// The offset to be handed next, once it is known.
+    /// The epochs that it entered.
+    pub(super) life: u32,
+    /// The offset that it gets next, once it is known.
     next: Option<u64>,
-    /// The last offset it took; known with `next`.
+    /// The last offset that was delivered to it; known with `next`.
     done: u64,
-    /// Where the gap of an epoch began that it did not take note of yet.
-    untold: Option<u64>,
+    /// The end of an epoch that it did not take note of: the life that ended, and where its gap begins.
+    reset: Option<(u32, u64)>,
+    /// A resume result is due.
+    catches_up: bool,
+    /// Where it was when the server last said that a catch-up is complete.
+    at_caught_up: Option<u64>,
 }
 
 impl Consumer {
     /// A consumer; `next` is where it said it would begin.
-    pub(super) fn new(stream: u32, next: Option<u64>) -> Self {
-        Self { stream, attached: true, next, done: next.map_or(0, |next| next - 1), untold: None }
+    pub(super) fn new(name: String, next: Option<u64>) -> Self {
+        let done = next.map_or(0, |next| next - 1);
+        Self { name, attached: true, life: 0, next, done, reset: None, catches_up: false, at_caught_up: None }
     }
 
-    /// Takes `take` events from `offset` on.
-    /// It came without a position, and has its place now.
+    /// It came without a position, and has its place now: before it gets anything else.
     pub(super) fn placed(&mut self, offset: u64) {
         assert!(self.attached, "a place for a consumer that left");
         assert!(self.next.is_none(), "a second place");
         (self.next, self.done) = (Some(offset + 1), offset);
     }
 
-    pub(super) fn deliver(&mut self, offset: u64, take: u32) {
+    /// Its stream is asked for, or it joins a stream that is.
+    pub(super) fn request(&mut self) {
+        self.catches_up = true;
+    }
+
+    /// The server says that it has sent everything.
+    pub(super) fn caught_up(&mut self) {
+        self.at_caught_up = self.next;
+    }
+
+    /// Gets `take` events from `offset` on.
+    pub(super) fn deliver(&mut self, life: u32, offset: u64, take: u32) {
         assert!(self.attached, "events for a consumer that left");
         assert!(take > 0, "no events");
-        match self.next {
-            Some(next) => assert_eq!(offset, next, "not the next offset"),
-            None => self.done = offset - 1,
-        }
+        assert_eq!(life, self.life, "events of another life");
+        assert_eq!(Some(offset), self.next, "not the next offset");
         self.next = Some(offset + u64::from(take));
     }
 
     pub(super) fn gap(&mut self, gap: &Gap) {
         assert!(self.attached, "a gap for a consumer that left");
+        let next = self.next.expect("it has a place before it gets a gap");
         match (gap.to, &gap.epoch) {
             (Some(to), None) => {
                 assert!(gap.from <= to && gap.next == to + 1, "{gap:?}");
-                match self.next {
-                    Some(next) => assert_eq!(gap.from, next, "the gap does not begin with the next offset"),
-                    None => self.done = gap.from - 1,
-                }
+                assert_eq!(gap.from, next, "the gap does not begin with the next offset");
+                assert_eq!(gap.life, self.life, "a gap of another life");
             }
             (None, Some(_)) => {
-                if self.next.is_some() {
-                    let expected = self.untold.unwrap_or(self.done + 1);
-                    assert_eq!(gap.from, expected, "the gap does not begin after what was handed over");
-                }
-                self.untold = Some(gap.from);
-                self.done = gap.next - 1;
+                let (life, from) = self.reset.unwrap_or((self.life, self.done + 1));
+                assert_eq!(gap.from, from, "the gap does not begin after what was delivered");
+                assert_eq!(gap.life, self.life + 1, "each epoch is one more life");
+                self.reset = Some((life, from));
+                (self.life, self.done) = (gap.life, gap.next - 1);
             }
             _ => panic!("a gap that neither ends nor has an epoch that follows: {gap:?}"),
         }
         self.next = Some(gap.next);
     }
 
-    /// Everything that was delivered, to be taken note of; `None` when nothing waits.
+    /// I3: one result per catch-up, behind what was missing and before what is live.
+    pub(super) fn resumed(&mut self, result: &ResumeResult) {
+        assert!(self.attached, "a resume result for a consumer that left");
+        assert!(std::mem::take(&mut self.catches_up), "a resume result without a request: {result:?}");
+        assert_eq!(result.recovered, result.gap.is_none(), "{result:?}");
+        assert!(result.attempts > 0 && result.from > 0, "{result:?}");
+        assert!(result.skipped.is_none_or(|(from, to)| from >= 1 && from <= to), "{result:?}");
+        let next = self.next.expect("it has a place before its resume result");
+        let behind_gap = result.gap.as_ref().map_or(0, |gap| gap.next);
+        let place = behind_gap.max(result.to + 1);
+        // A server may say that it has sent everything when it has sent more than that.
+        assert!(next >= place, "{result:?} comes before {next}");
+        assert!(next == place || self.at_caught_up == Some(next), "{result:?} comes behind {next}");
+    }
+
+    /// Everything that was sent to it, to be taken note of; `None` when nothing waits.
     pub(super) fn waiting(&self) -> Option<(u64, u64)> {
         let next = self.next?;
-        (next - 1 > self.done || self.untold.is_some()).then_some((self.done + 1, next - 1))
+        (next - 1 > self.done || self.reset.is_some()).then_some((self.done + 1, next - 1))
     }
 
-    /// Takes note of everything up to `through`, as the core does: not more than was delivered.
-    pub(super) fn take(&mut self, through: u64) {
-        if !self.attached {
-            return;
-        }
-        self.untold = None;
-        if let Some(next) = self.next {
+    /// Takes note of everything up to `through` of a life, as the core does: not more than was sent to it.
+    pub(super) fn take(&mut self, life: u32, through: u64) {
+        let Some(next) = self.next.filter(|_| self.attached) else { return };
+        if life == self.life {
+            self.reset = None;
             self.done = self.done.max(through.min(next - 1));
+        } else if let Some((ended, from)) = self.reset
+            && (ended..self.life).contains(&life)
+        {
+            let least = if ended == life { from } else { 0 };
+            self.reset = Some((life, least.max(through + 1)));
         }
     }
 
-    /// The last offset it has, if it is known.
+    /// The last offset that it has, if it is known.
     pub(super) fn done(&self) -> Option<u64> {
         self.next.map(|_| self.done)
     }

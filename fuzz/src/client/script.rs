@@ -13,9 +13,10 @@ pub(super) enum Step {
     Away(bool),
     Close,
     Connect,
+    Deliver { consumer: u8, all: bool },
+    Delivered { consumer: u8, life: Life, through: u64 },
+    Flush,
     Frame { socket: Which, frame: Value },
-    HandOver { consumer: u8, all: bool },
-    HandedOver { consumer: u8, through: u64 },
     Online(bool),
     Send { kind: u8, stream: u8, id: u8 },
     SendTooLarge { stream: u8, id: u8 },
@@ -39,6 +40,13 @@ pub(super) enum Which {
     Former(u8),
 }
 
+/// The life that a report names: the consumer's own, or any.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Life {
+    Any(u32),
+    Own,
+}
+
 /// An offset: small, or counted from the end of what the wire can say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offset(pub(super) u64);
@@ -46,7 +54,8 @@ pub(super) struct Offset(pub(super) u64);
 /// The bytes that name the steps that seeds are made of.
 pub(crate) mod code {
     pub(crate) const CONNECT: u8 = 3;
-    pub(crate) const HAND_OVER: u8 = 5;
+    pub(crate) const DELIVER: u8 = 5;
+    pub(crate) const FLUSH: u8 = 21;
     pub(crate) const SOCKET_OPENED: u8 = 13;
     pub(crate) const SEND: u8 = 8;
     pub(crate) const SUBSCRIBE: u8 = 14;
@@ -55,7 +64,7 @@ pub(crate) mod code {
     pub(crate) const WAIT: u8 = 20;
 }
 
-const KINDS: u8 = 21;
+const KINDS: u8 = 22;
 
 impl Step {
     pub(super) fn read(u: &mut Unstructured<'_>) -> Result<Self> {
@@ -66,8 +75,12 @@ impl Step {
             2 => Self::Close,
             code::CONNECT => Self::Connect,
             4 => Self::Frame { socket: Which::read(u)?, frame: frame(u)? },
-            code::HAND_OVER => Self::HandOver { consumer: u.arbitrary()?, all: u.arbitrary()? },
-            6 => Self::HandedOver { consumer: u.arbitrary()?, through: Offset::read(u)?.0 },
+            code::DELIVER => Self::Deliver { consumer: u.arbitrary()?, all: u.arbitrary()? },
+            6 => Self::Delivered {
+                consumer: u.arbitrary()?,
+                life: Life::read(u)?,
+                through: Offset::read(u)?.0,
+            },
             7 => Self::Online(u.arbitrary()?),
             code::SEND => Self::Send { kind: u.arbitrary()?, stream: u.arbitrary()?, id: u.arbitrary()? },
             9 => Self::SendTooLarge { stream: u.arbitrary()?, id: u.arbitrary()? },
@@ -93,6 +106,7 @@ impl Step {
             17 => Self::TokenFailed { retryable: u.arbitrary::<u8>()? != 255 },
             code::TOKEN_READY => Self::TokenReady,
             19 => Self::Unsubscribe { consumer: u.arbitrary()? },
+            code::FLUSH => Self::Flush,
             _ => Self::Wait { ms: wait(u)?, notice: u.arbitrary()? },
         })
     }
@@ -102,6 +116,13 @@ impl Which {
     fn read(u: &mut Unstructured<'_>) -> Result<Self> {
         let byte: u8 = u.arbitrary()?;
         Ok(if byte < 224 { Self::Current } else { Self::Former(byte - 224) })
+    }
+}
+
+impl Life {
+    fn read(u: &mut Unstructured<'_>) -> Result<Self> {
+        let byte: u8 = u.arbitrary()?;
+        Ok(if byte < 128 { Self::Own } else { Self::Any(u32::from(byte % 4)) })
     }
 }
 
@@ -150,7 +171,13 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Value> {
         u.choose(&["trimmed", "epoch", "ahead", "forbidden", "requested"]).copied()
     };
     Ok(match kind % 19 {
-        0 => json!({"type": "caughtUp", "ch": ch(u)?, "offset": offset(u)?, "openRuns": ["r1"]}),
+        0 => {
+            let mut frame = json!({"type": "caughtUp", "ch": ch(u)?, "offset": offset(u)?});
+            if u.arbitrary()? {
+                frame["openRuns"] = json!(["r1"]);
+            }
+            frame
+        }
         1 => {
             let codes = ["token_invalid", "too_many_requests", "overloaded", "internal", "token_expired"];
             let mut frame =
@@ -175,8 +202,9 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Value> {
         7 => {
             json!({"type": "gap", "ch": ch(u)?, "from": offset(u)?.max(1), "to": offset(u)?, "reason": reason(u)?})
         }
-        8 => json!({"type": "gap", "ch": ch(u)?, "from": offset(u)?.max(1), "to": null, "reason": reason(u)?,
-            "epoch": epoch_name(u.arbitrary()?), "newCh": ch(u)?}),
+        8 => {
+            json!({"type": "unsubscribed", "ch": ch(u)?, "name": stream_name(u.arbitrary()?), "reason": "epoch"})
+        }
         9 => {
             json!({"type": "goaway", "reason": "deploy", "reconnectAfterMs": wait(u)?.min(300_000), "spreadMs": 5_000})
         }
@@ -210,9 +238,21 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Value> {
         15 | 16 => {
             let head = offset(u)?;
             let oldest = offset(u)?.clamp(1, head + 1);
-            json!({"type": "subscribed", "ch": ch(u)?, "name": stream_name(u.arbitrary()?),
-                "epoch": epoch_name(u.arbitrary()?), "oldest": oldest, "head": head,
-                "next": offset(u)?.clamp(oldest, head + 1), "recovered": u.arbitrary::<bool>()?, "reason": reason(u)?})
+            let base = offset(u)?.min(head);
+            // Often what the rules say, or the page would refuse nearly all of them.
+            let next = match u.arbitrary::<u8>()? % 5 {
+                0 => oldest,
+                1 => head + 1,
+                2 => oldest.max(base + 1),
+                _ => offset(u)?.clamp(oldest, head + 1),
+            };
+            let mut frame = json!({"type": "subscribed", "ch": ch(u)?, "name": stream_name(u.arbitrary()?),
+                "epoch": epoch_name(u.arbitrary()?), "oldest": oldest, "head": head, "next": next,
+                "recovered": u.arbitrary::<bool>()?, "reason": reason(u)?});
+            if u.arbitrary()? {
+                frame["base"] = base.into();
+            }
+            frame
         }
         17 => {
             let mut frame =

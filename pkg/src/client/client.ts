@@ -294,7 +294,7 @@ export class AgentClient implements Client {
 		this.#events.emit("notice", message.notice);
 	}
 
-	// --- what the application is told ---
+	// --- what the application gets ---
 
 	#stateChanged(change: StateChange): void {
 		const { from, to, reason, attempt } = change;

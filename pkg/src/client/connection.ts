@@ -4,7 +4,7 @@ import { type Deferred, deferred } from "../shared/deferred.js";
 import type { Metric } from "../shared/metrics.js";
 import { type ConnectionState, type Health, healthOf, type Notice, type StateChange } from "./state.js";
 
-/** Who is told of a change. */
+/** Callbacks for changes. */
 export interface ConnectionHooks {
 	changed(change: StateChange): void;
 	metric(metric: Metric): void;

@@ -8,7 +8,7 @@ import type { TokenSource } from "./token.js";
 /** Gets the wasm instance: at once, or when it is loaded. */
 export type Loader = (wasm: string | URL | undefined) => Instance | Promise<Instance>;
 
-/** Who is told how the loading goes. */
+/** Callbacks of the loading. */
 export interface LoadingHooks {
 	loaded(instance: Instance, early: EarlySocket | undefined): void;
 	/** No further try makes sense. */

@@ -54,7 +54,7 @@ export interface ClientOptions {
 	readonly signal?: AbortSignal | undefined;
 	/** Connects at once; with false, `client.connect()` does it. @default true */
 	readonly autoConnect?: boolean | undefined;
-	/** Address of `agentwire_bg.wasm`, where a bundler does not find it by itself. `agentwire/inline` ignores it. @default beside the package's glue */
+	/** Address of `agentwire_bg.wasm`, where a bundler does not find it by itself. `agentwire/inline` ignores it. @default beside the package's own files */
 	readonly wasm?: string | URL | undefined;
 }
 

@@ -23,7 +23,7 @@ const TABLE: Readonly<Record<KnownErrorCode, readonly [retryable: boolean, remed
 	token_rejected: [false, "The server refused the token three times. Sign in again, then make a new client."],
 	unsupported_protocol: [false, "The server did not select the subprotocol agentwire.v1. Check the url."],
 	wasm_failed: [false, "The WebAssembly module could not be compiled. Allow 'wasm-unsafe-eval' in the Content-Security-Policy and check that the .wasm file is served unchanged."],
-	wasm_unavailable: [true, "The WebAssembly module could not be fetched. It is tried again; check that the .wasm file is served."],
+	wasm_unavailable: [true, "The WebAssembly module could not be fetched. It is tried again; check that the .wasm file is served and that `connect-src` of the Content-Security-Policy allows it."],
 	token_timeout: [true, "The `token` function did not answer in time (`tokenTimeoutMs`); it is asked again. Give its request a timeout."],
 	bad_server_frame: [true, "The server sent what the protocol does not allow. The connection is made anew; report it to the server's makers."],
 	// Of the server (PROTOCOL section 10).

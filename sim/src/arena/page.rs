@@ -60,7 +60,7 @@ impl Page {
         Self {
             life,
             client: Client::new(config),
-            driver: Driver::default(),
+            driver: Driver::pulling_in_calls(),
             deadline: None,
             latency: Duration::ZERO,
             socket: None,

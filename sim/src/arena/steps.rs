@@ -142,16 +142,20 @@ impl Arena {
             _ => Open::Start,
         });
         let stored = page.positions().remove(&id);
+        let consumer = ConsumerId(page.next_consumer);
         let begin = match (first, stored) {
             (true, Some((epoch, offset))) => Begin::Position { epoch, offset },
             (_, None) => Begin::Stream,
             (false, Some((epoch, offset))) => match rng.below(4) {
                 0 => Begin::Stream,
                 1 | 2 => Begin::After(rng.below(offset + 1)),
-                _ => Begin::Position { epoch, offset: rng.below(offset + 1) },
+                _ => {
+                    // Some bring more than the page has, as if another page had stored it.
+                    let beyond = if consumer.0.is_multiple_of(3) { offset } else { 0 };
+                    Begin::Position { epoch, offset: beyond + rng.below(offset + 1) }
+                }
             },
         };
-        let consumer = ConsumerId(page.next_consumer);
         page.next_consumer += 1;
         let pulls = rng.one_in(3);
         let receiver = if pulls { Receiver::pulling() } else { Receiver::default() };
@@ -276,6 +280,31 @@ impl Arena {
         self.refusing_until = self.now + self.rng.millis(0, 600);
     }
 
+    /// The iterators of a page hold a part of an epoch when it ends, and have not taken note of the next one.
+    fn end_epoch_of_iterators(&mut self, index: usize, step: &Step) -> Judgement {
+        let (name, latency) = (stream_name(step.stream), self.pages[index].latency);
+        self.pages[index].stalled_until = self.now + latency * 12;
+        if self.pages[index].driver.receivers.len() < MOST_CONSUMERS && !self.pages[index].frozen {
+            let input = self.new_consumer(index, step.stream);
+            let newest = ConsumerId(self.pages[index].next_consumer - 1);
+            if let Some(receiver) = self.pages[index].driver.receivers.get_mut(&newest) {
+                receiver.pulls = true;
+            }
+            self.input(index, input)?;
+        }
+        if !self.server.log(&name).went_back() {
+            self.server.publish(&name, 3);
+        }
+        self.run_for(latency * 4)?;
+        self.new_epoch(&name, step.b);
+        self.run_for(latency * 5)
+    }
+
+    fn new_epoch(&mut self, name: &str, events: u64) {
+        let epoch = format!("e{}", self.server.log(name).lives.len() + 1);
+        self.server.new_epoch(name, &epoch, events);
+    }
+
     fn page_input(&mut self, index: usize, input: Input) -> Judgement {
         // A frozen page runs no script.
         if self.pages[index].frozen { Ok(()) } else { self.input(index, input) }
@@ -361,8 +390,10 @@ impl Arena {
                 }
             }
             Fault::Epoch => {
-                let epoch = format!("e{}", self.server.log(&name).lives.len() + 1);
-                self.server.new_epoch(&name, &epoch, step.b);
+                if step.b.is_multiple_of(3) {
+                    self.end_epoch_of_iterators(index, step)?;
+                }
+                self.new_epoch(&name, step.b);
             }
             Fault::Trim => {
                 let through = self.server.log(&name).life().head.saturating_sub(step.b);
@@ -499,8 +530,7 @@ impl Arena {
                 if self.rng.one_in(4) {
                     // Best while iterators have not taken note of a new epoch, and handlers are in it.
                     self.pages[index].stalled_until = self.now + self.pages[index].latency * 8;
-                    let epoch = format!("e{}", self.server.log(&name).lives.len() + 1);
-                    self.server.new_epoch(&name, &epoch, step.b);
+                    self.new_epoch(&name, step.b);
                     self.run_for(self.pages[index].latency * 4)?;
                 }
                 return self.trap(index);

@@ -41,6 +41,8 @@ pub(super) struct Consumer {
     began: bool,
     /// The offset after the last one that was sent to it, which an iterator may not have pulled.
     given: u64,
+    /// The epoch that the last gap led to that was reported to it, and the first offset of it that it is owed.
+    entering: Option<(String, u64)>,
     catch_up: Option<CatchUp>,
 }
 
@@ -58,7 +60,15 @@ struct CatchUp {
 
 impl Consumer {
     pub(super) const fn new(id: ConsumerId) -> Self {
-        Self { id, at: At::Unplaced(Begin::Stream), late: false, began: false, given: 0, catch_up: None }
+        Self {
+            id,
+            at: At::Unplaced(Begin::Stream),
+            late: false,
+            began: false,
+            given: 0,
+            entering: None,
+            catch_up: None,
+        }
     }
 
     fn request(&mut self, from: Option<u64>) {
@@ -359,7 +369,6 @@ impl StreamView {
     ) -> Judgement {
         let name = self.name.clone();
         let log = &server.logs[&name];
-        let (present, owed) = (self.epoch.clone().unwrap_or_default(), self.owed());
         let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else {
             return Ok(());
         };
@@ -420,14 +429,15 @@ impl StreamView {
             }
             Item::Gap { to: None, next, epoch: named, .. } => {
                 let named = named.clone().unwrap_or_default();
-                require!(named == present, "I2", "{name}, {id:?}: {item:?}, the stream is in {present}");
                 let former = epoch.unwrap_or_default();
                 let later = log.place_of(&former) < log.place_of(&named);
                 require!(later, "I2", "{name}, {id:?}: {item:?}, but {former} did not end before it");
+                // An iterator may be pulled when the next epoch has begun and is not reported to it.
+                let entering = consumer.entering.take();
                 require!(
-                    *next == owed,
+                    entering.as_ref().is_some_and(|(epoch, owed)| *epoch == named && owed == next),
                     "GAP-5",
-                    "{name}, {id:?}: {item:?}, of the epoch {owed} is owed first"
+                    "{name}, {id:?}: {item:?}, the stream entered {entering:?}"
                 );
                 consumer.at = At::Next { epoch: named, next: *next };
                 counts.gaps += 1;
@@ -440,9 +450,12 @@ impl StreamView {
 
     /// A gap was reported to a consumer, up to `to` if it is not the rest of an epoch.
     pub(super) fn declared(&mut self, id: ConsumerId, to: Option<u64>) {
+        let entering = self.epoch.clone().map(|epoch| (epoch, self.owed()));
         let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else { return };
         if let Some(to) = to {
             consumer.given = consumer.given.max(to + 1);
+        } else {
+            consumer.entering = entering;
         }
         if let Some(catch_up) = &mut consumer.catch_up {
             catch_up.has_gap = true;
@@ -631,6 +644,13 @@ impl StreamView {
             require!(right, "I4", "{name} resumes after {offset}, the slowest consumer has {slowest}");
         } else {
             require!(position.is_none(), "I4", "{name} resumes from {position:?}, it has no position");
+        }
+        // A log that went back is noticed by what the furthest consumer has (SUB-6).
+        if let Some((_, offset)) = position.as_ref().filter(|_| self.is_exact()) {
+            let furthest = self.consumers.iter().filter_map(|consumer| self.next(consumer)).max();
+            let furthest = furthest.map(|next| next - 1).filter(|furthest| furthest > offset);
+            let named = request.seen;
+            require!(named == furthest, "SUB-6", "{name}: seen is {named:?}, a consumer has {furthest:?}");
         }
         // One that began earlier may have left: what it needed is asked for no more.
         if self.is_exact()

@@ -30,9 +30,18 @@ enum Place {
         next: u64,
         /// The last offset that was delivered to it: it may hold more in a queue of its own.
         delivered: u64,
-        /// Where the gap of an ended epoch begins, until the consumer has taken note of it.
-        reset_from: Option<u64>,
+        /// The gap of an ended epoch, until the consumer has taken note of it.
+        reset: Option<Reset>,
     },
+}
+
+/// The end of an epoch that a consumer has not taken note of. Others may have ended since.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    /// The life that ended with it.
+    life: u32,
+    /// The first offset of it that the consumer does not have.
+    from: u64,
 }
 
 impl Consumer {
@@ -62,7 +71,7 @@ impl Consumer {
 
     /// Gives it a place; returns the offset before the first that it gets.
     pub(super) fn start_at(&mut self, next: u64) {
-        self.place = Place::Placed { next, delivered: next - 1, reset_from: None };
+        self.place = Place::Placed { next, delivered: next - 1, reset: None };
         if let Some(catch_up) = &mut self.catch_up
             && catch_up.from == 0
         {
@@ -121,15 +130,16 @@ impl Consumer {
         reason: &str,
         fx: &mut Effects,
     ) {
-        let pending = if let Place::Placed { reset_from, .. } = self.place { reset_from } else { None };
-        let from = pending.unwrap_or(delivered + 1);
+        let pending = if let Place::Placed { reset, .. } = self.place { reset } else { None };
+        let reset = pending.unwrap_or(Reset { life: self.life, from: delivered + 1 });
         self.life += 1;
-        self.place = Place::Placed { next, delivered: next - 1, reset_from: Some(from) };
+        self.place = Place::Placed { next, delivered: next - 1, reset: Some(reset) };
         if let Some(catch_up) = &mut self.catch_up {
             catch_up.from = next;
         }
         let reason = reason.into();
-        self.report_gap(Gap { from, to: None, reason, epoch: Some(epoch.into()), life: self.life, next }, fx);
+        let (from, epoch) = (reset.from, Some(epoch.into()));
+        self.report_gap(Gap { from, to: None, reason, epoch, life: self.life, next }, fx);
     }
 
     /// Notes what exists of a new epoch before the first offset that is owed to it.
@@ -146,17 +156,22 @@ impl Consumer {
         fx.report(Event::Gap { consumer: self.id, gap });
     }
 
-    /// Takes note of what the driver delivered, unless that was in a former epoch.
+    /// Takes note of what the driver delivered. What a report of a former epoch names is not in the gap with which it ended.
     pub(super) const fn on_delivered(&mut self, life: u32, through: u64) {
-        if let Place::Placed { next, delivered, reset_from } = &mut self.place
-            && life == self.life
-        {
-            *reset_from = None;
+        let Place::Placed { next, delivered, reset } = &mut self.place else { return };
+        if life == self.life {
+            *reset = None;
             let most = *next - 1;
             let through = if through < most { through } else { most };
             if through > *delivered {
                 *delivered = through;
             }
+        } else if let Some(reset) = reset
+            && reset.life <= life
+            && life < self.life
+        {
+            let is_old = reset.life == life && reset.from > through;
+            *reset = if is_old { *reset } else { Reset { life, from: through.saturating_add(1) } };
         }
     }
 

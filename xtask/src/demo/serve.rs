@@ -25,13 +25,14 @@ use tokio::sync::Mutex;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tower_http::services::ServeDir;
 
-use super::check::interrupted;
+use super::interrupt::interrupted;
 use super::server::{Plan, Server, free_address};
 use super::{Args, chat_server};
 use crate::build;
 use crate::context::Context;
 use crate::page;
 use crate::proxy::{How, Proxy};
+use crate::run::both;
 use crate::setup::{self, Needs};
 
 /// Who the page is.
@@ -49,8 +50,6 @@ const REQUEST: Duration = Duration::from_secs(10);
 /// When something can't be built or started, and when the chat server ends by itself.
 pub(crate) fn serve(args: &Args, ctx: &Context) -> Result<()> {
     setup::ensure(ctx, &Needs::page())?;
-    build::package(ctx, build::Variant::Default, build::Std::Auto)?;
-    let page = page::build(ctx)?;
     let folder = ctx.root.join(".agentwire");
     fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
     // A program of this run's own: another demo may be running the last one.
@@ -58,7 +57,11 @@ pub(crate) fn serve(args: &Args, ctx: &Context) -> Result<()> {
         .prefix("agentwire-demo-")
         .tempdir()
         .context("no temporary folder can be made")?;
-    let program = chat_server(ctx, false, own.path())?;
+    let built_page = || {
+        build::package(ctx, build::Variant::Default, build::Std::Auto)?;
+        page::build(ctx)
+    };
+    let (program, page) = both(|| chat_server(ctx, false, own.path()), built_page)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime can be made")?;
     runtime.block_on(async {
