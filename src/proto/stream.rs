@@ -192,11 +192,17 @@ impl Stream {
             }
         }
         self.consumers.push(consumer);
-        self.place_consumers(fx);
+        self.place(false, fx);
     }
 
     /// Gives the consumers that wait for it their place, once the stream has an epoch.
-    fn place_consumers(&mut self, fx: &mut Effects) {
+    pub(crate) fn place_consumers(&mut self, fx: &mut Effects) {
+        self.place(true, fx);
+    }
+
+    /// `enter`: also those that bring a position of another epoch. They get a gap, which must not come before the page
+    /// has attached all that it attaches in one tick.
+    fn place(&mut self, enter: bool, fx: &mut Effects) {
         let Some(epoch) = &self.epoch else { return };
         let (next, owed) = (self.sequencer.next(), owed_from(self.open, self.base));
         for consumer in &mut self.consumers {
@@ -210,7 +216,7 @@ impl Stream {
                     continue;
                 }
                 // Which of the two epochs is over is the server's word.
-                Some(Begin::Position { .. }) if !self.is_confirmed => continue,
+                Some(Begin::Position { .. }) if !self.is_confirmed || !enter => continue,
                 Some(&Begin::Position { offset, .. }) => {
                     consumer.enter_epoch(offset, epoch, owed, "epoch", fx);
                     consumer.skip_in_epoch(self.oldest, owed);
