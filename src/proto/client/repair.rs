@@ -100,7 +100,7 @@ impl Client {
             subscription.suspect = None;
             // If anything came since, data flows and the next heartbeat looks again.
             if subscription.received == suspect.received {
-                subscription.expected = subscription.expected.max(suspect.head);
+                subscription.expect(suspect.head);
                 missing.push(id);
             }
         }
