@@ -1,33 +1,37 @@
 // The package in other people's tools, without configuration, as `cargo xtask test --only packaging` sets them up.
 // FAULTS: F2, F3, F5
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { launch, needed } from "../page/browser.js";
 import { aToken, asks, expected, fails, newThread, run, websocket } from "./asked.js";
 
-const HERE = fileURLToPath(new URL("importers", import.meta.url));
-const PACKAGE = join(HERE, "node_modules", "agentwire");
+/** As `cargo xtask setup` left it, with its packages. */
+const SOURCE = fileURLToPath(new URL("importers", import.meta.url));
 
 /** Node.js before 22 has a WebSocket only when it is asked for. */
 const WITH_WEBSOCKET = typeof WebSocket === "function" ? [] : ["--experimental-websocket"];
 
-let folder, browser;
+let folder, app, browser;
 
 before(async () => {
 	folder = await mkdtemp(join(tmpdir(), "agentwire-importers-"));
-	await rm(PACKAGE, { recursive: true, force: true });
-	await mkdir(PACKAGE);
-	await run("tar", ["-xzf", needed("AGENTWIRE_TARBALL"), "-C", PACKAGE, "--strip-components", "1"], HERE);
+	app = join(folder, "app");
+	// A copy: Vitest and Jest do not bear every name that a folder above a checkout may have.
+	await cp(SOURCE, app, { recursive: true, filter: (path) => path !== join(SOURCE, "node_modules") });
+	await copyPackages();
+	await mkdir(installed());
+	await run("tar", ["-xzf", needed("AGENTWIRE_TARBALL"), "-C", installed(), "--strip-components", "1"], app);
 	browser = await launch();
 });
 
 after(async () => {
 	await browser?.close();
-	await rm(PACKAGE, { recursive: true, force: true });
 	if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 });
 
@@ -58,7 +62,7 @@ for (const tool of ["esbuild", "rollup"]) {
 		test("takes the module from where the option says", async () => {
 			const root = await bundled(tool, "esm", "option");
 			await mkdir(join(root, "static"));
-			await cp(join(PACKAGE, "wasm/agentwire_bg.wasm"), join(root, "static/agentwire_bg.wasm"));
+			await cp(join(installed(), "wasm/agentwire_bg.wasm"), join(root, "static/agentwire_bg.wasm"));
 			await asks(browser, root);
 		});
 
@@ -78,7 +82,7 @@ test("a script of esbuild has no address of its own, and says once what to do", 
 // F5
 describe("Node.js", { concurrency: false }, () => {
 	for (const entry of ["agentwire", "agentwire/inline"]) {
-		test(`gets every event with ${entry}`, () => converses((env) => run(process.execPath, [...WITH_WEBSOCKET, join(HERE, "src/node.js"), entry], HERE, env)));
+		test(`gets every event with ${entry}`, () => converses((env) => run(process.execPath, [...WITH_WEBSOCKET, join(app, "src/node.js"), entry], app, env)));
 	}
 });
 
@@ -88,17 +92,17 @@ for (const world of ["node", "jsdom"]) {
 
 		// F5
 		test(`Vitest in ${world} gets every event with the ${entry} entry`, async () => {
-			const vitest = join(HERE, "node_modules/vitest/vitest.mjs");
+			const vitest = join(app, "node_modules/vitest/vitest.mjs");
 			const args = [vitest, "run", "--environment", world];
-			await converses((more) => run(process.execPath, args, HERE, { ...env, ...more, NODE_OPTIONS: WITH_WEBSOCKET.join(" ") }));
+			await converses((more) => run(process.execPath, args, app, { ...env, ...more, NODE_OPTIONS: WITH_WEBSOCKET.join(" ") }));
 		});
 
 		// F2, F5
 		test(`Jest in ${world} gets every event with the ${entry} entry`, async () => {
-			const jest = join(HERE, "node_modules/jest/bin/jest.js");
+			const jest = join(app, "node_modules/jest/bin/jest.js");
 			const args = [jest, "--ci", "--env", world, "--cacheDirectory", join(folder, "jest")];
 			const options = ["--experimental-vm-modules", ...WITH_WEBSOCKET].join(" ");
-			const { without } = await converses((more) => run(process.execPath, args, HERE, { ...env, ...more, NODE_OPTIONS: options }));
+			const { without } = await converses((more) => run(process.execPath, args, app, { ...env, ...more, NODE_OPTIONS: options }));
 			// jsdom has no TextDecoder: the import must not care, and a client must say so.
 			assert.equal(without?.code, world === "jsdom" ? "wasm_failed" : undefined);
 			if (without !== undefined) assert.match(`${without.state} ${without.retryable} ${without.message} ${without.remediation}`, /^failed false .*no TextDecoder.*node:util/);
@@ -106,11 +110,25 @@ for (const world of ["node", "jsdom"]) {
 	}
 }
 
+const installed = () => join(app, "node_modules", "agentwire");
+
+/** Links or copies the packages: they are too many to be installed for each run. */
+async function copyPackages() {
+	const [from, to] = [join(SOURCE, "node_modules"), join(app, "node_modules")];
+	try {
+		await promisify(execFile)("cp", ["-al", from, to]);
+	} catch {
+		// Another file system, or another system.
+		await rm(to, { recursive: true, force: true });
+		await cp(from, to, { recursive: true, verbatimSymlinks: true });
+	}
+}
+
 /** Bundles `src/<entry>.js` and resolves with the folder of a page that loads it. */
 async function bundled(tool, format, entry) {
 	const root = join(folder, `${tool}-${format}-${entry}`);
 	await mkdir(root);
-	await run(process.execPath, [join(HERE, "bundle.js"), tool, format, entry, root], HERE);
+	await run(process.execPath, [join(app, "bundle.js"), tool, format, entry, root], app);
 	const script = format === "iife" ? '<script src="./main.js"></script>' : '<script type="module" src="./main.js"></script>';
 	await writeFile(
 		join(root, "index.html"),
