@@ -157,7 +157,9 @@ impl Stream {
     /// Tells whether a consumer has more than the server is known to have: the log may have gone back, which only a new
     /// request can find out (SUB-6).
     pub(crate) fn is_ahead(&self) -> bool {
-        self.subscription().is_some_and(|subscription| self.last_sent() > subscription.known_head())
+        let parked = self.sequencer.last_parked();
+        self.subscription()
+            .is_some_and(|subscription| self.last_sent() > subscription.known_head().max(parked))
     }
 
     // --- Consumers ---
@@ -204,7 +206,9 @@ impl Stream {
     /// has attached all that it attaches in one tick.
     fn place(&mut self, enter: bool, fx: &mut Effects) {
         let Some(epoch) = &self.epoch else { return };
-        let (next, owed) = (self.sequencer.next(), owed_from(self.open, self.base));
+        // The stream is where its furthest consumer is: for the others the server may be sending an earlier part again.
+        let next = self.sequencer.next().max(self.last_sent() + 1);
+        let owed = owed_from(self.open, self.base);
         for consumer in &mut self.consumers {
             let place = match consumer.waiting() {
                 None => continue,

@@ -260,8 +260,7 @@ export class Stream {
 		const goesOn = place !== undefined || from === undefined || (from === "live" && this.#consumers.size === 0);
 		if (goesOn && front !== undefined) return { open, ...front };
 		if (asked === "start") return { open, epoch: undefined, offset: 0 };
-		// What comes next to the furthest of those that consume the stream.
-		if (asked === "live") return { open, ...(front ?? { epoch: undefined, offset: -1 }) };
+		if (asked === "live") return { open, epoch: undefined, offset: -1 };
 		if (isPosition(asked)) return { open, epoch: asked.epoch, offset: asked.offset };
 		if (front !== undefined) return { open, epoch: front.epoch, offset: Math.max(0, front.offset - asked.last) };
 		return this.#consumers.size === 0 || this.#opened === open ? { open, epoch: undefined, offset: -1 } : asked.last;
