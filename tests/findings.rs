@@ -8,6 +8,8 @@ use agentwire::proto::{Begin, Config, ConsumerId, Event, Input, ResumeResult, wi
 use support::{Item, World};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// The first event of a model server's first log that is larger than the smallest window.
+const LARGE: u64 = 75;
 
 fn position(world: &World) -> (String, u64) {
     world.position(1).expect("a position")
@@ -187,4 +189,25 @@ fn a_gap_begins_after_what_a_handler_pulled_while_the_epoch_ended() {
     world.server.new_epoch("t", "e4", 3);
     world.settle();
     assert_eq!(waiting_gap(&world), Some(3));
+}
+
+#[test]
+fn a_resume_result_stands_before_what_is_live_when_a_request_brings_the_end_of_the_catch_up() {
+    // I3, seed 8900: an event is lost that fills the window, so the server can send neither what follows nor `caughtUp`. What a
+    // heartbeat names beyond the catch-up is not asked for before its end.
+    let mut config = Config::new(1);
+    config.window_bytes = 1_024;
+    let mut world = World::with(config);
+    world.server.publish("t", LARGE + 2);
+    world.server.forgets = vec![LARGE];
+    world.server.heartbeat_ms = 1_000;
+    world.follow("t");
+    world.connect();
+    world.settle();
+    world.server.publish("t", 4);
+    world.run_for(20 * SECOND);
+    let items = &world.receiver(1).items;
+    let place = items.iter().position(|item| matches!(item, Item::Resumed(_)));
+    assert_eq!(place, Some(LARGE as usize + 2), "{items:?}");
+    assert_eq!(world.receiver(1).offsets(), (1..=LARGE + 6).collect::<Vec<_>>());
 }

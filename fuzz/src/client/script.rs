@@ -55,7 +55,9 @@ pub(super) struct Offset(pub(super) u64);
 pub(crate) mod code {
     pub(crate) const CONNECT: u8 = 3;
     pub(crate) const DELIVER: u8 = 5;
+    pub(crate) const DELIVERED: u8 = 6;
     pub(crate) const FLUSH: u8 = 21;
+    pub(crate) const SOCKET_CLOSED: u8 = 12;
     pub(crate) const SOCKET_OPENED: u8 = 13;
     pub(crate) const SEND: u8 = 8;
     pub(crate) const SUBSCRIBE: u8 = 14;
@@ -76,7 +78,7 @@ impl Step {
             code::CONNECT => Self::Connect,
             4 => Self::Frame { socket: Which::read(u)?, frame: frame(u)? },
             code::DELIVER => Self::Deliver { consumer: u.arbitrary()?, all: u.arbitrary()? },
-            6 => Self::Delivered {
+            code::DELIVERED => Self::Delivered {
                 consumer: u.arbitrary()?,
                 life: Life::read(u)?,
                 through: Offset::read(u)?.0,
@@ -86,7 +88,7 @@ impl Step {
             9 => Self::SendTooLarge { stream: u.arbitrary()?, id: u.arbitrary()? },
             10 => Self::Settle,
             11 => Self::Signal { stream: u.arbitrary()? },
-            12 => Self::SocketClosed { socket: Which::read(u)?, code: close_code(u)? },
+            code::SOCKET_CLOSED => Self::SocketClosed { socket: Which::read(u)?, code: close_code(u)? },
             code::SOCKET_OPENED => {
                 // Nearly always ours: another one ends the client.
                 Self::SocketOpened { socket: Which::read(u)?, subprotocol: u.arbitrary::<u8>()? != 255 }

@@ -14,11 +14,13 @@ export class Gate implements Host {
 	#client: ClientSide | undefined;
 	#socket: WebSocket | undefined;
 	readonly #threw: (cause: unknown) => void;
+	readonly #lost: (cause: unknown) => void;
 
-	/** `threw` gets what a callback of `client` throws. */
-	constructor(client: ClientSide, threw: (cause: unknown) => void) {
+	/** `threw` gets what a callback of `client` throws; `lost` is called when the core then knows more than was delivered. */
+	constructor(client: ClientSide, threw: (cause: unknown) => void, lost: (cause: unknown) => void) {
 		this.#client = client;
 		this.#threw = threw;
+		this.#lost = lost;
 	}
 
 	/** Lets nothing through from now on. */
@@ -49,6 +51,8 @@ export class Gate implements Host {
 			return this.#client?.deliver(consumer, frame, skip, take, offset, replayThrough) ?? 0;
 		} catch (error) {
 			this.#threw(error);
+			// The core goes on behind these events, and nobody has them: a new core brings them again.
+			this.#lost(error);
 			return 0;
 		}
 	}

@@ -129,7 +129,7 @@ export class Supervisor implements Tenant {
 	#create(): void {
 		const [instance, hooks] = [this.#instance, this.#hooks];
 		if (instance === undefined || hooks === undefined) return;
-		const gate = new Gate(hooks.host, hooks.threw);
+		const gate = new Gate(hooks.host, hooks.threw, (error) => instance.trapped(error));
 		try {
 			this.#raw = instance.create(gate, { ...hooks.config(), seed: Math.floor(Math.random() * 2 ** 53) });
 		} catch (error) {

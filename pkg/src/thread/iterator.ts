@@ -35,6 +35,8 @@ export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefin
 	readonly #signal: AbortSignal | undefined;
 	readonly #onAbort: () => void;
 	readonly #queue = new Queue();
+	/** Where the last gap of an ended epoch begins for this iterator. */
+	#resetFrom: number | undefined;
 	/** The calls of `next()` that wait for an item. */
 	#waiters: Deferred<Result>[] = [];
 	#phase: "new" | "attached" | "ended" = "new";
@@ -97,13 +99,16 @@ export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefin
 		if (this.#phase !== "attached") return true;
 		// A handler of another consumer may have pulled after the core took note of the end of the epoch.
 		const own = gap.epoch === undefined || this.offset === undefined ? gap : { ...gap, from: this.offset + 1 };
+		if (own.epoch !== undefined) this.#resetFrom = own.from;
 		this.#queue.gap(own, this.epoch ?? "");
 		this.#serve();
 		return false;
 	}
 
-	resumed(result: RawResumeResult): void {
+	resumed(given: RawResumeResult): void {
 		if (this.#phase !== "attached") return;
+		const { gap } = given;
+		const result = gap?.epoch === undefined || this.#resetFrom === undefined ? given : { ...given, gap: { ...gap, from: this.#resetFrom } };
 		this.#queue.resumed(result, this.delivered);
 		this.#serve();
 	}

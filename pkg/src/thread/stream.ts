@@ -49,9 +49,13 @@ export class Stream {
 	#opened: RawOpen | undefined;
 	/** The present epoch, as far as the core has said. */
 	#epoch: string | undefined;
+	/** Every epoch that a consumer was in, in the order in which the server named them. */
+	#epochs: string[] = [];
 	/** Where the slowest consumer was when the last ones left. */
 	#left: Position | undefined;
 	#handlers: HandlerConsumer | undefined;
+	/** Where the handlers were when the server ended the thread: they go on there, whoever comes with them. */
+	#handlersLeft: Position | undefined;
 	/** Are consumers leaving together? */
 	#leaving = false;
 
@@ -98,7 +102,10 @@ export class Stream {
 		this.listenAgain();
 		return () => {
 			remove();
-			if (this.listeners.size === 0) this.#dropHandlers();
+			if (this.listeners.size === 0) {
+				this.#handlersLeft = undefined;
+				this.#dropHandlers();
+			}
 		};
 	}
 
@@ -118,11 +125,16 @@ export class Stream {
 		const isAlone = (): boolean => this.#consumers.size === 1;
 		const consumer = new HandlerConsumer(nextId(), this.listeners, isAlone, reporter.handlerThrew);
 		this.#handlers = consumer;
-		this.attach(consumer, undefined);
+		const place = this.#handlersLeft;
+		this.#handlersLeft = undefined;
+		this.attach(consumer, undefined, place);
 	}
 
-	/** Attaches a consumer: at its own `from`, or the first one where the stream begins and a later one where the stream is. */
-	attach(consumer: Consumer, own: From | undefined): void {
+	/**
+	 * Attaches a consumer: at its own `from`, or the first one where the stream begins and a later one where the stream is. One that
+	 * goes on after the server ended the thread goes on at its `place`.
+	 */
+	attach(consumer: Consumer, own: From | undefined, place?: Position | undefined): void {
 		let from = own;
 		// What a handle named is for those that name nothing themselves.
 		if (!this.#started && (own === undefined || this.#from === undefined)) {
@@ -130,11 +142,13 @@ export class Stream {
 			this.#from ??= own ?? "start";
 			from = this.#from;
 		}
-		const start = this.#startOf(from);
+		const start = this.#startOf(from, place);
 		this.#consumers.add(consumer);
 		this.#context.seats.set(consumer.id, { consumer, stream: this });
-		if (typeof start === "number") this.#waiting.set(consumer, start);
-		else this.#enter(consumer, start);
+		if (typeof start === "number") {
+			this.#waiting.set(consumer, start);
+			if ([...this.#consumers].some((other) => other !== consumer && other.epoch !== undefined)) this.#enterWaiting();
+		} else this.#enter(consumer, start);
 	}
 
 	/** Detaches a consumer. */
@@ -173,12 +187,12 @@ export class Stream {
 	placed(consumer: Consumer, epoch: string, offset: number): void {
 		consumer.epoch = epoch;
 		consumer.offset = offset;
-		this.#epoch = epoch;
+		this.#enterEpoch(epoch);
 		this.#enterWaiting();
 	}
 
 	gap(consumer: Consumer, gap: RawGap): boolean {
-		this.#epoch = gap.epoch ?? this.#epoch;
+		if (gap.epoch !== undefined) this.#enterEpoch(gap.epoch);
 		return consumer.gap(gap);
 	}
 
@@ -193,6 +207,7 @@ export class Stream {
 		const error = new AgentwireError("stream_ended", `the server ended the subscription of thread ${JSON.stringify(this.name)}: ${reason}`);
 		const listeners = this.endings.list;
 		const unheard = this.#handlers !== undefined && listeners.length === 0;
+		this.#handlersLeft = this.#handlers?.delivered;
 		this.#endAll(error);
 		emit(listeners, { reason, position: this.position }, reporter.handlerThrew);
 		// An iterator has it as its rejection.
@@ -236,18 +251,18 @@ export class Stream {
 	// --- where things are ---
 
 	/** `from` in the words of the core; or how many events before a place that is not known yet. */
-	#startOf(from: From | undefined): Start | number {
-		const front = this.#front();
+	#startOf(from: From | undefined, place?: Position | undefined): Start | number {
+		const front = place ?? this.#front();
 		const asked = from ?? this.#from ?? "start";
 		// What says where all begin that have no `from` of their own is left to them.
 		const open = openOf(asked === "start" ? (this.#from ?? asked) : asked);
 		// While nobody consumes the stream, live is where it was left: what came meanwhile is owed (SUB-9).
-		const goesOn = from === undefined || (from === "live" && this.#consumers.size === 0);
+		const goesOn = place !== undefined || from === undefined || (from === "live" && this.#consumers.size === 0);
 		if (goesOn && front !== undefined) return { open, ...front };
 		if (asked === "start") return { open, epoch: undefined, offset: 0 };
 		if (asked === "live") return { open, epoch: undefined, offset: -1 };
 		if (isPosition(asked)) return { open, epoch: asked.epoch, offset: asked.offset };
-		if (front !== undefined) return { open, epoch: undefined, offset: Math.max(0, front.offset - asked.last) };
+		if (front !== undefined) return { open, epoch: front.epoch, offset: Math.max(0, front.offset - asked.last) };
 		return this.#consumers.size === 0 || this.#opened === open ? { open, epoch: undefined, offset: -1 } : asked.last;
 	}
 
@@ -277,8 +292,8 @@ export class Stream {
 	}
 
 	#isBehind(one: Position, other: Position): boolean {
-		const [isPresent, isOtherPresent] = [one.epoch === this.#epoch, other.epoch === this.#epoch];
-		return isPresent === isOtherPresent ? one.offset < other.offset : isOtherPresent;
+		const [first, second] = [this.#epochs.indexOf(one.epoch), this.#epochs.indexOf(other.epoch)];
+		return first === second ? one.offset < other.offset : first < second;
 	}
 
 	// --- to the core ---
@@ -294,7 +309,7 @@ export class Stream {
 			this.#waiting.delete(consumer);
 			const front = others.length === 0 ? this.#left : this.#front();
 			const offset = front === undefined ? -1 : Math.max(0, front.offset - last);
-			this.#enter(consumer, { open: last, epoch: undefined, offset });
+			this.#enter(consumer, { open: last, epoch: front?.epoch, offset });
 		}
 	}
 
@@ -303,9 +318,20 @@ export class Stream {
 		// Without an epoch, the core says where that is.
 		consumer.epoch = start.epoch;
 		consumer.offset = start.epoch === undefined ? undefined : start.offset;
-		if (this.#consumers.size === 1) this.#epoch = start.epoch ?? this.#epoch;
+		if (start.epoch !== undefined) this.#bringEpoch(start.epoch);
 		if (this.#opened === undefined || this.#consumers.size === 1) this.#opened = start.open;
 		this.#subscribe(consumer, start);
+	}
+
+	#enterEpoch(epoch: string): void {
+		this.#epoch = epoch;
+		if (!this.#epochs.includes(epoch)) this.#epochs.push(epoch);
+	}
+
+	/** Takes an epoch that a consumer brings: it came before the present one, unless nobody else is there to say which one is. */
+	#bringEpoch(epoch: string): void {
+		if (this.#consumers.size === 1) this.#enterEpoch(epoch);
+		else if (!this.#epochs.includes(epoch)) this.#epochs.unshift(epoch);
 	}
 
 	#subscribe(consumer: Consumer, start: Start): void {

@@ -97,10 +97,13 @@ export class Story {
 		if (others.length === 0) {
 			// Before the client is connected, a thread that is at a position for one consumer is there for all.
 			if (this.leftUnknown || (this.left === undefined && (!connected || (typeof this.from === "object" && "epoch" in this.from)))) return { kind: "from", life: undefined, offset: 0 };
+			// A crash has taken what it counts from.
+			if (this.left !== undefined && this.left.epoch === epoch && this.left.offset > head && back > 0) return { kind: "from", life: undefined, offset: 0 };
 			if (this.left !== undefined) return back === 0 ? { kind: "at", position: this.left } : { kind: "from", life: this.log.lives.find((known) => known.epoch === this.left?.epoch), offset: Math.max(0, this.left.offset - back) };
 			return { kind: "from", life, offset: back === 0 ? head : Math.max(oldest - 1, head - back) };
 		}
-		const furthest = Math.max(0, ...others.map(({ place }) => (place?.epoch === epoch ? place.offset : 0)));
+		// Whoever was given nothing yet may not be where it asked to be.
+		const furthest = Math.max(0, ...others.map(({ place, story }) => (place?.epoch === epoch && story.length > 0 ? place.offset : 0)));
 		return { kind: "from", life, offset: Math.max(0, furthest - back) };
 	}
 

@@ -268,12 +268,17 @@ impl StreamView {
     fn place(&self, begin: &Begin) -> At {
         let Some(epoch) = self.epoch.clone() else { return At::Unplaced(begin.clone()) };
         let low = self.slowest().map_or(self.flow, |done| done.saturating_add(1).min(self.flow));
+        // The furthest of the others may be ahead of what flows again for the slowest.
+        let furthest = self.consumers.iter().filter_map(|consumer| self.next(consumer)).max();
+        let high = self.flow.max(furthest.unwrap_or(0));
         let (low, high) = match begin {
-            Begin::Stream => (low, self.flow),
-            Begin::After(offset) => (low.min(offset + 1), self.flow.min(offset + 1)),
+            Begin::Stream => (low, high),
+            Begin::After(offset) => (low.min(offset + 1), high.min(offset + 1)),
             Begin::Position { epoch: own, offset } if *own == epoch => (offset + 1, offset + 1),
             // Which of the two is over is the server's word.
-            Begin::Position { .. } if !self.confirmed => return At::Unplaced(begin.clone()),
+            Begin::Position { .. } if !self.confirmed || self.ch.is_none() => {
+                return At::Unplaced(begin.clone());
+            }
             Begin::Position { epoch: own, offset } => {
                 return At::Reset { former: own.clone(), from: offset + 1, epoch, next: self.owed() };
             }
@@ -283,6 +288,8 @@ impl StreamView {
 
     /// The stream has a position now. Those that waited for it begin side by side: none is the stream's past for another.
     fn place_the_waiting(&mut self, epoch: &str, first: u64) {
+        let furthest = self.consumers.iter().filter_map(|consumer| self.next(consumer)).max();
+        let first = first.max(furthest.unwrap_or(0));
         for index in 0..self.consumers.len() {
             let At::Unplaced(begin) = &self.consumers[index].at else { continue };
             let next = match begin.clone() {

@@ -100,7 +100,7 @@ impl Client {
             subscription.suspect = None;
             // If anything came since, data flows and the next heartbeat looks again.
             if subscription.received == suspect.received {
-                subscription.expected = subscription.expected.max(suspect.head);
+                subscription.expect(suspect.head);
                 missing.push(id);
             }
         }
@@ -182,11 +182,13 @@ impl Client {
             return;
         };
         let Some(stream) = self.streams.get(replay.stream) else { return };
-        // What the flow still has to say of offsets beyond the request, it says itself.
-        let oldest = oldest.min(replay.to + 1);
+        // What the flow still has to say of later offsets, it says itself.
         match replay.purpose {
-            Purpose::CatchUp(id) => stream.on_served(id, oldest, &mut self.fx),
-            Purpose::Repair => stream.on_repaired(oldest, &mut self.fx),
+            Purpose::CatchUp(id) => {
+                let received = stream.subscription().map_or(replay.to, |subscription| subscription.received);
+                stream.on_served(id, oldest.min(received + 1), &mut self.fx);
+            }
+            Purpose::Repair => stream.on_repaired(oldest.min(replay.to + 1), &mut self.fx),
         }
         let unmoved = match replay.purpose {
             Purpose::Repair => stream.missing().is_some_and(|(from, _)| from == replay.from),

@@ -146,7 +146,7 @@ impl Stream {
         if subscription.is_caught_up() {
             return Err(Contradiction("caughtUp: a second one"));
         }
-        subscription.expected = subscription.expected.max(offset);
+        subscription.expect(offset);
         subscription.caught_up = Some(CaughtUp { open_runs });
         Ok(())
     }

@@ -23,7 +23,7 @@ pub(crate) struct Subscription {
     /// Ranges above `acked` that a gap took out of the flow: they use up no window (FLO-1).
     gaps: Vec<(u64, u64)>,
     /// What must have come by now: the end of the catch-up, or a head that a heartbeat named (RPL-4).
-    pub(crate) expected: u64,
+    pub(super) expected: u64,
     pub(crate) suspect: Option<Suspect>,
 }
 
@@ -57,6 +57,13 @@ impl Subscription {
     /// The highest offset that the server is known to have.
     pub(super) const fn known_head(&self) -> u64 {
         if self.received > self.head { self.received } else { self.head }
+    }
+
+    /// Takes note that everything up to a head must have come. During the catch-up only its part is owed: what is live comes
+    /// behind the resume result, and so behind `caughtUp`.
+    pub(crate) fn expect(&mut self, head: u64) {
+        let owed = if self.is_caught_up() { head } else { head.min(self.head) };
+        self.expected = self.expected.max(owed);
     }
 
     pub(super) fn receive(&mut self, last: u64) {
