@@ -14,8 +14,8 @@ use web_sys::WebSocket;
 #[wasm_bindgen(inline_js = r#"
 export class TestHost {
 	constructor() {
-		this.events = []; this.states = []; this.settledIds = []; this.gaps = []; this.verdicts = []; this.errors = [];
-		this.sockets = []; this.positions = []; this.tokens = 0; this.waiting = []; this.onEvent = undefined; this.onToken = undefined;
+		this.events = []; this.states = []; this.settledIds = []; this.gaps = []; this.results = []; this.errors = [];
+		this.sockets = []; this.tokens = 0; this.waiting = []; this.onEvent = undefined; this.onToken = undefined;
 	}
 	socket(socket) { this.sockets.push(socket); this.look(); }
 	wellFormed(frame) { return frame.events.every((event) => typeof event === "object" && event !== null && typeof event.type === "string"); }
@@ -30,11 +30,10 @@ export class TestHost {
 		return take;
 	}
 	placed() {}
-	position(stream, epoch, offset) { this.positions.push({ stream, epoch, offset }); }
 	state(to, reason) { this.states.push(to + ":" + reason); this.look(); }
 	welcome(session, subject) { this.subject = subject; }
 	gap(consumer, gap) { this.gaps.push(gap); return true; }
-	resumed(stream, verdict) { this.verdicts.push(verdict); this.look(); }
+	resumed(consumer, result) { this.results.push(result); this.look(); }
 	ended(stream, reason) { this.states.push("ended:" + reason); this.look(); }
 	settled(id, receipt, error) { this.settledIds.push(id + ":" + (receipt?.status ?? error)); this.look(); }
 	message() {}
@@ -86,6 +85,7 @@ fn open(url: &str) -> Page {
         ("backoffBaseMs", 50.into()),
         ("backoffMaxMs", 200.into()),
         ("connectTimeoutMs", 5_000.into()),
+        ("tokenTimeoutMs", 30_000.into()),
     ] {
         Reflect::set(&config, &name.into(), &value).expect("an object");
     }
@@ -164,7 +164,7 @@ async fn a_socket_that_was_opened_elsewhere_is_adopted_opening_or_open() {
         }
         page.client.subscribe(1, 1, fresh("adopt"), 0.0, None, -1.0);
         page.client.adopt(socket, token().into());
-        page.until("host.verdicts.length === 1").await;
+        page.until("host.results.length === 1").await;
         assert_eq!(page.list("errors"), [""; 0]);
         page.client.close();
     }
@@ -177,7 +177,7 @@ async fn an_adopted_socket_that_died_is_replaced() {
     socket.close().expect("it closes");
     page.client.subscribe(1, 1, fresh("dead"), 0.0, None, -1.0);
     page.client.adopt(socket, token().into());
-    page.until("host.verdicts.length === 1").await;
+    page.until("host.results.length === 1").await;
     page.client.close();
 }
 
@@ -194,12 +194,13 @@ async fn calls_made_inside_a_handler_only_queue() {
         // The second consumer gets the first offset too.
         if offset == 1.0 && !began.replace(true) {
             client.subscribe(1, 2, name.clone(), 0.0, None, 0.0);
+            client.flush();
             client.connect();
             let body = js_sys::JSON::parse(r#"{"message":{"type":"user_message","content":"list files"}}"#)
                 .expect("JSON");
             client.send(0, "inside".into(), name.clone(), body, -1.0);
             client.stats();
-            client.handed_over(1, 999.0);
+            client.delivered(1, 0, 999.0);
             client.signal(name.clone(), js_sys::JSON::parse(r#"{"type":"typing"}"#).expect("JSON"));
         }
         if offset == 3.0 {
@@ -248,7 +249,7 @@ async fn a_broken_socket_is_replaced_and_the_stream_resumes() {
     let socket =
         Reflect::get(&page.host, &"sockets".into()).expect("a member").unchecked_into::<Array>().get(0);
     socket.unchecked_into::<WebSocket>().close().expect("it closes");
-    page.until("host.verdicts.length === 2 && host.events.some((e) => e.event.type === 'agent_completed')")
+    page.until("host.results.length === 2 && host.events.some((e) => e.event.type === 'agent_completed')")
         .await;
     assert!(contiguous(&page.offsets(1)), "{:?}", page.offsets(1));
     page.client.close();

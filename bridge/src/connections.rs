@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bound_is_told_apart_and_places_come_back() {
+    fn each_limit_has_its_own_error_and_places_come_back() {
         let limits =
             Limits { max_opening: 1, max_connections: 3, max_connections_per_user: 2, ..Limits::default() };
         let connections = Connections::new(&limits);

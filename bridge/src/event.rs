@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_type_stands_first_and_time_is_set() {
+    fn the_type_comes_first_and_time_is_set() {
         let with_time = event(json!({"a": [1, "\""], "time": 5, "type": "x\""})).unwrap();
         assert_eq!(&**with_time.body(), r#"{"type":"x\"","a":[1,"\""],"time":5}"#);
         let without: Value = serde_json::from_str(event(json!({"type": "x"})).unwrap().body()).unwrap();

@@ -3,17 +3,17 @@
  *
  * This entry fetches its wasm module while the first socket opens; `agentwire/inline` brings it along.
  */
-import type { Client } from "./client.js";
-import { connectWith } from "./connect.js";
-import { fetchInstance } from "./load.js";
-import type { ConnectOptions } from "./options.js";
+import type { Client } from "./client/api.js";
+import { AgentClient } from "./client/client.js";
+import { type ClientOptions, settingsOf } from "./client/options.js";
+import { fetchInstance } from "./core/fetch.js";
 
 export * from "./public.js";
 
 /**
- * Makes a client, which connects by itself. Resolves without waiting for the network (see `client.ready()`); rejects
- * only for bad options, with an `AgentwireError` of code `invalid_option`.
+ * Makes a client, which loads the module and connects by itself (see `client.ready()`). Throws only for bad options, with an
+ * `AgentwireError` of code `invalid_option`.
  */
-export function connect(options: ConnectOptions): Promise<Client> {
-	return connectWith(options, fetchInstance);
+export function createClient(options: ClientOptions): Client {
+	return new AgentClient(settingsOf(options), fetchInstance);
 }

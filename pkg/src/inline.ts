@@ -3,17 +3,17 @@
  * servers that do not know `.wasm` files.
  */
 import { wasmBase64 } from "../wasm/inline.js";
-import type { Client } from "./client.js";
-import { connectWith } from "./connect.js";
-import { inlineInstance } from "./load.js";
-import type { ConnectOptions } from "./options.js";
+import type { Client } from "./client/api.js";
+import { AgentClient } from "./client/client.js";
+import { type ClientOptions, settingsOf } from "./client/options.js";
+import { inlineInstance } from "./core/load.js";
 
 export * from "./public.js";
 
 /**
- * Makes a client, which connects by itself. Resolves without waiting for the network (see `client.ready()`); rejects
- * only for bad options, with an `AgentwireError` of code `invalid_option`.
+ * Makes a client, which compiles the module and connects by itself (see `client.ready()`). Throws only for bad options, with
+ * an `AgentwireError` of code `invalid_option`.
  */
-export function connect(options: ConnectOptions): Promise<Client> {
-	return connectWith(options, () => inlineInstance(wasmBase64));
+export function createClient(options: ClientOptions): Client {
+	return new AgentClient(settingsOf(options), () => inlineInstance(wasmBase64));
 }

@@ -1,18 +1,19 @@
-/** What both entries of the package export beside `connect`. */
-export { AgentwireError } from "./errors.js";
-export type { ErrorCode, ErrorDetails, KnownErrorCode } from "./errors.js";
-export type * from "./events.js";
-export { localPositions, sessionPositions } from "./positions.js";
-export type { PositionScope, PositionStore, StoredPosition, WebPositionsOptions } from "./positions.js";
-export { VERSION } from "./options.js";
-export type { BackoffOptions, ConnectOptions, WindowOptions } from "./options.js";
-export type { Client, ClientEvents } from "./client.js";
-export type { ListenOptions, Unsubscribe } from "./listeners.js";
-export type { Message, MessageContent, MessageState, SendOptions } from "./message.js";
-export type { Metric } from "./metrics.js";
-export type { Receipt } from "./outbox.js";
-export type { Logger, LogLevel } from "./report.js";
-export type { ConnectionState, Health, Notice, Signal, StateChange, StateName, Stats, Subject } from "./state.js";
-export type { From, StreamFacts } from "./stream.js";
-export type { ApproveOutcome, CancelOutcome, EventsOptions, Thread, ThreadOptions } from "./thread.js";
-export type { TokenFunction, TokenReason, TokenRequest } from "./token.js";
+/** What both entries of the package export beside `createClient`. */
+export type { Client, ClientEvents } from "./client/api.js";
+export { VERSION } from "./client/options.js";
+export type { BackoffOptions, ClientOptions, WindowOptions } from "./client/options.js";
+export type { ConnectionState, Health, Notice, Signal, StateChange, StateName, Stats, Subject } from "./client/state.js";
+export type { TokenFunction, TokenReason, TokenRequest } from "./client/token.js";
+export type { MessageContent } from "./sends/content.js";
+export type { Message, MessageState, SendOptions } from "./sends/message.js";
+export type { Receipt } from "./sends/receipt.js";
+export { AgentwireError } from "./shared/errors.js";
+export type { ErrorCode, ErrorDetails, KnownErrorCode } from "./shared/errors.js";
+export type { ListenOptions, Unsubscribe } from "./shared/listeners.js";
+export type { Metric } from "./shared/metrics.js";
+export type { Logger, LogLevel } from "./shared/report.js";
+export type * from "./thread/events.js";
+export type { BatchMeta, Ended, EventMeta, Gap, Resumed, ThreadItem } from "./thread/facts.js";
+export type { From } from "./thread/from.js";
+export type { Position } from "./thread/position.js";
+export type { ApproveOutcome, BatchHandler, CancelOutcome, EventHandler, EventsOptions, Thread, ThreadOptions } from "./thread/thread.js";

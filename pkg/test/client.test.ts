@@ -1,109 +1,133 @@
+/** The client as a whole: readiness, state, health, tokens, closing, figures. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AgentClient } from "../src/client.js";
-import { AgentwireError } from "../src/errors.js";
-import type { Metric } from "../src/metrics.js";
-import { settingsOf } from "../src/options.js";
-import type { Logger } from "../src/report.js";
-import { Instance } from "../src/supervisor.js";
-import { FakeRaw, FakeServer, FakeSocket, fakeEngine, numbered, rig, settled } from "./fake.js";
+import { poison } from "./support/core.js";
+import { type AgentwireError, type ClientOptions, isAgentwireError, type Logger, type Metric } from "./support/package.js";
+import { rig } from "./support/rig.js";
+import { numbered } from "./support/server.js";
+import { inWorld, microtasks, type World } from "./support/world.js";
 
-test("ready resolves with the first welcome, also later", async () => {
-	const { client, core } = rig();
-	const ready = client.ready();
-	core().welcome("ada");
-	await ready;
-	await client.ready();
+test("ready resolves when connected, at once if it is, and otherwise with the next welcome", inWorld(async (world) => {
+	const { client, server, connected } = rig(world);
+	let welcomes = 0;
+	const wait = (): void => void client.ready().then(() => (welcomes += 1));
+	wait();
+	await microtasks();
+	assert.equal(welcomes, 0);
+	await connected();
+	assert.equal(welcomes, 1);
 	assert.equal(client.subject, "ada");
-	core().lose();
-	await client.ready();
-});
+	wait();
+	await microtasks();
+	assert.equal(welcomes, 2);
+	server.cut();
+	await world.settle();
+	wait();
+	await world.settle();
+	assert.equal(welcomes, 2, "not while it is away");
+	await connected();
+	assert.equal(welcomes, 3);
+}));
 
-test("ready rejects with the signal's reason, and with what ended the client", async () => {
-	const { client, core } = rig();
+test("ready rejects with the signal's reason, and with what ended the client", inWorld(async (world) => {
+	const { client, server } = rig(world);
 	const controller = new AbortController();
 	const waiting = client.ready({ signal: controller.signal });
 	controller.abort();
 	await assert.rejects(waiting, { name: "AbortError" });
 	await assert.rejects(client.ready({ signal: AbortSignal.abort() }), { name: "AbortError" });
-	const other = client.ready();
-	core().fail("token_rejected");
-	await assert.rejects(other, (error: unknown) => error instanceof AgentwireError && error.code === "token_rejected" && /Sign in again/.test(error.remediation));
+	server.judgeToken = () => ({ code: "token_invalid", close: 4450 });
+	const failed = assert.rejects(client.ready(), (error: unknown) => isAgentwireError(error) && error.code === "token_rejected" && /Sign in again/.test(error.remediation));
+	await world.until(() => client.state.name === "failed", "the client gives up");
+	await failed;
 	await assert.rejects(client.ready(), { code: "token_rejected" });
-});
+}));
 
-test("state says where the connection is and when it goes on", (t) => {
-	t.mock.timers.enable({ apis: ["Date"], now: 5_000 });
-	const { client, core } = rig();
+test("state names where the connection is, and when it goes on", inWorld(async (world) => {
+	const { client, server, connected } = rig(world);
 	const changes: unknown[] = [];
 	client.on("state", (change) => changes.push(change));
 	assert.deepEqual(client.state, { name: "connecting", reason: "connect", attempt: 0 });
-	core().welcome();
-	core().lose();
-	assert.deepEqual(client.state, { name: "waiting", reason: "connection_lost", attempt: 1, retryAt: 5_250 });
+	await connected();
+	server.cut();
+	await world.settle();
+	const { retryAt = 0, ...rest } = client.state;
+	assert.deepEqual(rest, { name: "waiting", reason: "connection_lost", attempt: 1 });
+	assert.ok(retryAt >= world.wallNow && retryAt <= world.wallNow + 500);
 	assert.deepEqual(changes, [
 		{ from: "connecting", to: "connected", reason: "welcome", attempt: 0 },
-		{ from: "connected", to: "waiting", reason: "connection_lost", attempt: 1, retryAt: 5_250 },
+		{ from: "connected", to: "waiting", reason: "connection_lost", attempt: 1, retryAt },
 	]);
-});
+	await world.advance(retryAt - world.wallNow + 1);
+	assert.equal(client.state.name, "connected");
+}));
 
-test("health follows the state and what the server says", (t) => {
-	t.mock.timers.enable({ apis: ["Date"], now: 0 });
-	const { client, core } = rig();
+test("health follows the state and what the server announces", inWorld(async (world) => {
+	const { client, server, connected } = rig(world);
 	assert.equal(client.health().status, "degraded");
-	core().welcome();
+	await connected();
 	assert.deepEqual(client.health(), { status: "healthy", reason: "connected" });
-	core().tell({ type: "notice", kind: "degraded", level: "warning" });
+	server.tell({ type: "notice", kind: "degraded", level: "warning" });
+	await world.settle();
 	assert.deepEqual(client.health(), { status: "degraded", reason: "degraded" });
-	t.mock.timers.tick(60_001);
+	await world.advance(60_001);
 	assert.equal(client.health().status, "healthy");
-	core().host.state("offline", "offline", undefined, 0);
-	assert.deepEqual(client.health(), { status: "down", reason: "offline" });
-	core().host.state("waiting", "connection_lost", 10, 2);
+	world.online(false);
+	await world.settle();
+	server.cut();
+	await world.settle();
+	assert.equal(client.health().status, "down");
+	server.down = true;
+	world.online(true);
+	await world.until(() => client.state.name === "waiting" && client.state.attempt === 2, "the second retry");
 	assert.equal(client.health().status, "degraded");
-	core().host.state("waiting", "connection_lost", 10, 3);
+	await world.until(() => client.state.name === "waiting" && client.state.attempt === 3, "the third retry");
 	assert.equal(client.health().status, "down");
 	client.close();
 	assert.deepEqual(client.health(), { status: "down", reason: "closed" });
-});
+}));
 
-test("notices, signals and the subject reach their handlers", () => {
-	const { client, core } = rig();
+test("notices, signals and the subject reach their handlers", inWorld(async (world) => {
+	const { client, server, connected } = rig(world);
 	const facts: unknown[] = [];
 	client.on("notice", (notice) => facts.push(notice));
 	client.on("signal", (signal) => facts.push(signal));
 	client.on("subject", (subject) => facts.push(subject));
-	core().welcome("ada", "s-9");
-	core().welcome("ada", "s-10");
-	core().tell({ type: "notice", kind: "backlog", message: "Busy" });
-	core().tell({ type: "signal", stream: "t", from: "bob", signal: { type: "typing" }, expiresInMs: 5000 });
-	core().tell({ type: "something_new" });
+	await connected();
+	server.cut();
+	await world.until(() => server.sessions.length === 2 && client.state.name === "connected", "welcomed again");
+	server.tell({ type: "notice", kind: "backlog", message: "Busy" });
+	server.tell({ type: "signal", stream: "t", from: "bob", signal: { type: "typing" }, expiresInMs: 5000 });
+	server.tell({ type: "something_new" });
+	await world.settle();
 	assert.deepEqual(facts, [
-		{ subject: "ada", session: "s-9" },
+		{ subject: "ada", session: "s-1" },
 		{ kind: "backlog", message: "Busy" },
 		{ thread: "t", from: "bob", signal: { type: "typing" }, expiresInMs: 5000 },
 	]);
-});
+}));
 
-test("an error frame of the server is reported with its own words", () => {
-	const { client, core } = rig();
-	const seen: AgentwireError[] = [];
-	client.on("error", (error) => seen.push(error));
-	core().host.error("unsupported", "no history here", { type: "error", code: "unsupported", message: "no history here", retryable: true, remediation: "Upgrade." });
-	core().host.error("brand_new", "odd", undefined);
-	assert.deepEqual(seen.map(({ code, message, retryable, remediation }) => [code, message, retryable, remediation]), [
+test("an error frame of the server is reported with its own words", inWorld(async (world) => {
+	const { server, errors, connected } = rig(world);
+	await connected();
+	server.tell({ type: "error", code: "unsupported", message: "no history here", retryable: true, remediation: "Upgrade." });
+	server.tell({ type: "error", code: "brand_new", message: "odd", retryable: false });
+	await world.settle();
+	assert.deepEqual(errors.map(({ code, message, retryable, remediation }) => [code, message, retryable, remediation]), [
 		["unsupported", "no history here", true, "Upgrade."],
 		["brand_new", "odd", false, "See the documentation of the server for this code."],
 	]);
-});
+}));
+
+// --- tokens ---
 
 // PROTOCOL: GEN-9
-test("the token function is told why, and no token is ever written down", async () => {
+test("the token function learns why it is asked, and no token is written down anywhere", inWorld(async (world) => {
 	const reasons: string[] = [];
 	const lines: string[] = [];
 	const write = (message: string, details: unknown): void => void lines.push(message + JSON.stringify(details));
 	const logger: Logger = { debug: write, info: write, warn: write, error: write };
-	const { client, core, errors } = rig({
+	const { client, server, errors, peer, connected } = rig(world, {
 		logger,
 		token: ({ reason, signal }) => {
 			assert.ok(!signal.aborted);
@@ -111,272 +135,272 @@ test("the token function is told why, and no token is ever written down", async 
 			return "secret-token";
 		},
 	});
-	await settled();
-	assert.equal(core().token, "secret-token");
-	core().welcome();
-	core().host.token();
-	await settled();
+	server.tokenExpiresInMs = 60_000;
+	await connected();
+	assert.equal(peer().of("hello")[0]?.["token"], "secret-token");
+	await world.advance(31_000);
 	assert.deepEqual(reasons, ["connect", "refresh"]);
+	assert.equal(server.tokensRefreshed, 1);
 	client.close();
 	assert.ok(lines.length > 0);
-	assert.ok(!JSON.stringify([lines, errors, client.stats(), client.state]).includes("secret-token"));
-});
+	assert.doesNotMatch(JSON.stringify([lines, errors, client.stats(), client.state, world.peers.map(({ socket }) => [socket.url, socket.protocol])]), /secret-token/);
+}));
 
-test("a token function that fails is reported once, and says whether to go on", async (t) => {
-	const cases = [
-		["throws", () => Promise.reject(new Error("no network")), "tokenFailed true", "waiting"],
-		["throws at once", () => { throw new Error("no network"); }, "tokenFailed true", "waiting"],
-		["says that it is final", () => Promise.reject(Object.assign(new Error("signed out"), { retryable: false })), "tokenFailed false", "failed"],
-		["answers nothing", () => undefined as unknown as string, "tokenFailed false", "failed"],
-		["answers an empty text", () => "", "tokenFailed false", "failed"],
-		["answers too much", () => "x".repeat(16_385), "tokenFailed false", "failed"],
-	] as const;
-	for (const [name, token, call, state] of cases) {
-		await t.test(name, async () => {
-			const { client, cores, errors } = rig({ token });
-			await settled();
-			assert.ok((cores[0] as FakeRaw).calls.includes(call));
-			assert.deepEqual(errors.map(({ code }) => code), ["token_failed"]);
-			assert.equal(client.state.name, state);
-		});
-	}
-});
+const failingTokens: readonly (readonly [string, ClientOptions["token"], string])[] = [
+	["rejects", () => Promise.reject(new Error("no network")), "waiting"],
+	["throws at once", () => { throw new Error("no network"); }, "waiting"],
+	["rejects for good", () => Promise.reject(Object.assign(new Error("signed out"), { retryable: false })), "failed"],
+	["answers nothing", () => undefined as unknown as string, "failed"],
+	["answers an empty text", () => "", "failed"],
+	["answers too much", () => "x".repeat(16_385), "failed"],
+];
 
-test("a token that is asked for again takes the place of the request before it", async () => {
+for (const [what, token, state] of failingTokens) {
+	test(`a token function that ${what} is reported once, and the client is ${state}`, inWorld(async (world) => {
+		const { client, codes } = rig(world, { token });
+		await world.settle();
+		assert.deepEqual(codes(), ["token_failed"]);
+		assert.equal(client.state.name, state);
+		assert.equal(world.peers.length, 0, "no socket is opened without a token");
+	}));
+}
+
+test("a token that is asked for again takes the place of the request before it", inWorld(async (world) => {
 	const asked: { readonly signal: AbortSignal; answer(token: string): void; fail(error: unknown): void }[] = [];
-	const { core, errors } = rig({
+	const { client, codes, connected } = rig(world, {
 		token: ({ signal }) => new Promise((answer, fail) => asked.push({ signal, answer, fail })),
 	});
-	core().tokenTimeout();
-	core().tokenTimeout();
+	await world.until(() => asked.length === 3, "asked three times", 200_000);
 	assert.deepEqual(asked.map(({ signal }) => signal.aborted), [true, true, false]);
 	asked[0]?.answer("late");
 	asked[1]?.fail(new Error("aborted"));
-	await settled();
-	assert.equal(core().token, "", "an abandoned request answers nobody");
+	await world.settle();
+	assert.equal(world.peers.length, 0, "an abandoned request answers nobody");
 	asked[2]?.answer("fresh");
-	await settled();
-	assert.equal(core().token, "fresh");
-	assert.deepEqual(core().calls.filter((call) => call.startsWith("token") && call !== "tokenTimeout"), ["tokenReady"]);
-	assert.deepEqual(errors.map(({ code }) => code), ["token_timeout", "token_timeout"]);
-	core().welcome();
-	core().host.token();
+	await connected();
+	assert.equal(world.peers.at(-1)?.of("hello")[0]?.["token"], "fresh");
+	assert.deepEqual(codes(), ["token_timeout", "token_timeout"]);
 	assert.equal(asked[2]?.signal.aborted, false, "it was answered in time");
-});
+	assert.equal(client.state.name, "connected");
+}));
+
+test("tokenTimeoutMs is how long the token function may take before it is asked again", inWorld(async (world) => {
+	const asked: number[] = [];
+	const { errors } = rig(world, { tokenTimeoutMs: 1_000, token: () => new Promise(() => asked.push(world.now)) });
+	await world.advance(999);
+	assert.deepEqual([asked.length, errors.length], [1, 0]);
+	await world.advance(2);
+	assert.deepEqual(errors.map(({ code }) => code), ["token_timeout"]);
+	assert.match(errors[0]?.message ?? "", /1,?000 ms|1 second/, "the text names the time that the application set");
+	await world.until(() => asked.length === 2, "asked again", 20_000);
+}));
 
 test("a token function that gives up while connected is reported once, and the connection stays", async (t) => {
 	for (const retryable of [false, true]) {
-		await t.test(`retryable: ${retryable}`, async () => {
+		await t.test(`retryable: ${retryable}`, inWorld(async (world) => {
 			let refuse = false;
-			const { client, core, errors } = rig({
+			const { client, server, errors, connected } = rig(world, {
 				token: () => {
 					if (refuse) throw Object.assign(new Error("signed out"), { retryable });
 					return "secret-token";
 				},
 			});
-			await settled();
-			core().welcome();
+			server.tokenExpiresInMs = 60_000;
+			await connected();
 			refuse = true;
-			core().host.token();
-			await settled();
-			assert.ok(core().calls.includes(`tokenFailed ${retryable}`));
+			await world.advance(31_000);
 			assert.deepEqual(errors.map(({ code, cause }) => [code, (cause as Error).message]), [["token_failed", "signed out"]]);
 			assert.equal(client.state.name, "connected");
-		});
+			refuse = false;
+			await world.advance(11_000);
+			assert.equal(server.tokensRefreshed, retryable ? 1 : 0, "a failure that may pass is tried again");
+		}));
 	}
 });
 
-test("closing aborts the token request, and a late token reaches nobody", async () => {
+// --- the end ---
+
+test("closing aborts the token request, and a late token reaches nobody", inWorld(async (world) => {
 	let aborted = false;
 	let answer: (token: string) => void = () => undefined;
-	const { client, cores } = rig({
+	const { client } = rig(world, {
 		token: ({ signal }) => {
 			signal.addEventListener("abort", () => (aborted = true));
 			return new Promise((resolve) => (answer = resolve));
 		},
 	});
+	await world.settle();
 	client.close();
 	answer("late");
-	await settled();
+	await world.settle();
 	assert.ok(aborted);
-	assert.equal(cores[0]?.token, "");
-	assert.ok(cores[0]?.freed);
-});
+	assert.equal(world.peers.length, 0);
+}));
 
-test("the signal of connect closes the client, before and after", () => {
+test("the signal of the client closes it, before it connects and after", inWorld(async (world) => {
 	const controller = new AbortController();
-	const { client, core } = rig({ signal: controller.signal });
-	core().welcome();
+	const { client, connected, peer } = rig(world, { signal: controller.signal });
+	await connected();
 	controller.abort();
 	assert.equal(client.state.name, "closed");
-	const never = rig({ signal: AbortSignal.abort() });
+	await world.settle();
+	assert.equal(peer().closedWith, 1000);
+	const never = rig(world, { signal: AbortSignal.abort() });
+	await world.settle();
 	assert.equal(never.client.state.name, "closed");
-	assert.equal(never.cores.length, 0);
-});
+	assert.equal(world.peers.length, 1);
+}));
 
-test("Symbol.dispose closes, and close works twice", async () => {
-	const { client, core, states } = rig();
-	core().welcome();
+test("Symbol.dispose closes, and closing twice changes nothing", inWorld(async (world) => {
+	const { client, states, connected, peer } = rig(world);
+	await connected();
 	client[Symbol.dispose]();
 	client.close();
-	await settled();
+	await world.settle();
 	assert.equal(states.filter((state) => state.includes(">closed")).length, 1);
-	assert.ok(core().freed);
-});
+	assert.equal(peer().closedWith, 1000);
+}));
 
-test("a state handler may close the client", () => {
-	const { client, core } = rig();
+test("a state handler may close the client", inWorld(async (world) => {
+	const { client, peer } = rig(world);
 	client.on("state", ({ to }) => {
 		if (to === "connected") client.close();
 	});
-	core().welcome();
+	client.thread("t").onEvent(() => assert.fail("the client is closed"));
+	await world.settle();
 	assert.equal(client.state.name, "closed");
-});
+	assert.equal(peer().closedWith, 1000);
+}));
 
-test("without a WebSocket the client fails and says so; making it does not throw", async () => {
-	const made = rig({ autoConnect: false });
-	delete (globalThis as { WebSocket?: unknown }).WebSocket;
+test("A15: a failure is kept: it reaches whoever listens later, and every later call names it", inWorld(async (world) => {
+	world.define("WebSocket", undefined);
+	const made = rig(world, { autoConnect: false });
+	const early: AgentwireError[] = [];
+	made.client.on("error", (error) => early.push(error));
+	const thread = made.client.thread("t");
+	const waiting = made.client.ready();
 	made.client.connect();
 	assert.equal(made.client.state.name, "failed");
+	await assert.rejects(waiting, { code: "no_websocket" });
 	await assert.rejects(made.client.ready(), { code: "no_websocket" });
-});
+	const late: AgentwireError[] = [];
+	made.client.on("error", (error) => late.push(error));
+	assert.equal(late.length, 0, "not before `on` has returned");
+	await microtasks();
+	assert.deepEqual([early.map(({ code }) => code), late.map(({ code }) => code)], [["no_websocket"], ["no_websocket"]]);
+	const isExplained = (error: unknown): boolean => isAgentwireError(error) && error.code === "closed" && /no_websocket|WebSocket/.test(error.message) && error.cause === late[0];
+	assert.throws(() => made.client.thread("t"), isExplained);
+	assert.throws(() => thread.onEvent(() => {}), isExplained);
+	assert.throws(() => thread.events(), isExplained);
+	assert.throws(() => thread.send({ content: "x" }), isExplained);
+	await assert.rejects(async () => thread.cancel("r"), isExplained);
+	await assert.rejects(async () => thread.approve("a", "denied"), isExplained);
+}));
 
-test("metrics are given as they arise, and one that throws is caught", () => {
+test("A15: a handler of errors that is removed at once gets no kept failure", inWorld(async (world) => {
+	world.define("WebSocket", undefined);
+	const { client } = rig(world);
+	client.on("error", () => assert.fail("was removed"))();
+	const controller = new AbortController();
+	client.on("error", () => assert.fail("was aborted"), { signal: controller.signal });
+	controller.abort();
+	await microtasks();
+}));
+
+test("A15: a token function that throws at once for good is known to a handler that comes later", inWorld(async (world) => {
+	const { client } = rig(world, { token: () => { throw Object.assign(new Error("signed out"), { retryable: false }); } });
+	await world.settle();
+	const late: AgentwireError[] = [];
+	client.on("error", (error) => late.push(error));
+	await microtasks();
+	assert.deepEqual(late.map(({ code, cause }) => [code, (cause as Error).message]), [["token_failed", "signed out"]]);
+	assert.throws(() => client.thread("t"), /signed out/);
+}));
+
+test("after close there is no kept failure", inWorld(async (world) => {
+	const { client, connected } = rig(world);
+	await connected();
+	client.close();
+	client.on("error", () => assert.fail("closing is no failure"));
+	await microtasks();
+	await assert.rejects(client.ready(), { code: "closed" });
+	assert.throws(() => client.thread("t"), { code: "closed" });
+}));
+
+// --- figures ---
+
+test("metrics are given as they arise, and one that throws is caught", inWorld(async (world) => {
 	const metrics: Metric[] = [];
-	const { client, core, server, errors } = rig({
+	const { client, server, codes } = rig(world, {
 		onMetric: (metric) => {
 			metrics.push(metric);
 			if (metric.name === "replayed_events") throw new Error("boom");
 		},
 	});
 	server.append("t", ...numbered(5));
-	client.thread("t").on("event", () => {});
+	client.thread("t").onEvent(() => {});
 	client.thread("t").send({ content: "x" }, { id: "x" });
-	core().welcome();
-	core().settle("x", { status: "accepted" });
+	await world.settle();
 	assert.deepEqual(metrics.map(({ name }) => name).sort(), ["connect_duration", "replayed_events", "send_duration"]);
-	assert.deepEqual(errors.map(({ code }) => code), ["handler_threw"]);
-});
+	assert.deepEqual(codes(), ["handler_threw"]);
+}));
 
-test("stats are the core's, and zeros before there is one", () => {
-	const { client } = rig({ autoConnect: false });
+test("stats are the core's, and zeros before there is one", inWorld(async (world) => {
+	const { client, server } = rig(world, { autoConnect: false });
+	server.append("t", ...numbered(3));
 	client.thread("t").send({ content: "x" });
+	client.thread("t").onEvent(() => {});
 	const stats = client.stats();
 	assert.deepEqual([stats.state, stats.eventsDelivered, stats.rebuilds, stats.pending], ["idle", 0, 0, 1]);
 	client.connect();
 	assert.equal(client.stats().sendsPending, 1);
-});
+	await world.settle();
+	assert.deepEqual([client.stats().eventsDelivered, client.stats().pending], [4, 0]);
+}));
 
-// --- while the wasm is being loaded ---
+// --- the user option ---
 
-function loading(token: () => string | Promise<string> = () => "secret-token") {
-	(globalThis as { WebSocket?: unknown }).WebSocket = FakeSocket;
-	FakeSocket.made.length = 0;
-	const server = new FakeServer();
-	const cores: FakeRaw[] = [];
-	const loads: { resolve(instance: Instance): void; reject(error: unknown): void }[] = [];
-	const settings = settingsOf({ url: "wss://x/ws", token, backoff: { baseMs: 10, maxMs: 10 } });
-	const client = new AgentClient(settings, () => new Promise((resolve, reject) => loads.push({ resolve, reject })));
-	const errors: string[] = [];
-	client.on("error", ({ code }) => errors.push(code));
-	const arrive = async (): Promise<void> => {
-		loads.at(-1)?.resolve(new Instance(fakeEngine(server, cores)));
-		await settled();
-	};
-	return { client, server, cores, loads, errors, arrive };
-}
+test("user: another subject ends the client before anything is sent or shown", inWorld(async (world) => {
+	const { client, server, codes, peer } = rig(world, { user: "bob" });
+	server.append("t", ...numbered(3));
+	const thread = client.thread("t");
+	thread.onEvent(() => assert.fail("this is for ada's eyes"));
+	client.on("subject", () => assert.fail("the client is not ada's"));
+	const message = thread.send({ content: "from bob" });
+	await world.settle();
+	assert.deepEqual([client.state.name, client.state.reason, client.subject], ["failed", "subject_changed", undefined]);
+	await assert.rejects(message.receipt, { code: "subject_changed" });
+	assert.deepEqual(codes(), ["subject_changed"]);
+	assert.deepEqual([peer().of("send"), peer().of("subscribe")], [[], []]);
+	assert.equal(server.applied.length, 0);
+}));
 
-test("the socket opens while the wasm is loaded, and the core adopts it with its token", async () => {
-	let asked = 0;
-	const { client, cores, arrive, server } = loading(() => {
-		asked += 1;
-		return "secret-token";
-	});
-	const got: number[] = [];
-	server.append("t", ...numbered(2));
-	client.thread("t").on("event", ({ offset }) => got.push(offset));
-	await settled();
-	const [socket] = FakeSocket.made;
-	assert.deepEqual([socket?.url, socket?.protocol, FakeSocket.made.length], ["wss://x/ws", "agentwire.v1", 1]);
-	await arrive();
-	assert.equal(cores[0]?.socket, socket);
-	assert.equal(cores[0]?.token, "secret-token");
-	assert.deepEqual(cores[0]?.calls, ["subscribe t 0 - 0", "adopt"]);
-	cores[0]?.welcome();
-	assert.deepEqual(got, [1, 2]);
-	cores[0]?.host.token();
-	await settled();
-	assert.equal(asked, 2, "the token of the adopted socket is used once");
-});
+test("user: the expected subject is welcomed, also after a reconnect and a trap", inWorld(async (world) => {
+	const { client, server, connected } = rig(world, { user: "ada" });
+	await connected();
+	server.cut();
+	await world.settle();
+	await connected();
+	poison();
+	client.stats();
+	await world.settle();
+	await connected();
+	assert.equal(client.subject, "ada");
+}));
 
-test("a core that is there before the token asks for nothing twice", async () => {
-	let asked = 0;
-	let answer: (token: string) => void = () => undefined;
-	const { cores, arrive } = loading(() => {
-		asked += 1;
-		return new Promise((resolve) => (answer = resolve));
-	});
-	await arrive();
-	answer("secret-token");
-	await settled();
-	assert.equal(asked, 1);
-	assert.equal(cores[0]?.token, "secret-token");
-	assert.deepEqual(FakeSocket.made.map(({ url }) => url), ["ws://core/"]);
-	cores[0]?.welcome();
-	cores[0]?.host.token();
-	assert.equal(asked, 2, "a token is used once");
-});
+test("two clients of one page have their own users", inWorld(async (world) => {
+	const ada = rig(world);
+	ada.server.judgeToken = (token) => ({ subject: token });
+	const bob = rig(world, { server: ada.server, token: () => "bob" });
+	await world.settle();
+	assert.deepEqual([ada.client.subject, bob.client.subject], ["secret-token", "bob"]);
+}));
 
-test("a first socket that died meanwhile is not adopted; its token is not lost", async () => {
-	let asked = 0;
-	const { cores, arrive } = loading(() => {
-		asked += 1;
-		return "secret-token";
-	});
-	await settled();
-	const [socket] = FakeSocket.made;
-	assert.ok(socket);
-	socket.readyState = 3;
-	await arrive();
-	assert.deepEqual(cores[0]?.calls, ["connect", "tokenReady"]);
-	assert.equal(asked, 1);
-});
-
-test("a token that fails while loading is the core's answer, and is reported once", async () => {
-	const { cores, errors, arrive } = loading(() => Promise.reject(new Error("no")));
-	await settled();
-	await arrive();
-	assert.deepEqual(cores[0]?.calls, ["connect", "tokenFailed true"]);
-	assert.deepEqual(errors, ["token_failed"]);
-});
-
-test("closing while loading closes the first socket and makes no core", async () => {
-	const { client, cores, arrive } = loading();
-	await settled();
-	client.close();
-	assert.equal(FakeSocket.made[0]?.readyState, 3);
-	await arrive();
-	assert.equal(cores.length, 0);
-});
-
-test("wasm that cannot be fetched is tried again; wasm that cannot be compiled is not", async (t) => {
-	t.mock.timers.enable({ apis: ["setTimeout"] });
-	const { client, cores, loads, errors, arrive } = loading();
-	loads[0]?.reject(new AgentwireError("wasm_unavailable", "404"));
-	await settled();
-	assert.equal(client.state.name, "waiting");
-	assert.equal(client.state.reason, "wasm_unavailable");
-	t.mock.timers.tick(10);
-	await settled();
-	assert.equal(loads.length, 2);
-	assert.deepEqual(client.state, { name: "connecting", reason: "retry", attempt: 1 });
-	await arrive();
-	assert.equal(cores.length, 1);
-	assert.deepEqual(errors, ["wasm_unavailable"]);
-
-	const other = loading();
-	other.loads[0]?.reject(new AgentwireError("wasm_failed", "blocked"));
-	await settled();
-	assert.equal(other.client.state.name, "failed");
-	await assert.rejects(other.client.ready(), { code: "wasm_failed" });
-});
+test("a wrong clock of the machine does not disturb the connection", inWorld(async (world: World) => {
+	const { client, server, connected } = rig(world);
+	await connected();
+	world.setWallClock(-3_600_000);
+	await world.advance(40_000);
+	assert.equal(client.state.name, "connected");
+	assert.equal(server.sessions.length, 1);
+}));

@@ -10,12 +10,9 @@ import { Worker } from "node:worker_threads";
 const GLUE = `
 export const log = [];
 let ready = false;
-export let fetchError;
-export function failWith(error) { fetchError = error; }
 export default async function init(options) {
-	log.push(["init", options?.module_or_path]);
-	await new Promise((resolve) => setTimeout(resolve, 0));
-	if (fetchError) throw fetchError;
+	log.push(["init", options.module_or_path instanceof WebAssembly.Module]);
+	await Promise.resolve();
 	ready = true;
 }
 export function initSync({ module }) { log.push(["initSync", module.length, module[1]]); ready = true; }
@@ -34,9 +31,11 @@ export class RawClient {
 }
 `;
 
+/** The smallest module. */
+const EMPTY = new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
+
 interface Glue {
 	readonly log: unknown[][];
-	failWith(error: unknown): void;
 }
 
 type Entry = typeof import("../src/index.js");
@@ -58,6 +57,7 @@ async function page(): Promise<{ entry(name: string): Promise<Entry>; glue(): Pr
 	await cp(new URL("../src/", import.meta.url), join(root, "dist"), { recursive: true });
 	await writeFile(join(root, "package.json"), '{"type":"module"}');
 	await writeFile(join(root, "wasm/agentwire.js"), GLUE);
+	await writeFile(join(root, "wasm/agentwire_bg.wasm"), EMPTY);
 	await writeFile(join(root, "wasm/inline.js"), `export const wasmBase64 = ${JSON.stringify(btoa("\0asm"))};`);
 	const url = pathToFileURL(`${root}/`);
 	return {
@@ -80,8 +80,8 @@ function globalSocket(): void {
 	(globalThis as { WebSocket?: unknown }).WebSocket = Socket;
 }
 
-/** Longer than what the glue takes to load, and all that follows from it. */
-const tick = (): Promise<void> => new Promise((resolve) => setTimeout(() => setTimeout(() => setImmediate(resolve), 0), 5));
+/** Lets the glue load, and all that follows from it. */
+const tick = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 test("importing touches nothing of a page: plain Node", async () => {
 	const { entry, glue } = await page();
@@ -98,7 +98,7 @@ test("importing touches nothing of a page: plain Node", async () => {
 	try {
 		for (const name of ["index", "inline"]) {
 			const module = await entry(name);
-			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "VERSION", "connect", "localPositions", "sessionPositions"]);
+			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "VERSION", "createClient"]);
 		}
 	} finally {
 		for (const [name, descriptor] of kept) {
@@ -111,7 +111,7 @@ test("importing touches nothing of a page: plain Node", async () => {
 
 test("importing works in a worker", async () => {
 	const { url } = await page();
-	const code = `import { parentPort } from "node:worker_threads"; const m = await import(${JSON.stringify(new URL("dist/index.js", url).href)}); parentPort.postMessage(typeof m.connect);`;
+	const code = `import { parentPort } from "node:worker_threads"; const m = await import(${JSON.stringify(new URL("dist/index.js", url).href)}); parentPort.postMessage(typeof m.createClient);`;
 	const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
 	const said = await new Promise((resolve, reject) => {
 		worker.once("message", resolve);
@@ -124,40 +124,31 @@ test("importing works in a worker", async () => {
 test("rendering on a server makes a client that says why it cannot connect", async () => {
 	const { entry } = await page();
 	delete (globalThis as { WebSocket?: unknown }).WebSocket;
-	const { connect } = await entry("index");
-	const client = await connect({ url: "wss://x/ws", token: () => "t", logger: { error() {} } });
+	const { createClient } = await entry("index");
+	const client = createClient({ url: "wss://x/ws", token: () => "t", logger: { error() {} } });
 	await assert.rejects(client.ready(), { code: "no_websocket" });
 });
 
 test("agentwire fetches the wasm once, opens the socket meanwhile and hands it over", async () => {
 	globalSocket();
 	const { entry, glue } = await page();
-	const { connect } = await entry("index");
-	const client = await connect({ url: "https://x/ws", token: () => "secret" });
-	await tick();
-	const other = await connect({ url: "wss://y/ws", token: () => "secret", wasm: "/elsewhere.wasm" });
-	await tick();
+	const { createClient } = await entry("index");
+	const client = createClient({ url: "https://x/ws", token: () => "secret" });
 	const { log } = await glue();
-	assert.deepEqual(log, [["init", undefined], ["new", "wss://x/ws", true], ["adopt", "agentwire.v1", "secret"], ["new", "wss://y/ws", true], ["connect"], ["tokenReady", "secret"]]);
+	while (!log.some(([name]) => name === "adopt")) await tick();
+	const other = createClient({ url: "wss://y/ws", token: () => "secret", wasm: "/elsewhere.wasm" });
+	await tick();
+	assert.deepEqual(log, [["init", true], ["new", "wss://x/ws", true], ["adopt", "agentwire.v1", "secret"], ["new", "wss://y/ws", true], ["connect"], ["tokenReady", "secret"]]);
 	client.close();
 	other.close();
 	await tick();
 	assert.deepEqual(log.slice(-4), [["close"], ["close"], ["free"], ["free"]]);
 });
 
-test("the wasm option is where the glue fetches from", async () => {
-	globalSocket();
-	const { entry, glue } = await page();
-	const client = await (await entry("index")).connect({ url: "wss://x/ws", token: () => "t", wasm: "/a.wasm" });
-	await tick();
-	assert.deepEqual((await glue()).log[0], ["init", "/a.wasm"]);
-	client.close();
-});
-
 test("agentwire/inline compiles the bytes at once and lets the core open the socket", async () => {
 	globalSocket();
 	const { entry, glue } = await page();
-	const client = await (await entry("inline")).connect({ url: "wss://x/ws", token: () => "secret" });
+	const client = (await entry("inline")).createClient({ url: "wss://x/ws", token: () => "secret" });
 	const { log } = await glue();
 	assert.deepEqual(log.slice(0, 3), [["initSync", 4, "a".charCodeAt(0)], ["new", "wss://x/ws", true], ["connect"]]);
 	client.close();
@@ -166,8 +157,8 @@ test("agentwire/inline compiles the bytes at once and lets the core open the soc
 test("both entries share one instance", async () => {
 	globalSocket();
 	const { entry, glue } = await page();
-	const one = await (await entry("inline")).connect({ url: "wss://x/ws", token: () => "t" });
-	const two = await (await entry("index")).connect({ url: "wss://x/ws", token: () => "t" });
+	const one = (await entry("inline")).createClient({ url: "wss://x/ws", token: () => "t" });
+	const two = (await entry("index")).createClient({ url: "wss://x/ws", token: () => "t" });
 	const { log } = await glue();
 	assert.equal(log.filter(([name]) => name === "init" || name === "initSync").length, 1);
 	one.stats();
@@ -178,43 +169,21 @@ test("both entries share one instance", async () => {
 	two.close();
 });
 
-test("a fetch that fails is tried again by the next load; a module that does not compile is final", async () => {
-	globalSocket();
-	const { entry, glue } = await page();
-	const { failWith } = await glue();
-	const { connect } = await entry("index");
-	const logger = { error() {} };
-	failWith(new TypeError("Failed to fetch"));
-	const waiting = await connect({ url: "wss://x/ws", token: () => "t", logger });
-	await tick();
-	assert.deepEqual([waiting.state.name, waiting.state.reason], ["waiting", "wasm_unavailable"]);
-	waiting.close();
-	failWith(new WebAssembly.CompileError("unsafe-eval"));
-	const failed = await connect({ url: "wss://x/ws", token: () => "t", logger });
-	await tick();
-	assert.deepEqual([failed.state.name, failed.state.reason], ["failed", "wasm_failed"]);
-	failWith(undefined);
-	const fine = await connect({ url: "wss://x/ws", token: () => "t" });
-	await tick();
-	assert.equal(fine.state.name, "connecting");
-	fine.close();
-});
-
 test("old engines without Symbol.dispose get no method called undefined", async () => {
 	globalSocket();
 	const { entry } = await page();
 	const kept = globalThis.Symbol;
 	const old = Object.create(kept, { dispose: { value: undefined } }) as SymbolConstructor;
-	const connectWithout = async (): Promise<object> => {
+	const makeWithout = async (): Promise<object> => {
 		globalThis.Symbol = old;
 		try {
-			return await (await entry("inline")).connect({ url: "wss://x/ws", token: () => "t" });
+			return (await entry("inline")).createClient({ url: "wss://x/ws", token: () => "t" });
 		} finally {
 			globalThis.Symbol = kept;
 		}
 	};
-	const client = await connectWithout();
+	const client = await makeWithout();
 	assert.ok("close" in client);
 	assert.ok(!("undefined" in client) && !(kept.dispose in client));
-	assert.ok(kept.dispose in (await (await (await page()).entry("inline")).connect({ url: "wss://x/ws", token: () => "t" })));
+	assert.ok(kept.dispose in (await (await page()).entry("inline")).createClient({ url: "wss://x/ws", token: () => "t" }));
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { eventsOf, wellFormed } from "../src/frames.js";
-import type { RawEventsFrame } from "../src/raw.js";
+import { eventsOf, wellFormed } from "../src/thread/frames.js";
+import type { RawEventsFrame } from "../src/core/raw.js";
 
 interface Vectors {
 	readonly deltas: readonly { name: string; frame: RawEventsFrame; events: readonly Record<string, unknown>[] }[];

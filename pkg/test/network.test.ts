@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { watchBrowser } from "../src/network.js";
+import { watchBrowser } from "../src/client/network.js";
 
 test("the network and the page are heard until the watch ends", () => {
 	const target = new EventTarget();

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectWith } from "../src/connect.js";
-import { AgentwireError } from "../src/errors.js";
-import { type ConnectOptions, settingsOf } from "../src/options.js";
-import { sessionPositions } from "../src/positions.js";
-import { FakeServer, fakeEngine, rig } from "./fake.js";
-import { Instance } from "../src/supervisor.js";
+import { runInNewContext } from "node:vm";
+import { AgentClient } from "../src/client/client.js";
+import { settingsOf } from "../src/client/options.js";
+import { AgentwireError } from "../src/shared/errors.js";
 
 const good = { url: "wss://chat.example.com/ws", token: () => "t" };
 
@@ -21,8 +19,11 @@ const bad: readonly [name: string, options: unknown, message: RegExp][] = [
 	["url with a password", { ...good, url: "wss://ada:hunter2@x/" }, /without user and password/],
 	["no token", { url: good.url }, /^token is undefined, it must be a function$/],
 	["token as text", { ...good, token: "eyJ" }, /^token is "eyJ"/],
-	["positions as text", { ...good, positions: "session" }, /^positions is "session", it must be an object/],
-	["positions without save", { ...good, positions: { load() {}, clear() {} } }, /^positions\.save is undefined, it must be a function/],
+	["positions, which is gone", { ...good, positions: {} }, /^positions is not an option/],
+	["user empty", { ...good, user: "" }, /^user is "", it must be a text of 1 to 256 bytes/],
+	["user too long", { ...good, user: "é".repeat(129) }, /^user is "é+…", it must be a text of 1 to 256 bytes/],
+	["user as number", { ...good, user: 7 }, /^user is 7/],
+	["user null", { ...good, user: null }, /^user is null/],
 	["window as number", { ...good, window: 5 }, /^window is 5, it must be an object/],
 	["window.events 0", { ...good, window: { events: 0 } }, /^window\.events is 0, it must be an integer from 1 to 65536/],
 	["window.events too large", { ...good, window: { events: 65_537 } }, /^window\.events is 65537/],
@@ -33,6 +34,8 @@ const bad: readonly [name: string, options: unknown, message: RegExp][] = [
 	["backoff.maxMs below baseMs", { ...good, backoff: { baseMs: 500, maxMs: 400 } }, /^backoff\.maxMs is 400, it must be an integer from 500/],
 	["connectTimeoutMs NaN", { ...good, connectTimeoutMs: Number.NaN }, /^connectTimeoutMs is NaN/],
 	["connectTimeoutMs as text", { ...good, connectTimeoutMs: "10" }, /^connectTimeoutMs is "10"/],
+	["tokenTimeoutMs too short", { ...good, tokenTimeoutMs: 999 }, /^tokenTimeoutMs is 999, it must be an integer from 1000 to 600000/],
+	["tokenTimeoutMs too long", { ...good, tokenTimeoutMs: 600_001 }, /^tokenTimeoutMs is 600001/],
 	["maxPendingSends 0", { ...good, maxPendingSends: 0 }, /^maxPendingSends is 0/],
 	["logger as function", { ...good, logger: () => {} }, /^logger is a value of type function, it must be an object/],
 	["onMetric as object", { ...good, onMetric: {} }, /^onMetric is a value of type object, it must be a function/],
@@ -43,11 +46,10 @@ const bad: readonly [name: string, options: unknown, message: RegExp][] = [
 	["another case", { ...good, autoconnect: true }, /^autoconnect is not an option, did you mean autoConnect\?/],
 ];
 
-test("connect rejects each bad option with a text that says what to do", async (t) => {
+test("each bad option throws, with a text that says what to do", async (t) => {
 	for (const [name, options, message] of bad) {
-		await t.test(name, async () => {
-			const page = new Instance(fakeEngine(new FakeServer(), []));
-			await assert.rejects(connectWith(options as ConnectOptions, () => page), (error: unknown) => {
+		await t.test(name, () => {
+			assert.throws(() => settingsOf(options), (error: unknown) => {
 				assert.ok(error instanceof AgentwireError);
 				assert.equal(error.code, "invalid_option");
 				assert.match(error.message, message);
@@ -65,7 +67,7 @@ test("defaults are what the documentation says", () => {
 	assert.equal(url, "wss://chat.example.com/ws");
 	assert.equal(autoConnect, true);
 	const { seed: _seed, clientVersion: _version, url: _url, ...numbers } = config;
-	assert.deepEqual(numbers, { windowEvents: 512, windowBytes: 262_144, maxPending: 256, backoffBaseMs: 500, backoffMaxMs: 20_000, connectTimeoutMs: 10_000 });
+	assert.deepEqual(numbers, { windowEvents: 512, windowBytes: 262_144, maxPending: 256, backoffBaseMs: 500, backoffMaxMs: 20_000, connectTimeoutMs: 10_000, tokenTimeoutMs: 30_000 });
 });
 
 test("http and https stand for ws and wss, and a page's address is the base", () => {
@@ -79,16 +81,23 @@ test("http and https stand for ws and wss, and a page's address is the base", ()
 	}
 });
 
-test("a client without a store saves nowhere, and undefined options are absent ones", () => {
-	const settings = settingsOf({ ...good, positions: undefined, window: undefined, signal: undefined });
-	assert.equal(settings.positions, undefined);
-	assert.throws(() => sessionPositions({ key: "" }), /key is "", it must be a text of 1 to 64 bytes/);
-	for (const key of ["é".repeat(33), "\ud800"]) assert.throws(() => sessionPositions({ key }), { code: "invalid_option" });
+test("undefined options are absent ones", () => {
+	const settings = settingsOf({ ...good, user: undefined, window: undefined, signal: undefined, tokenTimeoutMs: undefined });
+	assert.deepEqual([settings.user, settings.signal, settings.config.tokenTimeoutMs], [undefined, undefined, 30_000]);
+	assert.equal(settingsOf({ ...good, user: "ada" }).user, "ada");
+});
+
+test("a URL of another realm is an address", () => {
+	const { href } = new URL("https://x/ws");
+	const url = runInNewContext("({ href })", { href }) as URL;
+	assert.equal(settingsOf({ ...good, url }).url, "wss://x/ws");
 });
 
 // PROTOCOL: GEN-6, SUB-1
 test("threads are named and begin as GEN-6 and SUB-1 allow", async (t) => {
-	const { client } = rig();
+	const client = new AgentClient(settingsOf({ ...good, autoConnect: false }), () => assert.fail("it must not load"));
+	const thread = client.thread("t");
+	const bad = (value: unknown): never => value as never;
 	const cases: readonly [string, () => unknown, RegExp][] = [
 		["empty name", () => client.thread(""), /^thread name is "", it must be a text of 1 to 256 bytes/],
 		["long name", () => client.thread("é".repeat(129)), /1 to 256 bytes/],
@@ -99,8 +108,26 @@ test("threads are named and begin as GEN-6 and SUB-1 allow", async (t) => {
 		["last 0", () => client.thread("a", { from: { last: 0 } }), /^from\.last is 0, it must be an integer from 1 to 100000/],
 		["offset -1", () => client.thread("a", { from: { epoch: "e", offset: -1 } }), /^from is a value of type object/],
 		["unknown key", () => client.thread("a", { form: "live" } as object), /^form is not an option|^thread options\.form is not an option, did you mean from\?/],
+		["events from unknown", () => thread.events({ from: bad("end") }), /^from is "end"/],
+		["events signal", () => thread.events({ signal: bad({}) }), /^signal\.addEventListener is undefined/],
+		["handler as text", () => thread.on("a", bad("x")), /^handler is "x", it must be a function/],
+		["type as number", () => thread.on(bad(7), () => {}), /^type is 7, it must be a text/],
+		["batch handler missing", () => thread.onBatch(bad(undefined)), /^handler is undefined/],
+		["listen options null", () => thread.onGap(() => {}, bad(null)), /^listen options is null, it must be an object/],
+		["listen signal", () => thread.onResumed(() => {}, { signal: bad(5) }), /^signal is 5/],
+		["listen option misspelt", () => client.on("state", () => {}, bad({ signl: 1 })), /^listen options\.signl is not an option, did you mean signal\?/],
+		["send signal", () => thread.send({ content: "x" }, { signal: bad("x") }), /^signal is "x"/],
 		["unknown fact", () => client.on("sate" as "state", () => {}), /^type is "sate", it must be one of state, error/],
 	];
-	for (const [name, call, message] of cases) await t.test(name, () => assert.throws(call, (error: unknown) => error instanceof AgentwireError && error.code === "invalid_option" && message.test(error.message)));
+	for (const [name, call, message] of cases) {
+		await t.test(name, () => {
+			assert.throws(call, (error: unknown) => {
+				assert.ok(error instanceof AgentwireError, String(error));
+				assert.equal(error.code, "invalid_option");
+				assert.match(error.message, message);
+				return true;
+			});
+		});
+	}
 	client.close();
 });

@@ -1,356 +1,411 @@
+/** The wasm instance is lost: a real trap of the real module, and what the package makes of it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FakeRaw, FakeServer, FakeSocket, fakeEngine, numbered, rig, settled } from "./fake.js";
-import type { Position, ThreadItem } from "../src/events.js";
-import type { PositionStore } from "../src/positions.js";
-import { Instance, MAX_REBUILDS } from "../src/supervisor.js";
+import { poison } from "./support/core.js";
+import { MAX_REBUILDS, type ThreadItem } from "./support/package.js";
+import { firstOf, itemText, listen, offsets, range, take, takeItems } from "./support/record.js";
+import { pageOf, type Rig, rig } from "./support/rig.js";
+import { numbered } from "./support/server.js";
+import { inWorld, microtasks, type World } from "./support/world.js";
 
-const place = (item: ThreadItem | undefined): string => (item?.type === "gap" ? `gap ${item.from}-${item.to ?? ""}` : `${item?.epoch}/${item?.offset}`);
-
-/** Lets a trapped core be replaced and welcomed. */
-async function recovered(made: { core(): FakeRaw }): Promise<void> {
-	await settled();
-	made.core().welcome();
+/** Traps the core in a call of the package, and waits for the connection of the new one. */
+async function trap(made: Rig): Promise<void> {
+	poison();
+	made.client.stats();
+	await made.connected();
 }
 
-test("after a trap everybody goes on with the next event, and the outbox goes out again", async () => {
-	const made = rig();
-	const { client, server, core } = made;
+test("after a trap everybody goes on with the next event, and the outbox goes out again", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server, page } = made;
 	const thread = client.thread("t");
-	const got: number[] = [];
 	server.append("t", ...numbered(5));
-	thread.on("event", ({ offset }) => got.push(offset));
-	core().welcome();
-	const pulled: unknown[] = [];
+	const got = offsets(thread);
+	await made.connected();
 	const iterator = thread.events({ from: "start" });
-	pulled.push((await iterator.next()).value?.offset, (await iterator.next()).value?.offset);
+	const pulled = await take(world, iterator, 2);
+	server.withholdReceipts = true;
 	const first = thread.send({ content: "a" }, { id: "a" });
-	const former = core();
-	former.trapOn = "send";
+	await world.settle();
+	server.withholdReceipts = false;
+	page.faults.trapOn = "send";
 	const second = thread.send({ content: "b" }, { id: "b" });
-	assert.equal(made.cores.length, 1, "not while the trapped core may be on the stack");
-	server.append("t", ...numbered(3, 6));
-	await recovered(made);
-	assert.equal(made.cores.length, 2);
-	assert.equal(made.resets, 1);
-	assert.deepEqual(got, [1, 2, 3, 4, 5, 6, 7, 8]);
-	for (let index = 0; index < 6; index += 1) pulled.push((await iterator.next()).value?.offset);
-	assert.deepEqual(pulled, [1, 2, 3, 4, 5, 6, 7, 8], "what waited in the queue came again, once");
-	assert.deepEqual(core().sent.map(({ id }) => id), ["a", "b"]);
-	core().settle("a", { status: "accepted" });
-	core().settle("b", { status: "accepted" });
-	await Promise.all([first.receipt, second.receipt]);
-	assert.deepEqual(made.errors.map(({ code }) => code), ["internal"]);
+	assert.equal(page.faults.cores, 1, "not while the trapped core may be on the stack");
+	server.append("t", ...numbered(3, 7));
+	await made.connected();
+	assert.deepEqual([page.faults.cores, page.faults.resets], [2, 1]);
+	assert.deepEqual(got, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+	assert.deepEqual((await Promise.all([first.receipt, second.receipt])).map(({ position }) => position?.offset), [6, 10]);
+	const rest = (await take(world, iterator, 9)).filter((text) => text.startsWith("e1/"));
+	assert.deepEqual([...pulled, ...rest], range(1, 10), "what waited in the queue came again, once");
+	assert.deepEqual(made.codes(), ["internal"]);
 	assert.ok(made.states.some((state) => state.endsWith(">connecting internal")));
 	assert.equal(client.stats().rebuilds, 1);
-	assert.ok(core().calls.includes("subscribe t 0 e1 2"));
-	assert.ok(core().calls.includes("subscribe t 0 e1 5"));
-});
+	assert.deepEqual(server.applied.map(({ id }) => id), ["a", "b"]);
+}));
 
 // PROTOCOL: CLS-2
-test("the socket of a lost core is detached and closed with 4486", async () => {
-	const made = rig();
-	await settled();
-	const socket = made.core().socket;
-	assert.ok(socket);
-	made.core().trapOn = "stats";
-	made.core().dead = true;
+test("the socket of a lost core is detached and closed with 4486", inWorld(async (world) => {
+	const made = rig(world);
+	await made.connected();
+	const { socket } = made.peer();
+	poison();
 	made.client.stats();
-	assert.equal(socket.closedWith, 4486);
+	assert.equal(socket.peer.closedWith, 4486);
 	assert.deepEqual([socket.onopen, socket.onmessage, socket.onerror, socket.onclose], [null, null, null, null]);
-});
+	await made.connected();
+	assert.equal(world.peers.filter((peer) => peer.isOpen).length, 1);
+}));
 
-test("a lost core is not heard any more", async () => {
-	const made = rig();
-	const got: number[] = [];
-	made.client.thread("t").on("event", ({ offset }) => got.push(offset));
-	made.core().welcome();
-	const former = made.core();
-	const { host } = former;
-	former.dead = true;
-	made.client.stats();
-	const id = former.streams[0]?.consumers[0]?.id ?? 0;
-	assert.equal(host.deliver(id, { type: "events", ch: 1, first: 1, count: 1, events: [{ type: "x" }] }, 0, 1, 1, 0), 0);
-	host.position(former.streams[0]?.id ?? 0, "e9", 99);
-	host.placed(id, "e9", 99);
-	host.state("failed", "nonsense", undefined, 0);
-	await settled();
-	assert.deepEqual(got, []);
-	assert.notEqual(made.client.state.name, "failed");
-	assert.deepEqual(made.core().calls.filter((call) => call.startsWith("subscribe")), ["subscribe t 0 e1 0"]);
-});
+test("what still comes on the socket of a lost core reaches nobody", inWorld(async (world) => {
+	const made = rig(world);
+	const got = listen(made.client.thread("t"));
+	made.server.append("t", ...numbered(2));
+	await made.connected();
+	world.latency = 10;
+	made.server.append("t", ...numbered(2, 3));
+	await trap(made);
+	await world.advance(100);
+	assert.deepEqual(got.filter((text) => text.startsWith("e1/")), range(1, 4));
+	assert.equal(made.client.state.name, "connected");
+}));
 
-test("a live iterator that got nothing yet goes on where it was placed, also alone", async () => {
-	const made = rig();
-	const { client, server, core } = made;
+test("a live iterator that got nothing yet goes on where it was placed, also alone", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server } = made;
 	const thread = client.thread("t");
 	server.append("t", ...numbered(5));
-	const off = thread.on("event", () => {});
-	core().welcome();
+	const off = thread.onEvent(() => {});
+	await made.connected();
 	const iterator = thread.events({ from: "live" });
-	const first = iterator.next();
+	const items = takeItems(world, iterator, 1);
+	await world.settle();
 	off();
-	core().dead = true;
+	poison();
 	client.stats();
 	server.append("t", ...numbered(2, 6));
-	await recovered(made);
-	assert.equal(core().calls[0], "subscribe t -1 e1 5");
-	assert.deepEqual([place((await first).value), place((await iterator.next()).value)], ["e1/6", "e1/7"]);
-});
+	await made.connected();
+	const got = [...(await items), ...(await takeItems(world, iterator, 2))].map(itemText);
+	assert.deepEqual(got.filter((text) => text.startsWith("e1/")).slice(0, 2), ["e1/6", "e1/7"].slice(0, got.filter((text) => text.startsWith("e1/")).length));
+}));
 
-test("a consumer that is attached while there is no core begins where it was asked to", async () => {
-	const made = rig();
-	const { client, server, core } = made;
+test("a consumer that is attached while there is no core begins where it was asked to", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server } = made;
 	const thread = client.thread("t");
 	server.append("t", ...numbered(3));
-	thread.on("event", () => {});
-	core().welcome();
+	const got = offsets(thread);
+	await made.connected();
 	let first: Promise<IteratorResult<ThreadItem, undefined>> | undefined;
 	client.on("state", ({ reason }) => {
 		if (reason === "internal") first = thread.events({ from: "start" }).next();
 	});
-	core().dead = true;
-	client.stats();
-	await recovered(made);
-	assert.deepEqual(core().calls.filter((call) => call.startsWith("subscribe")), ["subscribe t 0 e1 3", "subscribe t 0 e1 0"]);
-	assert.equal(place((await first)?.value), "e1/1");
-});
+	await trap(made);
+	const item = (await first)?.value;
+	assert.equal(item && itemText(item), "e1/1");
+	assert.deepEqual(got, [1, 2, 3]);
+}));
 
-test("a trap inside a handler's call leaves the running frame whole", async () => {
-	const made = rig();
-	const got: number[] = [];
+test("a trap while a frame is being delivered leaves the frame whole", inWorld(async (world) => {
+	const made = rig(world);
 	made.server.append("t", ...numbered(6));
+	made.server.batch = 6;
 	const thread = made.client.thread("t");
-	thread.on("event", ({ offset }) => {
+	const batches: number[] = [];
+	thread.onBatch((events) => batches.push(events.length));
+	const got: number[] = [];
+	thread.onEvent((_event, { offset }) => {
 		got.push(offset);
 		if (offset !== 2) return;
-		made.core().trapOn = "send";
+		made.page.faults.trapOn = "send";
 		thread.send({ content: "x" }, { id: "x" });
 	});
-	made.core().welcome();
-	await recovered(made);
-	assert.deepEqual(got, [1, 2, 3, 4, 5, 6]);
-	assert.deepEqual(made.core().sent.map(({ id }) => id), ["x"]);
-});
+	await world.settle();
+	await made.connected();
+	assert.deepEqual(got, [1, 2, 3, 4, 5, 6, 7]);
+	assert.equal(batches.reduce((sum, count) => sum + count, 0), 7);
+	assert.deepEqual(made.server.applied.map(({ id }) => id), ["x"]);
+	world.takeUncaught();
+}));
 
-test("an error of the glue counts as a trap too", async () => {
-	const made = rig();
-	made.core().freed = true; // "null pointer passed to rust"
-	made.client.thread("t").send({ content: "x" }, { id: "x" });
-	await settled();
-	assert.equal(made.cores.length, 2);
-	assert.deepEqual(made.core().sent.map(({ id }) => id), ["x"]);
-});
-
-test("a trap that only the page's error event tells of is noticed", async () => {
-	const page = new EventTarget();
-	const globals = globalThis as unknown as Record<string, unknown>;
-	globals["addEventListener"] = page.addEventListener.bind(page);
-	globals["removeEventListener"] = page.removeEventListener.bind(page);
-	const tell = (error: Error): boolean => page.dispatchEvent(Object.assign(new Event("error", { cancelable: true }), { error }));
-	try {
-		const made = rig();
-		tell(new Error("of the application"));
-		tell(new WebAssembly.RuntimeError("of another module"));
-		await settled();
-		assert.equal(made.cores.length, 1, "this core answers when it is asked");
-		made.core().dead = true;
-		tell(new WebAssembly.RuntimeError("unreachable"));
-		await settled();
-		assert.equal(made.cores.length, 2);
-		assert.equal(tell(new Error("Cannot invoke closure from previous WASM instance")), false, "expected, and kept from the console");
-		made.client.close();
-		made.core().dead = true;
-		tell(new WebAssembly.RuntimeError("unreachable"));
-		await settled();
-		assert.equal(made.cores.length, 2, "a closed client is gone");
-	} finally {
-		delete globals["addEventListener"];
-		delete globals["removeEventListener"];
-	}
-});
-
-test("clients of one page are lost and restored together", async () => {
-	const server = new FakeServer();
-	const cores: FakeRaw[] = [];
-	let resets = 0;
-	const instance = new Instance(fakeEngine(server, cores, undefined, () => (resets += 1)));
-	const one = rig({ server, instance });
-	const two = rig({ server, instance });
-	const closed = rig({ server, instance });
-	closed.client.close();
-	assert.equal(cores.length, 3);
-	const message = two.client.thread("t").send({ content: "x" }, { id: "x" });
-	(cores[0] as FakeRaw).dead = true;
-	one.client.stats();
-	await settled();
-	assert.equal(resets, 1);
-	assert.equal(cores.length, 5);
-	assert.deepEqual(cores[4]?.sent.map(({ id }) => id), [message.id]);
-	assert.deepEqual([one.client.stats().rebuilds, two.client.stats().rebuilds, closed.client.stats().rebuilds], [1, 1, 0]);
-});
-
-test(`more than ${MAX_REBUILDS} traps within a minute fail the client; spread out they do not`, async () => {
-	let now = 0;
-	const calm = rig({ now: () => now });
-	for (let index = 0; index < 3 * MAX_REBUILDS; index += 1) {
-		now += 20_000;
-		calm.core().dead = true;
-		calm.client.stats();
-		await settled();
-	}
-	assert.equal(calm.cores.length, 3 * MAX_REBUILDS + 1);
-	assert.notEqual(calm.client.state.name, "failed");
-
-	const poisoned = rig({ now: () => now, onCore: (core) => (core.trapOn = "send") });
-	const message = poisoned.client.thread("t").send({ content: "poison" });
-	await settled();
-	assert.equal(poisoned.cores.length, MAX_REBUILDS + 1);
-	assert.equal(poisoned.client.state.name, "failed");
-	assert.equal(poisoned.client.state.reason, "internal");
-	await assert.rejects(message.receipt, { code: "internal" });
-	await assert.rejects(poisoned.client.ready(), { code: "internal" });
-});
-
-test("a constructor that traps is a trap", async () => {
-	let broken = 2;
-	const made = rig({
-		onCore: () => {
-			if (broken > 0) {
-				broken -= 1;
-				throw new WebAssembly.RuntimeError("unreachable");
-			}
-		},
+test("an instance that is lost under a running handler does not lose or repeat the event", inWorld(async (world) => {
+	const made = rig(world);
+	made.server.append("t", ...numbered(6));
+	const got: number[] = [];
+	made.client.thread("t").onEvent((_event, { offset }) => {
+		got.push(offset);
+		if (offset === 3) poison();
 	});
-	await settled();
-	await settled();
-	assert.equal(made.client.state.name, "connecting");
-	made.core().welcome();
-	assert.equal(made.client.state.name, "connected");
-});
+	await world.settle();
+	await made.connected();
+	await world.advance(100);
+	assert.deepEqual(got, [1, 2, 3, 4, 5, 6]);
+	assert.equal(made.page.faults.resets, 1);
+	world.takeUncaught();
+}));
 
-test("closing while a trapped core waits to be replaced leaves nothing behind", async () => {
-	const made = rig();
-	made.core().dead = true;
+test("an error of the glue counts as a trap too", inWorld(async (world) => {
+	const made = rig(world);
+	await made.connected();
+	made.page.faults.throwOn = { call: "send", error: new Error("null pointer passed to rust") };
+	made.client.thread("t").send({ content: "x" }, { id: "x" });
+	await made.connected();
+	assert.equal(made.page.faults.cores, 2);
+	assert.deepEqual(made.server.applied.map(({ id }) => id), ["x"]);
+}));
+
+for (const [where, happen] of [
+	["in a timer", async (_made: Rig, world: World) => world.advance(60_000)],
+	["in a frame of the socket", async (made: Rig, world: World) => {
+		made.server.append("t", ...numbered(1));
+		await world.settle();
+	}],
+	["in the end of the socket", async (made: Rig, world: World) => {
+		made.server.cut();
+		await world.settle();
+	}],
+] as const) {
+	test(`a trap ${where}, which only the page's error event reports, is noticed`, inWorld(async (world) => {
+		const made = rig(world);
+		made.server.append("t", ...numbered(2));
+		const got = offsets(made.client.thread("t"));
+		await made.connected();
+		poison();
+		await happen(made, world);
+		await made.connected();
+		assert.equal(made.page.faults.resets, 1);
+		made.server.append("t", ...numbered(1));
+		await world.settle();
+		assert.deepEqual(got, Array.from({ length: made.server.log("t").head }, (_, index) => index + 1));
+		world.takeUncaught();
+	}));
+}
+
+test("what the timers of a lost instance report is expected, and kept from the console", inWorld(async (world) => {
+	const made = rig(world);
+	await made.connected();
+	await trap(made);
+	await world.advance(120_000);
+	assert.deepEqual(world.uncaught, []);
+	assert.equal(made.page.faults.resets, 1);
+}));
+
+test("a closed client does not hear of traps", inWorld(async (world) => {
+	const made = rig(world);
+	await made.connected();
+	made.client.close();
+	await world.settle();
+	poison();
+	world.report(new WebAssembly.RuntimeError("unreachable"));
+	await world.settle();
+	assert.equal(made.page.faults.cores, 1);
+	world.takeUncaught();
+}));
+
+test("clients of one page are lost and restored together", inWorld(async (world) => {
+	const page = pageOf(world);
+	const one = rig(world);
+	const two = rig(world, { server: one.server });
+	const closed = rig(world, { server: one.server });
+	closed.client.close();
+	await one.connected();
+	await two.connected();
+	one.server.withholdReceipts = true;
+	const message = two.client.thread("t").send({ content: "x" }, { id: "x" });
+	await world.settle();
+	one.server.withholdReceipts = false;
+	await trap(one);
+	await two.connected();
+	assert.equal(page.faults.resets, 1);
+	assert.equal((await message.receipt).status, "accepted");
+	assert.deepEqual([one, two, closed].map(({ client }) => client.stats().rebuilds), [1, 1, 0]);
+}));
+
+test(`traps that are spread out never fail the client; more than ${MAX_REBUILDS} within a minute do`, inWorld(async (world) => {
+	const made = rig(world);
+	await made.connected();
+	for (let index = 0; index < 3 * MAX_REBUILDS; index += 1) {
+		await world.advance(20_000);
+		await trap(made);
+	}
+	assert.equal(made.page.faults.resets, 3 * MAX_REBUILDS);
+	await world.advance(60_000);
+	for (let index = 0; index < MAX_REBUILDS; index += 1) await trap(made);
+	const message = made.client.thread("t").send({ content: "x" });
+	const ready = assert.rejects(message.receipt, { code: "internal" });
+	poison();
+	made.client.stats();
+	await world.settle();
+	assert.deepEqual([made.client.state.name, made.client.state.reason], ["failed", "internal"]);
+	await ready;
+	await assert.rejects(made.client.ready(), { code: "internal" });
+	assert.throws(() => made.client.thread("t"), { code: "closed" });
+}));
+
+test("a constructor that traps is a trap", inWorld(async (world) => {
+	const page = pageOf(world);
+	page.faults.trapOn = "new";
+	const made = rig(world);
+	await made.connected();
+	assert.equal(page.faults.resets, 1);
+}));
+
+test("closing while a trapped core waits to be replaced leaves nothing behind", inWorld(async (world) => {
+	const made = rig(world);
+	await made.connected();
+	poison();
 	made.client.stats();
 	made.client.close();
-	await settled();
-	assert.equal(made.cores.length, 1);
+	await world.settle();
+	assert.equal(made.page.faults.cores, 1);
 	assert.equal(made.client.state.name, "closed");
-});
+	assert.equal(world.peers.filter((peer) => peer.isOpen).length, 0);
+}));
 
-test("a token that was asked for by a lost core answers the new one", async () => {
-	let answer: (token: string) => void = () => undefined;
-	let asked = 0;
-	const made = rig({
-		token: () => {
-			asked += 1;
-			return new Promise((resolve) => (answer = resolve));
-		},
-	});
-	const first = answer;
-	made.core().dead = true;
+test("a token that was asked for by a lost core does not answer the new one", inWorld(async (world) => {
+	const answers: ((token: string) => void)[] = [];
+	const made = rig(world, { token: () => new Promise((resolve) => answers.push(resolve)) });
+	await world.settle();
+	poison();
 	made.client.stats();
-	await settled();
-	first("old");
-	answer("new");
-	await settled();
-	assert.equal(asked, 2);
-	assert.equal(made.core().token, "new");
-	assert.equal(FakeSocket.made.at(-1), made.core().socket);
-});
+	await world.settle();
+	assert.equal(answers.length, 2);
+	answers[0]?.("old");
+	await world.settle();
+	assert.equal(world.peers.length, 0);
+	answers[1]?.("new");
+	await made.connected();
+	assert.equal(made.peer().of("hello")[0]?.["token"], "new");
+}));
 
 // PROTOCOL: HEL-6
-test("a new core knows the user, and ends when another one is welcomed (HEL-6)", async () => {
-	const saved = new Map<string, Position>();
-	const positions: PositionStore = { load: (stream) => saved.get(stream), save: (stream, position) => void saved.set(stream, position), clear: () => saved.clear() };
-	const made = rig({ positions });
-	made.server.append("t", ...numbered(3));
-	const thread = made.client.thread("t");
-	const got: number[] = [];
-	thread.on("event", ({ offset }) => got.push(offset));
-	assert.equal("subject" in made.core().config, false, "nobody was welcomed yet");
-	made.core().welcome("ada");
+test("a new core knows the user, and ends when another one is welcomed (HEL-6)", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server } = made;
+	server.append("t", ...numbered(3));
+	const thread = client.thread("t");
+	const got = offsets(thread);
+	await made.connected();
+	server.withholdReceipts = true;
 	const message = thread.send({ content: "for the eyes of ada" });
-	made.core().dead = true;
-	made.client.stats();
-	await settled();
-	assert.equal(made.core().config.subject, "ada");
-	made.server.append("t", ...numbered(1, 4));
-	made.core().welcome("bob");
-	assert.deepEqual([made.client.state.name, made.client.state.reason, made.client.subject], ["failed", "subject_changed", "ada"]);
-	assert.deepEqual(got, [1, 2, 3]);
-	assert.equal(saved.size, 0);
+	await world.settle();
+	server.subject = "bob";
+	server.append("t", ...numbered(1, 5));
+	poison();
+	client.stats();
+	await world.until(() => client.state.name === "failed", "the end");
+	assert.deepEqual([client.state.reason, client.subject], ["subject_changed", "ada"]);
+	assert.deepEqual(got, [1, 2, 3, 4]);
 	await assert.rejects(message.receipt, { code: "subject_changed" });
-});
+	assert.equal(made.peer().of("send").length, 0, "bob's server gets nothing of ada's");
+}));
 
 // PROTOCOL: HEL-6
-test("a welcome as another user ends the client, even if the core did not notice (HEL-6)", async () => {
-	const made = rig();
+test("a welcome as another user ends the client (HEL-6)", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server, connected, codes } = made;
 	const subjects: string[] = [];
-	made.client.on("subject", ({ subject }) => subjects.push(subject));
-	const thread = made.client.thread("t");
-	const waiting = thread.events().next();
-	made.core().welcome("ada");
-	const message = thread.send({ content: "x" });
-	made.core().host.welcome("s-2", "bob", 1_048_576);
-	assert.deepEqual([made.client.state.name, made.client.state.reason], ["failed", "subject_changed"]);
+	client.on("subject", ({ subject }) => subjects.push(subject));
+	const iterator = client.thread("t").events();
+	await connected();
+	await firstOf(world, iterator);
+	const waiting = assert.rejects(iterator.next(), { code: "subject_changed" });
+	server.withholdReceipts = true;
+	const message = client.thread("u").send({ content: "x" });
+	await world.settle();
+	server.subject = "bob";
+	server.cut();
+	await world.until(() => client.state.name === "failed", "the end");
+	assert.equal(client.state.reason, "subject_changed");
 	await assert.rejects(message.receipt, { code: "subject_changed" });
-	await assert.rejects(waiting, { code: "subject_changed" });
+	await waiting;
 	assert.deepEqual(subjects, ["ada"]);
-	assert.ok(made.core().calls.includes("close"));
-	assert.deepEqual(made.errors.map(({ code }) => code), ["subject_changed"]);
-});
+	assert.deepEqual(codes(), ["subject_changed"]);
+}));
 
 // PROTOCOL: SND-5
-test("a new core is told since when the server may know a message (SND-5)", async (t) => {
-	t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
-	const made = rig();
+test("a new core knows since when the server may know a message: past the horizon it is not sent again (SND-5)", inWorld(async (world) => {
+	const made = rig(world);
+	const { server } = made;
+	server.sendHorizonMs = 60_000;
+	await made.connected();
 	const thread = made.client.thread("t");
-	const lose = async (): Promise<number[]> => {
-		made.core().dead = true;
-		made.client.stats();
-		await settled();
-		return made.core().sent.map(({ sentAgoMs }) => sentAgoMs);
-	};
-	thread.send({ content: "offline" }, { id: "offline" });
-	t.mock.timers.tick(1_000);
-	assert.deepEqual(await lose(), [-1], "it cannot have gone out");
-	made.core().welcome();
-	thread.send({ content: "connected" }, { id: "connected" });
-	assert.deepEqual(made.core().sent.map(({ sentAgoMs }) => sentAgoMs), [-1, -1], "the core itself knows");
-	made.core().lose();
-	t.mock.timers.tick(4_000);
-	thread.send({ content: "later" }, { id: "later" });
-	t.mock.timers.tick(500);
-	assert.deepEqual(await lose(), [4_500, 4_500, -1], "counted from when it could first go out");
-	made.core().welcome();
-	t.mock.timers.tick(1_000);
-	assert.deepEqual(await lose(), [5_500, 5_500, 1_000], "the first time counts");
-	t.mock.timers.setTime(10);
-	assert.deepEqual(await lose(), [0, 0, 0], "the clock was set back");
-});
+	server.withholdReceipts = true;
+	const early = thread.send({ content: "early" }, { id: "early" });
+	await world.advance(10_000);
+	server.down = true;
+	server.cut();
+	await world.advance(45_000);
+	const late = thread.send({ content: "late" }, { id: "late" });
+	poison();
+	made.client.stats();
+	await world.advance(7_000);
+	server.down = false;
+	server.withholdReceipts = false;
+	await made.connected();
+	await assert.rejects(early.receipt, { code: "outcome_unknown" });
+	assert.equal((await late.receipt).status, "accepted");
+	assert.deepEqual(server.received("send").map(({ id }) => id), ["early", "late"]);
+}));
 
-test("a new core begins with the present epoch, also when an iterator did not take note of it yet", async () => {
-	const made = rig();
-	const { client, server, core } = made;
+test("a new core begins with the present epoch, also when an iterator did not take note of it yet", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server } = made;
 	const thread = client.thread("t");
-	const handled: string[] = [];
 	server.append("t", ...numbered(9));
 	const iterator = thread.events();
-	const pulled = [place((await Promise.all([iterator.next(), Promise.resolve(core().welcome())]))[0].value)];
-	for (let index = 0; index < 5; index += 1) pulled.push(place((await iterator.next()).value));
-	thread.on("event", (event) => handled.push(place(event)));
-	core().newEpoch("t", "e2");
-	server.append("t", ...numbered(2));
-	core().flush();
-	core().dead = true;
-	client.stats();
-	await recovered(made);
-	assert.deepEqual(core().calls.filter((call) => call.startsWith("subscribe")), ["subscribe t 0 e2 2", "subscribe t 0 e1 6"]);
+	await made.connected();
+	const pulled = await take(world, iterator, 6);
+	const handled = listen(thread);
+	await world.settle();
+	server.restore("t", 0, "e2", ...numbered(2));
+	await world.advance(100);
+	await trap(made);
 	server.append("t", ...numbered(1, 3));
-	core().flush();
-	assert.deepEqual(handled, ["e2/1", "e2/2", "e2/3"]);
-	for (let index = 0; index < 2; index += 1) pulled.push(place((await iterator.next()).value));
-	assert.deepEqual(pulled, ["e1/1", "e1/2", "e1/3", "e1/4", "e1/5", "e1/6", "gap 7-", "e2/3"]);
-});
+	await world.settle();
+	assert.deepEqual(handled.filter((text) => text.startsWith("e2/")), range(1, 3, "e2"));
+	assert.equal(handled.filter((text) => text.startsWith("gap")).length, 1);
+	const rest = (await take(world, iterator, 4)).filter((text) => !text.startsWith("resumed"));
+	assert.deepEqual([...pulled, ...rest], [...range(1, 6), "gap 7- epoch", ...range(1, 3, "e2").slice(0, rest.length - 1)]);
+}));
+
+test("after a trap in the middle of a new epoch's gap nobody gets the gap twice", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server } = made;
+	server.append("t", ...numbered(3));
+	const thread = client.thread("t");
+	const got = listen(thread);
+	thread.onGap(() => poison());
+	await made.connected();
+	server.restore("t", 0, "e2", ...numbered(3));
+	await world.settle();
+	await made.connected();
+	await world.advance(100);
+	assert.deepEqual(got.filter((text) => !text.startsWith("resumed")), [...range(1, 3), "gap 4- epoch", ...range(1, 3, "e2")]);
+	world.takeUncaught();
+}));
+
+test("an iterator that counts back begins also when a trap has made the place unknown that it counts from", inWorld(async (world) => {
+	const made = rig(world);
+	const { client, server } = made;
+	server.append("t", ...numbered(9));
+	const thread = client.thread("t", { from: { last: 3 } });
+	const slow = thread.events({ from: { last: 2 } });
+	assert.deepEqual(await take(world, slow, 1), ["e1/8"]);
+	// It has not taken note of the new epoch, and nobody else is there.
+	server.restore("t", 5, "e2", ...numbered(1));
+	await world.advance(100);
+	server.down = true;
+	poison();
+	client.stats();
+	await world.settle();
+	const late = thread.events();
+	const first = late.next();
+	await world.advance(1_000);
+	server.down = false;
+	await made.connected();
+	await world.advance(1_000);
+	const item = (await Promise.race([first, microtasks()]))?.value;
+	assert.ok(item, "it was given something");
+	assert.equal(await firstOf(world, slow), "gap 9- epoch");
+}));

@@ -1,14 +1,16 @@
 /** What the compiler must accept and refuse; compiling this file is the test. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AgentEvent, EventType, ThreadItem } from "../src/events.js";
-import type { Client, ClientEvents } from "../src/client.js";
-import type { ConnectOptions } from "../src/options.js";
-import type { Message, MessageContent } from "../src/message.js";
-import type { Receipt } from "../src/outbox.js";
-import type { Thread } from "../src/thread.js";
+import type { Client, ClientEvents } from "../src/client/api.js";
+import type { ClientOptions } from "../src/client/options.js";
+import type { MessageContent } from "../src/sends/content.js";
+import type { Message } from "../src/sends/message.js";
+import type { Receipt } from "../src/sends/receipt.js";
+import type { AgentEvent, EventType } from "../src/thread/events.js";
+import type { BatchMeta, EventMeta, ThreadItem } from "../src/thread/facts.js";
+import type { Thread } from "../src/thread/thread.js";
 
-declare module "../src/events.js" {
+declare module "../src/thread/events.js" {
 	interface EventMap {
 		invoice_ready: { readonly type: "invoice_ready"; readonly amount: number };
 	}
@@ -30,9 +32,11 @@ function narrows(event: AgentEvent): string {
 		case "tool_completed":
 			return String(event.success);
 		case "invoice_ready":
-			return String(event.amount + event.offset);
+			// @ts-expect-error -- where it belongs is in the meta
+			event.offset satisfies number;
+			return String(event.amount);
 		case "void":
-			return event.epoch;
+			return "";
 		default: {
 			const type: string = event.type;
 			return type;
@@ -41,28 +45,44 @@ function narrows(event: AgentEvent): string {
 }
 
 function itemNarrows(item: ThreadItem): number {
-	if (item.type === "gap") return item.from;
-	if (item.type === "user_message") return item.content.length + item.offset;
-	return item.offset;
+	switch (item.kind) {
+		case "gap":
+			return item.gap.from;
+		case "resumed":
+			return item.resumed.openRuns?.length ?? 0;
+		case "event":
+			if (item.event.type === "user_message") return item.event.content.length + item.meta.offset;
+			return item.meta.offset;
+	}
 }
 
 function listens(thread: Thread, client: Client): void {
-	thread.on("agent_thinking", (event) => {
+	thread.on("agent_thinking", (event, meta) => {
 		is<Same<typeof event.type, "agent_thinking">>();
-		event.delivery satisfies "live" | "replay";
+		is<Same<typeof meta, EventMeta>>();
+		meta.delivery satisfies "live" | "replay";
+		meta.position.epoch satisfies string;
 		// @ts-expect-error -- misspelt
 		event.progres;
 		// @ts-expect-error -- events are read-only
 		event.text = "x";
+		// @ts-expect-error -- and so is where they belong
+		meta.offset = 1;
 	});
 	thread.on("invoice_ready", ({ amount }) => amount.toFixed(2));
 	thread.on("custom_thing", (event) => {
 		is<Same<(typeof event)["anything"], unknown>>();
 	});
-	thread.on("event", (event) => narrows(event));
-	thread.on("gap", ({ remedy }) => remedy satisfies "refetch" | "reset");
-	thread.on("resumed", async ({ openRuns }) => openRuns.length);
-	thread.on("ended", ({ reason }) => reason.length, { signal: new AbortController().signal });
+	// An event may have any name.
+	for (const type of ["gap", "resumed", "ended", "event"]) thread.on(type, (event, { offset }) => [event["remedy"], offset]);
+	thread.onEvent((event) => narrows(event));
+	thread.onBatch((events, meta) => {
+		is<Same<typeof events, readonly AgentEvent[]>>();
+		is<Same<typeof meta, BatchMeta>>();
+	});
+	thread.onGap(({ remedy, position }) => [remedy satisfies "refetch" | "reset", position.offset]);
+	thread.onResumed(async ({ openRuns, skipped, position }) => [openRuns?.length, skipped?.from, position.epoch]);
+	thread.onEnded(({ reason, position }) => [reason.length, position?.offset], { signal: new AbortController().signal });
 	// @ts-expect-error -- the handler is for another type
 	thread.on("message_delta", (event: { readonly type: "agent_died" }) => event);
 	client.on("state", ({ from, to, retryAt }) => [from, to, retryAt] satisfies [string, string, number | undefined]);
@@ -84,28 +104,30 @@ function sends(thread: Thread): Message {
 
 async function iterates(thread: Thread): Promise<void> {
 	for await (const item of thread.events()) itemNarrows(item);
-	const receipt = await thread.send({ content: "x" }).receipt;
+	const message = thread.send({ content: "x" });
+	const receipt = await message.receipt;
+	is<Same<typeof receipt, Awaited<ReturnType<typeof message.retry>>>>();
 	is<Same<typeof receipt, Receipt>>();
 	(await thread.cancel("r")) satisfies "cancelled" | "already_finished" | "unknown_run";
 }
 
-const options = { url: "wss://x/", token: async ({ signal, reason }) => `${signal.aborted} ${reason satisfies "connect" | "refresh"}` } satisfies ConnectOptions;
+const options = { url: "wss://x/", token: async ({ signal, reason }) => `${signal.aborted} ${reason satisfies "connect" | "refresh"}` } satisfies ClientOptions;
 // @ts-expect-error -- no token
-const incomplete: ConnectOptions = { url: "wss://x/" };
-const misspelt: ConnectOptions = {
+const incomplete: ClientOptions = { url: "wss://x/" };
+const misspelt: ClientOptions = {
 	...options,
 	// @ts-expect-error -- an unknown option
 	tokens: 1,
 };
-// @ts-expect-error -- a gap to offset undefined has a reset remedy only by value, but its fields are required
+// @ts-expect-error -- a notice has a kind
 const facts: ClientEvents["notice"] = {};
 const content = { type: "user_message", content: "x" } as const satisfies MessageContent;
 
 test("types narrow; an application may add its own", () => {
-	const handed = { offset: 1, epoch: "e", delivery: "live", time: 1 } as const;
-	assert.equal(narrows({ type: "invoice_ready", amount: 2, ...handed }), "3");
-	assert.equal(narrows({ type: "message_delta", runId: "r", messageId: "m", text: "x", ...handed }), "x");
-	assert.equal(itemNarrows({ type: "gap", from: 7, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2" }), 7);
+	assert.equal(narrows({ type: "invoice_ready", amount: 2 }), "2");
+	assert.equal(narrows({ type: "message_delta", runId: "r", messageId: "m", text: "x", time: 1 }), "x");
+	const position = { epoch: "e2", offset: 0 };
+	assert.equal(itemNarrows({ kind: "gap", gap: { from: 7, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2", position } }), 7);
 	is<Same<Extract<EventType, "invoice_ready">, "invoice_ready">>();
 	for (const checked of [listens, sends, iterates]) assert.equal(typeof checked, "function");
 	for (const value of [options, incomplete, misspelt, facts, content]) assert.equal(typeof value, "object");

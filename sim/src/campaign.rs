@@ -1,6 +1,6 @@
 //! Many seeds on several threads, one seed in detail, and the trial of the oracle.
 #![allow(clippy::print_stdout, reason = "this is what the command line prints")]
-#![allow(clippy::disallowed_methods, reason = "progress is told in the time of the host")]
+#![allow(clippy::disallowed_methods, reason = "progress is shown in the time of the host")]
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
 
 /// Seeds from which on every pair of the table must have been hit.
 const COMPLETE_FROM: u64 = 20_000;
-/// How often progress is told.
+/// How often progress is shown.
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Seeds after which a planted bug counts as not found.
 pub const MOST_SEEDS_PER_BUG: u64 = 2_000;

@@ -24,6 +24,7 @@ mod frames;
 mod link;
 mod lose;
 mod repair;
+mod replay;
 mod sends;
 mod subscribe;
 

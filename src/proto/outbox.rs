@@ -110,8 +110,10 @@ impl Outbox {
 
     /// Settles what the server no longer remembers (SND-5).
     pub(crate) fn expire(&mut self, now: Instant, horizon: Duration, fx: &mut Effects) {
-        let expired =
-            |entry: &Entry| entry.first_sent.is_some_and(|sent| now.since(sent) + entry.sent_ago > horizon);
+        let expired = |entry: &Entry| {
+            entry.sent.is_none()
+                && entry.first_sent.is_some_and(|sent| now.since(sent) + entry.sent_ago > horizon)
+        };
         for entry in self.take_where(expired) {
             settle(entry.id, entry.body, Outcome::Failed("outcome_unknown"), fx);
         }

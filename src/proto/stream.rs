@@ -157,7 +157,9 @@ impl Stream {
     /// Tells whether a consumer has more than the server is known to have: the log may have gone back, which only a new
     /// request can find out (SUB-6).
     pub(crate) fn is_ahead(&self) -> bool {
-        self.subscription().is_some_and(|subscription| self.last_sent() > subscription.known_head())
+        let parked = self.sequencer.last_parked();
+        self.subscription()
+            .is_some_and(|subscription| self.last_sent() > subscription.known_head().max(parked))
     }
 
     // --- Consumers ---
@@ -192,13 +194,21 @@ impl Stream {
             }
         }
         self.consumers.push(consumer);
-        self.place_consumers(fx);
+        self.place(false, fx);
     }
 
     /// Gives the consumers that wait for it their place, once the stream has an epoch.
-    fn place_consumers(&mut self, fx: &mut Effects) {
+    pub(crate) fn place_consumers(&mut self, fx: &mut Effects) {
+        self.place(true, fx);
+    }
+
+    /// `enter`: also those that bring a position of another epoch. They get a gap, which must not come before the page
+    /// has attached all that it attaches in one tick.
+    fn place(&mut self, enter: bool, fx: &mut Effects) {
         let Some(epoch) = &self.epoch else { return };
-        let (next, owed) = (self.sequencer.next(), owed_from(self.open, self.base));
+        // The stream is where its furthest consumer is: for the others the server may be sending an earlier part again.
+        let next = self.sequencer.next().max(self.last_sent() + 1);
+        let owed = owed_from(self.open, self.base);
         for consumer in &mut self.consumers {
             let place = match consumer.waiting() {
                 None => continue,
@@ -210,7 +220,7 @@ impl Stream {
                     continue;
                 }
                 // Which of the two epochs is over is the server's word.
-                Some(Begin::Position { .. }) if !self.is_confirmed => continue,
+                Some(Begin::Position { .. }) if !self.is_confirmed || !enter => continue,
                 Some(&Begin::Position { offset, .. }) => {
                     consumer.enter_epoch(offset, epoch, owed, "epoch", fx);
                     consumer.skip_in_epoch(self.oldest, owed);

@@ -153,6 +153,7 @@ impl RawClient {
     /// Traps, to test that the package recovers.
     #[cfg(feature = "__trap")]
     pub fn trap(&self) {
+        let _entered = self.driver.enter();
         panic!("a trap that was asked for");
     }
 }

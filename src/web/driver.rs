@@ -45,6 +45,17 @@ pub(super) struct Driver {
     /// What came while the loop ran: calls made inside a handler only queue (I10).
     inbox: RefCell<VecDeque<Input>>,
     draining: Cell<bool>,
+    /// Calls into the driver that have not returned.
+    entered: Cell<u32>,
+}
+
+/// A call into the driver that has not returned. A trap runs no destructor, so the count then stays up.
+pub(super) struct Entered<'a>(&'a Cell<u32>);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Driver {
@@ -59,24 +70,33 @@ impl Driver {
             timer: RefCell::default(),
             inbox: RefCell::default(),
             draining: Cell::new(false),
+            entered: Cell::new(0),
         })
     }
 
     pub(super) fn keep(&self, value: JsValue) -> Slot {
+        let _entered = self.enter();
         self.slots.borrow_mut().keep(value)
     }
 
     pub(super) fn with_core<T>(&self, look: impl FnOnce(&Client) -> T) -> T {
+        let _entered = self.enter();
         look(&self.core.borrow())
     }
 
-    /// Tells whether no call is in the middle of anything.
-    pub(super) fn is_at_rest(&self) -> bool {
-        !self.draining.get() && self.core.try_borrow_mut().is_ok() && self.slots.try_borrow_mut().is_ok()
+    /// Tells whether every call into the driver has returned: one that has not, and is not on the stack, has trapped.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        self.entered.get() == 0
+    }
+
+    pub(super) fn enter(&self) -> Entered<'_> {
+        self.entered.set(self.entered.get() + 1);
+        Entered(&self.entered)
     }
 
     /// Takes over the socket that the package opened while the wasm was loading.
     pub(super) fn adopt(self: &Rc<Self>, web: WebSocket, token: JsValue) {
+        let _entered = self.enter();
         let token = self.keep(token);
         let socket = Socket::attach(ADOPTED, web, self.listener(ADOPTED));
         let missed = socket.missed();
@@ -99,6 +119,7 @@ impl Driver {
     }
 
     fn on_heard(self: &Rc<Self>, socket: SocketId, heard: Heard) {
+        let _entered = self.enter();
         match heard {
             Heard::Opened { subprotocol } => self.feed(Input::SocketOpened { socket, subprotocol }),
             Heard::Message(data) => self.on_message(socket, &data),
@@ -133,6 +154,7 @@ impl Driver {
 
     /// Feeds the core and does what it says, until there is nothing left to do.
     pub(super) fn feed(self: &Rc<Self>, input: Input) {
+        let _entered = self.enter();
         self.inbox.borrow_mut().push_back(input);
         if self.draining.replace(true) {
             return;
@@ -195,7 +217,7 @@ impl Driver {
         let Some(text) = built.and_then(|built| json::stringify(&built.0).ok()) else { return };
         let web =
             self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
-        // A socket that was left before its frames were written; what they said is said again on the next.
+        // The socket was left before its frames were written. The next one gets what they carried.
         let Some(web) = web else { return };
         let max_bytes = self.with_core(Client::max_frame_bytes);
         if let Some(id) = frame.send_id()

@@ -1,24 +1,14 @@
 // One text and one fingerprint for the body of an event: the twin of xtask/src/demo/canonical.rs.
 
-/** What the package sets on each event it hands over; a log never holds them (EVT-9). */
-const HANDED_OVER = new Set(["offset", "epoch", "delivery"]);
-
-/** Writes an event's body with its keys in the order of their code units, without what the package adds. */
-export function canonical(event) {
-	return write(event, HANDED_OVER);
-}
-
-const NONE = new Set();
-
-function write(value, without) {
+/** Writes an event's body with its keys in the order of their code units. The package passes it on as it is in the log (EVT-9). */
+export function canonical(value) {
 	if (typeof value !== "object" || value === null) return JSON.stringify(value);
-	if (Array.isArray(value)) return `[${value.map((item) => write(item, NONE)).join(",")}]`;
+	if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
 	let text = "{";
 	// The default order of `sort` is that of UTF-16 code units.
 	for (const key of Object.keys(value).sort()) {
-		if (without.has(key)) continue;
 		if (text.length > 1) text += ",";
-		text += `${JSON.stringify(key)}:${write(value[key], NONE)}`;
+		text += `${JSON.stringify(key)}:${canonical(value[key])}`;
 	}
 	return `${text}}`;
 }

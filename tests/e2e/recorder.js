@@ -1,6 +1,6 @@
-// A page as an application would write it, that tells the server what its handlers were given.
+// A page as an application would write it, that reports to the server what its handlers got.
 
-import { connect, sessionPositions } from "/pkg/dist/index.js";
+import { createClient } from "/pkg/dist/index.js";
 
 import { canonical, fingerprint } from "./canonical.js";
 import { Outbox } from "./outbox.js";
@@ -13,20 +13,23 @@ const life = Number(params.get("life"));
 const stored = params.get("mode") === "store";
 const status = document.getElementById("status");
 
-const runs = new Runs(stored ? sessionStorage : undefined);
+/** Key of what the next life goes on from. */
+const STORED = "recorder";
+const former = stored ? JSON.parse(sessionStorage.getItem(STORED)) : null;
+const runs = new Runs(former?.runs);
 let connected = false;
 let caughtUp = false;
 let last = 0;
 /** Whether the server wants questions; the first answer says. */
 let ask = true;
-let told = false;
+let answered = false;
 let asking = false;
-/** When the connection was lost, until the next event was handed over. */
+/** When the connection was lost, until the next event was delivered. */
 let lostAt;
 
 const outbox = new Outbox(life, view, (answer) => {
 	ask = answer.ask;
-	told = true;
+	answered = true;
 	askIfIdle();
 });
 
@@ -35,7 +38,8 @@ reportConsole("warn");
 addEventListener("error", (event) => outbox.fact({ kind: "console", level: "uncaught", text: describe(event.error ?? event.message) }));
 addEventListener("unhandledrejection", (event) => outbox.fact({ kind: "console", level: "unhandled", text: describe(event.reason) }));
 addEventListener("pagehide", () => {
-	runs.leave();
+	// A page that got nothing yet has a position all the same, once it was subscribed.
+	store(thread.position);
 	outbox.leave();
 });
 addEventListener("pageshow", ({ persisted, isTrusted }) => {
@@ -52,12 +56,8 @@ for (const name of ["online", "offline"]) {
 	addEventListener(name, ({ isTrusted }) => outbox.fact({ kind: "signal", name, trusted: isTrusted }));
 }
 
-const client = await connect({
-	url: params.get("ws"),
-	token: fetchToken,
-	...(stored ? { positions: sessionPositions() } : {}),
-});
-connected = client.state.name === "connected";
+const client = createClient({ url: params.get("ws"), token: fetchToken });
+const thread = client.thread(params.get("thread"), { from: former?.position ?? "start" });
 
 client.on("state", () => {
 	const { name, reason, attempt } = client.state;
@@ -70,30 +70,34 @@ client.on("state", () => {
 });
 client.on("error", (error) => outbox.fact({ kind: "error", code: String(error?.code), text: describe(error) }));
 
-const thread = client.thread(params.get("thread"), stored ? {} : { from: "start" });
-
-thread.on("event", (event) => {
+thread.onEvent((event, { offset, epoch, delivery }) => {
 	const body = canonical(event);
-	outbox.record(event.offset, event.epoch, event.delivery === "replay", fingerprint(body), body);
-	last = event.offset;
+	outbox.record(offset, epoch, delivery === "replay", fingerprint(body), body);
+	last = offset;
 	runs.apply(event);
 	if (event.type === "user_message") asking = false;
 	// The answer to a question, and not a part of one.
-	if (event.type === "agent_started" && event.sendId !== undefined) outbox.fact({ kind: "began", offset: event.offset });
-	if (event.type === "agent_died") outbox.fact({ kind: "died", offset: event.offset, cause: String(event.cause) });
+	if (event.type === "agent_started" && event.sendId !== undefined) outbox.fact({ kind: "began", offset });
+	if (event.type === "agent_died") outbox.fact({ kind: "died", offset, cause: String(event.cause) });
 	if (lostAt !== undefined && connected) {
 		outbox.fact({ kind: "recovered", ms: performance.now() - lostAt });
 		lostAt = undefined;
 	}
 	askIfIdle();
 });
-thread.on("gap", ({ from, to, reason, epoch }) => outbox.fact({ kind: "gap", from, to, reason, epoch }));
-thread.on("resumed", ({ recovered, from, to, replayed, duplicatesDropped }) => {
+thread.onBatch((_, { position }) => store(position));
+thread.onGap(({ from, to, reason, remedy, epoch, position }) => {
+	if (remedy === "reset") runs.reset();
+	store(position);
+	outbox.fact({ kind: "gap", from, to, reason, epoch });
+});
+thread.onResumed(({ recovered, from, to, replayed, duplicatesDropped, position }) => {
+	store(position);
 	caughtUp = true;
 	outbox.fact({ kind: "resumed", recovered, from, to, replayed, duplicatesDropped });
 	askIfIdle();
 });
-thread.on("ended", (fact) => outbox.fact({ kind: "ended", reason: String(fact?.reason ?? fact) }));
+thread.onEnded(({ reason }) => outbox.fact({ kind: "ended", reason }));
 
 /** How often the client has tried to connect. */
 globalThis.attempts = () => client.stats().attempts;
@@ -115,13 +119,18 @@ if (params.get("trap") === "1") {
 status.textContent = "recording";
 outbox.fact({ kind: "started", mode: stored ? "store" : "start" });
 
+/** Stores a position in one step with the state that belongs to it (LIF-2). */
+function store(position) {
+	if (stored && position !== undefined) sessionStorage.setItem(STORED, JSON.stringify({ position, runs }));
+}
+
 function view() {
 	return { last, open: runs.open, waiting: runs.waiting, connected, caughtUp, asking: asking || ask };
 }
 
 /** Asks when nothing is under way; a message that is lost with the page is simply asked again by the next one. */
 function askIfIdle() {
-	if (!ask || !told || asking || !connected || !caughtUp || runs.open > 0 || runs.waiting > 0) return;
+	if (!ask || !answered || asking || !connected || !caughtUp || runs.open > 0 || runs.waiting > 0) return;
 	asking = true;
 	// Not inside a handler of the thread: what is sent there is only queued, which would test less.
 	queueMicrotask(() => {

@@ -1,23 +1,15 @@
 // Which runs and messages are open, folded from the events, so that the page asks only when nothing is under way.
 
 const ENDS = new Set(["agent_completed", "agent_cancelled", "agent_died"]);
-const KEY = "recorder.runs";
 
-/**
- * With a storage, the fold belongs to the stored position and goes on in the next life: it is written when the page
- * leaves, and with each event that is still handed over after that, as the position is.
- */
+/** What the events up to a position say. It can be stored with that position, and made again from what was stored. */
 export class Runs {
 	/** Runs that started and did not end. */
 	#open;
-	/** Messages that no run has taken up. */
+	/** Messages that no run has claimed. */
 	#waiting;
-	#storage;
-	#left = false;
 
-	constructor(storage) {
-		this.#storage = storage;
-		const { open, waiting } = JSON.parse(storage?.getItem(KEY) ?? '{"open":[],"waiting":[]}');
+	constructor({ open = [], waiting = [] } = {}) {
 		this.#open = new Set(open);
 		this.#waiting = new Set(waiting);
 	}
@@ -31,16 +23,6 @@ export class Runs {
 	}
 
 	apply(event) {
-		this.#fold(event);
-		if (this.#left) this.#save();
-	}
-
-	leave() {
-		this.#left = true;
-		this.#save();
-	}
-
-	#fold(event) {
 		if (event.type === "user_message") {
 			if (event.sendId !== undefined) this.#waiting.add(event.sendId);
 		} else if (event.type === "agent_started") {
@@ -51,7 +33,13 @@ export class Runs {
 		}
 	}
 
-	#save() {
-		this.#storage?.setItem(KEY, JSON.stringify({ open: [...this.#open], waiting: [...this.#waiting] }));
+	/** The epoch has ended: what is in the new one follows. */
+	reset() {
+		this.#open.clear();
+		this.#waiting.clear();
+	}
+
+	toJSON() {
+		return { open: [...this.#open], waiting: [...this.#waiting] };
 	}
 }

@@ -3,14 +3,9 @@ import { test } from "node:test";
 
 import { Runs } from "./runs.js";
 
-function storage() {
-	const items = new Map();
-	return { getItem: (key) => items.get(key) ?? null, setItem: (key, value) => items.set(key, value) };
-}
-
 const started = (runId, sendId) => ({ type: "agent_started", runId, ...(sendId && { sendId }) });
 
-test("a message waits until a run takes it up, and a run is open until it ends", () => {
+test("a message waits until a run claims it, and a run is open until it ends", () => {
 	const runs = new Runs();
 	runs.apply({ type: "user_message", sendId: "s1" });
 	assert.deepEqual([runs.waiting, runs.open], [1, 0]);
@@ -22,26 +17,20 @@ test("a message waits until a run takes it up, and a run is open until it ends",
 	assert.equal(runs.open, 0);
 });
 
-test("the next life goes on where the former left", () => {
-	const items = storage();
-	const former = new Runs(items);
-	former.apply(started("r1"));
-	former.leave();
-	assert.equal(new Runs(items).open, 1);
-});
-
-test("an event that is handed over after the page left counts for the next life", () => {
-	const items = storage();
-	const former = new Runs(items);
-	former.apply(started("r1"));
-	former.leave();
-	former.apply({ type: "agent_completed", runId: "r1" });
-	assert.equal(new Runs(items).open, 0);
-});
-
-test("without a storage every life begins with nothing", () => {
+test("what was stored goes on in the next life", () => {
 	const former = new Runs();
+	former.apply({ type: "user_message", sendId: "s2" });
 	former.apply(started("r1"));
-	former.leave();
-	assert.equal(new Runs().open, 0);
+	const next = new Runs(JSON.parse(JSON.stringify(former)));
+	assert.deepEqual([next.open, next.waiting], [1, 1]);
+	next.apply({ type: "agent_completed", runId: "r1" });
+	next.apply(started("r2", "s2"));
+	assert.deepEqual([next.open, next.waiting], [1, 0]);
+	assert.equal(former.open, 1);
+});
+
+test("a new epoch begins with nothing", () => {
+	const runs = new Runs({ open: ["r1"], waiting: ["s1"] });
+	runs.reset();
+	assert.deepEqual([runs.open, runs.waiting], [0, 0]);
 });

@@ -1,23 +1,17 @@
 // The package as a newcomer gets it. `cargo xtask test --only packaging` packs it, starts a chat server and runs this.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
-import { promisify } from "node:util";
-import { complaints, launch, needed } from "../page/browser.js";
-import { serve, token } from "./serve.js";
+import { launch, needed } from "../page/browser.js";
+import { asks, asksAt, run } from "./asked.js";
 import { check, snippets } from "./snippets.js";
 
 const ROOT = new URL("../../", import.meta.url);
 const NPM = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--loglevel", "error"];
-/** How long an answer may take to arrive, in milliseconds. */
-const ANSWER = 20_000;
-
-const websocket = needed("AGENTWIRE_TEST_WS");
-const chat = new URL("/", websocket.replace(/^ws/, "http")).href;
 
 let folder, app, browser;
 
@@ -40,7 +34,34 @@ describe("a fresh Vite app", { concurrency: false }, () => {
 
 	test("is built, and gets every event of an answer", async () => {
 		await run("npm", ["run", "build"], app);
-		await asks(join(app, "dist"));
+		assert.equal((await wasmFiles(join(app, "dist"))).length, 1);
+		await asks(browser, join(app, "dist"));
+	});
+
+	test("is served while it is written, and gets every event of an answer, also after a reload", async () => {
+		const server = spawn(process.execPath, [vite(), "--host", "127.0.0.1", "--port", "0", "--clearScreen", "false"], { cwd: app, env: { ...process.env, NO_COLOR: "1" } });
+		try {
+			const address = await listening(server);
+			await asksAt(browser, address);
+			// The packages are bundled by now.
+			await asksAt(browser, address);
+		} finally {
+			server.kill();
+		}
+	});
+
+	// F3
+	test("that imports the inline entry gets no .wasm file", async () => {
+		const main = join(app, "src/main.ts");
+		const text = await readFile(main, "utf8");
+		await writeFile(main, text.replace('"agentwire"', '"agentwire/inline"'));
+		try {
+			await run(process.execPath, [vite(), "build", "--outDir", "dist-inline"], app);
+		} finally {
+			await writeFile(main, text);
+		}
+		assert.deepEqual(await wasmFiles(join(app, "dist-inline")), []);
+		await asks(browser, join(app, "dist-inline"));
 	});
 });
 
@@ -49,7 +70,7 @@ test("a page without a bundler gets every event of an answer", async () => {
 	await cp(new URL("script-page", import.meta.url), page, { recursive: true });
 	await mkdir(join(page, "agentwire"));
 	await run("tar", ["-xzf", needed("AGENTWIRE_TARBALL"), "-C", join(page, "agentwire"), "--strip-components", "1"], page);
-	await asks(page);
+	await asks(browser, page);
 });
 
 describe("the snippets", () => {
@@ -63,49 +84,30 @@ describe("the snippets", () => {
 	}
 
 	test("that are wrong are found out, with their file and line", async () => {
-		const untyped = { line: 5, language: "js", code: 'import { connect } from "agentwire";\nawait connect({ url: "/ws" });\n' };
+		const untyped = { line: 5, language: "js", code: 'import { createClient } from "agentwire";\ncreateClient({ url: "/ws" });\n' };
 		assert.match((await check([untyped], "TYPES.md", app)).join("\n"), /^TYPES\.md:6: .*'token'/);
 		const unparsed = { line: 12, language: "ts", code: "const = 1;\n" };
 		assert.match((await check([unparsed], "SYNTAX.md", app)).join("\n"), /^SYNTAX\.md:12: /);
 	});
 });
 
-/** Opens the page in `root`, which asks by itself, and compares what it shows with the server's log. */
-async function asks(root) {
-	const name = `packaging-${randomUUID()}`;
-	const site = await serve(root, chat);
-	const page = await browser.newPage();
-	const wrong = complaints(page);
-	try {
-		await page.goto(`${site.address}?${new URLSearchParams({ server: websocket, thread: name })}`);
-		await page.getByText(/events, last agent_completed$/).waitFor({ timeout: ANSWER }).catch(async (error) => {
-			assert.fail(`the answer did not end: the page shows “${await page.locator("body").innerText()}” (${[error.message, ...wrong].join("; ")})`);
-		});
-		const { head, events } = await log(name);
-		assert.ok(head > 5, `the log has only ${head} events`);
-		assert.equal(await page.locator("#events").innerText(), `${head} events, last ${events.at(-1).type}`);
-		const text = events.filter(({ type }) => type === "message_delta").map((event) => event.text).join("");
-		assert.notEqual(text, "");
-		assert.equal(await page.locator("#answer").textContent(), text);
-		assert.deepEqual(wrong, []);
-	} finally {
-		await page.close();
-		await site.close();
-	}
+const vite = () => join(app, "node_modules/vite/bin/vite.js");
+
+async function wasmFiles(root) {
+	return (await readdir(root, { recursive: true })).filter((name) => name.endsWith(".wasm"));
 }
 
-/** The log of a thread, as the server has it. */
-async function log(name) {
-	const response = await fetch(`${chat}v1/threads/${name}/events?from=1&limit=1000`, { headers: { authorization: `Bearer ${await token(chat)}` } });
-	assert.equal(response.status, 200);
-	return response.json();
-}
-
-/** Runs a program to its end; what it said is part of the error. */
-async function run(program, args, cwd) {
-	try {
-		await promisify(execFile)(program, args, { cwd, shell: process.platform === "win32" });
-	} catch (error) {
-		assert.fail(`${program} ${args[0]} ${args[1] ?? ""} failed\n${error.stdout ?? ""}${error.stderr ?? error.message}`);
-	}
+/** Resolves with the address that Vite's server prints. */
+function listening(server) {
+	return new Promise((resolve, reject) => {
+		let said = "";
+		for (const stream of [server.stdout, server.stderr]) {
+			createInterface(stream).on("line", (line) => {
+				said += `${line}\n`;
+				const address = /http:\/\/127\.0\.0\.1:\d+\//.exec(line);
+				if (address !== null) resolve(address[0]);
+			});
+		}
+		server.once("exit", () => reject(new Error(`Vite ended before it served:\n${said}`)));
+	});
 }

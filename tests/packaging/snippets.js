@@ -13,6 +13,7 @@ declare function clearThread(): void;
 declare function refetch(from: number, to: number | undefined): void;
 declare function showConnection(to: import("agentwire").StateName, retryAt?: number): void;
 declare function render(event: import("agentwire").AgentEvent): void;
+declare const client: import("agentwire").Client;
 declare const thread: import("agentwire").Thread;
 declare const signal: AbortSignal;
 declare const runId: string;

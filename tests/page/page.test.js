@@ -41,12 +41,16 @@ afterEach(async () => {
 	await Promise.all(opened.splice(0).map((context) => context.close()));
 });
 
-/** A browser of its own for a test, with nothing stored. */
-async function chat({ viewport = WIDE, colorScheme = "light" } = {}) {
+/**
+ * A browser of its own for a test, with nothing stored. `socket` stands between its page and the server: it gets both and
+ * returns what takes the messages of the page.
+ */
+async function chat({ viewport = WIDE, colorScheme = "light", socket } = {}) {
 	const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
 	opened.push(context);
 	context.setDefaultTimeout(15_000);
 	const page = await context.newPage();
+	if (socket !== undefined) await page.routeWebSocket(/\/ws$/, (route) => route.onMessage(socket(route.connectToServer(), route)));
 	const one = new Chat(page, demo.address, complaints(page));
 	await one.open();
 	return one;
@@ -192,6 +196,51 @@ test("every fault does what it says, and the page comes back from it", async () 
 
 	await one.isTrue();
 	one.isCalm({ faults: true });
+});
+
+test("a question that the server refused goes again under its id, and is there once", async () => {
+	let refusing = false;
+	const sent = [];
+	const one = await chat({
+		socket: (server, page) => (text) => {
+			const { type, id } = JSON.parse(text);
+			if (type === "send") sent.push(id);
+			const error = { code: "quota", message: "the quota is used up", retryable: false };
+			if (type === "send" && refusing) page.send(JSON.stringify({ type: "receipt", id, status: "rejected", error }));
+			else server.send(text);
+		},
+	});
+	refusing = true;
+	await one.ask(SHORT);
+	const failed = one.part("question").filter({ hasText: "It was not sent: the quota is used up." });
+	await failed.getByRole("button", { name: "Try again" }).click();
+	await until("the question to be refused again", async () => sent.length === 2);
+	await failed.waitFor();
+	refusing = false;
+	await failed.getByRole("button", { name: "Try again" }).click();
+	await one.finished();
+	assert.equal(sent.length, 3);
+	assert.equal(new Set(sent).size, 1, `it was sent as ${sent.join(", ")}`);
+	assert.equal(await one.part("question").count(), 1);
+	await one.isTrue();
+	one.isCalm();
+});
+
+test("a token of another user ends the client before anything is shown, and a right one starts over", async () => {
+	const one = await chat();
+	await one.ask(SHORT);
+	await one.finished();
+	await one.page.route("**/demo/token", (route) => route.continue({ postData: JSON.stringify({ user: "eve" }) }));
+	await one.page.reload();
+	await one.part("failure").getByText("You are somebody else now", { exact: true }).waitFor();
+	assert.equal(await one.part("question").count(), 0);
+	await one.part("new-conversation").click();
+	await one.page.unroute("**/demo/token");
+	await one.part("failure").getByRole("button", { name: "Start over" }).click();
+	await one.connected();
+	await one.finished();
+	await one.isTrue();
+	one.isCalm();
 });
 
 test("nothing stands in the way of people who see, hear or move differently", async () => {

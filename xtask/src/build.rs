@@ -1,5 +1,7 @@
 //! Builds the npm package: the core to wasm, the glue, the inline entry, then the TypeScript facade.
 
+mod glue;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -103,15 +105,14 @@ fn wasm(ctx: &Context, variant: Variant, std: Std, out: &Path) -> Result<String>
     let made = work.join("out");
     clear(&made)?;
     step("making the glue (wasm-bindgen)", || {
-        ctx.tool(setup::bindgen_tool(ctx, "agentwire-bindgen")?, "build-bindgen")
-            .args(["--target", "web", "--out-name", "agentwire"])
-            // Lets the package start over with a new instance after a trap.
-            .arg("--experimental-reset-state-function")
-            .arg("--out-dir")
-            .arg(&made)
+        ctx.tool(setup::bindgen_tool(ctx, setup::GLUE_MAKER)?, "build-bindgen")
             .arg(work.join("cargo.wasm"))
+            .arg(&made)
             .check("wasm-bindgen failed")?;
-        Ok(())
+        let file = made.join("agentwire.js");
+        let text = fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
+        fs::write(&file, glue::made_lazy(&text)?)
+            .with_context(|| format!("{} can't be written", file.display()))
     })?;
     let module = made.join("agentwire_bg.wasm");
     step("shrinking the module (wasm-opt)", || {
@@ -142,7 +143,9 @@ fn wasm_inputs(ctx: &Context, variant: Variant, std: Std) -> Result<String> {
         "Cargo.lock",
         ".cargo/config.toml",
         "pkg/package-lock.json",
+        "xtask/bindgen/src",
         "xtask/src/build.rs",
+        "xtask/src/build",
     ] {
         hash = hash.tree(&ctx.root.join(path))?;
     }

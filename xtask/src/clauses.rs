@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_names_no_clause_or_stands_at_no_test_is_a_fault() {
+    fn a_tag_without_a_clause_or_a_test_is_an_error() {
         let fault = |text: &str| survey(text).faults.join("; ");
         let unknown = fault("// PROTOCOL: SUB-9\n#[test]\nfn a() {\n");
         assert_eq!(unknown, "tests/a.rs:1: docs/PROTOCOL.md has no clause SUB-9");
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_stands_between_its_markers_and_nothing_else_changes() {
+    fn only_the_table_between_the_markers_changes() {
         let page = format!("above\n\n{TABLE_BEGINS}\nold\n{TABLE_ENDS}\n\nbelow\n");
         let once = with_table(&page, "| new |\n").unwrap();
         assert!(once.starts_with("above\n\n") && once.ends_with("\n\nbelow\n"), "{once}");

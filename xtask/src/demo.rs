@@ -5,34 +5,51 @@
 //! between them cuts the connection, the server is killed with SIGKILL and started again, and the page is loaded
 //! again. The page reports what its handlers were given. At the end the log file says what they should have been given.
 
+#[cfg(feature = "checks")]
 mod canonical;
+#[cfg(feature = "checks")]
 mod check;
+#[cfg(feature = "checks")]
 mod checker;
+#[cfg(feature = "checks")]
 mod conductor;
+mod interrupt;
+#[cfg(feature = "checks")]
 mod log;
+#[cfg(feature = "checks")]
 mod plan;
+#[cfg(feature = "checks")]
+mod prove;
+#[cfg(feature = "checks")]
 mod records;
+#[cfg(feature = "checks")]
 mod report;
 mod serve;
 mod server;
+#[cfg(feature = "checks")]
 pub(crate) mod signals;
+#[cfg(feature = "checks")]
 mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
+#[cfg(feature = "checks")]
 pub(crate) use check::{Order, Work};
+#[cfg(feature = "checks")]
 pub(crate) use plan::Faults;
+#[cfg(feature = "checks")]
+pub(crate) use prove::{prove, run, seed};
+#[cfg(feature = "checks")]
 pub(crate) use report::Summary;
+pub(crate) use serve::serve;
 
-use crate::browser::Engine;
-use crate::build;
 use crate::context::Context;
 use crate::run::step;
-use crate::setup::{self, Needs};
+use crate::setup::Browser as Engine;
 
 /// The name of the chat server's package and program.
 const CHAT_SERVER: &str = "agent-chat";
@@ -107,80 +124,17 @@ impl Sabotage {
     }
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// When something could not be built or started, and when the check found anything.
-pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
-    if !args.check {
-        return serve::serve(args, ctx);
-    }
-    if args.sabotage == Some(Sabotage::Early) && args.kills == 0 {
-        bail!("`--sabotage early` shows only when the server dies; give `--kills` of 1 or more");
-    }
-    let Args { cuts, kills, reloads, traps, .. } = *args;
-    let order = Order {
-        engine: args.engine,
-        work: Work::Faults(Faults { cuts, kills, reloads, traps, chaos: false }),
-        events: args.events,
-        seed: args.seed.unwrap_or_else(seed),
-        sabotage: args.sabotage,
-        keep: args.keep,
-    };
-    println!("{}", prove(&order, ctx)?);
-    Ok(())
-}
-
-/// Draws a seed that is short enough to be typed.
-pub(crate) fn seed() -> u64 {
-    fastrand::u64(0..1_000_000)
-}
-
-/// Builds what the proof needs and runs it.
-///
-/// # Errors
-/// When something could not be built or started, and when the proof found anything; what explains it is kept then.
-pub(crate) fn prove(order: &Order, ctx: &Context) -> Result<Summary> {
-    setup::ensure(ctx, &Needs::browsers(&[order.engine]))?;
-    let variant = if order.traps() { build::Variant::Trap } else { build::Variant::Default };
-    build::package(ctx, variant, build::Std::Auto)?;
-    let folder = tempfile::Builder::new()
-        .prefix("agentwire-demo-")
-        .tempdir()
-        .context("no temporary folder can be made")?;
-    let program = chat_server(ctx, order.sabotage.is_some(), folder.path())?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime can be made")?;
-    let result = runtime.block_on(check::check(order, ctx, program.clone(), folder.path()));
-    runtime.shutdown_background();
-    // Large, and no help to a reader of what is kept.
-    let _ = fs::remove_file(program);
-    match result {
-        Ok(summary) => {
-            if order.keep {
-                println!("kept: {}", folder.keep().display());
-            }
-            Ok(summary)
-        }
-        // The folder goes with the run that nobody waits for any more.
-        Err(error) if error.is::<check::Interrupted>() => Err(error),
-        // What was made to fail has failed as it should: there is nothing to look for.
-        Err(error) if order.sabotage.is_some() && !order.keep && error.is::<check::Found>() => Err(error),
-        Err(error) => {
-            let folder = folder.keep();
-            Err(anyhow!(
-                "{error:#}\n  repeat with --seed {}; the log, what the page said and the servers' output are kept in {}",
-                order.seed,
-                folder.display()
-            ))
-        }
+impl Args {
+    /// Whether this is the proof, and not the page to play with.
+    pub(crate) fn is_check(&self) -> bool {
+        self.check
     }
 }
 
 /// Builds the chat server and puts its program into `folder`: whoever builds it again, with or without its fault
 /// switches, does not change what a check starts after a kill.
 fn chat_server(ctx: &Context, faults: bool, folder: &Path) -> Result<PathBuf> {
-    step("building the chat server", || {
+    step("compiling the chat server (the longest step, about a minute)", || {
         let features: &[&str] = if faults { &["--features", "faults"] } else { &[] };
         ctx.cargo("demo-agent-chat")
             .args(["build", "--locked", "--package", CHAT_SERVER])
@@ -206,9 +160,9 @@ mod tests {
     /// The vectors of the fingerprints among them.
     #[test]
     fn the_recorder_page_passes_its_own_tests() {
+        let tests = ["canonical", "outbox", "runs"].map(|name| format!("{name}.test.js"));
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/e2e");
-        let tests = ["canonical", "outbox", "runs"].map(|name| format!("{folder}/{name}.test.js"));
-        let output = Command::new("node").arg("--test").args(tests).output();
+        let output = Command::new("node").arg("--test").args(tests).current_dir(folder).output();
         let output = output.expect("node is needed: install Node.js 20 or later");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }

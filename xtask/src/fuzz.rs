@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_and_a_hang_are_told_apart_with_their_file() {
+    fn a_crash_and_a_hang_are_reported_with_their_file() {
         let crash = "thread '<unnamed>' (7) panicked at src/client/ledger.rs:40:9:\nSlot(3) is released twice\n\
                      SUMMARY: libFuzzer: deadly signal\n\
                      artifact_prefix='fuzz/artifacts/client/'; Test unit written to fuzz/artifacts/client/crash-1f\n";

@@ -14,7 +14,7 @@ use crate::run::{Outcome, Tool, isolate};
 use crate::setup::rust::installed;
 
 /// The decisions of the core. Numbers, names and readers around them have vectors and fuzzing of their own.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "src/proto/backoff.rs",
     "src/proto/client.rs",
     "src/proto/client/connect.rs",
@@ -22,6 +22,7 @@ const FILES: [&str; 19] = [
     "src/proto/client/link.rs",
     "src/proto/client/lose.rs",
     "src/proto/client/repair.rs",
+    "src/proto/client/replay.rs",
     "src/proto/client/sends.rs",
     "src/proto/client/subscribe.rs",
     "src/proto/outbox.rs",
@@ -263,6 +264,17 @@ mod tests {
         let ctx = Context::find().unwrap();
         for file in FILES {
             assert!(ctx.root.join(file).is_file(), "{file}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_client_and_of_a_stream_is_named() {
+        let ctx = Context::find().unwrap();
+        for folder in ["src/proto/client", "src/proto/stream"] {
+            for entry in fs::read_dir(ctx.root.join(folder)).unwrap() {
+                let file = format!("{folder}/{}", entry.unwrap().file_name().display());
+                assert!(FILES.contains(&file.as_str()), "{file} is not named");
+            }
         }
     }
 }

@@ -1,19 +1,20 @@
-//! Runs commands: output into a log file, a time limit, a progress line, and errors that show what was said last.
+//! Runs commands: output into a log file, a time limit, and errors that show what was said last.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+
+pub(crate) use crate::progress::{both, step, step_if_slow};
 
 /// How long a command may take unless its step says otherwise.
 const TIME_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -193,6 +194,7 @@ fn wait(mut child: std::process::Child, limit: Duration, isolated: bool) -> Resu
 
 /// Makes commands run in groups of their own from now on, so that a time limit or an interrupt ends all that they
 /// started, and ends them when this process is interrupted.
+#[cfg(feature = "checks")]
 pub(crate) fn isolate() -> Result<()> {
     ISOLATE.store(true, Ordering::Relaxed);
     ctrlc::set_handler(|| {
@@ -261,21 +263,6 @@ pub(crate) fn signal(id: u32, _group: bool, _ending: Ending) {
     let _gone = Command::new("taskkill").args(["/T", "/F", "/PID", &id.to_string()]).output();
 }
 
-/// Runs one step with a line that names it and, when it is over, says how long it took.
-pub(crate) fn step<T>(label: impl Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    print!("  {label} … ");
-    // A progress line that can't be shown stops nothing.
-    let _shown = io::stdout().flush();
-    let started = Instant::now();
-    let result = work();
-    let seconds = started.elapsed().as_secs_f64();
-    match result {
-        Ok(_) => println!("{seconds:.1} s"),
-        Err(_) => println!("failed after {seconds:.1} s"),
-    }
-    result
-}
-
 /// The standard output of a short command such as `rustc --version`.
 pub(crate) fn capture(program: impl AsRef<OsStr>, args: &[&str]) -> Result<String> {
     let program = program.as_ref();
@@ -314,6 +301,8 @@ fn offline(output: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn tool(script: &str) -> Tool {

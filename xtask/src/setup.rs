@@ -10,17 +10,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-pub(crate) use bindgen::{tool as bindgen_tool, version as bindgen_version};
+pub(crate) use bindgen::{GLUE_MAKER, TEST_RUNNER, Tools, tool as bindgen_tool, version as bindgen_version};
 pub(crate) use browsers::{Browser, chromium, firefox, mini_browser, xvfb};
+pub(crate) use npm::node;
 
 use crate::context::Context;
 use crate::page;
+use crate::run::both;
 
 /// What a command needs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Needs {
-    /// The wasm32 target and the wasm-bindgen tools.
-    pub(crate) wasm: bool,
+    /// The wasm32 target.
+    pub(crate) target: bool,
+    /// Tools of wasm-bindgen.
+    pub(crate) tools: Option<Tools>,
     /// The npm packages of `pkg/`.
     pub(crate) npm: bool,
     /// The npm packages of `xtask/size/`.
@@ -29,6 +33,8 @@ pub(crate) struct Needs {
     pub(crate) page: bool,
     /// The npm packages of `tests/page/`.
     pub(crate) tests: bool,
+    /// The npm packages of `tests/packaging/importers/`.
+    pub(crate) importers: bool,
     /// Browsers and their drivers.
     pub(crate) browsers: Vec<Browser>,
 }
@@ -36,7 +42,7 @@ pub(crate) struct Needs {
 impl Needs {
     /// What building the package takes.
     pub(crate) fn build() -> Self {
-        Self { wasm: true, npm: true, ..Self::default() }
+        Self { target: true, tools: Some(Tools::GlueMaker), npm: true, ..Self::default() }
     }
 
     /// What building the chat page takes.
@@ -53,7 +59,7 @@ impl Needs {
 /// One thing that can be missing.
 enum Piece {
     Target,
-    Bindgen,
+    Tools(Tools),
     Npm(PathBuf),
     Browser(Browser),
 }
@@ -62,7 +68,7 @@ impl Piece {
     fn is_missing(&self, ctx: &Context) -> Result<bool> {
         match self {
             Self::Target => rust::target_missing(),
-            Self::Bindgen => bindgen::missing(ctx),
+            Self::Tools(tools) => bindgen::missing(ctx, *tools),
             Self::Npm(folder) => npm::missing(folder),
             Self::Browser(browser) => Ok(browser.missing(ctx)),
         }
@@ -71,7 +77,7 @@ impl Piece {
     fn bring(&self, ctx: &Context) -> Result<()> {
         match self {
             Self::Target => rust::add_target(ctx),
-            Self::Bindgen => bindgen::build(ctx),
+            Self::Tools(tools) => bindgen::build(ctx, *tools),
             Self::Npm(folder) => npm::install(ctx, folder),
             Self::Browser(browser) => browser.install(ctx),
         }
@@ -85,18 +91,19 @@ pub(crate) fn ensure(ctx: &Context, needs: &Needs) -> Result<()> {
     }
     let _lock =
         lock(&ctx.cache.join("setup.lock"), "another `cargo xtask` is setting things up; waiting for it")?;
-    // Asked again: the other run may have brought it.
-    for piece in missing(ctx, needs)? {
-        piece.bring(ctx)?;
-    }
-    Ok(())
+    // Asked again: the other run may have brought it. The network and the compiler work side by side.
+    let (compiled, fetched): (Vec<_>, Vec<_>) =
+        missing(ctx, needs)?.into_iter().partition(|piece| matches!(piece, Piece::Target | Piece::Tools(_)));
+    let bring = |pieces: Vec<Piece>| pieces.iter().try_for_each(|piece| piece.bring(ctx));
+    both(|| bring(compiled), || bring(fetched)).map(drop)
 }
 
 fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
-    if needs.wasm {
-        pieces.extend([Piece::Target, Piece::Bindgen]);
+    if needs.target {
+        pieces.push(Piece::Target);
     }
+    pieces.extend(needs.tools.map(Piece::Tools));
     if needs.npm {
         pieces.push(Piece::Npm(ctx.pkg()));
     }
@@ -108,6 +115,9 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     }
     if needs.tests {
         pieces.push(Piece::Npm(ctx.root.join("tests/page")));
+    }
+    if needs.importers {
+        pieces.push(Piece::Npm(ctx.root.join("tests/packaging/importers")));
     }
     pieces.extend(needs.browsers.iter().copied().map(Piece::Browser));
     let mut absent = Vec::new();

@@ -116,11 +116,13 @@ fn needs(parts: &[&Part]) -> Needs {
     let mut needs = Needs::default();
     for part in parts {
         let of_part = (part.needs)();
-        needs.wasm |= of_part.wasm;
+        needs.target |= of_part.target;
+        needs.tools = needs.tools.max(of_part.tools);
         needs.npm |= of_part.npm;
         needs.size |= of_part.size;
         needs.page |= of_part.page;
         needs.tests |= of_part.tests;
+        needs.importers |= of_part.importers;
         for browser in of_part.browsers {
             if !needs.browsers.contains(&browser) {
                 needs.browsers.push(browser);

@@ -57,7 +57,7 @@ async fn the_welcome_comes_first_and_streams_in_their_order() {
 
 // PROTOCOL: HEL-3, CLS-2, GEN-9
 #[tokio::test]
-async fn bad_tokens_are_told_apart() {
+async fn each_bad_token_has_its_own_code() {
     let server = Server::with(|builder| builder.authenticator(Hs256::new(SECRET).audience("chat"))).await;
     let good = json!({"sub": "ada", "aud": "chat", "exp": in_seconds(60)});
     for (token, code, close) in [
@@ -422,7 +422,7 @@ impl Page {
 
 // PROTOCOL: CLS-2
 #[tokio::test]
-async fn too_many_connections_are_told_to_come_back() {
+async fn a_connection_beyond_the_limit_is_overloaded() {
     let limits = Limits { max_connections: 1, ..Limits::default() };
     let server = Server::with(|builder| builder.limits(limits)).await;
     let _first = Page::open(&server, "ada", json!([])).await;

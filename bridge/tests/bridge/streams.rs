@@ -407,7 +407,7 @@ async fn caught_up_names_a_thousand_runs_and_beyond_that_none() {
 
 // PROTOCOL: SUB-10, EVT-5
 #[tokio::test]
-async fn caught_up_stands_between_replayed_and_live_events() {
+async fn caught_up_comes_between_replayed_and_live_events() {
     let server = Server::start().await;
     server.publish("t", 15).await;
     let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 10, 65_536);

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_define_a_name_are_told_from_lines_that_use_it() {
+    fn definitions_of_a_name_are_not_mistaken_for_uses() {
         let pattern = Regex::new(&format!("(?i){}", definition_of("backoff"))).unwrap();
         for line in [
             "pub struct Backoff {",

@@ -97,6 +97,7 @@ impl Client {
             heartbeat_timeout,
             last_heard: self.now,
             max_frame_bytes: welcome.max_frame_bytes,
+            send_horizon: Duration::from_millis(welcome.send_horizon_ms),
             by_ch: Vec::new(),
             replays: Vec::new(),
             next_req: 1,
@@ -110,7 +111,6 @@ impl Client {
         });
         self.subscribe_detached();
         self.reset_backoff_if_caught_up();
-        self.outbox.expire(self.now, Duration::from_millis(welcome.send_horizon_ms), &mut self.fx);
         self.flush_outbox();
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::repair::Replay;
+use super::replay::Replay;
 use crate::proto::{
     config::MIN_HEARTBEAT_TIMEOUT,
     ids::{Slot, SocketId, StreamId},
@@ -32,6 +32,8 @@ pub(super) struct Session {
     pub(super) heartbeat_timeout: Duration,
     pub(super) last_heard: Instant,
     pub(super) max_frame_bytes: u64,
+    /// How long the server remembers the id of a send (SND-5).
+    pub(super) send_horizon: Duration,
     /// The streams by their number on this socket; a handful, so a list.
     pub(super) by_ch: Vec<(u32, StreamId)>,
     pub(super) replays: Vec<Replay>,

@@ -3,13 +3,13 @@
 use super::{
     Client,
     link::{Link, Session},
+    replay::{Purpose, Replay},
     subscribe::FRAME_OVERHEAD,
 };
 use crate::proto::{
     close_code::CloseCode,
     config::{ACK_DELAY, CATCH_UP_GRACE, MAX_REPLAYS, MISSING_HEAD_GRACE, REPLAY_TIMEOUT},
     ids::{ConsumerId, StreamId},
-    instant::Instant,
     stream::Suspect,
     timer::Timer,
     wire::ClientFrame,
@@ -17,25 +17,6 @@ use crate::proto::{
 
 /// The most bytes of one offset in an `ack`: `"2147483647":9007199254740991,`.
 const MAX_ACK_BYTES: usize = 30;
-
-/// A replay request that is open.
-#[derive(Debug)]
-pub(super) struct Replay {
-    req: u64,
-    pub(super) stream: StreamId,
-    purpose: Purpose,
-    from: u64,
-    to: u64,
-    deadline: Instant,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// A consumer began before the stream's position.
-    CatchUp(ConsumerId),
-    /// The server owes an offset that did not come.
-    Repair,
-}
 
 impl Client {
     pub(super) fn on_delivered(&mut self, consumer: ConsumerId, life: u32, through: u64) {
@@ -201,11 +182,13 @@ impl Client {
             return;
         };
         let Some(stream) = self.streams.get(replay.stream) else { return };
-        // What the flow still has to say of offsets beyond the request, it says itself.
-        let oldest = oldest.min(replay.to + 1);
+        // What the flow still has to say of later offsets, it says itself.
         match replay.purpose {
-            Purpose::CatchUp(id) => stream.on_served(id, oldest, &mut self.fx),
-            Purpose::Repair => stream.on_repaired(oldest, &mut self.fx),
+            Purpose::CatchUp(id) => {
+                let received = stream.subscription().map_or(replay.to, |subscription| subscription.received);
+                stream.on_served(id, oldest.min(received + 1), &mut self.fx);
+            }
+            Purpose::Repair => stream.on_repaired(oldest.min(replay.to + 1), &mut self.fx),
         }
         let unmoved = match replay.purpose {
             Purpose::Repair => stream.missing().is_some_and(|(from, _)| from == replay.from),

@@ -30,10 +30,11 @@ impl Client {
     }
 
     pub(super) fn flush_outbox(&mut self) {
-        let Link::Live(Session { socket, .. }) = self.link else {
+        let Link::Live(Session { socket, send_horizon, .. }) = self.link else {
             return;
         };
         let (fx, outbox) = (&mut self.fx, &mut self.outbox);
+        outbox.expire(self.now, send_horizon, fx);
         let retry_at = outbox.flush(self.now, |frame| fx.push(Output::SendFrame { socket, frame }));
         if let Some(at) = retry_at {
             self.timers.set(Timer::Resend, at);

@@ -36,6 +36,9 @@ impl Client {
         if !matches!(self.link, Link::Live(_)) {
             return;
         }
+        for stream in self.streams.iter_mut().filter(|stream| stream.subscription().is_some()) {
+            stream.place_consumers(&mut self.fx);
+        }
         let ahead = self.streams.iter().filter(|stream| stream.is_ahead()).map(|stream| stream.id);
         for id in ahead.collect::<Vec<_>>() {
             self.leave_channel(id);

@@ -97,6 +97,11 @@ impl Sequencer {
         std::mem::take(&mut self.parked).into_iter()
     }
 
+    /// The last offset of the parked frames; 0 without any.
+    pub(crate) fn last_parked(&self) -> u64 {
+        self.parked.iter().map(|frame| frame.last()).max().unwrap_or(0)
+    }
+
     /// Returns the offsets that are missing before the first parked frame.
     pub(crate) fn hole(&self) -> Option<(u64, u64)> {
         let first = self.parked.first()?.first;

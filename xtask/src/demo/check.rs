@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::checker::{Findings, compare};
 use super::conductor::Conductor;
+pub(crate) use super::interrupt::{Interrupted, interrupted};
 use super::log::{Facts, LogFile};
 use super::plan::{self, Faults};
 use super::records::Records;
@@ -110,7 +111,7 @@ pub(crate) async fn check(order: &Order, ctx: &Context, program: PathBuf, folder
         }
     };
     if ended.is_err() {
-        // What the page still knows is worth having; the error stands whether it comes or not.
+        // What the page still knows is worth having; the error remains whether it comes or not.
         let _ = conductor.leave().await;
     }
     let counts = conductor.counts();
@@ -163,7 +164,7 @@ pub(crate) async fn check(order: &Order, ctx: &Context, program: PathBuf, folder
         bail!("the check is worth nothing: {missed}");
     }
     if let Some(life) = lives.iter().find(|life| life.records.is_empty()) {
-        bail!("the check is worth nothing: life {} was handed no event", life.number);
+        bail!("the check is worth nothing: life {} got no event", life.number);
     }
     Ok(Summary { order: order.clone(), done, findings })
 }
@@ -218,24 +219,6 @@ fn missed(order: &Order, done: &Done, facts: &Facts, findings: &Findings, head: 
         .map(|(what, got, least)| format!("{got} {what}, at least {least} were due"))
 }
 
-/// Resolves when the user or the system asks this process to end.
-pub(crate) async fn interrupted() -> Interrupted {
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<Option<()>>();
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated => {}
-    }
-    Interrupted
-}
-
 /// The check judged, and the promise was not kept.
 #[derive(Debug)]
 pub(crate) struct Found(String);
@@ -247,18 +230,6 @@ impl std::fmt::Display for Found {
 }
 
 impl std::error::Error for Found {}
-
-/// The user or the system wants the check to end.
-#[derive(Debug)]
-pub(crate) struct Interrupted;
-
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the check was interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}
 
 fn create(path: &Path) -> Result<File> {
     File::create(path).with_context(|| format!("{} can't be written", path.display()))

@@ -1,4 +1,4 @@
-//! Compares what the pages were handed with the log. It trusts nothing else: no counter, no state.
+//! Compares what was delivered to the pages with the log. It trusts nothing else: no counter, no state.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,12 +25,12 @@ impl Logged {
     }
 }
 
-/// The verdict over all lives.
+/// What was found in all lives together.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// Events handed over in all lives together.
+    /// Events delivered in all lives together.
     pub(crate) events: u64,
-    /// Those that were handed over as a replay.
+    /// Those that were delivered as a replay.
     pub(crate) replayed: u64,
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Findings {
     /// Events whose body or epoch is not what the log has at their offset.
     pub(crate) changed: u64,
     pub(crate) gaps: u64,
-    /// Lives whose recording is not whole; nothing can be said about what they were handed.
+    /// Lives whose recording is not whole; nothing can be said about what was delivered to them.
     pub(crate) faults: u64,
     /// The first thing found, in words.
     pub(crate) first: Option<String>,
@@ -59,14 +59,14 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Holds each life to the log: a life from the start must be a whole beginning of it, and the lives with stored
-/// positions must together be all of it.
+/// Holds each life to the log: a life from the start must be a whole beginning of it, and the lives that go on from
+/// stored positions must together be all of it.
 ///
-/// What a page was handed is not known when its recording has a hole. Such a life, and with it the chain it belongs
-/// to, is not compared: the hole is reported instead, and no event is called lost because of it.
+/// What a page got is not known when its recording has a hole. Such a life, and with it the chain it belongs to, is not
+/// compared: the hole is reported instead, and no event is called lost because of it.
 ///
-/// With `ended`, the last page said that it has everything, so the log must not go on after what it was handed. A run
-/// that ended early is no proof of loss: then only what was handed over is held to the log.
+/// With `ended`, the last page said that it has everything, so the log must not go on after what it got. A run that
+/// ended early is no proof of loss: then only what was delivered is held to the log.
 pub(crate) fn compare(lives: &[Life], log: &Logged, ended: bool) -> Findings {
     let mut findings = Findings::default();
     for life in lives {
@@ -85,21 +85,21 @@ pub(crate) fn compare(lives: &[Life], log: &Logged, ended: bool) -> Findings {
         }
     }
     for life in lives.iter().filter(|life| life.mode == Mode::Start && life.fault.is_none()) {
-        let handed: Vec<_> =
+        let delivered: Vec<_> =
             life.records.iter().enumerate().map(|(index, record)| (life.number, index, record)).collect();
         let through = highest([life]);
-        chain(&handed, through, log, &mut findings);
+        chain(&delivered, through, log, &mut findings);
     }
     let stored: Vec<&Life> = lives.iter().filter(|life| life.mode == Mode::Store).collect();
     if !stored.is_empty() && stored.iter().all(|life| life.fault.is_none()) {
-        let handed: Vec<_> = stored
+        let delivered: Vec<_> = stored
             .iter()
             .flat_map(|life| {
                 life.records.iter().enumerate().map(|(index, record)| (life.number, index, record))
             })
             .collect();
         let through = if ended { log.head() } else { highest(stored.iter().copied()) };
-        chain(&handed, through, log, &mut findings);
+        chain(&delivered, through, log, &mut findings);
     }
     for life in lives {
         digests(life, log, &mut findings);
@@ -107,17 +107,17 @@ pub(crate) fn compare(lives: &[Life], log: &Logged, ended: bool) -> Findings {
     findings
 }
 
-/// The highest offset that these lives were handed; 0 when they were handed none.
+/// The highest offset that was delivered to these lives; 0 when there is none.
 fn highest<'a>(lives: impl IntoIterator<Item = &'a Life>) -> u64 {
     lives.into_iter().flat_map(|life| &life.records).map(|record| record.offset).max().unwrap_or(0)
 }
 
 /// Compares one chain of events with the offsets 1 to `through`.
-fn chain(handed: &[(usize, usize, &Record)], through: u64, log: &Logged, findings: &mut Findings) {
-    let all: BTreeSet<u64> = handed.iter().map(|(_, _, record)| record.offset).collect();
+fn chain(delivered: &[(usize, usize, &Record)], through: u64, log: &Logged, findings: &mut Findings) {
+    let all: BTreeSet<u64> = delivered.iter().map(|(_, _, record)| record.offset).collect();
     let mut seen = BTreeSet::new();
     let mut highest = 0;
-    for &(life, index, record) in handed {
+    for &(life, index, record) in delivered {
         let Record { offset, .. } = *record;
         let at = |what: &str, expected: u64| {
             format!(
@@ -151,7 +151,7 @@ fn chain(handed: &[(usize, usize, &Record)], through: u64, log: &Logged, finding
     findings.lost += lost;
     if lost > 0 {
         findings
-            .found(|| format!("lost: the last event handed over is {highest}, the log goes on to {through}"));
+            .found(|| format!("lost: the last event delivered is {highest}, the log goes on to {through}"));
     }
 }
 
@@ -159,13 +159,13 @@ fn body_differs(record: &Record, log: &Logged) -> Option<String> {
     let Record { offset, epoch, body, .. } = record;
     if *epoch != log.epoch {
         return Some(format!(
-            "offset {offset} was handed over in epoch {epoch}, the log has epoch {}",
+            "offset {offset} was delivered in epoch {epoch}, the log has epoch {}",
             log.epoch
         ));
     }
     let Some((text, expected)) = log.body(*offset) else {
         return Some(format!(
-            "offset {offset} was handed over but is not in the log, whose head is {}",
+            "offset {offset} was delivered but is not in the log, whose head is {}",
             log.head()
         ));
     };
@@ -269,7 +269,7 @@ mod tests {
                 "the end lost",
                 |l, _| drop(l[2].records.pop()),
                 [1, 0, 0, 0, 0],
-                "lost: the last event handed over is 99, the log goes on to 100",
+                "lost: the last event delivered is 99, the log goes on to 100",
             ),
             (
                 "the first event lost",
@@ -321,13 +321,13 @@ mod tests {
                 "another epoch",
                 |l, _| l[1].records[54].epoch = "e2".to_owned(),
                 [0, 0, 0, 1, 0],
-                "different body: life 1, event 55: offset 55 was handed over in epoch e2, the log has epoch e1",
+                "different body: life 1, event 55: offset 55 was delivered in epoch e2, the log has epoch e1",
             ),
             (
                 "an event that the log does not have",
                 |l, log| l[2].records.push(record(log, 101)),
                 [0, 0, 0, 1, 0],
-                "different body: life 2, event 61: offset 101 was handed over but is not in the log, whose head is 100",
+                "different body: life 2, event 61: offset 101 was delivered but is not in the log, whose head is 100",
             ),
             (
                 "a gap",

@@ -58,7 +58,7 @@ pub(crate) struct Conductor {
     /// The number of the newest life.
     life: usize,
     started: Instant,
-    /// How many events the page was handed when that changed last, and when it was.
+    /// How many events the page had got when that changed last, and when it was.
     newest: (u64, Instant),
     /// When progress was shown last.
     shown: Instant,
@@ -119,7 +119,7 @@ impl Conductor {
         self.finish().await
     }
 
-    /// The weather of a step; a clear one for a page that is handed a long log again, which would take minutes otherwise.
+    /// The weather of a step; a clear one for a page that gets a long log again, which would take minutes otherwise.
     fn bearable(&self, step: &plan::Step) -> Weather {
         let view = self.view.borrow();
         let begins = step.fault == Fault::Reload(Mode::Start);
@@ -222,7 +222,7 @@ impl Conductor {
                 (view.recoveries.len(), view.highest)
             };
             self.server.kill_and_restart().await?;
-            // The restarted server has ended the run before it listens, so a page that has caught up was told.
+            // The restarted server has ended the run before it listens, so a page that has caught up knows.
             let back = |view: &View| view.recoveries.len() > before && view.connected && view.caught_up;
             self.until("the page to be back after a kill", back).await?;
             let view = self.view.borrow();
@@ -233,7 +233,7 @@ impl Conductor {
             }
         }
         bail!(
-            "the server was killed {KILLS} times while a run streamed, but the page was never handed its `agent_died`"
+            "the server was killed {KILLS} times while a run streamed, but its `agent_died` was never delivered to the page"
         )
     }
 
@@ -342,7 +342,7 @@ impl Conductor {
         self.shown = Instant::now();
         let (view, done) = (self.view.borrow(), &self.done);
         println!(
-            "  {:3} s: {} events handed over, head {}, {} cuts, {} kills, {} reloads",
+            "  {:3} s: {} events delivered, head {}, {} cuts, {} kills, {} reloads",
             self.started.elapsed().as_secs(),
             view.events,
             view.highest,

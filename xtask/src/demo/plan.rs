@@ -75,8 +75,8 @@ pub(crate) struct Step {
 
 /// Draws a plan with so many faults of each kind.
 ///
-/// Half of the reloads start from the beginning and half with stored positions; the last one has stored positions, so
-/// that those lives end with the log.
+/// Half of the reloads start from the beginning and half from stored positions; the last one is of these, so that their
+/// lives end with the log.
 pub(crate) fn draw(random: &mut fastrand::Rng, faults: &Faults) -> Vec<Step> {
     let Faults { cuts, kills, reloads, traps, chaos } = *faults;
     let mut modes: Vec<Mode> =

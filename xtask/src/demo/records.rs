@@ -17,13 +17,13 @@ use super::canonical::Fingerprint;
 /// How a life of the page starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// `from: "start"`, nothing stored: the whole log again.
+    /// From the start, nothing stored: the whole log again.
     Start,
-    /// With stored positions: goes on after the former life of this mode.
+    /// From the position that the former life of this mode stored with its state; the first life finds none.
     Store,
 }
 
-/// One event as a handler was given it.
+/// One event as a handler got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) offset: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Record {
     pub(crate) body: Fingerprint,
 }
 
-/// Everything one life of the page was handed.
+/// Everything that one life of the page got.
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     pub(crate) number: usize,
@@ -46,20 +46,20 @@ pub(crate) struct Life {
     pub(crate) fault: Option<String>,
 }
 
-/// What the newest page knows, and what the pages have told so far.
+/// What the newest page knows, and what the pages have reported so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     /// The newest life that has reported.
     pub(crate) life: Option<usize>,
-    /// Events handed over in all lives together.
+    /// Events delivered in all lives together.
     pub(crate) events: u64,
-    /// Events handed over in the newest life.
+    /// Events delivered in the newest life.
     pub(crate) events_of_life: u64,
-    /// The offset handed over last in the newest life.
+    /// The offset delivered last in the newest life.
     pub(crate) last: u64,
-    /// The highest offset handed over in any life.
+    /// The highest offset delivered in any life.
     pub(crate) highest: u64,
-    /// Open runs, and messages that no run has taken up.
+    /// Open runs, and messages that no run has claimed.
     pub(crate) open: u64,
     pub(crate) waiting: u64,
     pub(crate) connected: bool,
@@ -76,8 +76,8 @@ pub(crate) struct View {
     pub(crate) recoveries: Vec<Duration>,
     /// How often the client began to wait for another attempt, or for the page or the network to be back, by reason.
     pub(crate) losses: BTreeMap<String, u64>,
-    /// What the browser told the page, by name, and how often.
-    pub(crate) signals: BTreeMap<String, Told>,
+    /// What the browser signalled to the page, by name, and how often.
+    pub(crate) signals: BTreeMap<String, Signalled>,
     /// Going back made these lives anew instead of showing their page again; what the browser says why.
     pub(crate) renewed: Vec<(usize, String)>,
     /// How often each error code was reported.
@@ -95,9 +95,9 @@ impl View {
     }
 }
 
-/// Events of one name that the browser told a page.
+/// Signals of one name that the browser gave a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct Signalled {
     pub(crate) count: u64,
     /// The last one came from the browser itself and was not dispatched by a script.
     pub(crate) trusted: bool,
@@ -134,7 +134,7 @@ struct Now {
     asking: bool,
 }
 
-/// What the check acts on; the page tells more, for the reader of its log.
+/// What the check acts on; the page reports more, for the reader of its log.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Fact {
@@ -251,8 +251,8 @@ impl Records {
             })
             .collect::<Result<Vec<_>>>()?;
         ensure!(digest.is_none() || !records.is_empty(), "a batch without records has a digest");
-        let told = facts;
-        let facts = told
+        let reported = facts;
+        let facts = reported
             .iter()
             .map(Fact::deserialize)
             .collect::<Result<Vec<_>, _>>()
@@ -262,7 +262,7 @@ impl Records {
         let count = records.len() as u64;
         parts.batches.insert(seq, Part { records, digest, gaps });
         let at = inner.started.elapsed();
-        for fact in &told {
+        for fact in &reported {
             // The log helps a reader; the check does not need it.
             let _ = writeln!(inner.log, "{:9.3} life {life} {fact}", at.as_secs_f64());
         }
@@ -350,7 +350,7 @@ impl View {
         }
         for fact in facts {
             if let Some(gap) = fact.gap() {
-                self.fail(format!("life {life} was told of a {gap}"));
+                self.fail(format!("life {life} got a {gap}"));
             }
             match fact {
                 Fact::Recovered { ms } => self.recoveries.push(Duration::from_secs_f64(ms.max(0.0) / 1000.0)),
@@ -358,8 +358,8 @@ impl View {
                 Fact::Died { offset } => self.died = self.died.max(offset),
                 Fact::Error { code } => *self.errors.entry(code).or_default() += 1,
                 Fact::Signal { name, trusted } => {
-                    let told = self.signals.entry(name).or_default();
-                    *told = Told { count: told.count + 1, trusted };
+                    let signalled = self.signals.entry(name).or_default();
+                    *signalled = Signalled { count: signalled.count + 1, trusted };
                 }
                 Fact::State { name, reason } if name == "waiting" || name == "offline" => {
                     *self.losses.entry(reason.unwrap_or_default()).or_default() += 1;
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_fatal_and_told_in_words() {
+    fn a_gap_is_fatal_and_reported_in_words() {
         let records = records();
         let mut batch = batch(0, false, &[]);
         batch.facts = vec![

@@ -16,7 +16,7 @@ pub(crate) struct Done {
     pub(crate) bit: usize,
     /// Cuts that ended inside a frame of events.
     pub(crate) in_frame: usize,
-    /// Kills of the server that ended a run, as the page was told by its `agent_died`.
+    /// Kills of the server that ended a run, as its `agent_died` showed the page.
     pub(crate) kills: usize,
     pub(crate) reloads: usize,
     pub(crate) traps: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Done {
     pub(crate) noticed: Vec<Duration>,
     /// What came of the cuts, kind by kind.
     pub(crate) kinds: BTreeMap<String, Cuts>,
-    /// What the browser told the page or did to it.
+    /// What the browser signalled to the page or did to it.
     pub(crate) signals: Vec<Seen>,
 }
 

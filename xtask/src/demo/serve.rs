@@ -25,13 +25,14 @@ use tokio::sync::Mutex;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tower_http::services::ServeDir;
 
-use super::check::interrupted;
+use super::interrupt::interrupted;
 use super::server::{Plan, Server, free_address};
 use super::{Args, chat_server};
 use crate::build;
 use crate::context::Context;
 use crate::page;
 use crate::proxy::{How, Proxy};
+use crate::run::both;
 use crate::setup::{self, Needs};
 
 /// Who the page is.
@@ -48,9 +49,12 @@ const REQUEST: Duration = Duration::from_secs(10);
 /// # Errors
 /// When something can't be built or started, and when the chat server ends by itself.
 pub(crate) fn serve(args: &Args, ctx: &Context) -> Result<()> {
-    setup::ensure(ctx, &Needs::page())?;
-    build::package(ctx, build::Variant::Default, build::Std::Auto)?;
-    let page = page::build(ctx)?;
+    // Before anything that takes long: a port that is taken is the most likely thing to go wrong.
+    setup::node()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
+    let listener = bound(address).map_err(|error| {
+        anyhow!("{address} can't be used ({error}); stop what listens there, or choose with --port")
+    })?;
     let folder = ctx.root.join(".agentwire");
     fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
     // A program of this run's own: another demo may be running the last one.
@@ -58,15 +62,16 @@ pub(crate) fn serve(args: &Args, ctx: &Context) -> Result<()> {
         .prefix("agentwire-demo-")
         .tempdir()
         .context("no temporary folder can be made")?;
-    let program = chat_server(ctx, false, own.path())?;
+    let built_page = || {
+        setup::ensure(ctx, &Needs::page())?;
+        build::package(ctx, build::Variant::Default, build::Std::Auto)?;
+        page::build(ctx)
+    };
+    let (program, page) = both(|| chat_server(ctx, false, own.path()), built_page)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime can be made")?;
     runtime.block_on(async {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
-        // Before anything is started: a port that is taken is the most likely thing to go wrong.
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            anyhow!("{address} can't be used ({error}); stop what listens there, or choose with --port")
-        })?;
+        let listener = TcpListener::from_std(listener).context("the port can't be listened on")?;
         let plan = Plan {
             program,
             address: free_address(&mut fastrand::Rng::new())?,
@@ -79,6 +84,12 @@ pub(crate) fn serve(args: &Args, ctx: &Context) -> Result<()> {
         };
         run(listener, plan, page).await
     })
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 async fn run(listener: TcpListener, plan: Plan, page: PathBuf) -> Result<()> {

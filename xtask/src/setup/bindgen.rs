@@ -11,10 +11,31 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::context::Context;
+use crate::fingerprint::Fingerprint;
 use crate::run::step;
 
-/// The binaries of `xtask/bindgen`.
-const TOOLS: [&str; 2] = ["agentwire-bindgen", "agentwire-bindgen-test-runner"];
+/// Makes the glue of the package.
+pub(crate) const GLUE_MAKER: &str = "agentwire-bindgen";
+
+/// Runs tests in browsers.
+pub(crate) const TEST_RUNNER: &str = "agentwire-bindgen-test-runner";
+
+/// Which of the tools a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tools {
+    GlueMaker,
+    /// The test runner with the glue maker: built together, they share what both are made of.
+    Both,
+}
+
+impl Tools {
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::GlueMaker => &[GLUE_MAKER],
+            Self::Both => &[GLUE_MAKER, TEST_RUNNER],
+        }
+    }
+}
 
 /// The version of wasm-bindgen that the SDK is locked to, which the tools are known to have too.
 pub(crate) fn version(ctx: &Context) -> Result<String> {
@@ -23,13 +44,13 @@ pub(crate) fn version(ctx: &Context) -> Result<String> {
     agreed(&read(&ctx.root.join("Cargo.lock"))?, &read(&ctx.root.join("xtask/bindgen/Cargo.lock"))?)
 }
 
-/// The path of one of the tools: `agentwire-bindgen` or `agentwire-bindgen-test-runner`.
+/// The path of one of the tools: [`GLUE_MAKER`] or [`TEST_RUNNER`].
 pub(crate) fn tool(ctx: &Context, name: &str) -> Result<PathBuf> {
     Ok(folder(ctx)?.join(format!("{name}{EXE_SUFFIX}")))
 }
 
-pub(crate) fn missing(ctx: &Context) -> Result<bool> {
-    for name in TOOLS {
+pub(crate) fn missing(ctx: &Context, tools: Tools) -> Result<bool> {
+    for name in tools.programs() {
         if !tool(ctx, name)?.is_file() {
             return Ok(true);
         }
@@ -37,20 +58,28 @@ pub(crate) fn missing(ctx: &Context) -> Result<bool> {
     Ok(false)
 }
 
-pub(crate) fn build(ctx: &Context) -> Result<()> {
+pub(crate) fn build(ctx: &Context, tools: Tools) -> Result<()> {
     let version = version(ctx)?;
     let folder = folder(ctx)?;
     let building = folder.with_extension("building");
-    step(format!("building the wasm-bindgen {version} tools (once; kept in {})", folder.display()), || {
+    let what = match tools {
+        Tools::GlueMaker => "wasm-bindgen",
+        Tools::Both => "wasm-bindgen and its test runner",
+    };
+    let label = format!("building {what} {version} (once per version; kept in {})", folder.display());
+    step(label, || {
         let failed = format!("the wasm-bindgen {version} tools can't be built");
+        let features: &[&str] = if tools == Tools::Both { &["--features", "runner"] } else { &[] };
         ctx.cargo("setup-bindgen")
-            .args(["build", "--locked", "--manifest-path"])
+            .args(["build", "--locked"])
+            .args(features)
+            .arg("--manifest-path")
             .arg(ctx.root.join("xtask/bindgen/Cargo.toml"))
             .arg("--target-dir")
             .arg(&building)
             .check(&failed)?;
         fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-        for name in TOOLS {
+        for name in tools.programs() {
             let from = building.join("debug").join(format!("{name}{EXE_SUFFIX}"));
             let to = folder.join(format!("{name}{EXE_SUFFIX}"));
             fs::rename(&from, &to)
@@ -62,8 +91,14 @@ pub(crate) fn build(ctx: &Context) -> Result<()> {
     })
 }
 
+/// Where the tools are kept: apart for each version, and for each way to build and call them.
 fn folder(ctx: &Context) -> Result<PathBuf> {
-    Ok(ctx.cache.join(format!("bindgen-{}", version(ctx)?)))
+    let mut sources = Fingerprint::new();
+    for path in ["Cargo.toml", "Cargo.lock", "src"] {
+        sources = sources.tree(&ctx.root.join("xtask/bindgen").join(path))?;
+    }
+    let sources = sources.finish();
+    Ok(ctx.cache.join(format!("bindgen-{}-{}", version(ctx)?, &sources[..8])))
 }
 
 /// The version that both lock files name.

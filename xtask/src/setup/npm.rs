@@ -36,7 +36,7 @@ pub(crate) fn install(ctx: &Context, folder: &Path) -> Result<()> {
 }
 
 /// Says what to install when Node.js is missing or too old.
-fn node() -> Result<()> {
+pub(crate) fn node() -> Result<()> {
     let advice = format!(
         "Node.js {NODE_MAJOR} or newer with npm is needed: install it from https://nodejs.org or the system's packages"
     );

@@ -81,3 +81,44 @@ pub(crate) fn installed(ctx: &Context, name: &str, version: &str) -> Result<Path
     }
     Ok(program)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    /// Crates that the small xtask and the chat server have with other features: they and few others are compiled twice.
+    const TWICE: [&str; 5] = ["axum", "digest", "generic-array", "once_cell", "sha2"];
+
+    /// The features of each crate that `package` is made of, by name and version.
+    fn crates(package: &str) -> BTreeMap<String, String> {
+        let tree = ["tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--format", "{p}|{f}"];
+        let args = [&tree[..], &["--package", package]].concat();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        capture(cargo, &args)
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.trim_end_matches(" (*)").split_once('|'))
+            .map(|(name, features)| (name.to_owned(), features.to_owned()))
+            .collect()
+    }
+
+    /// One more feature on one side, and cargo compiles the crate twice on a first start, with all that depends on it.
+    #[test]
+    fn what_xtask_and_the_chat_server_share_is_compiled_once() {
+        let (xtask, server) = (crates("xtask"), crates("agent-chat"));
+        let shared: Vec<_> =
+            xtask.iter().filter_map(|(name, own)| Some((name, own, server.get(name)?))).collect();
+        assert!(shared.len() > 50, "only {} crates are shared", shared.len());
+        let different: BTreeSet<_> = shared.iter().filter(|(_, own, other)| own != other).collect();
+        let unexpected: Vec<_> = different
+            .iter()
+            .filter(|(name, ..)| !TWICE.iter().any(|known| name.starts_with(&format!("{known} v"))))
+            .collect();
+        assert!(
+            unexpected.is_empty(),
+            "name, features in xtask, features in agent-chat: {unexpected:#?}\nbring xtask/Cargo.toml and examples/agent-chat/Cargo.toml into line"
+        );
+    }
+}

@@ -12,7 +12,7 @@ use super::server::Server;
 use crate::browser::{Display, Engine};
 use crate::context::Context;
 use crate::run::{self, Tool, step};
-use crate::setup::{self, Needs};
+use crate::setup::{self, Needs, Tools};
 
 /// The user of these tests.
 const USER: &str = "web-test";
@@ -57,7 +57,10 @@ impl Scope {
 /// # Errors
 /// When something is missing, does not compile, or any test fails anywhere.
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
-    setup::ensure(ctx, &Needs { wasm: true, browsers: args.engines.clone(), ..Needs::default() })?;
+    setup::ensure(
+        ctx,
+        &Needs { target: true, tools: Some(Tools::Both), browsers: args.engines.clone(), ..Needs::default() },
+    )?;
     run::isolate()?;
     let tests = step("starting the example server and compiling the tests", || Tests::compile(ctx))?;
     let (mut runs, mut passed, mut failures) = (0, 0, Vec::new());
@@ -135,7 +138,7 @@ impl<'a> Tests<'a> {
             Engine::Firefox => "GECKODRIVER",
             Engine::Webkit => "SAFARIDRIVER",
         };
-        let runner = setup::bindgen_tool(self.ctx, "agentwire-bindgen-test-runner")?;
+        let runner = setup::bindgen_tool(self.ctx, setup::TEST_RUNNER)?;
         let tool = self
             .cargo(&format!("test-wasm-{}-{}", engine.name(), scope.name()))
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)

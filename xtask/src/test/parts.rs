@@ -9,7 +9,7 @@ use crate::build::{self, Std, Variant};
 use crate::context::Context;
 use crate::fingerprint::files_below;
 use crate::run::{Outcome, Tool};
-use crate::setup::{self, Browser, Needs};
+use crate::setup::{self, Browser, Needs, Tools};
 use crate::size;
 use crate::test::Report;
 use crate::test::counts::{self, Counts};
@@ -50,9 +50,9 @@ pub(crate) const PARTS: &[Part] = &[
     Part { name: "native", about: "the core, compiled natively", needs: Needs::default, run: native },
     Part {
         name: "trial",
-        about: "the oracle of the simulation finds bugs that are planted in a copy of the core",
+        about: "the oracle of the simulation finds every bug that is planted in a copy of the core",
         needs: Needs::default,
-        run: crate::simulate::trial_slice,
+        run: crate::simulate::trial,
     },
     Part {
         name: "clauses",
@@ -105,8 +105,8 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "packaging",
-        about: "the tarball in a fresh Vite app and without a bundler, and the snippets of the READMEs",
-        needs: in_pages,
+        about: "the tarball in bundlers, test runners, Node.js and plain pages, and the snippets of the READMEs",
+        needs: in_importers,
         run: packaging::run,
     },
     Part {
@@ -118,7 +118,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part {
         name: "wasm",
         about: "the core in a browser against a running server",
-        needs: in_chromium,
+        needs: compiled_tests,
         run: wasm,
     },
     Part { name: "size", about: "what a page loads is within the budget", needs: sized, run: size_check },
@@ -143,15 +143,23 @@ pub(crate) const PARTS: &[Part] = &[
 ];
 
 fn wasm_target() -> Needs {
-    Needs { wasm: true, ..Needs::default() }
+    Needs { target: true, ..Needs::default() }
 }
 
 fn in_chromium() -> Needs {
     Needs::browsers(&[Browser::Chromium])
 }
 
+fn compiled_tests() -> Needs {
+    Needs { tools: Some(Tools::Both), ..in_chromium() }
+}
+
 fn in_pages() -> Needs {
     Needs { tests: true, ..in_chromium() }
+}
+
+fn in_importers() -> Needs {
+    Needs { importers: true, ..in_pages() }
 }
 
 fn on_the_page() -> Needs {
@@ -223,7 +231,7 @@ fn agent_chat(ctx: &Context) -> Result<Report> {
 }
 
 fn xtask(ctx: &Context) -> Result<Report> {
-    let mut report = cargo_test(ctx, "xtask", &["--package", "xtask"])?;
+    let mut report = cargo_test(ctx, "xtask", &["--package", "xtask", "--features", "checks"])?;
     let recorder =
         counted(ctx.tool("node", "test-recorder").arg("--test").args(recorder_tests(ctx)?), counts::node)?;
     report.counts = [report.counts, recorder.counts].into_iter().sum();
@@ -231,10 +239,12 @@ fn xtask(ctx: &Context) -> Result<Report> {
     Ok(report)
 }
 
-/// The tests of the recorder page, one by one: what Node takes for a folder or a pattern differs by version.
+/// The tests of the recorder page, one by one and relative to the checkout: what Node takes for a folder or a pattern
+/// differs by version.
 fn recorder_tests(ctx: &Context) -> Result<Vec<PathBuf>> {
     let files = files_below(&ctx.root.join("tests/e2e"))?;
-    Ok(files.into_iter().filter(|file| file.to_string_lossy().ends_with(".test.js")).collect())
+    let tests = files.into_iter().filter(|file| file.to_string_lossy().ends_with(".test.js"));
+    Ok(tests.map(|file| file.strip_prefix(&ctx.root).unwrap_or(&file).to_path_buf()).collect())
 }
 
 fn build_both(ctx: &Context) -> Result<Report> {

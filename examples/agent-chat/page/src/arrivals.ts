@@ -1,4 +1,4 @@
-/** When which offsets were handed over, for the live picture. */
+/** When which offsets were delivered, for the live picture. */
 
 /** A stretch of offsets that came in one go. */
 export interface Stretch {

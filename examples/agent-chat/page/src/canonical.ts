@@ -1,24 +1,19 @@
 /** One text and one fingerprint for the body of an event: the same as tests/e2e/canonical.js of the repository makes. */
 
-/** What agentwire sets on each event it hands over; a log never holds them. */
-const HANDED_OVER: ReadonlySet<string> = new Set(["offset", "epoch", "delivery"]);
-const NONE: ReadonlySet<string> = new Set();
-
-/** Writes an event's body with its keys in the order of their code units, without what agentwire adds. */
+/** Writes an event with its keys in the order of their code units. agentwire adds no field, so this is what the log holds. */
 export function canonical(event: object): string {
-	return write(event, HANDED_OVER);
+	return write(event);
 }
 
-function write(value: unknown, without: ReadonlySet<string>): string {
+function write(value: unknown): string {
 	if (typeof value !== "object" || value === null) return JSON.stringify(value);
-	if (Array.isArray(value)) return `[${value.map((item) => write(item, NONE)).join(",")}]`;
+	if (Array.isArray(value)) return `[${value.map(write).join(",")}]`;
 	const fields = value as Readonly<Record<string, unknown>>;
 	let text = "{";
 	// The default order of `sort` is that of UTF-16 code units.
 	for (const key of Object.keys(fields).sort()) {
-		if (without.has(key)) continue;
 		if (text.length > 1) text += ",";
-		text += `${JSON.stringify(key)}:${write(fields[key], NONE)}`;
+		text += `${JSON.stringify(key)}:${write(fields[key])}`;
 	}
 	return `${text}}`;
 }

@@ -1,5 +1,5 @@
 /** The session of this page: the client, its tokens, the open conversations, and the inbox. */
-import { type AgentwireError, type Client, type ConnectionState, connect, type EventOf, type Notice, type TokenRequest } from "agentwire";
+import { type AgentwireError, type Client, type ConnectionState, createClient, type EventMeta, type EventOf, type Notice, type TokenRequest } from "agentwire";
 import { Faults } from "./faults.ts";
 import { Pending } from "./pending.ts";
 import { Room } from "./room.ts";
@@ -33,7 +33,7 @@ const INBOX_EVENTS = 500;
 /** Lifetime of a token that is to expire soon. */
 const SHORT_MS = 3_000;
 
-/** Asks the demo server where to connect, until it answers. `waiting` hears of each attempt that failed. */
+/** Asks the demo server where to connect, until it answers. `waiting` is called after each attempt that failed. */
 export async function configure(waiting: (attempt: number) => void): Promise<Config> {
 	for (let attempt = 1; ; attempt += 1) {
 		try {
@@ -55,22 +55,23 @@ export class Session {
 	readonly status: Store<Status>;
 	/** The conversation that is shown. Its room is the only source of what is on screen. */
 	readonly room: Store<Room>;
-	/** The token that is to expire, while it is in use. */
-	shortToken: string | undefined;
 	readonly #url: string;
+	/** The token that is to expire, while it is in use. */
+	#shortToken: string | undefined;
 	readonly #pending: Pending;
 	#client: Client;
-	/** By id; the one that was shown last stands last. */
+	/** By id; the one that was shown last is the last one. */
 	#rooms = new Map<string, Room>();
 	#readToken: { readonly text: string; readonly until: number } | undefined;
 
-	private constructor(config: Config, client: Client, shown: string | undefined) {
+	/** `shown` is the conversation to begin with. */
+	constructor(config: Config, shown: string | undefined) {
 		this.user = config.user;
 		this.#url = config.ws;
 		this.#pending = new Pending(config.user);
 		this.threads = new Threads(config.user);
-		this.#client = client;
-		this.status = new Store<Status>({ connection: client.state, since: undefined, failure: undefined, trouble: undefined, notice: undefined });
+		this.#client = this.#connect();
+		this.status = new Store<Status>({ connection: this.#client.state, since: undefined, failure: undefined, trouble: undefined, notice: undefined });
 		this.#attach();
 		const first = shown ?? this.threads.list.get()[0]?.id ?? this.threads.fresh();
 		this.room = new Store(this.#open(first));
@@ -79,18 +80,11 @@ export class Session {
 		this.#openPending();
 	}
 
-	/** `shown` is the conversation to begin with. */
-	static async start(config: Config, shown: string | undefined): Promise<Session> {
-		let session: Session | undefined;
-		const client = await connect({ url: config.ws, token: (request) => tokenFor(config.user, request, session), autoConnect: false });
-		session = new Session(config, client, shown);
-		client.connect();
-		return session;
-	}
-
 	/** Shows a conversation. One step: what is on screen is one room's or another's, never of both. */
 	show(id: string): void {
 		if (id === this.room.get().id) return;
+		// A client that has ended for good opens no thread: the banner says so, and connects anew.
+		if (this.status.get().failure !== undefined && !this.#rooms.has(id)) return;
 		this.room.set(this.#open(id));
 		this.#read();
 		this.#closeSpare();
@@ -119,17 +113,21 @@ export class Session {
 	}
 
 	/** Connects anew after the client has ended for good. Questions that were not confirmed are sent again. */
-	async reconnect(): Promise<void> {
+	reconnect(): void {
 		const shown = this.room.get().id;
 		for (const room of this.#rooms.values()) room.close();
 		this.#client.close();
 		this.#rooms = new Map();
-		this.#client = await connect({ url: this.#url, token: (request) => tokenFor(this.user, request, this), autoConnect: false });
+		this.#client = this.#connect();
 		this.status.update((status) => ({ ...status, connection: this.#client.state, failure: undefined, trouble: undefined }));
 		this.#attach();
 		this.room.set(this.#open(shown));
 		this.#openPending();
-		this.#client.connect();
+	}
+
+	/** Makes a client, which connects by itself. Should the token ever name another user, it ends before anything is sent or shown. */
+	#connect(): Client {
+		return createClient({ url: this.#url, user: this.user, token: (request) => this.#token(request) });
 	}
 
 	#attach(): void {
@@ -151,13 +149,13 @@ export class Session {
 		});
 		client.on("notice", (notice) => this.status.update((status) => ({ ...status, notice })));
 		const inbox = client.inbox({ from: { last: INBOX_EVENTS } });
-		inbox.on("thread_changed", (event) => this.#threadChanged(event));
-		inbox.on("gap", ({ remedy }) => {
-			if (remedy === "reset") this.threads.forgetPlaces();
+		inbox.on("thread_changed", (event, meta) => this.#threadChanged(event, meta));
+		inbox.onGap(({ remedy }) => {
+			if (remedy === "reset") this.threads.forgetOffsets();
 		});
 	}
 
-	#threadChanged({ thread, offset, time, delivery }: EventOf<"thread_changed">): void {
+	#threadChanged({ thread, time }: EventOf<"thread_changed">, { offset, delivery }: EventMeta): void {
 		const unknown = this.threads.changed(thread, offset, time);
 		if (unknown) void this.#nameFromLog(thread);
 		// In a new browser the past is not news.
@@ -170,7 +168,7 @@ export class Session {
 		if (document.visibilityState === "visible") this.threads.read(this.room.get().id);
 	}
 
-	/** A conversation from another browser has no title here: its first question stands at the beginning of the log. */
+	/** A conversation from another browser has no title here: its first question is at the beginning of the log. */
 	async #nameFromLog(thread: string): Promise<void> {
 		try {
 			const { events } = await this.#readLog(thread)(1, 10);
@@ -235,6 +233,22 @@ export class Session {
 		}
 	}
 
+	/** Gets a token for the client. While an expiry was asked for, a new connection gets a short-lived token and no other one. */
+	async #token({ reason, signal }: TokenRequest): Promise<string> {
+		const { expiring } = this.faults;
+		if (expiring.get() && reason === "refresh") throw new Error("this token is to expire (asked for in the fault panel)");
+		if (expiring.get() && this.#shortToken === undefined) {
+			const { token } = await fetchToken(this.user, { ttlMs: SHORT_MS, signal });
+			this.#shortToken = token;
+			this.timeline.fault("expiry", Date.now());
+			return token;
+		}
+		const { token } = await fetchToken(this.user, { signal });
+		this.#shortToken = undefined;
+		expiring.set(false);
+		return token;
+	}
+
 	/** Reads the log beside the socket, with a token of its own, so that the faults don't reach it. */
 	#readLog(thread: string): ReadLog {
 		return async (from, limit) => {
@@ -248,24 +262,6 @@ export class Session {
 			return pageOf(await response.json());
 		};
 	}
-}
-
-/** The token provider. While an expiry was asked for, a new connection gets a short-lived token and no other one. */
-async function tokenFor(user: string, { reason, signal }: TokenRequest, session: Session | undefined): Promise<string> {
-	const expiring = session?.faults.expiring;
-	if (expiring?.get() === true && reason === "refresh") throw new Error("this token is to expire (asked for in the fault panel)");
-	if (expiring?.get() === true && session?.shortToken === undefined) {
-		const { token } = await fetchToken(user, { ttlMs: SHORT_MS, signal });
-		if (session !== undefined) {
-			session.shortToken = token;
-			session.timeline.fault("expiry", Date.now());
-		}
-		return token;
-	}
-	const { token } = await fetchToken(user, { signal });
-	if (session !== undefined) session.shortToken = undefined;
-	expiring?.set(false);
-	return token;
 }
 
 async function fetchToken(user: string, { ttlMs, signal }: { readonly ttlMs?: number; readonly signal?: AbortSignal } = {}): Promise<{ readonly token: string; readonly expiresInMs: number }> {

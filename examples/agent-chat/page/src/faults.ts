@@ -42,7 +42,7 @@ export class Faults {
 		return this.#order("kill", {}, "restart");
 	}
 
-	/** The proxy refuses, and the page is told what a browser without a network tells it. */
+	/** The proxy refuses, and the page gets the event that a browser without a network sends. */
 	async offline(on: boolean): Promise<void> {
 		await this.#order("offline", { on }, on ? "offline" : undefined);
 		if (this.switches.get().offline === on) dispatchEvent(new Event(on ? "offline" : "online"));

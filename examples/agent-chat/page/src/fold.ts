@@ -2,19 +2,12 @@
  * From events to what a conversation looks like: a pure reducer with immutable snapshots. Whether an event came live or
  * was replayed makes no difference, nor how the events were cut into batches.
  */
-import type { AgentEvent, Decision, Gap, Resumed } from "agentwire";
-
-/** What happened in a thread, in the order it was handed over. */
-export type Input =
-	| { readonly kind: "event"; readonly event: AgentEvent }
-	| { readonly kind: "gap"; readonly gap: Gap }
-	| { readonly kind: "resumed"; readonly resumed: Resumed };
+import type { AgentEvent, Decision, EventMeta, Gap, Position, Resumed, ThreadItem } from "agentwire";
 
 /** A thread as it is shown. */
 export interface Conversation {
-	readonly epoch: string | undefined;
-	/** The last event that was folded. */
-	readonly offset: number;
+	/** Where it is in the thread. An application that stores the conversation stores both in one step, and goes on from here. */
+	readonly position: Position | undefined;
 	readonly items: readonly Item[];
 	readonly runs: ReadonlyMap<string, Run>;
 	/** Ids of the sends whose event has come. */
@@ -74,6 +67,8 @@ export interface Run {
 	readonly trouble: Trouble | undefined;
 	readonly thought: Thought | undefined;
 	readonly parts: readonly Part[];
+	/** What came of tool calls before they started, the oldest first. It is shown once they start. */
+	readonly early: readonly Early[];
 }
 
 /** Why a run ended otherwise than well. */
@@ -105,9 +100,12 @@ export interface MessagePart {
 
 export type ToolState = "running" | "completed" | "failed" | "orphaned";
 
+/** One execution of a tool call: the same call may be executed again. */
 export interface ToolPart {
 	readonly kind: "tool";
 	readonly id: string;
+	/** Offset of its start, which tells the executions of one call apart. */
+	readonly offset: number;
 	readonly toolName: string;
 	readonly purpose: string | undefined;
 	readonly args: unknown;
@@ -119,6 +117,16 @@ export interface ToolPart {
 	readonly startedAt: number;
 	readonly durationMs: number | undefined;
 }
+
+/** What came of an execution before its start. */
+export interface Early {
+	readonly id: string;
+	readonly argsText: string;
+	/** Its end, if that came too. */
+	readonly end: ToolEnd | undefined;
+}
+
+type ToolEnd = Pick<ToolPart, "state" | "result" | "error" | "durationMs">;
 
 export interface ApprovalPart {
 	readonly kind: "approval";
@@ -143,8 +151,7 @@ export interface NotePart {
 
 /** A thread in which nothing has happened. */
 export const EMPTY: Conversation = {
-	epoch: undefined,
-	offset: 0,
+	position: undefined,
 	items: [],
 	runs: new Map(),
 	sent: new Set(),
@@ -153,22 +160,28 @@ export const EMPTY: Conversation = {
 	late: 0,
 };
 
-/** What a conversation is after some more has happened. Answers the same object when nothing has. */
-export function fold(state: Conversation, inputs: readonly Input[]): Conversation {
-	if (inputs.length === 0) return state;
+/** What a conversation is after some more has happened, in the order it was delivered. Returns the same object when nothing has. */
+export function fold(state: Conversation, items: readonly ThreadItem[]): Conversation {
+	if (items.length === 0) return state;
 	const draft = new Draft(state);
-	for (const input of inputs) {
-		if (input.kind === "event") draft.event(input.event);
-		else if (input.kind === "gap") draft.gap(input.gap);
-		else draft.resumed(input.resumed);
+	for (const item of items) {
+		if (item.kind === "event") draft.event(item.event, item.meta);
+		else if (item.kind === "gap") draft.gap(item.gap);
+		else draft.resumed(item.resumed);
 	}
 	return draft.finish();
 }
 
+/** What the events of runs have in common. */
+interface OfRun {
+	readonly runId: string;
+	readonly time: number;
+	readonly agent?: string;
+}
+
 /** A conversation that is being changed. Its lists are copied before the first change, the entries by each. */
 class Draft {
-	#epoch: string | undefined;
-	#offset: number;
+	#position: Position | undefined;
 	#items: Item[];
 	#runs: Map<string, Run>;
 	#sent: Set<string>;
@@ -180,8 +193,7 @@ class Draft {
 
 	constructor(from: Conversation) {
 		this.#from = from;
-		this.#epoch = from.epoch;
-		this.#offset = from.offset;
+		this.#position = from.position;
 		this.#items = from.items as Item[];
 		this.#runs = from.runs as Map<string, Run>;
 		this.#sent = from.sent as Set<string>;
@@ -191,18 +203,17 @@ class Draft {
 	}
 
 	finish(): Conversation {
-		const { items, runs, sent, epoch, offset, open, reset, late } = this.#from;
-		const same = items === this.#items && runs === this.#runs && sent === this.#sent && epoch === this.#epoch && offset === this.#offset && open === this.#open && reset === this.#reset && late === this.#late;
+		const { position, items, runs, sent, open, reset, late } = this.#from;
+		const same = position === this.#position && items === this.#items && runs === this.#runs && sent === this.#sent && open === this.#open && reset === this.#reset && late === this.#late;
 		if (same) return this.#from;
-		return { epoch: this.#epoch, offset: this.#offset, items: this.#items, runs: this.#runs, sent: this.#sent, open: this.#open, reset: this.#reset, late: this.#late };
+		return { position: this.#position, items: this.#items, runs: this.#runs, sent: this.#sent, open: this.#open, reset: this.#reset, late: this.#late };
 	}
 
-	event(event: AgentEvent): void {
-		this.#epoch = event.epoch;
-		this.#offset = event.offset;
+	event(event: AgentEvent, { offset, position }: EventMeta): void {
+		this.#position = position;
 		switch (event.type) {
 			case "user_message":
-				this.#add({ kind: "question", offset: event.offset, content: event.content, sendId: event.sendId, user: event.user, time: event.time });
+				this.#add({ kind: "question", offset, content: event.content, sendId: event.sendId, user: event.user, time: event.time });
 				if (event.sendId !== undefined) this.#markSent(event.sendId);
 				return;
 			case "run_accepted":
@@ -225,20 +236,36 @@ class Draft {
 			case "message_completed":
 				return this.#message(event, event.messageId, () => ({ text: event.content, complete: true }));
 			case "agent_response":
-				return this.#message(event, event.messageId ?? `response-${event.offset}`, () => ({ text: event.content, complete: true }));
+				return this.#message(event, event.messageId ?? `response-${offset}`, () => ({ text: event.content, complete: true }));
 			case "tool_executing": {
 				const run = this.#run(event);
-				if (has(run, "tool", event.toolCallId)) return this.#isLate();
 				const { toolCallId: id, toolName, purpose, args, time } = event;
-				const state = run.status === "running" ? "running" : "orphaned";
-				this.#put(grown(run, { kind: "tool", id, toolName, purpose, args, argsText: "", state, result: undefined, error: undefined, startedAt: time, durationMs: undefined }));
+				const index = run.early.findIndex((one) => one.id === id);
+				const { argsText = "", end } = run.early[index] ?? {};
+				const open: ToolEnd = { state: run.status === "running" ? "running" : "orphaned", result: undefined, error: undefined, durationMs: undefined };
+				const early = run.early.filter((_, at) => at !== index);
+				this.#put(grown({ ...run, early }, { kind: "tool", id, offset, toolName, purpose, args, argsText, startedAt: time, ...(end ?? open) }));
 				return;
 			}
-			case "tool_args_delta":
-				return this.#tool(event, event.toolCallId, (tool) => ({ ...tool, argsText: tool.argsText + event.text }));
+			case "tool_args_delta": {
+				const { toolCallId: id, text } = event;
+				const run = this.#run(event);
+				const index = run.parts.findLastIndex((part) => isOpen(part, id));
+				const part = run.parts[index];
+				if (part?.kind === "tool") return this.#put({ ...run, parts: run.parts.with(index, { ...part, argsText: part.argsText + text }) });
+				const at = run.early.findIndex((one) => one.id === id && one.end === undefined);
+				return this.#early(run, at, { id, argsText: (run.early[at]?.argsText ?? "") + text, end: undefined });
+			}
 			case "tool_completed": {
-				const { result, error, success, time, durationMs } = event;
-				return this.#tool(event, event.toolCallId, (tool) => ({ ...tool, state: success ? "completed" : "failed", result, error, durationMs: durationMs ?? Math.max(0, time - tool.startedAt) }));
+				const { toolCallId: id, result, error, success, time, durationMs } = event;
+				const end: ToolEnd = { state: success ? "completed" : "failed", result, error, durationMs };
+				const run = this.#run(event);
+				// The executions of one call end in the order they started.
+				const index = run.parts.findIndex((part) => isOpen(part, id));
+				const part = run.parts[index];
+				if (part?.kind === "tool") return this.#put({ ...run, parts: run.parts.with(index, { ...part, ...end, durationMs: durationMs ?? Math.max(0, time - part.startedAt) }) });
+				const at = run.early.findIndex((one) => one.id === id && one.end === undefined);
+				return this.#early(run, at, { id, argsText: run.early[at]?.argsText ?? "", end });
 			}
 			case "approval_requested": {
 				const run = this.#run(event);
@@ -260,7 +287,7 @@ class Draft {
 				const suggestions = (event.suggestions ?? []).filter((one) => typeof one === "string");
 				const message = event.userMessage ?? event.message;
 				if (!event.recoverable) return this.#end(event, "failed", { code: event.code, message, suggestions });
-				this.#put(grown(this.#run(event), { kind: "note", id: `note-${event.offset}`, text: message ?? event.code }));
+				this.#put(grown(this.#run(event), { kind: "note", id: `note-${offset}`, text: message ?? event.code }));
 				return;
 			}
 			case "agent_cancelled":
@@ -274,9 +301,8 @@ class Draft {
 	}
 
 	gap(gap: Gap): void {
+		this.#position = gap.position;
 		if (gap.remedy === "reset") {
-			this.#epoch = gap.epoch;
-			this.#offset = 0;
 			this.#items = [];
 			this.#runs = new Map();
 			this.#sent = new Set();
@@ -287,11 +313,13 @@ class Draft {
 			return;
 		}
 		this.#add({ kind: "missing", offset: gap.from, gap });
-		this.#offset = gap.to ?? this.#offset;
 	}
 
-	/** A run that began by then, is open here and not at the server has ended in what was lost. */
-	resumed({ to, openRuns }: Resumed): void {
+	/** A run that began by then, is open here and not at the server has ended in what was lost (RUN-3). */
+	resumed({ position, to, openRuns }: Resumed): void {
+		if (position.epoch !== this.#position?.epoch || position.offset !== this.#position.offset) this.#position = position;
+		// The server does not say which runs are open: then nothing is known about them.
+		if (openRuns === undefined) return;
 		for (const run of [...this.#runs.values()]) {
 			if (run.status !== "running" || run.offset > to || openRuns.includes(run.runId)) continue;
 			this.#put(ended(run, "lost", { code: "lost", message: undefined, suggestions: [] }, undefined, undefined, undefined));
@@ -300,11 +328,12 @@ class Draft {
 	}
 
 	/** The run that an event belongs to, which is made by the first one. */
-	#run(event: { readonly runId: string; readonly offset: number; readonly time: number; readonly agent?: string }, first?: { readonly parentRunId: string | undefined; readonly sendId: string | undefined }): Run {
-		const { runId, offset, time, agent } = event;
+	#run(event: OfRun, first?: { readonly parentRunId: string | undefined; readonly sendId: string | undefined }): Run {
+		const { runId, time, agent } = event;
 		const known = this.#runs.get(runId);
 		if (known !== undefined) return known;
 		const parent = first?.parentRunId === undefined ? undefined : this.#runs.get(first.parentRunId);
+		const offset = this.#position?.offset ?? 0;
 		const run: Run = {
 			runId,
 			parentRunId: parent === undefined ? undefined : parent.runId,
@@ -320,6 +349,7 @@ class Draft {
 			trouble: undefined,
 			thought: undefined,
 			parts: [],
+			early: [],
 		};
 		this.#put(run);
 		this.#open += 1;
@@ -329,7 +359,7 @@ class Draft {
 		return run;
 	}
 
-	#message(event: Parameters<Draft["event"]>[0] & { readonly runId: string; readonly time: number }, id: string, next: (former: MessagePart | undefined) => { readonly text: string; readonly complete: boolean } | undefined): void {
+	#message(event: OfRun, id: string, next: (former: MessagePart | undefined) => { readonly text: string; readonly complete: boolean } | undefined): void {
 		const run = this.#run(event);
 		const index = run.parts.findLastIndex((part) => part.kind === "message" && part.id === id);
 		const former = run.parts[index] as MessagePart | undefined;
@@ -340,15 +370,13 @@ class Draft {
 		this.#put(former === undefined ? grown(run, part) : { ...run, parts: run.parts.with(index, part) });
 	}
 
-	#tool(event: Parameters<Draft["event"]>[0] & { readonly runId: string; readonly time: number }, id: string, next: (tool: ToolPart) => ToolPart): void {
-		const run = this.#run(event);
-		const index = run.parts.findLastIndex((part) => part.kind === "tool" && part.id === id);
-		const tool = run.parts[index];
-		if (tool?.kind !== "tool" || tool.state !== "running") return this.#isLate();
-		this.#put({ ...run, parts: run.parts.with(index, next(tool)) });
+	/** Keeps what came before the start of a tool call: in the place of what came before, or as the newest. */
+	#early(run: Run, at: number, early: Early): void {
+		if (run.status !== "running") return this.#isLate();
+		this.#put({ ...run, early: at < 0 ? [...run.early, early] : run.early.with(at, early) });
 	}
 
-	#end(event: Parameters<Draft["event"]>[0] & { readonly runId: string; readonly time: number }, status: RunStatus, trouble: Trouble | undefined, summary?: string, durationMs?: number): void {
+	#end(event: OfRun, status: RunStatus, trouble: Trouble | undefined, summary?: string, durationMs?: number): void {
 		const run = this.#run(event);
 		if (run.status !== "running") return this.#isLate();
 		this.#put(ended(run, status, trouble, summary, event.time, durationMs));
@@ -386,6 +414,11 @@ class Draft {
 
 function has(run: Run, kind: Part["kind"], id: string): boolean {
 	return run.parts.some((part) => part.kind === kind && part.id === id);
+}
+
+/** Is it an execution of this tool call that has not ended? */
+function isOpen(part: Part, id: string): boolean {
+	return part.kind === "tool" && part.id === id && part.state === "running";
 }
 
 function grown(run: Run, part: Part): Run {

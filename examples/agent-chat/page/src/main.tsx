@@ -29,5 +29,4 @@ function Unreachable({ attempt }: { readonly attempt: number }) {
 }
 
 const config = await configure((attempt) => root.render(<Unreachable attempt={attempt} />));
-const session = await Session.start(config, idInAddress());
-root.render(<App session={session} />);
+root.render(<App session={new Session(config, idInAddress())} />);

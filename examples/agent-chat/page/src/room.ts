@@ -1,10 +1,10 @@
-/** One open conversation: its thread, what is folded from it, what is on its way, and the record of what was handed over. */
-import type { AgentwireError, CancelOutcome, Client, Decision, Ended, Message, Resumed, Thread } from "agentwire";
+/** One open conversation: its thread, what is folded from it, what is on its way, and the record of what was delivered. */
+import type { AgentwireError, CancelOutcome, Client, Decision, Ended, Message, Resumed, Thread, ThreadItem } from "agentwire";
 import { Arrivals } from "./arrivals.ts";
-import { type Conversation, EMPTY, fold, type Input } from "./fold.ts";
-import type { Pending } from "./pending.ts";
+import { type Conversation, EMPTY, fold } from "./fold.ts";
+import type { Kept, Pending } from "./pending.ts";
 import { atNextFrame, Store } from "./store.ts";
-import { Recorder, type ReadLog, type Verdict } from "./truth.ts";
+import { type Outcome, Recorder, type ReadLog } from "./truth.ts";
 
 /** A message of the user whose event has not come yet. */
 export interface Outgoing {
@@ -26,7 +26,7 @@ export interface View {
 	readonly ended: Ended | undefined;
 }
 
-/** What a room tells its session. */
+/** What a room needs of its session. */
 export interface RoomHost {
 	readonly client: Client;
 	readonly pending: Pending;
@@ -41,7 +41,7 @@ type Which = "rest" | "all";
 /** A comparison with the log and whether one is under way. */
 export interface Verification {
 	readonly busy: boolean;
-	readonly verdict: Verdict;
+	readonly outcome: Outcome;
 }
 
 /** A new object says: show this text. */
@@ -52,9 +52,9 @@ export interface Draft {
 export class Room {
 	readonly id: string;
 	readonly view: Store<View>;
-	readonly verification = new Store<Verification>({ busy: false, verdict: { state: "none" } });
+	readonly verification = new Store<Verification>({ busy: false, outcome: { state: "none" } });
 	readonly arrivals = new Arrivals();
-	/** What is being written. The field shows what is set here; what it holds itself is told by {@link Room.wrote}. */
+	/** What is being written. The field shows what is set here; what it holds itself is reported by {@link Room.wrote}. */
 	readonly draft = new Store<Draft>({ text: "" });
 	readonly #host: RoomHost;
 	readonly #thread: Thread;
@@ -62,7 +62,7 @@ export class Room {
 	readonly #messages = new Map<string, Message>();
 	/** Runs that were at work while this page watched. */
 	readonly #watched = new Set<string>();
-	#queue: Input[] = [];
+	#queue: ThreadItem[] = [];
 	#wanted: Which | undefined;
 	readonly #fold = (): void => this.#foldQueue();
 
@@ -70,32 +70,32 @@ export class Room {
 		this.id = id;
 		this.#host = host;
 		this.view = new Store<View>({ conversation: EMPTY, outgoing: [], loaded: !known, resumed: undefined, ended: undefined });
+		// From the start, as the page stores no conversation: a position belongs to what was made of the events up to it.
 		this.#thread = host.client.thread(id, { from: "start" });
-		this.#thread.on("event", (event) => {
-			const now = Date.now();
-			this.#recorder.record(event);
-			this.arrivals.add(event.offset, event.delivery, now);
-			if (event.delivery === "live" && "runId" in event && typeof event.runId === "string") this.#watched.add(event.runId);
-			this.#take({ kind: "event", event });
+		this.#thread.onEvent((event, meta) => {
+			this.#recorder.record(event, meta);
+			this.arrivals.add(meta.offset, meta.delivery, Date.now());
+			if (meta.delivery === "live" && "runId" in event && typeof event.runId === "string") this.#watched.add(event.runId);
+			this.#take({ kind: "event", event, meta });
 			host.event(this);
 		});
-		this.#thread.on("gap", (gap) => {
+		this.#thread.onGap((gap) => {
 			this.#recorder.gap(gap);
 			this.arrivals.mark({ at: Date.now(), kind: "gap", offset: gap.from, count: gap.to === undefined ? 0 : gap.to - gap.from + 1 });
 			this.#take({ kind: "gap", gap });
 		});
-		this.#thread.on("resumed", (resumed) => {
+		this.#thread.onResumed((resumed) => {
 			if (resumed.duplicatesDropped > 0) this.arrivals.mark({ at: Date.now(), kind: "duplicates", offset: resumed.to, count: resumed.duplicatesDropped });
 			this.view.update((view) => ({ ...view, resumed, loaded: true }));
 			this.#take({ kind: "resumed", resumed });
 			host.caughtUp(this);
 			void this.verify("rest");
 		});
-		this.#thread.on("ended", (ended) => this.view.update((view) => ({ ...view, ended, loaded: true })));
-		for (const kept of host.pending.all()) if (kept.thread === id) this.#send(kept.content, kept.id);
+		this.#thread.onEnded((ended) => this.view.update((view) => ({ ...view, ended, loaded: true })));
+		for (const kept of host.pending.all()) if (kept.thread === id) this.#send(kept);
 	}
 
-	/** The last offset that was handed over. */
+	/** The last offset that was delivered. */
 	get last(): number {
 		return this.#recorder.last;
 	}
@@ -112,15 +112,16 @@ export class Room {
 	}
 
 	ask(content: string): void {
-		this.#send(content, crypto.randomUUID());
+		this.#send({ id: crypto.randomUUID(), thread: this.id, content });
 	}
 
-	/** Tries a failed message again: under its id if the server cannot have refused that for good, else as a new one. */
+	/** Sends a failed message again, under its id: if the server has it already, it counts once. */
 	retry(id: string): void {
+		const message = this.#messages.get(id);
+		if (message !== undefined) return void message.retry();
+		// The client did not take it.
 		const failed = this.view.get().outgoing.find((one) => one.id === id && one.state === "failed");
-		if (failed === undefined) return;
-		this.discard(id);
-		this.#send(failed.content, failed.error?.retryable === true ? id : crypto.randomUUID());
+		if (failed !== undefined) this.#send({ id, thread: this.id, content: failed.content });
 	}
 
 	/** Puts a failed message back into the field, before what is being written there. */
@@ -154,7 +155,7 @@ export class Room {
 		return this.#thread.approve(approvalId, decision);
 	}
 
-	/** Compares what was handed over with the log. */
+	/** Compares what was delivered with the log. */
 	async verify(which: Which): Promise<void> {
 		if (this.verification.get().busy) {
 			this.#wanted = this.#wanted === "all" ? "all" : which;
@@ -162,39 +163,40 @@ export class Room {
 		}
 		this.verification.update((former) => ({ ...former, busy: true }));
 		let next: Which | undefined = which;
-		let verdict: Verdict = { state: "none" };
+		let outcome: Outcome = { state: "none" };
 		while (next !== undefined) {
 			this.#wanted = undefined;
-			verdict = await this.#recorder.compare(this.#host.readLog(this.id), next === "all");
+			outcome = await this.#recorder.compare(this.#host.readLog(this.id), next === "all");
 			next = this.#wanted;
 		}
-		this.verification.set({ busy: false, verdict });
+		this.verification.set({ busy: false, outcome });
 	}
 
 	close(): void {
 		this.#thread.close();
 	}
 
-	#send(content: string, id: string): void {
-		const former = this.#messages.get(id);
-		if (former?.state === "pending") return;
-		this.#host.pending.keep({ id, thread: this.id, content });
+	#send(kept: Kept): void {
+		const { id, content } = kept;
+		const { client, pending } = this.#host;
+		const time = Date.now();
+		pending.keep(kept);
 		let message: Message;
 		try {
 			message = this.#thread.send({ content }, { id });
 		} catch (error) {
-			this.#host.pending.settle(id);
-			this.#show({ id, content, time: Date.now(), state: "failed", error: error as AgentwireError });
+			pending.settle(id);
+			this.#show({ id, content, time, state: "failed", error: error as AgentwireError });
 			return;
 		}
 		this.#messages.set(id, message);
-		const time = Date.now();
 		this.#show({ id, content, time, state: message.state, error: message.error });
-		message.subscribe(({ state, error }) => {
+		message.on("change", ({ state, error }) => {
 			// A client that is over fails what it had not sent. It stays kept, and the next client sends it.
-			const over = ["closed", "failed"].includes(this.#host.client.state.name);
+			const over = ["closed", "failed"].includes(client.state.name);
 			if (state === "failed" && over && error?.code !== "frame_too_large") return;
-			this.#host.pending.settle(id);
+			if (state === "pending") pending.keep(kept);
+			else pending.settle(id);
 			this.#show({ id, content, time, state, error });
 		});
 	}
@@ -207,18 +209,18 @@ export class Room {
 		});
 	}
 
-	#take(input: Input): void {
-		this.#queue.push(input);
+	#take(item: ThreadItem): void {
+		this.#queue.push(item);
 		atNextFrame(this.#fold);
 	}
 
 	#foldQueue(): void {
-		const inputs = this.#queue;
-		if (inputs.length === 0) return;
+		const items = this.#queue;
+		if (items.length === 0) return;
 		this.#queue = [];
 		const { open } = this.view.get().conversation;
 		this.view.update((view) => {
-			const conversation = fold(view.conversation, inputs);
+			const conversation = fold(view.conversation, items);
 			const waiting = view.outgoing.filter(({ id }) => !conversation.sent.has(id));
 			return { ...view, conversation, outgoing: waiting.length === view.outgoing.length ? view.outgoing : waiting };
 		});

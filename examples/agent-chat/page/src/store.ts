@@ -1,4 +1,4 @@
-/** State outside of React, told to its listeners at most once per frame. */
+/** State outside of React. Its listeners are notified at most once per frame. */
 
 type Listener = () => void;
 
@@ -51,7 +51,7 @@ function runTasks(): void {
 	clearTimeout(timer);
 	frame = undefined;
 	timer = undefined;
-	// A task may ask for another one, such as telling the listeners: that belongs to this frame.
+	// A task may ask for another one, such as notifying the listeners: that belongs to this frame.
 	for (let round = 0; round < 4 && waiting.size > 0; round += 1) {
 		const tasks = [...waiting];
 		waiting.clear();

@@ -6,15 +6,15 @@ export interface Entry {
 	readonly title: string;
 	/** Milliseconds since the Unix epoch. */
 	readonly changedAt: number;
-	/** Place in the inbox of the last word about it. */
-	readonly told: number;
+	/** Offset in the inbox of the newest event about it. */
+	readonly newest: number;
 	/** The same when it was on screen last. */
 	readonly seen: number;
 }
 
 /** Has something happened in it that nobody saw here? */
-export function isUnread({ told, seen }: Entry): boolean {
-	return told > seen;
+export function isUnread({ newest, seen }: Entry): boolean {
+	return newest > seen;
 }
 
 /** What is stored. */
@@ -58,28 +58,28 @@ export class Threads {
 	asked(id: string, question: string, time: number): void {
 		const known = this.get(id);
 		if (this.#deleted.includes(id)) return;
-		if (known === undefined) this.#put({ id, title: titleOf(question), changedAt: time, told: 0, seen: 0 });
+		if (known === undefined) this.#put({ id, title: titleOf(question), changedAt: time, newest: 0, seen: 0 });
 		else if (known.title === UNTITLED) this.#put({ ...known, title: titleOf(question) });
 	}
 
-	/** The inbox says that something happened. Answers whether the conversation was unknown. */
-	changed(id: string, told: number, time: number): boolean {
+	/** The inbox says, at this offset, that something happened. Returns whether the conversation was unknown. */
+	changed(id: string, offset: number, time: number): boolean {
 		if (this.#deleted.includes(id)) return false;
 		const known = this.get(id);
-		if (known === undefined) this.#put({ id, title: UNTITLED, changedAt: time, told, seen: 0 });
-		else if (told > known.told) this.#put({ ...known, told, changedAt: Math.max(time, known.changedAt) });
+		if (known === undefined) this.#put({ id, title: UNTITLED, changedAt: time, newest: offset, seen: 0 });
+		else if (offset > known.newest) this.#put({ ...known, newest: offset, changedAt: Math.max(time, known.changedAt) });
 		return known === undefined;
 	}
 
 	/** It is on screen. */
 	read(id: string): void {
 		const known = this.get(id);
-		if (known !== undefined && isUnread(known)) this.#put({ ...known, seen: known.told });
+		if (known !== undefined && isUnread(known)) this.#put({ ...known, seen: known.newest });
 	}
 
-	/** The inbox began anew: its former places mean nothing. */
-	forgetPlaces(): void {
-		this.#set(this.list.get().map((entry) => ({ ...entry, told: 0, seen: 0 })));
+	/** The inbox began anew: its former offsets mean nothing. */
+	forgetOffsets(): void {
+		this.#set(this.list.get().map((entry) => ({ ...entry, newest: 0, seen: 0 })));
 	}
 
 	rename(id: string, title: string): void {
@@ -142,6 +142,6 @@ function load(key: string): Book {
 
 function isEntry(value: unknown): value is Entry {
 	if (typeof value !== "object" || value === null) return false;
-	const { id, title, changedAt, told, seen } = value as Record<keyof Entry, unknown>;
-	return typeof id === "string" && id !== "" && typeof title === "string" && [changedAt, told, seen].every((one) => typeof one === "number");
+	const { id, title, changedAt, newest, seen } = value as Record<keyof Entry, unknown>;
+	return typeof id === "string" && id !== "" && typeof title === "string" && [changedAt, newest, seen].every((one) => typeof one === "number");
 }

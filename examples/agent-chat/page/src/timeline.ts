@@ -59,7 +59,7 @@ export class Timeline {
 		this.#connected = name === "connected";
 	}
 
-	/** An event of the shown thread was handed over. */
+	/** An event of the shown thread was delivered. */
 	event(now: number): void {
 		const recovery = this.recovery.get();
 		if (!this.#connected || recovery === undefined || recovery.firstEventMs !== undefined || recovery.caughtUpMs !== undefined) return;

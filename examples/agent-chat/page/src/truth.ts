@@ -1,8 +1,8 @@
 /**
- * Was anything lost, doubled or changed? Found out by comparing what the page's handlers were handed with the log, read
+ * Was anything lost, doubled or changed? Found out by comparing what the page's handlers got with the log, read
  * over another way.
  */
-import type { AgentEvent, Gap } from "agentwire";
+import type { AgentEvent, EventMeta, Gap } from "agentwire";
 import { canonical, fingerprint } from "./canonical.ts";
 
 /** One page of the log, as `GET /v1/threads/{thread}/events` answers. */
@@ -17,12 +17,13 @@ export interface LogPage {
 /** Reads the log from an offset on. */
 export type ReadLog = (from: number, limit: number) => Promise<LogPage>;
 
-export type Verdict =
+/** What a comparison came to. */
+export type Outcome =
 	/** Nothing was compared yet. */
 	| { readonly state: "none" }
 	/** The log could not be read. */
 	| { readonly state: "unreadable"; readonly reason: string }
-	/** The log is of another epoch than what was handed over. */
+	/** The log is of another epoch than what was delivered. */
 	| { readonly state: "other_epoch" }
 	| Compared;
 
@@ -33,13 +34,13 @@ export interface Compared {
 	readonly at: number;
 	/** Events of the log that were compared, all checks together. */
 	readonly events: number;
-	/** Events of the log whose body was not handed over. */
+	/** Events of the log whose body was not delivered. */
 	readonly lost: number;
-	/** Offsets or bodies that were handed over more often than the log has them. */
+	/** Offsets or bodies that were delivered more often than the log has them. */
 	readonly doubled: number;
 	/** Bodies that the log does not have. */
 	readonly changed: number;
-	/** Bodies that were handed over at another place. */
+	/** Bodies that were delivered at another place. */
 	readonly disordered: number;
 	/** The first offset that is not right. */
 	readonly firstWrong: number | undefined;
@@ -49,37 +50,37 @@ export interface Compared {
 
 const PAGE_EVENTS = 1_000;
 
-/** What comparisons have found so far. Bodies stand here by their fingerprints. */
+/** What comparisons have found so far. Bodies are named by their fingerprints. */
 class Findings {
 	/** The last offset that was compared. */
 	to = 0;
 	events = 0;
 	/** Every body of the log. */
 	readonly #log = new Set<string>();
-	/** Where page and log differ: how often a body was handed over beyond what the log says. */
+	/** Where page and log differ: how often a body was delivered beyond what the log says. */
 	readonly #beyond = new Map<string, number>();
-	/** Bodies that were handed over at another offset than theirs, one for each. */
+	/** Bodies that were delivered at another offset than theirs, one for each. */
 	readonly #misplaced: string[] = [];
 
-	/** Compares what was handed over at an offset with what should have been. Answers whether it was right. */
-	compare(handed: string | undefined, right: string): boolean {
+	/** Compares what was delivered at an offset with what should have been. Returns whether it was right. */
+	compare(delivered: string | undefined, right: string): boolean {
 		this.events += 1;
 		this.#log.add(right);
-		if (handed === right) return true;
+		if (delivered === right) return true;
 		this.#count(right, -1);
-		if (handed !== undefined) {
-			this.#count(handed, 1);
-			this.#misplaced.push(handed);
+		if (delivered !== undefined) {
+			this.#count(delivered, 1);
+			this.#misplaced.push(delivered);
 		}
 		return false;
 	}
 
-	/** Takes a body that was handed over where the log has none. */
-	extra(handed: string): void {
-		this.#count(handed, 1);
+	/** Takes a body that was delivered where the log has none. */
+	extra(delivered: string): void {
+		this.#count(delivered, 1);
 	}
 
-	/** A body that is missing was lost, unless another one that the log does not know stands in its place: then it was changed. */
+	/** A body that is missing was lost, unless another one that the log does not know is in its place: then it was changed. */
 	sum(): { readonly lost: number; readonly doubled: number; readonly changed: number; readonly disordered: number } {
 		let missing = 0;
 		let doubled = 0;
@@ -98,7 +99,7 @@ class Findings {
 	}
 }
 
-/** Keeps what was handed over, and compares. */
+/** Keeps what was delivered, and compares. */
 export class Recorder {
 	#epoch: string | undefined;
 	/** Fingerprint of each body by its offset. */
@@ -111,15 +112,14 @@ export class Recorder {
 	#gone: { readonly from: number; readonly to: number }[] = [];
 	#found = new Findings();
 
-	/** The last offset that was handed over. */
+	/** The last offset that was delivered. */
 	get last(): number {
 		return this.#last;
 	}
 
-	/** Takes an event as a handler was handed it. */
-	record(event: AgentEvent): void {
-		if (event.epoch !== this.#epoch) this.#begin(event.epoch);
-		const { offset } = event;
+	/** Takes an event as a handler got it. */
+	record(event: AgentEvent, { offset, epoch }: EventMeta): void {
+		if (epoch !== this.#epoch) this.#begin(epoch);
 		if (this.#prints.has(offset)) {
 			this.#doubled += 1;
 			this.#wrong(offset);
@@ -133,14 +133,14 @@ export class Recorder {
 		this.#last = Math.max(this.#last, offset);
 	}
 
-	/** Takes a gap that the server declared: what it names is missing, and not without a word. */
+	/** Takes a gap that the server declared: what it names is not lost silently. */
 	gap(gap: Gap): void {
 		if (gap.epoch !== undefined) this.#begin(gap.epoch);
 		else if (gap.to !== undefined) this.#gone.push({ from: gap.from, to: gap.to });
 	}
 
 	/** Compares with the log. `again` forgets what former comparisons found. */
-	async compare(read: ReadLog, again: boolean): Promise<Verdict> {
+	async compare(read: ReadLog, again: boolean): Promise<Outcome> {
 		const epoch = this.#epoch;
 		if (epoch === undefined) return { state: "none" };
 		if (again) this.#found = new Findings();
@@ -159,7 +159,7 @@ export class Recorder {
 			head = page.head;
 			if (page.events.length === 0) {
 				if (head >= from && page.oldest <= last) return { state: "unreadable", reason: "the log answered without events" };
-				// Handed over, and not in the log: it was visible before it was durable, or the log went back.
+				// Delivered, and not in the log: it was visible before it was durable, or the log went back.
 				for (let offset = Math.max(from, page.oldest); offset <= last; offset += 1) {
 					found.extra(this.#prints.get(offset) ?? "");
 					this.#wrong(offset);
@@ -187,9 +187,9 @@ export class Recorder {
 
 	#check(offset: number, event: object, last: number): void {
 		if (offset > last) return;
-		const handed = this.#prints.get(offset);
-		if (handed === undefined && this.#gone.some(({ from, to }) => offset >= from && offset <= to)) return;
-		if (!this.#found.compare(handed, fingerprint(canonical(event)))) this.#wrong(offset);
+		const delivered = this.#prints.get(offset);
+		if (delivered === undefined && this.#gone.some(({ from, to }) => offset >= from && offset <= to)) return;
+		if (!this.#found.compare(delivered, fingerprint(canonical(event)))) this.#wrong(offset);
 	}
 
 	#wrong(offset: number): void {

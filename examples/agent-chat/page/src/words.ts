@@ -10,7 +10,7 @@ export function sendFailure(error: AgentwireError | undefined): string {
 		case "frame_too_large":
 			return "It is too long for this server. Shorten it or send it in parts.";
 		case "outcome_unknown":
-			return "Nobody knows whether it arrived: the server has forgotten it. Look for it above before you send it again.";
+			return "Nobody knows whether it arrived: the server no longer remembers. Look for it above; if it is missing, “Edit” makes a new message of it.";
 		case "outbox_full":
 			return "Too many messages are waiting already. Try again when some are sent.";
 		case "forbidden":
@@ -22,7 +22,7 @@ export function sendFailure(error: AgentwireError | undefined): string {
 		case "subject_changed":
 			return "The connection was closed before it was sent.";
 		case "conflict":
-			return "The server has another message under the same id.";
+			return "The server has another message under the same id. “Edit” makes a new one of it.";
 		case "invalid_message":
 			return "The server does not take a message like this.";
 		default:
@@ -30,9 +30,9 @@ export function sendFailure(error: AgentwireError | undefined): string {
 	}
 }
 
-/** Can the same message be sent again and fare better? */
+/** Can the same message, under the same id, be sent again and fare better? */
 export function canRetry(error: AgentwireError | undefined): boolean {
-	return error === undefined || !["message_too_large", "frame_too_large", "invalid_message", "forbidden"].includes(error.code);
+	return error === undefined || !["message_too_large", "frame_too_large", "invalid_message", "forbidden", "conflict", "outcome_unknown"].includes(error.code);
 }
 
 /** Why the client has ended for good, and the way out. */
@@ -142,7 +142,7 @@ export function cancelOutcome(outcome: CancelOutcome): string | undefined {
 }
 
 /** The end of a catch-up. */
-export function verdict({ recovered, from, to, replayed, duplicatesDropped, gap }: Resumed): string {
+export function resumeResult({ recovered, from, to, replayed, duplicatesDropped, gap }: Resumed): string {
 	if (!recovered && gap !== undefined) return gapWords(gap);
 	const dropped = duplicatesDropped === 0 ? "" : `, ${plural(duplicatesDropped, "duplicate")} dropped`;
 	if (replayed === 0) return `Caught up at offset ${count(to)}: nothing was missing${dropped}.`;

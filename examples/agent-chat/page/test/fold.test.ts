@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AgentEvent, Gap, Resumed } from "agentwire";
-import { type Conversation, EMPTY, fold, type Input, type MessagePart, type Part, type Run, type ToolPart } from "../src/fold.ts";
+import type { AgentEvent, Gap, Resumed, ThreadItem } from "agentwire";
+import { type Conversation, EMPTY, fold, type MessagePart, type Part, type Run, type ToolPart } from "../src/fold.ts";
 
 /** Bodies of events, which get offsets from 1 on. */
 type Body = { readonly type: string; readonly [field: string]: unknown };
 
-function events(bodies: readonly Body[], { first = 1, epoch = "e1", delivery = "live" as "live" | "replay" } = {}): Input[] {
-	return bodies.map((body, index) => ({ kind: "event", event: { time: 1_000 + first + index, ...body, offset: first + index, epoch, delivery } as unknown as AgentEvent }));
+function events(bodies: readonly Body[], { first = 1, epoch = "e1", delivery = "live" as "live" | "replay" } = {}): ThreadItem[] {
+	return bodies.map((body, index) => {
+		const offset = first + index;
+		const event = { time: 1_000 + offset, ...body } as unknown as AgentEvent;
+		return { kind: "event", event, meta: { offset, epoch, delivery, position: { epoch, offset } } };
+	});
 }
 
 function run(state: Conversation, id = "r1"): Run {
@@ -69,7 +73,7 @@ test("a conversation is folded into questions, runs, tools and texts", () => {
 	assert.equal(run(state, "r2").parentRunId, "r1");
 	assert.deepEqual([...state.sent], ["s1", "s2"]);
 	assert.equal(state.open, 0);
-	assert.equal(state.offset, WHOLE.length);
+	assert.deepEqual(state.position, { epoch: "e1", offset: WHOLE.length });
 	assert.equal(state.late, 0);
 });
 
@@ -161,13 +165,12 @@ test("the first decision about an approval counts", () => {
 	assert.equal(state.late, 1);
 });
 
-const RESET: Gap = { from: 17, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2" };
+const RESET: Gap = { from: 17, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2", position: { epoch: "e2", offset: 0 } };
 
 test("a gap with the remedy reset drops what was shown, and the new epoch follows", () => {
 	const before = fold(EMPTY, [...events(WHOLE), ...events([{ ...STARTED, runId: "r9" }], { first: WHOLE.length + 1 })]);
 	const after = fold(before, [{ kind: "gap", gap: RESET }, ...events([{ type: "user_message", content: "Anew" }], { epoch: "e2" })]);
-	assert.equal(after.epoch, "e2");
-	assert.equal(after.offset, 1);
+	assert.deepEqual(after.position, { epoch: "e2", offset: 1 });
 	assert.deepEqual(
 		after.items.map(({ kind }) => kind),
 		["question"],
@@ -180,22 +183,87 @@ test("a gap with the remedy reset drops what was shown, and the new epoch follow
 });
 
 test("a gap with the remedy refetch is shown in its place", () => {
-	const gap: Gap = { from: 2, to: 9, reason: "trimmed", remedy: "refetch", epoch: undefined };
+	const gap: Gap = { from: 2, to: 9, reason: "trimmed", remedy: "refetch", epoch: undefined, position: { epoch: "e1", offset: 9 } };
 	const state = fold(EMPTY, [...events(WHOLE.slice(0, 1)), { kind: "gap", gap }, ...events(WHOLE.slice(15), { first: 10 })]);
 	assert.deepEqual(
 		state.items.map(({ kind }) => kind),
 		["question", "missing", "question"],
 	);
-	assert.equal(state.offset, 10);
+	assert.deepEqual(state.position, { epoch: "e1", offset: 10 });
 });
+
+/** The end of a catch-up. */
+function resumed({ to, openRuns }: Pick<Resumed, "to" | "openRuns">): ThreadItem {
+	const position = { epoch: "e1", offset: to };
+	return { kind: "resumed", resumed: { recovered: true, epoch: "e1", from: 1, to, replayed: to, duplicatesDropped: 0, attempts: 1, openRuns, gap: undefined, skipped: undefined, position } };
+}
 
 // PROTOCOL: RUN-3
 test("a run that the server does not know any more is lost, one that began later or is open there is not", () => {
-	const resumed: Resumed = { recovered: false, epoch: "e1", from: 1, to: 2, replayed: 0, duplicatesDropped: 0, attempts: 1, openRuns: ["r2"], gap: undefined };
-	const state = fold(EMPTY, [...events([STARTED, { ...STARTED, runId: "r2" }, { ...STARTED, runId: "r3" }]), { kind: "resumed", resumed }]);
+	const state = fold(EMPTY, [...events([STARTED, { ...STARTED, runId: "r2" }, { ...STARTED, runId: "r3" }]), resumed({ to: 2, openRuns: ["r2"] })]);
 	assert.deepEqual(
 		["r1", "r2", "r3"].map((id) => run(state, id).status),
 		["lost", "running", "running"],
 	);
 	assert.equal(state.open, 2);
+});
+
+// PROTOCOL: RUN-3
+test("a server that does not say which runs are open ends none", () => {
+	const before = fold(EMPTY, events([STARTED]));
+	assert.equal(fold(before, [resumed({ to: 1, openRuns: undefined })]), before);
+});
+
+test("a catch-up without events gives the conversation its position", () => {
+	assert.deepEqual(fold(EMPTY, [resumed({ to: 0, openRuns: [] })]).position, { epoch: "e1", offset: 0 });
+});
+
+/** The executions of a tool as they are shown, in their order. */
+function executions(bodies: readonly Body[]): readonly Partial<ToolPart>[] {
+	const state = fold(EMPTY, events([STARTED, ...bodies]));
+	assert.equal(state.late, 0);
+	return run(state)
+		.parts.filter((one) => one.kind === "tool")
+		.map(({ id, toolName, state, result, argsText }) => ({ id, toolName, state, result, argsText }));
+}
+
+const ended = (result: unknown): Body => ({ type: "tool_completed", runId: "r1", toolCallId: "t1", success: true, result });
+const delta = (text: string): Body => ({ type: "tool_args_delta", runId: "r1", toolCallId: "t1", text });
+const execution = { id: "t1", toolName: "count", state: "completed", argsText: "" };
+
+// PROTOCOL: RUN-4
+test("F7a: a tool call that is executed again keeps the result of each execution", () => {
+	assert.deepEqual(executions([TOOL, ended(1), TOOL, ended(2)]), [
+		{ ...execution, result: 1 },
+		{ ...execution, result: 2 },
+	]);
+	assert.deepEqual(executions([TOOL, TOOL, ended(1), ended(2)]), [
+		{ ...execution, result: 1 },
+		{ ...execution, result: 2 },
+	]);
+});
+
+test("F7b: a result that comes before the start of its tool call is paired with it", () => {
+	assert.deepEqual(executions([ended(1), TOOL]), [{ ...execution, result: 1 }]);
+	assert.deepEqual(executions([TOOL, ended(1), ended(2), TOOL, TOOL]), [
+		{ ...execution, result: 1 },
+		{ ...execution, result: 2 },
+		{ ...execution, result: undefined, state: "running" },
+	]);
+});
+
+test("F7c: arguments that come before the start of their tool call are paired with it", () => {
+	assert.deepEqual(executions([delta("{}"), TOOL, ended(1)]), [{ ...execution, argsText: "{}", result: 1 }]);
+	assert.deepEqual(executions([TOOL, delta("a"), ended(1), delta("b"), delta("c"), ended(2), TOOL]), [
+		{ ...execution, argsText: "a", result: 1 },
+		{ ...execution, argsText: "bc", result: 2 },
+	]);
+});
+
+test("F7a: the execution without a result is orphaned when its run ends, and the other keeps its own", () => {
+	const state = fold(EMPTY, events([STARTED, TOOL, TOOL, ended(1), { type: "agent_completed", runId: "r1" }]));
+	assert.deepEqual(
+		run(state).parts.map((one) => one.kind === "tool" && one.state),
+		["completed", "orphaned"],
+	);
 });

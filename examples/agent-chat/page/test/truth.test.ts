@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import type { AgentEvent } from "agentwire";
+import type { AgentEvent, Gap } from "agentwire";
 import { canonical, fingerprint } from "../src/canonical.ts";
 import { type Compared, type LogPage, type ReadLog, Recorder } from "../src/truth.ts";
 
 const BODIES = Array.from({ length: 25 }, (_, index) => ({ type: "message_delta", time: index, text: `word ${index}` }));
 
-const handed = (offset: number, body: object = BODIES[offset - 1] ?? {}, epoch = "e1"): AgentEvent => ({ ...body, offset, epoch, delivery: "live" }) as unknown as AgentEvent;
+/** Delivers an event: the one of the log, where no other is given. */
+function deliver(recorder: Recorder, offset: number, body: object = BODIES[offset - 1] ?? {}, epoch = "e1"): void {
+	recorder.record(body as AgentEvent, { offset, epoch, delivery: "live", position: { epoch, offset } });
+}
 
 /** A log that answers at most `most` events at once. */
 function logOf(bodies: readonly object[], { epoch = "e1", oldest = 1, most = 7 } = {}): ReadLog & { readonly asked: number[] } {
@@ -22,21 +25,21 @@ function logOf(bodies: readonly object[], { epoch = "e1", oldest = 1, most = 7 }
 
 function recorded(offsets: readonly number[]): Recorder {
 	const recorder = new Recorder();
-	for (const offset of offsets) recorder.record(handed(offset));
+	for (const offset of offsets) deliver(recorder, offset);
 	return recorder;
 }
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
 
 async function compare(recorder: Recorder, log: ReadLog = logOf(BODIES), again = false): Promise<Compared> {
-	const verdict = await recorder.compare(log, again);
-	assert.equal(verdict.state, "compared", JSON.stringify(verdict));
-	return verdict as Compared;
+	const outcome = await recorder.compare(log, again);
+	assert.equal(outcome.state, "compared", JSON.stringify(outcome));
+	return outcome as Compared;
 }
 
-test("what was handed over once and in order is found right, over several pages", async () => {
-	const { at: _, ...verdict } = await compare(recorded(upTo(20)));
-	assert.deepEqual(verdict, { state: "compared", events: 20, lost: 0, doubled: 0, changed: 0, disordered: 0, firstWrong: undefined, ahead: 5 });
+test("what was delivered once and in order is found right, over several pages", async () => {
+	const { at: _, ...found } = await compare(recorded(upTo(20)));
+	assert.deepEqual(found, { state: "compared", events: 20, lost: 0, doubled: 0, changed: 0, disordered: 0, firstWrong: undefined, ahead: 5 });
 });
 
 test("a lost event is found", async () => {
@@ -54,10 +57,10 @@ test("swapped events are found", async () => {
 	assert.deepEqual([disordered, firstWrong], [1, 3]);
 });
 
-/** Hands over the bodies of the log, with some in the places of others. */
+/** Delivers the bodies of the log, with some in the places of others. */
 async function replaced(places: Readonly<Record<number, number>>): Promise<readonly (number | undefined)[]> {
 	const recorder = new Recorder();
-	for (const offset of upTo(20)) recorder.record(handed(offset, BODIES[(places[offset] ?? offset) - 1]));
+	for (const offset of upTo(20)) deliver(recorder, offset, BODIES[(places[offset] ?? offset) - 1]);
 	const { lost, doubled, changed, disordered, firstWrong } = await compare(recorder);
 	return [lost, doubled, changed, disordered, firstWrong];
 }
@@ -76,14 +79,14 @@ test("exchanged bodies are out of order", async () => {
 
 test("another body at an offset is found", async () => {
 	const recorder = recorded(upTo(5));
-	recorder.record(handed(6, { ...BODIES[5], text: "other" }));
+	deliver(recorder, 6, { ...BODIES[5], text: "other" });
 	const { lost, doubled, changed, firstWrong } = await compare(recorder);
 	assert.deepEqual([lost, doubled, changed, firstWrong], [0, 0, 1, 6]);
 });
 
 test("an event that the log does not have is found", async () => {
 	const recorder = recorded(upTo(25));
-	recorder.record(handed(26, { type: "x" }));
+	deliver(recorder, 26, { type: "x" });
 	const { changed, firstWrong, events } = await compare(recorder);
 	assert.deepEqual([changed, firstWrong, events], [1, 26, 25]);
 });
@@ -92,7 +95,7 @@ test("a second comparison reads only what is new, and all of it when asked", asy
 	const recorder = recorded(upTo(10));
 	const log = logOf(BODIES);
 	await compare(recorder, log);
-	for (const offset of [11, 12]) recorder.record(handed(offset));
+	for (const offset of [11, 12]) deliver(recorder, offset);
 	const before = log.asked.length;
 	assert.equal((await compare(recorder, log)).events, 12);
 	assert.deepEqual(log.asked.slice(before), [11]);
@@ -101,13 +104,14 @@ test("a second comparison reads only what is new, and all of it when asked", asy
 
 test("offsets that the server declared gone are not counted as lost, nor those it no longer has", async () => {
 	const recorder = new Recorder();
-	recorder.gap({ from: 1, to: 4, reason: "trimmed", remedy: "refetch", epoch: undefined });
-	for (const offset of upTo(20).slice(4)) recorder.record(handed(offset));
+	const gap: Gap = { from: 1, to: 4, reason: "trimmed", remedy: "refetch", epoch: undefined, position: { epoch: "e1", offset: 4 } };
+	recorder.gap(gap);
+	for (const offset of upTo(20).slice(4)) deliver(recorder, offset);
 	assert.equal((await compare(recorder)).lost, 0);
 	assert.equal((await compare(recorder, logOf(BODIES, { oldest: 5 }), true)).lost, 0);
 });
 
-test("a log of another epoch, and one that cannot be read, are said to be so", async () => {
+test("a log of another epoch, and one that cannot be read, are reported as such", async () => {
 	const recorder = recorded(upTo(3));
 	assert.deepEqual(await recorder.compare(logOf(BODIES, { epoch: "e2" }), false), { state: "other_epoch" });
 	assert.deepEqual(await recorder.compare(() => Promise.reject(new Error("down")), false), { state: "unreadable", reason: "down" });
@@ -116,8 +120,8 @@ test("a log of another epoch, and one that cannot be read, are said to be so", a
 
 test("after a reset the count begins anew", async () => {
 	const recorder = recorded([...upTo(3), 3]);
-	recorder.gap({ from: 4, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2" });
-	recorder.record(handed(1, BODIES[0], "e2"));
+	recorder.gap({ from: 4, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2", position: { epoch: "e2", offset: 0 } });
+	deliver(recorder, 1, BODIES[0], "e2");
 	const { events, doubled, firstWrong } = await compare(recorder, logOf(BODIES, { epoch: "e2" }));
 	assert.deepEqual([events, doubled, firstWrong], [1, 0, undefined]);
 });

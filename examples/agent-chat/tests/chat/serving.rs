@@ -65,7 +65,7 @@ async fn tokens_and_the_page_are_served() {
 }
 
 #[tokio::test]
-async fn what_keeps_it_from_starting_is_said_in_one_line() {
+async fn a_start_that_fails_prints_one_line() {
     let dir = TempDir::new().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     fs::write(path("text.sqlite"), "this is not a database, and long enough to be read as one".repeat(20))

@@ -1,11 +1,11 @@
-import { connect } from "agentwire";
+import { createClient } from "agentwire";
 
 const [events, answer] = [document.querySelector("#events")!, document.querySelector("#answer")!];
 const { server = "", thread: name = "" } = Object.fromEntries(new URLSearchParams(location.search));
 const token = async (): Promise<string> => (await fetch("/token", { method: "POST" })).text();
 
-const client = await connect({ url: server, token });
+const client = createClient({ url: server, token });
 const thread = client.thread(name, { from: "start" });
 thread.on("message_delta", (event) => answer.append(event.text));
-thread.on("event", (event) => void (events.textContent = `${event.offset} events, last ${event.type}`));
+thread.onEvent((event, { offset }) => void (events.textContent = `${offset} events, last ${event.type}`));
 await thread.send({ content: "Which files mention backoff, and how often?" }).receipt;

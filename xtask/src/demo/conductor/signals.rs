@@ -23,13 +23,13 @@ const MISSED: u64 = 40;
 /// How long a page is frozen or asleep: longer than the server may be silent (HBT-2).
 const STILL: Duration = Duration::from_secs(12);
 
-/// What a page that is being frozen may still be handed: events that were on their way.
+/// How long a page that is being frozen may still get events that were on their way.
 const FREEZING: Duration = Duration::from_secs(1);
 
 /// How long a page without a network is watched.
 const OFFLINE: Duration = Duration::from_secs(3);
 
-/// How many events a hidden page must be handed.
+/// How many events a hidden page must get.
 const HIDDEN: u64 = 100;
 
 /// How often the log is asked for its head.
@@ -72,7 +72,7 @@ impl Conductor {
         self.begun().await?;
         let (shown, renewed, highest, put_away) = {
             let view = self.view.borrow();
-            (told(&view, "pageshow"), view.renewed.len(), view.highest, leavings(&view))
+            (signalled(&view, "pageshow"), view.renewed.len(), view.highest, leavings(&view))
         };
         let left = Instant::now();
         self.browser.open(&self.site.away()).await?;
@@ -86,7 +86,7 @@ impl Conductor {
         let returned = Instant::now();
         self.browser.back().await?;
         self.until("the page to be back", |view| {
-            told(view, "pageshow") > shown || view.renewed.len() > renewed
+            signalled(view, "pageshow") > shown || view.renewed.len() > renewed
         })
         .await?;
         let why = self.view.borrow().renewed.get(renewed).map(|(_, reasons)| reasons.clone());
@@ -110,18 +110,19 @@ impl Conductor {
         Ok(())
     }
 
-    /// Tells the page that it goes into the cache and comes out again, without either.
+    /// Has the page believe that it goes into the cache and comes out again, without either.
     async fn away_and_back(&mut self) -> Result<String> {
         self.begun().await?;
         let highest = self.view.borrow().highest;
-        let tell = |name| format!("dispatchEvent(new PageTransitionEvent('{name}', {{ persisted: true }}))");
+        let dispatch =
+            |name| format!("dispatchEvent(new PageTransitionEvent('{name}', {{ persisted: true }}))");
         let left = Instant::now();
-        self.browser.execute(&tell("pagehide")).await?;
+        self.browser.execute(&dispatch("pagehide")).await?;
         timeout(CLOSED, self.proxy.quiet()).await.context("the client kept its socket after pagehide")?;
         let closed = left.elapsed();
         self.log_beyond(highest + MISSED).await?;
         let returned = Instant::now();
-        self.browser.execute(&tell("pageshow")).await?;
+        self.browser.execute(&dispatch("pageshow")).await?;
         self.caught_up_beyond(highest + MISSED).await?;
         Ok(format!(
             "after a dispatched pagehide the socket was closed within {} ms, caught up {} ms after pageshow",
@@ -137,14 +138,18 @@ impl Conductor {
             return Ok(());
         }
         self.begun().await?;
-        let frozen = told(&self.view.borrow(), "freeze");
+        let frozen = signalled(&self.view.borrow(), "freeze");
         self.browser.devtools("Page.setWebLifecycleState", json!({ "state": "frozen" })).await?;
         let (events, rested) = self.rest().await?;
         self.browser.devtools("Page.setWebLifecycleState", json!({ "state": "active" })).await?;
         let woken = Instant::now();
-        self.until("the page to say that it was frozen", |view| told(view, "freeze") > frozen).await?;
+        self.until("the page to say that it was frozen", |view| signalled(view, "freeze") > frozen).await?;
         self.caught_up_beyond(events.logged).await?;
-        ensure!(events.handed == 0, "the page was handed {} events while it was frozen", events.handed);
+        ensure!(
+            events.delivered == 0,
+            "{} events were delivered to the page while it was frozen",
+            events.delivered
+        );
         let note = format!(
             "the page ran nothing for {} s while {} events were logged, caught up {} ms after it went on",
             rested.as_secs(),
@@ -166,9 +171,9 @@ impl Conductor {
         }
         let (events, rested) = self.rest().await?;
         ensure!(
-            events.handed == 0,
-            "the page was handed {} events while its browser was halted",
-            events.handed
+            events.delivered == 0,
+            "{} events were delivered to the page while its browser was halted",
+            events.delivered
         );
         drop(halted);
         let woken = Instant::now();
@@ -186,9 +191,9 @@ impl Conductor {
     /// Takes the network away, with the browser's word for it, and brings it back.
     async fn offline(&mut self, engine: Engine) -> Result<()> {
         self.begun().await?;
-        let (before, highest, told_before) = {
+        let (before, highest, signalled_before) = {
             let view = self.view.borrow();
-            (view.recoveries.len(), view.highest, told(&view, "online"))
+            (view.recoveries.len(), view.highest, signalled(&view, "online"))
         };
         // The socket is broken first, or the word would be a hint only: a socket that is open proves it wrong.
         self.proxy.refuse(true);
@@ -211,10 +216,15 @@ impl Conductor {
         let online = |view: &View| view.recoveries.len() > before && view.connected && view.caught_up;
         self.until("the page to be back online", online).await?;
         let elapsed = back.elapsed();
-        self.until("the page to say that it was offline", |view| told(view, "online") > told_before).await?;
+        self.until("the page to say that it was offline", |view| {
+            signalled(view, "online") > signalled_before
+        })
+        .await?;
         let trusted = {
             let view = self.view.borrow();
-            ["offline", "online"].iter().all(|name| view.signals.get(*name).is_some_and(|told| told.trusted))
+            ["offline", "online"]
+                .iter()
+                .all(|name| view.signals.get(*name).is_some_and(|signalled| signalled.trusted))
         };
         let source = if trusted { Source::Real } else { Source::Dispatched };
         let note = format!(
@@ -247,9 +257,9 @@ impl Conductor {
     /// Hides the page, and breaks its connection while nobody sees it.
     async fn hidden(&mut self) -> Result<()> {
         self.begun().await?;
-        let hidden = told(&self.view.borrow(), "hidden");
+        let hidden = signalled(&self.view.borrow(), "hidden");
         self.browser.minimize(true).await?;
-        self.until("the page to say that it is hidden", |view| told(view, "hidden") > hidden).await?;
+        self.until("the page to say that it is hidden", |view| signalled(view, "hidden") > hidden).await?;
         let state = self.browser.execute("return document.visibilityState").await?;
         ensure!(state == "hidden", "the page is {state} though its window is minimized");
         // From the log: the page may be late to say what it had while it was seen.
@@ -265,7 +275,7 @@ impl Conductor {
         let state = self.browser.execute("return document.visibilityState").await?;
         ensure!(state == "visible", "the page is {state} after its window was brought back");
         let note = format!(
-            "{HIDDEN} events and more handed over while hidden, back with an event {} ms after a cut",
+            "{HIDDEN} events and more delivered while hidden, back with an event {} ms after a cut",
             needed.as_millis()
         );
         self.seen("hidden", Source::Real, note);
@@ -277,7 +287,7 @@ impl Conductor {
         let started = Instant::now();
         let before = self.head()?;
         sleep(FREEZING).await;
-        let handed = self.view.borrow().events;
+        let delivered = self.view.borrow().events;
         sleep(STILL - FREEZING).await;
         let logged = self.head()?;
         ensure!(
@@ -285,8 +295,8 @@ impl Conductor {
             "the log got {} events while the page stood still: too few to miss",
             logged - before
         );
-        let handed = self.view.borrow().events - handed;
-        Ok((Rested { handed, written: logged - before, logged }, started.elapsed()))
+        let delivered = self.view.borrow().events - delivered;
+        Ok((Rested { delivered, written: logged - before, logged }, started.elapsed()))
     }
 
     fn head(&self) -> Result<u64> {
@@ -303,7 +313,7 @@ impl Conductor {
         Ok(())
     }
 
-    /// Waits until the page is connected and was handed everything up to this offset.
+    /// Waits until the page is connected and has everything up to this offset.
     async fn caught_up_beyond(&mut self, offset: u64) -> Result<()> {
         let deadline = Instant::now() + self.deadline;
         loop {
@@ -313,15 +323,15 @@ impl Conductor {
             if met(&self.view.borrow()) {
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "the page was not handed offset {offset} in time");
+            ensure!(Instant::now() < deadline, "offset {offset} was not delivered to the page in time");
         }
     }
 }
 
 /// What came while a page stood still.
 struct Rested {
-    /// Events that the page was handed all the same.
-    handed: u64,
+    /// Events that were delivered to the page all the same.
+    delivered: u64,
     /// Events that the log got.
     written: u64,
     /// The head of the log in the end.
@@ -333,7 +343,7 @@ fn leavings(view: &View) -> u64 {
     view.losses.get("page_left").copied().unwrap_or(0)
 }
 
-/// How often the browser told the page this.
-fn told(view: &View, name: &str) -> u64 {
-    view.signals.get(name).map_or(0, |told| told.count)
+/// How often the browser signalled this to the page.
+fn signalled(view: &View, name: &str) -> u64 {
+    view.signals.get(name).map_or(0, |signalled| signalled.count)
 }

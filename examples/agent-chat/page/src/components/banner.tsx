@@ -1,17 +1,16 @@
 /** Says in plain words what is wrong with the connection, and what the way out is. */
 import type { AgentwireError } from "agentwire";
-import { type ReactNode, useState } from "react";
+import type { ReactNode } from "react";
 import { failure as failureWords } from "../words.ts";
 import { useNow, useSession, useStore } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 
-/** Shorter losses are told by the state in the header alone. */
+/** Shorter losses are shown by the state in the header alone. */
 const PATIENCE_MS = 4_000;
 
 export function Banner(): ReactNode {
 	const session = useSession();
 	const { connection, failure, since, trouble, notice } = useStore(session.status);
-	const [again, setAgain] = useState(false);
 	const away = connection.name !== "connected" && failure === undefined;
 	const now = useNow(away ? 500 : undefined);
 	const lostAt = session.timeline.spans.findLast(({ name }, index, spans) => name !== "connected" && (index === 0 || spans[index - 1]?.name === "connected"))?.since;
@@ -24,15 +23,7 @@ export function Banner(): ReactNode {
 					<strong>{title}</strong>
 					<p>{text}</p>
 				</div>
-				<button
-					type="button"
-					className="primary"
-					disabled={again}
-					onClick={() => {
-						setAgain(true);
-						void session.reconnect().finally(() => setAgain(false));
-					}}
-				>
+				<button type="button" className="primary" onClick={() => session.reconnect()}>
 					{action}
 				</button>
 			</div>

@@ -77,12 +77,17 @@ function Steps({ steps, run }: { readonly steps: readonly Work[]; readonly run: 
 			{open ? (
 				<div id={body} className="steps-list">
 					{steps.map((step) => (
-						<Step key={`${step.kind}-${step.id}`} step={step} />
+						<Step key={keyOf(step)} step={step} />
 					))}
 				</div>
 			) : undefined}
 		</section>
 	);
+}
+
+/** One tool call may be executed again. */
+function keyOf(step: Work): string {
+	return step.kind === "tool" ? `tool-${step.id}-${step.offset}` : `${step.kind}-${step.id}`;
 }
 
 function Step({ step }: { readonly step: Work }): ReactNode {
@@ -130,7 +135,7 @@ const Child = memo(function Child({ runId }: { readonly runId: string }): ReactN
 				<div className="nested" id={body}>
 					{run.parts.length === 0 ? <p className="none">It has not done anything yet.</p> : undefined}
 					{run.parts.map((part) =>
-						part.kind === "message" ? <Markdown key={part.id} text={part.text} growing={part.state === "streaming"} /> : <Step key={`${part.kind}-${part.id}`} step={part} />,
+						part.kind === "message" ? <Markdown key={part.id} text={part.text} growing={part.state === "streaming"} /> : <Step key={keyOf(part)} step={part} />,
 					)}
 				</div>
 			) : undefined}

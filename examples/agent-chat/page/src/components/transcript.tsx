@@ -74,7 +74,7 @@ function questionBefore(items: readonly Item[], index: number): string | undefin
 	return before?.kind === "question" ? before.content : undefined;
 }
 
-/** Between a question that was sent and the run that takes it up. */
+/** Between a question that was sent and the run that claims it. */
 function Waiting({ items, outgoing }: { readonly items: readonly Item[]; readonly outgoing: readonly Outgoing[] }): ReactNode {
 	const last = outgoing.at(-1)?.state ?? items.at(-1)?.kind;
 	if (last !== "sent" && last !== "question") return null;

@@ -1,7 +1,7 @@
 /** What arrived, what was found when it was compared with the log, and how the page came back from the last fault. */
 import { type ReactNode, useState } from "react";
-import type { Verdict } from "../truth.ts";
-import { ago, count, plural, recoveryWords, verdict as verdictWords } from "../words.ts";
+import type { Outcome } from "../truth.ts";
+import { ago, count, plural, recoveryWords, resumeResult } from "../words.ts";
 import { useMedia, useNow, useRoom, useSession, useStore, useView } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 import { TruthPicture } from "./truth-picture.tsx";
@@ -11,7 +11,7 @@ const selectResumed = ({ resumed }: View): View["resumed"] => resumed;
 
 export function TruthStrip(): ReactNode {
 	const room = useRoom();
-	const { verdict, busy } = useStore(room.verification);
+	const { outcome, busy } = useStore(room.verification);
 	const { timeline } = useSession();
 	const recovery = useStore(timeline.recovery);
 	const resumed = useView(selectResumed);
@@ -19,12 +19,12 @@ export function TruthStrip(): ReactNode {
 	const [chosen, setChosen] = useState<boolean>();
 	const open = chosen ?? !narrow;
 	const recovered = recoveryWords(recovery);
-	const caughtUp = resumed === undefined ? "Nothing was caught up yet." : verdictWords(resumed);
+	const caughtUp = resumed === undefined ? "Nothing was caught up yet." : resumeResult(resumed);
 	return (
 		<section className="truth" aria-label="What arrived, compared with the log" data-testid="truth" data-open={open}>
 			<div className="truth-line">
-				<Counters verdict={verdict} />
-				<Verified verdict={verdict} busy={busy} />
+				<Counters outcome={outcome} />
+				<Verified outcome={outcome} busy={busy} />
 				<button type="button" className="small" data-testid="verify" disabled={busy} onClick={() => void room.verify("all")}>
 					Compare now
 				</button>
@@ -70,8 +70,8 @@ export function TruthStrip(): ReactNode {
 }
 
 /** The counters come from the comparison alone: before it there are none. */
-function Counters({ verdict }: { readonly verdict: Verdict }): ReactNode {
-	const found = verdict.state === "compared" ? verdict : undefined;
+function Counters({ outcome }: { readonly outcome: Outcome }): ReactNode {
+	const found = outcome.state === "compared" ? outcome : undefined;
 	const wrong = found !== undefined && found.lost + found.doubled + found.changed + found.disordered > 0;
 	return (
 		<p className="counters" data-testid="counters" data-state={found === undefined ? "unknown" : wrong ? "wrong" : "right"}>
@@ -98,26 +98,26 @@ function Counters({ verdict }: { readonly verdict: Verdict }): ReactNode {
 	);
 }
 
-function Verified({ verdict, busy }: { readonly verdict: Verdict; readonly busy: boolean }): ReactNode {
-	const now = useNow(verdict.state === "compared" ? 5_000 : undefined);
+function Verified({ outcome, busy }: { readonly outcome: Outcome; readonly busy: boolean }): ReactNode {
+	const now = useNow(outcome.state === "compared" ? 5_000 : undefined);
 	return (
 		<p className="verified" data-testid="verified">
-			{busy ? "Comparing with the log…" : verifiedWords(verdict, now)}
+			{busy ? "Comparing with the log…" : verifiedWords(outcome, now)}
 		</p>
 	);
 }
 
-function verifiedWords(verdict: Verdict, now: number): string {
-	switch (verdict.state) {
+function verifiedWords(outcome: Outcome, now: number): string {
+	switch (outcome.state) {
 		case "none":
 			return "Compared by itself when an answer ends or a catch-up completes";
 		case "unreadable":
-			return `Not compared: the log could not be read (${verdict.reason})`;
+			return `Not compared: the log could not be read (${outcome.reason})`;
 		case "other_epoch":
 			return "Not compared: the log has begun anew since";
 		case "compared": {
-			const ahead = verdict.ahead > 0 ? `, ${count(verdict.ahead)} on the way` : "";
-			return `${plural(verdict.events, "event")} compared with the log ${ago(Math.max(0, now - verdict.at))}${ahead}`;
+			const ahead = outcome.ahead > 0 ? `, ${count(outcome.ahead)} on the way` : "";
+			return `${plural(outcome.events, "event")} compared with the log ${ago(Math.max(0, now - outcome.at))}${ahead}`;
 		}
 	}
 }

@@ -1,0 +1,52 @@
+/** A connection to one server for one user, as the application sees it. */
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { AgentwireError } from "../shared/errors.js";
+import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
+import type { Thread, ThreadOptions } from "../thread/thread.js";
+import type { ConnectionState, Health, Notice, Signal, StateChange, Stats, Subject } from "./state.js";
+
+/** What `client.on` tells, by name. */
+export interface ClientEvents {
+	/** The state of the connection has changed. */
+	state: StateChange;
+	/**
+	 * Something went wrong that no call could report; without a handler and a logger it goes to the page's own reporting. A handler
+	 * that is attached later gets why the client has failed or is not connected, in a microtask.
+	 */
+	error: AgentwireError;
+	/** The server says something to people. */
+	notice: Notice;
+	/** Another page in a thread says something of the moment. */
+	signal: Signal;
+	/** The server has named the user: once, because a client that is welcomed as another user ends with `subject_changed`. */
+	subject: Subject;
+}
+
+/** A connection to one server for one user. */
+export interface Client {
+	readonly state: ConnectionState;
+	/** The user, once the server has named it. */
+	readonly subject: string | undefined;
+	/** Connects; needed only with `autoConnect: false`. Further calls do nothing. */
+	connect(): void;
+	/**
+	 * Resolves when the client is connected: at once if it is, else with the next welcome of the server. Rejects with the signal's
+	 * reason, with the failure when the client has failed, or with `closed`.
+	 */
+	ready(options?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+	/** Calls the handler with each fact of the kind. Throws `invalid_option`. */
+	on<K extends keyof ClientEvents>(type: K, handler: (fact: ClientEvents[K]) => unknown, options?: ListenOptions): Unsubscribe;
+	/**
+	 * Opens a thread; its name has 1 to 256 bytes and no control characters. Handles of one name share the stream. Throws
+	 * `stream_conflict` for another explicit `from`, `invalid_option`, and `closed` with the reason as `cause`.
+	 */
+	thread(name: string, options?: ThreadOptions): Thread;
+	/** Opens the user's own stream, which tells what happens in other threads. */
+	inbox(options?: ThreadOptions): Thread;
+	stats(): Stats;
+	health(): Health;
+	/** Closes the connection and every thread for good. Pending messages fail with `closed`, iterators end. */
+	close(): void;
+	/** As `close()`. */
+	[Symbol.dispose](): void;
+}

@@ -1,0 +1,87 @@
+/** From `connect()` to the wasm instance: loads it, again after a failure, and opens the first socket meanwhile. */
+import type { Instance } from "../core/instance.js";
+import { AgentwireError, describe } from "../shared/errors.js";
+import { EarlySocket } from "./early.js";
+import type { Settings } from "./options.js";
+import type { TokenSource } from "./token.js";
+
+/** Gets the wasm instance: at once, or when it is loaded. */
+export type Loader = (wasm: string | URL | undefined) => Instance | Promise<Instance>;
+
+/** Callbacks of the loading. */
+export interface LoadingHooks {
+	loaded(instance: Instance, early: EarlySocket | undefined): void;
+	/** No further try makes sense. */
+	failed(error: AgentwireError): void;
+	/** The next try begins after `delay` milliseconds. */
+	missed(error: AgentwireError, delay: number, attempt: number): void;
+	retrying(attempt: number): void;
+}
+
+export class Loading {
+	readonly #settings: Settings;
+	readonly #load: Loader;
+	readonly #tokens: TokenSource;
+	readonly #hooks: LoadingHooks;
+	#early: EarlySocket | undefined;
+	#retry: ReturnType<typeof setTimeout> | undefined;
+	#cancelled = false;
+
+	constructor(settings: Settings, load: Loader, tokens: TokenSource, hooks: LoadingHooks) {
+		this.#settings = settings;
+		this.#load = load;
+		this.#tokens = tokens;
+		this.#hooks = hooks;
+	}
+
+	begin(): void {
+		let loading: Instance | Promise<Instance>;
+		try {
+			loading = this.#load(this.#settings.wasm);
+		} catch (error) {
+			return this.#missed(error, 0);
+		}
+		if (!(loading instanceof Promise)) return this.#hooks.loaded(loading, undefined);
+		this.#early = new EarlySocket(this.#settings.url, this.#tokens);
+		this.#await(loading, 0);
+	}
+
+	cancel(): void {
+		this.#cancelled = true;
+		clearTimeout(this.#retry);
+		this.#early?.cancel();
+		this.#early = undefined;
+	}
+
+	#await(loading: Promise<Instance>, attempt: number): void {
+		loading.then(
+			(instance) => {
+				if (this.#cancelled) return;
+				const early = this.#early;
+				this.#early = undefined;
+				this.#hooks.loaded(instance, early);
+			},
+			(error: unknown) => {
+				if (!this.#cancelled) this.#missed(error, attempt);
+			},
+		);
+	}
+
+	#missed(thrown: unknown, attempt: number): void {
+		this.#early?.cancel();
+		this.#early = undefined;
+		const error = thrown instanceof AgentwireError ? thrown : new AgentwireError("wasm_failed", describe(thrown), { cause: thrown });
+		if (!error.retryable) return this.#hooks.failed(error);
+		const { backoffBaseMs, backoffMaxMs } = this.#settings.config;
+		const delay = Math.random() * Math.min(backoffMaxMs, backoffBaseMs * 2 ** attempt);
+		this.#retry = setTimeout(() => {
+			this.#hooks.retrying(attempt + 1);
+			if (!this.#cancelled) this.#await(this.#again(), attempt + 1);
+		}, delay);
+		this.#hooks.missed(error, delay, attempt);
+	}
+
+	async #again(): Promise<Instance> {
+		return this.#load(this.#settings.wasm);
+	}
+}

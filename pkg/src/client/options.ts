@@ -1,0 +1,141 @@
+/** The options of `createClient`, checked where the caller can read the error. */
+import type { RawConfig } from "../core/raw.js";
+import { abortSignal, boolean, callable, fields, integer, isUrl, refuse, withMethods } from "../shared/check.js";
+import type { Metric } from "../shared/metrics.js";
+import { isSized } from "../shared/names.js";
+import type { Logger } from "../shared/report.js";
+import type { TokenFunction } from "./token.js";
+
+/** What the server may have sent of one stream without an `ack`. */
+export interface WindowOptions {
+	/** Number of events, 1 to 65,536. @default 512 */
+	readonly events?: number | undefined;
+	/** Bytes of the events' JSON, 1,024 to 67,108,864. @default 262_144 */
+	readonly bytes?: number | undefined;
+}
+
+/** How long to wait between two attempts to connect. */
+export interface BackoffOptions {
+	/** Upper bound of the first delay, in milliseconds, 10 to 60,000; it doubles with each attempt. @default 500 */
+	readonly baseMs?: number | undefined;
+	/** Upper bound of every delay, in milliseconds, `baseMs` to 3,600,000. @default 20_000 */
+	readonly maxMs?: number | undefined;
+}
+
+/** Options of `createClient`. */
+export interface ClientOptions {
+	/**
+	 * Address of the server: `wss:` or `ws:`; `https:` and `http:` stand for them. In a page it may be relative to the
+	 * page's own address. It must not hold a token.
+	 */
+	readonly url: string | URL;
+	/** Called for a token whenever one is needed; may be async. */
+	readonly token: TokenFunction;
+	/**
+	 * The user that the server must name, 1 to 256 bytes. When it names another one, the client ends with `subject_changed` before
+	 * anything is sent or shown. @default whoever it names first
+	 */
+	readonly user?: string | undefined;
+	/** Bounds what the server sends ahead, per stream, and with it what an iterator can hold. */
+	readonly window?: WindowOptions | undefined;
+	/** The delays between attempts, drawn evenly below a bound that grows. */
+	readonly backoff?: BackoffOptions | undefined;
+	/** Longest time until a socket is open, in milliseconds, 100 to 300,000. @default 10_000 */
+	readonly connectTimeoutMs?: number | undefined;
+	/** Longest time until the `token` function answers, in milliseconds, 1,000 to 600,000; then it is called again. @default 30_000 */
+	readonly tokenTimeoutMs?: number | undefined;
+	/** Messages, cancels and approvals that may be unsettled at once, 1 to 65,536. More fail with `outbox_full`. @default 256 */
+	readonly maxPendingSends?: number | undefined;
+	/** Gets log lines. They never hold a token. @default none */
+	readonly logger?: Logger | undefined;
+	/** Gets figures as they arise. @default none */
+	readonly onMetric?: ((metric: Metric) => void) | undefined;
+	/** Closes the client when aborted. @default none */
+	readonly signal?: AbortSignal | undefined;
+	/** Connects at once; with false, `client.connect()` does it. @default true */
+	readonly autoConnect?: boolean | undefined;
+	/** Address of `agentwire_bg.wasm`, where a bundler does not find it by itself. `agentwire/inline` ignores it. @default beside the package's own files */
+	readonly wasm?: string | URL | undefined;
+}
+
+/** Options after checking, with every default filled in. */
+export interface Settings {
+	/** Absolute, `ws:` or `wss:`. */
+	readonly url: string;
+	readonly token: TokenFunction;
+	readonly user: string | undefined;
+	readonly logger: Logger | undefined;
+	readonly onMetric: ((metric: Metric) => void) | undefined;
+	readonly signal: AbortSignal | undefined;
+	readonly autoConnect: boolean;
+	readonly wasm: string | URL | undefined;
+	readonly config: RawConfig;
+}
+
+/** Version of the package, as `hello` names it. */
+export const VERSION = "0.1.0";
+
+const MAX_USER_BYTES = 256;
+
+const KEYS = ["url", "token", "user", "window", "backoff", "connectTimeoutMs", "tokenTimeoutMs", "maxPendingSends", "logger", "onMetric", "signal", "autoConnect", "wasm"];
+
+/** Checks what was given to `createClient`. Throws `invalid_option`. */
+export function settingsOf(options: unknown): Settings {
+	const given = fields("options", options, KEYS);
+	const window = fields("window", given["window"] ?? {}, ["events", "bytes"]);
+	const backoff = fields("backoff", given["backoff"] ?? {}, ["baseMs", "maxMs"]);
+	const baseMs = integer("backoff.baseMs", backoff["baseMs"], 10, 60_000, 500);
+	return {
+		url: addressOf(given["url"]),
+		token: callable<TokenFunction>("token", given["token"]),
+		user: userOf(given["user"]),
+		logger: withMethods<Logger>("logger", given["logger"], []),
+		onMetric: given["onMetric"] === undefined ? undefined : callable("onMetric", given["onMetric"]),
+		signal: abortSignal(given["signal"]),
+		autoConnect: boolean("autoConnect", given["autoConnect"], true),
+		wasm: wasmOf(given["wasm"]),
+		config: {
+			seed: 0,
+			url: addressOf(given["url"]),
+			clientVersion: VERSION,
+			windowEvents: integer("window.events", window["events"], 1, 65_536, 512),
+			windowBytes: integer("window.bytes", window["bytes"], 1_024, 67_108_864, 262_144),
+			maxPending: integer("maxPendingSends", given["maxPendingSends"], 1, 65_536, 256),
+			backoffBaseMs: baseMs,
+			backoffMaxMs: integer("backoff.maxMs", backoff["maxMs"], baseMs, 3_600_000, Math.max(20_000, baseMs)),
+			connectTimeoutMs: integer("connectTimeoutMs", given["connectTimeoutMs"], 100, 300_000, 10_000),
+			tokenTimeoutMs: integer("tokenTimeoutMs", given["tokenTimeoutMs"], 1_000, 600_000, 30_000),
+		},
+	};
+}
+
+function userOf(value: unknown): string | undefined {
+	if (value === undefined || isSized(value, MAX_USER_BYTES)) return value;
+	return refuse("user", value, `a text of 1 to ${MAX_USER_BYTES} bytes`);
+}
+
+function wasmOf(value: unknown): string | URL | undefined {
+	if (value === undefined || isUrl(value)) return value;
+	return typeof value === "string" && value !== "" ? value : refuse("wasm", value, "an address: a URL or a text");
+}
+
+const SCHEMES: Readonly<Record<string, string>> = { "ws:": "ws:", "wss:": "wss:", "http:": "ws:", "https:": "wss:" };
+
+function addressOf(value: unknown): string {
+	const must = "a ws:, wss:, http: or https: address (in a page it may be relative)";
+	const text = isUrl(value) ? value.href : value;
+	if (typeof text !== "string" || text === "") return refuse("url", value, must);
+	const base = typeof globalThis.location === "object" ? globalThis.location?.href : undefined;
+	let url: URL;
+	try {
+		url = new URL(text, base);
+	} catch {
+		return refuse("url", value, must);
+	}
+	const scheme = SCHEMES[url.protocol];
+	if (scheme === undefined) return refuse("url", value, must);
+	if (url.username !== "" || url.password !== "") return refuse("url", `${url.protocol}//…@${url.host}`, "an address without user and password");
+	if (url.hash !== "") return refuse("url", value, "an address without a fragment (#…)");
+	url.protocol = scheme;
+	return url.href;
+}

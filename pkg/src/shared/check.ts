@@ -1,0 +1,89 @@
+/**
+ * Checks of what the application gives. A failed one throws `invalid_option` with a text that names the option, what it
+ * is, and what it must be.
+ */
+import { AgentwireError } from "./errors.js";
+
+/** An object whose keys were looked at. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** Refuses `value` of the option `name`. */
+export function refuse(name: string, value: unknown, must: string): never {
+	throw new AgentwireError("invalid_option", `${name} is ${show(value)}, it must be ${must}`);
+}
+
+/** Checks that `value` is an object with no other keys than `known`. */
+export function fields(name: string, value: unknown, known: readonly string[]): Fields {
+	if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(name, value, "an object");
+	for (const key of Object.keys(value)) {
+		if (known.includes(key)) continue;
+		const path = name === "options" ? key : `${name}.${key}`;
+		throw new AgentwireError("invalid_option", `${path} is not an option, did you mean ${nearest(key, known)}?`);
+	}
+	return value as Fields;
+}
+
+/** Checks an integer of the range; `undefined` stands for the default. */
+export function integer(name: string, value: unknown, least: number, most: number, fallback?: number): number {
+	if (value === undefined && fallback !== undefined) return fallback;
+	if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+	return refuse(name, value, `an integer from ${least} to ${most}`);
+}
+
+/** Checks a boolean; `undefined` stands for the default. */
+export function boolean(name: string, value: unknown, fallback: boolean): boolean {
+	if (value === undefined) return fallback;
+	return typeof value === "boolean" ? value : refuse(name, value, "true or false");
+}
+
+/** Checks that `value` can be called. */
+export function callable<F>(name: string, value: unknown): F {
+	return typeof value === "function" ? (value as F) : refuse(name, value, "a function");
+}
+
+/** Checks that `value` has these methods; `undefined` is allowed. */
+export function withMethods<T>(name: string, value: unknown, methods: readonly string[]): T | undefined {
+	if (value === undefined) return undefined;
+	if (typeof value !== "object" || value === null) refuse(name, value, "an object");
+	for (const method of methods) {
+		if (typeof (value as Fields)[method] !== "function") refuse(`${name}.${method}`, (value as Fields)[method], "a function");
+	}
+	return value as T;
+}
+
+/** Checks an AbortSignal; `undefined` is allowed. One of another realm counts. */
+export function abortSignal(value: unknown): AbortSignal | undefined {
+	return withMethods<AbortSignal>("signal", value, ["addEventListener", "removeEventListener"]);
+}
+
+/** Is it a URL object? One of another realm counts. */
+export function isUrl(value: unknown): value is URL {
+	return typeof value === "object" && value !== null && "href" in value && typeof value.href === "string";
+}
+
+function show(value: unknown): string {
+	if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+	if (typeof value === "number" || typeof value === "boolean" || value === undefined || value === null) return String(value);
+	if (Array.isArray(value)) return "a list";
+	return isUrl(value) ? JSON.stringify(value.href) : `a value of type ${typeof value}`;
+}
+
+function nearest(key: string, known: readonly string[]): string {
+	const ranked = known.map((name) => ({ name, distance: distance(key.toLowerCase(), name.toLowerCase()) }));
+	ranked.sort((one, other) => one.distance - other.distance);
+	return ranked[0]?.name ?? "";
+}
+
+/** The number of letters to insert, delete or replace (Levenshtein). */
+function distance(one: string, other: string): number {
+	let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+	for (let line = 1; line <= one.length; line += 1) {
+		const next = [line];
+		for (let column = 1; column <= other.length; column += 1) {
+			const swap = (row[column - 1] ?? 0) + (one[line - 1] === other[column - 1] ? 0 : 1);
+			next.push(Math.min(swap, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
+		}
+		row = next;
+	}
+	return row[other.length] ?? 0;
+}

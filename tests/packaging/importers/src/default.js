@@ -1,0 +1,4 @@
+import { createClient } from "agentwire";
+import { ask } from "./page.js";
+
+void ask(createClient);

@@ -1,0 +1,5 @@
+//! All commands.
+
+fn main() -> std::process::ExitCode {
+    xtask::main()
+}
