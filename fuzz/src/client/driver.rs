@@ -316,7 +316,9 @@ impl Driver {
     fn input(&mut self, input: Input) {
         let before = self.client.stats();
         let was_terminal = matches!(self.state, State::Closed | State::Failed);
-        let is_stale = self.is_stale(&input);
+        // What is due is done with whatever comes, also from a former socket.
+        let is_due = self.deadline.is_some_and(|deadline| deadline <= self.now);
+        let is_stale = self.is_stale(&input) && !is_due;
         self.client.handle_input(input, self.now);
         // Each parked frame can go to each consumer and be released; each stream, send and consumer can have a few words to say.
         let parked = usize::try_from(before.parked_frames).expect("a few");
