@@ -105,7 +105,7 @@ fn print(step: u64, label: &str, text: &str, last: bool) {
 mod tests {
     use super::*;
 
-    /// Everything that is said, one after the other.
+    /// Everything that was printed, one line after the other.
     fn said(lines: &[(u64, &str, bool)]) -> String {
         let mut screen = Screen { open: None };
         lines

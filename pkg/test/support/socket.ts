@@ -102,7 +102,7 @@ export class Peer {
 	onFrame: (frame: Frame) => void = () => undefined;
 	/** Hears that the socket is gone, whoever ended it. */
 	onGone: () => void = () => undefined;
-	/** The line is dead: nothing goes through either way, and nobody is told. */
+	/** The line is dead: nothing goes through either way, and neither side notices. */
 	dead = false;
 	readonly #host: SocketHost;
 	#gone = false;

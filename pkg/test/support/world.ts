@@ -20,7 +20,7 @@ interface Task {
 const EPOCH_MS = 1_790_000_000_000;
 /** Longest delay that `setTimeout` takes. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
-/** Tasks at one moment after which a page is said to never come to rest. */
+/** Tasks at one moment after which a test gives up on a page that does not come to rest. */
 const MAX_TASKS = 200_000;
 
 // Taken before any world replaces what it would replace.
