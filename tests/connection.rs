@@ -5,9 +5,7 @@ mod support;
 use std::time::Duration;
 
 use agentwire::proto::{Begin, ClientError, Event, Input, Output, SocketId, State, config, wire::Open};
-use support::World;
-
-const SECOND: Duration = Duration::from_secs(1);
+use support::{SECOND, World, connected};
 
 /// For a server that says nothing by itself.
 const WELCOME: &str = r#"{"type":"welcome","session":"s","subject":"ada","heartbeatMs":15000,"maxFrameBytes":1048576,"maxStreams":64,"sendHorizonMs":60000}"#;
@@ -169,9 +167,7 @@ fn the_backoff_grows_while_no_stream_catches_up() {
 #[test]
 fn a_time_named_by_an_error_is_the_least_that_is_waited() {
     // PROTOCOL: CLS-4, ERR-1
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.inject(
         r#"{"type":"error","code":"overloaded","message":"full","retryable":true,"retryAfterMs":5000}"#,
     );
@@ -235,9 +231,7 @@ fn a_silent_server_counts_as_dead_and_any_frame_proves_life() {
 #[test]
 fn a_ping_is_answered() {
     // PROTOCOL: HBT-3
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.inject(r#"{"type":"ping","n":42}"#);
     world.settle();
     assert_eq!(world.sent_of("pong")[0]["n"], 42);
@@ -261,9 +255,7 @@ fn close_codes_say_whether_to_come_back() {
         (1013, State::Connected),
         (4999, State::Connected),
     ] {
-        let mut world = World::new();
-        world.connect();
-        world.settle();
+        let mut world = connected();
         world.close_by_server(code);
         world.run_for(2 * SECOND);
         assert_eq!(world.state(), state, "{code}");
@@ -381,9 +373,7 @@ fn a_refresh_that_fails_is_tried_again_later_on_the_same_socket() {
 #[test]
 fn an_error_that_speaks_of_no_token_asks_for_none() {
     // PROTOCOL: ERR-1
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.inject(r#"{"type":"error","code":"internal","message":"","retryable":true}"#);
     world.run_for(2 * config::REFRESH_RETRY);
     assert_eq!(world.sent_of("refresh").len(), 0);
@@ -392,9 +382,7 @@ fn an_error_that_speaks_of_no_token_asks_for_none() {
 #[test]
 fn another_subject_ends_the_client_and_sends_nothing_of_the_former() {
     // PROTOCOL: HEL-6
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.server.no_receipts = true;
     world.send("m1", "thread-1", "secret");
     world.settle();
@@ -458,9 +446,7 @@ fn goaway_reconnects_after_the_time_named_and_not_before() {
 #[test]
 fn goaway_leaves_a_socket_that_stays_open() {
     // PROTOCOL: NTC-2
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.inject(r#"{"type":"goaway","reason":"deploy","reconnectAfterMs":1000,"spreadMs":0}"#);
     world.run_for(4 * SECOND);
     assert_eq!(world.client.stats().connects, 2);
@@ -469,9 +455,7 @@ fn goaway_leaves_a_socket_that_stays_open() {
 #[test]
 fn a_goaway_concerns_the_socket_it_came_on() {
     // PROTOCOL: NTC-2
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.inject(r#"{"type":"goaway","reason":"deploy","reconnectAfterMs":3000,"spreadMs":0}"#);
     world.run_for(SECOND / 10);
     world.input(Input::Away(true));
@@ -569,9 +553,7 @@ fn a_malformed_frame_ends_the_socket_and_the_stream_resumes() {
 #[test]
 fn unknown_frames_are_ignored_and_counted() {
     // PROTOCOL: GEN-3
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.inject(r#"{"type":"confetti"}"#);
     world.inject(r#"{"type":"events","ch":77,"first":1,"count":1,"events":[{"type":"a"}]}"#);
     world.settle();

@@ -2,30 +2,12 @@
 
 mod support;
 
-use std::time::Duration;
-
 use agentwire::proto::{
     Begin, ClientError, ConsumerId, Event, Input, Outcome, State,
     config::{MAX_HELLO_BYTES, MAX_IDLE_STREAMS},
     wire::Open,
 };
-use support::World;
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn at(epoch: &str, offset: u64) -> Begin {
-    Begin::Position { epoch: epoch.into(), offset }
-}
-
-/// A page that follows `t` from the start and has its events.
-fn following(events: u64) -> World {
-    let mut world = World::new();
-    world.server.publish("t", events);
-    world.follow("t");
-    world.connect();
-    world.settle();
-    world
-}
+use support::{SECOND, World, at, connected, following};
 
 fn attempts(world: &World) -> Vec<u32> {
     let waits = world.facts.iter().filter_map(|fact| match fact {
@@ -225,9 +207,7 @@ fn more_streams_than_fit_into_a_hello_are_asked_for_after_the_welcome() {
 #[test]
 fn streams_that_nobody_follows_any_more_are_forgotten_the_first_left_first() {
     // I9
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     let count = MAX_IDLE_STREAMS as u32 + 1;
     for stream in 1..=count {
         let name = format!("t{stream}");
@@ -426,9 +406,7 @@ fn after_a_trap_every_consumer_goes_on_where_it_was() {
 fn after_a_trap_another_user_gets_nothing_of_the_former() {
     // PROTOCOL: HEL-6
     // I11
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.server.no_receipts = true;
     world.send("m1", "t", "hello");
     world.settle();
@@ -469,9 +447,7 @@ fn a_trap_does_not_make_the_horizon_of_a_send_begin_again() {
 #[test]
 fn a_message_that_is_put_off_is_not_overtaken() {
     // PROTOCOL: SND-4, SND-9
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.server.overloaded = 1;
     world.send("m1", "t", "first");
     world.send("m2", "t", "second");

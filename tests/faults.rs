@@ -5,36 +5,9 @@ mod support;
 use std::time::Duration;
 
 use agentwire::proto::{
-    Begin, ClientError, Config, ConsumerId, Event, Input, Output, ResumeResult, State, StreamId, wire::Open,
+    Begin, ClientError, ConsumerId, Event, Input, Output, ResumeResult, State, StreamId, wire::Open,
 };
-use support::{Item, World};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn at(epoch: &str, offset: u64) -> Begin {
-    Begin::Position { epoch: epoch.into(), offset }
-}
-
-fn upto(last: u64) -> Vec<u64> {
-    (1..=last).collect()
-}
-
-/// A connected page that follows `t` from the start and has its events.
-fn following(events: u64) -> World {
-    let mut world = World::new();
-    world.server.publish("t", events);
-    world.follow("t");
-    world.connect();
-    world.settle();
-    world
-}
-
-fn connected() -> World {
-    let mut world = World::new();
-    world.connect();
-    world.settle();
-    world
-}
+use support::{Item, SECOND, World, at, connected, following, narrow, pulling, upto};
 
 fn leave(world: &mut World, consumer: u32) {
     world.input(Input::Unsubscribe { consumer: ConsumerId(consumer) });
@@ -245,11 +218,7 @@ fn b7_a_consumer_ahead_that_comes_before_the_answer_makes_the_server_look() {
 
 #[test]
 fn b8_a_report_of_a_former_epoch_does_not_count_in_the_new_one() {
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
-    world.connect();
-    world.settle();
+    let mut world = pulling(10);
     world.pull(1, 4);
     world.server.new_epoch("t", "e2", 20);
     world.settle();
@@ -264,11 +233,7 @@ fn b8_a_report_of_a_former_epoch_does_not_count_in_the_new_one() {
 #[test]
 fn b9_a_slow_iterator_gets_its_resume_result_behind_what_it_was_missing() {
     // I3
-    let mut world = World::new();
-    world.server.publish("t", 6);
-    world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
-    world.connect();
-    world.settle();
+    let mut world = pulling(6);
     world.pull(1, 7);
     world.cut();
     world.server.publish("t", 4);
@@ -323,9 +288,7 @@ fn b10_acknowledgements_that_do_not_fit_into_a_frame_go_out_in_several() {
 #[test]
 fn b11_events_beyond_the_window_and_one_frame_are_refused() {
     // PROTOCOL: FLO-1
-    let mut config = Config::new(3);
-    config.window_events = 16;
-    let mut world = World::with(config);
+    let mut world = narrow(16);
     world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
     world.connect();
     world.settle();
@@ -343,9 +306,7 @@ fn b11_events_beyond_the_window_and_one_frame_are_refused() {
 #[test]
 fn b11_offsets_of_a_gap_use_up_no_window() {
     // PROTOCOL: FLO-1
-    let mut config = Config::new(3);
-    config.window_events = 16;
-    let mut world = World::with(config);
+    let mut world = narrow(16);
     world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
     world.connect();
     world.settle();

@@ -5,9 +5,8 @@ mod support;
 use std::time::Duration;
 
 use agentwire::proto::{Begin, Config, ConsumerId, Event, Input, ResumeResult, wire::Open};
-use support::{Item, World};
+use support::{Item, SECOND, World, following, narrow, pulling};
 
-const SECOND: Duration = Duration::from_secs(1);
 /// The first event of a model server's first log that is larger than the smallest window.
 const LARGE: u64 = 75;
 
@@ -31,20 +30,10 @@ fn waiting_gap(world: &World) -> Option<u64> {
     }
 }
 
-fn narrow(window: u32) -> World {
-    let mut config = Config::new(1);
-    config.window_events = window;
-    World::with(config)
-}
-
 #[test]
 fn an_earlier_consumer_moves_the_position_back_when_it_attaches() {
     // I4, seed 1: left now, the page would begin after what this consumer never got.
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(10);
     world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(3));
     assert_eq!(position(&world), ("e1".into(), 3));
 }
@@ -52,11 +41,7 @@ fn an_earlier_consumer_moves_the_position_back_when_it_attaches() {
 #[test]
 fn the_position_enters_an_epoch_when_every_consumer_has_its_gap() {
     // I4, seed 7: a page that is left before its iterator pulls the gap would never hear that the epoch ended.
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
-    world.connect();
-    world.settle();
+    let mut world = pulling(10);
     world.pull(1, 4);
     world.server.new_epoch("t", "e2", 3);
     world.settle();
@@ -68,11 +53,7 @@ fn the_position_enters_an_epoch_when_every_consumer_has_its_gap() {
 #[test]
 fn a_gap_while_live_is_not_in_the_next_resume_result() {
     // I3, seed 9: everything that was missed came.
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(10);
     world.server.new_epoch("t", "e2", 3);
     world.settle();
     world.cut();
@@ -124,11 +105,7 @@ fn a_catch_up_that_nobody_waits_for_is_not_counted_into_the_next() {
 #[test]
 fn an_early_consumer_that_left_before_the_hello_leaves_no_hole() {
     // I3, seed 210: the stream resumes where its consumers are.
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.follow("t");
-    world.connect();
-    world.settle();
+    let mut world = following(10);
     world.refusing = true;
     world.cut();
     let begin = Begin::Position { epoch: "e1".into(), offset: 2 };
@@ -172,11 +149,7 @@ fn the_pages_of_a_fast_iterator_do_not_pile_up_in_a_slow_one() {
 #[test]
 fn a_gap_begins_after_what_a_handler_pulled_while_the_epoch_ended() {
     // I2, seed 117: a handler that gets its gap pulls an iterator, whose report comes when the core is in the next epoch.
-    let mut world = World::new();
-    world.server.publish("t", 10);
-    world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
-    world.connect();
-    world.settle();
+    let mut world = pulling(10);
     world.pull(1, 4);
     world.server.new_epoch("t", "e2", 3);
     world.settle();

@@ -2,12 +2,8 @@
 
 mod support;
 
-use std::time::Duration;
-
 use agentwire::proto::{Config, Input};
-use support::World;
-
-const SECOND: Duration = Duration::from_secs(1);
+use support::{SECOND, World, connected};
 
 fn receipt(id: &str) -> (String, String) {
     (id.into(), "Receipt".into())
@@ -24,9 +20,7 @@ fn settled(world: &World) -> Vec<(String, String)> {
 #[test]
 fn a_send_settles_by_its_receipt() {
     // PROTOCOL: SND-1
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.send("m1", "t", "hello");
     world.settle();
     assert_eq!(settled(&world), [receipt("m1")]);
@@ -53,9 +47,7 @@ fn sends_made_offline_go_out_in_order_when_connected() {
 #[test]
 fn a_send_without_a_receipt_is_sent_again_and_applied_once() {
     // PROTOCOL: SND-1, SND-4
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.server.no_receipts = true;
     world.send("m1", "t", "x");
     world.settle();
@@ -92,9 +84,7 @@ fn a_send_older_than_the_horizon_is_not_sent_again() {
 #[test]
 fn what_the_server_cannot_take_now_waits_and_holds_back_the_later_ones_of_its_stream() {
     // PROTOCOL: SND-9, SND-4, ERR-2
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.server.overloaded = 1;
     world.send("m1", "t", "x");
     world.run_for(SECOND / 10);
@@ -127,9 +117,7 @@ fn the_outbox_is_bounded_and_says_so() {
 #[test]
 fn closing_settles_what_is_left_exactly_once() {
     // I6
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.server.no_receipts = true;
     world.send("m1", "t", "x");
     world.settle();
@@ -142,9 +130,7 @@ fn closing_settles_what_is_left_exactly_once() {
 #[test]
 fn a_second_receipt_changes_nothing() {
     // I6
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.send("m1", "t", "x");
     world.settle();
     world.inject(r#"{"type":"receipt","id":"m1","status":"accepted"}"#);
@@ -156,9 +142,7 @@ fn a_second_receipt_changes_nothing() {
 #[test]
 fn receipts_settle_the_send_they_name_in_any_order() {
     // PROTOCOL: SND-1; I6
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.server.no_receipts = true;
     for id in ["m1", "m2", "m3"] {
         world.send(id, "t", "x");
@@ -203,9 +187,7 @@ fn a_signal_is_sent_now_or_never() {
 #[test]
 fn a_receipt_that_does_not_come_is_asked_for_on_another_socket() {
     // PROTOCOL: SND-10; I6
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     world.server.no_receipts = true;
     world.send("m1", "t", "x");
     world.run_for(29 * SECOND);
@@ -222,9 +204,7 @@ fn a_receipt_that_does_not_come_is_asked_for_on_another_socket() {
 #[test]
 fn a_send_that_is_too_large_settles_and_the_others_go_on() {
     // PROTOCOL: GEN-7
-    let mut world = World::new();
-    world.connect();
-    world.settle();
+    let mut world = connected();
     assert_eq!(world.client.max_frame_bytes(), 1_048_576);
     world.server.no_receipts = true;
     world.send("m1", "t", "large");

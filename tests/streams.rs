@@ -1,13 +1,11 @@
-//! Resuming, order, gaps, verdicts, consumers, flow control.
+//! Resuming, order, gaps, resume results, consumers, flow control.
 
 mod support;
 
 use std::time::Duration;
 
-use agentwire::proto::{Begin, Config, Event, ResumeResult, config, wire::Open};
-use support::{Item, World};
-
-const SECOND: Duration = Duration::from_secs(1);
+use agentwire::proto::{Begin, Event, ResumeResult, config, wire::Open};
+use support::{Item, SECOND, World, following, narrow, pulling, upto};
 
 fn results(world: &World) -> Vec<&ResumeResult> {
     world
@@ -18,21 +16,6 @@ fn results(world: &World) -> Vec<&ResumeResult> {
             _ => None,
         })
         .collect()
-}
-
-fn connected(name: &str, events: u64) -> World {
-    let mut world = World::new();
-    world.server.publish(name, events);
-    world.follow(name);
-    world.connect();
-    world.settle();
-    world
-}
-
-fn narrow(window: u32) -> World {
-    let mut config = Config::new(1);
-    config.window_events = window;
-    World::with(config)
 }
 
 /// Greets consumer 1 of stream 1 in the place of a server that says nothing by itself, and answers its request for `t`.
@@ -63,16 +46,12 @@ fn events(world: &mut World, first: u64, count: usize) {
     world.inject(frame.to_string());
 }
 
-fn upto(last: u64) -> Vec<u64> {
-    (1..=last).collect()
-}
-
 // --- Resuming ---
 
 #[test]
 fn a_stream_from_the_start_brings_everything_and_then_what_is_live() {
     // PROTOCOL: SUB-8, SUB-10, EVT-5, LIF-1
-    let mut world = connected("t", 120);
+    let mut world = following(120);
     world.server.publish("t", 5);
     world.settle();
     assert_eq!(world.receiver(1).offsets(), upto(125));
@@ -88,7 +67,7 @@ fn a_stream_from_the_start_brings_everything_and_then_what_is_live() {
 #[test]
 fn a_resume_takes_one_round_trip_and_repeats_nothing() {
     // PROTOCOL: HEL-5, SUB-4; I1
-    let mut world = connected("t", 30);
+    let mut world = following(30);
     world.cut();
     world.server.publish("t", 20);
     world.sent.clear();
@@ -141,7 +120,7 @@ fn a_stored_position_continues_after_it() {
 #[test]
 fn many_cuts_lose_and_repeat_nothing() {
     // I1
-    let mut world = connected("t", 0);
+    let mut world = following(0);
     for round in 0..60 {
         world.server.publish("t", 37);
         world.run_for(Duration::from_millis(10 + 7 * (round % 9)));
@@ -177,7 +156,7 @@ fn several_streams_share_a_socket() {
 #[test]
 fn a_stream_attached_while_connected_is_subscribed_at_once() {
     // PROTOCOL: SUB-1
-    let mut world = connected("t", 1);
+    let mut world = following(1);
     world.server.publish("u", 4);
     world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
     world.settle();
@@ -210,12 +189,12 @@ fn a_refused_stream_ends_and_the_others_go_on() {
     assert_eq!(world.receiver(3).offsets(), [1], "another consumer asks again");
 }
 
-// --- Verdicts ---
+// --- Resume results ---
 
 #[test]
 fn each_catch_up_ends_in_one_resume_result() {
     // I3
-    let mut world = connected("t", 30);
+    let mut world = following(30);
     world.cut();
     world.server.publish("t", 20);
     world.run_for(2 * SECOND);
@@ -235,7 +214,7 @@ fn each_catch_up_ends_in_one_resume_result() {
 #[test]
 fn a_resume_result_follows_its_events_and_counts_the_attempts() {
     // I3
-    let mut world = connected("t", 5);
+    let mut world = following(5);
     world.cut();
     world.server.publish("t", 400);
     for _ in 0..3 {
@@ -288,7 +267,7 @@ fn a_catch_up_for_the_slowest_of_several_is_a_replay_and_no_duplicate() {
 #[test]
 fn a_trimmed_log_is_one_gap_before_the_next_event() {
     // PROTOCOL: SUB-5, GAP-4, GAP-5; I2
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.cut();
     world.server.publish("t", 20);
     world.server.trim("t", 25);
@@ -333,7 +312,7 @@ fn from_the_start_of_a_log_trimmed_whole_says_that_all_is_missing() {
 #[test]
 fn a_gap_while_live_is_delivered_once() {
     // PROTOCOL: GAP-2
-    let mut world = connected("t", 3);
+    let mut world = following(3);
     world.server.believes_acks = true;
     world.inject(r#"{"type":"gap","ch":1,"from":4,"to":6,"reason":"forbidden"}"#);
     world.inject(r#"{"type":"events","ch":1,"first":7,"count":1,"events":[{"type":"a"}]}"#);
@@ -347,7 +326,7 @@ fn a_gap_while_live_is_delivered_once() {
 fn after_a_gap_exactly_the_next_offset_is_missing() {
     // PROTOCOL: GAP-2, RPL-4: out of order, and by the heads.
     for out_of_order in [true, false] {
-        let mut world = connected("t", 3);
+        let mut world = following(3);
         world.server.believes_acks = true;
         world.inject(r#"{"type":"gap","ch":1,"from":4,"to":6,"reason":"forbidden"}"#);
         world.run_for(SECOND / 10);
@@ -368,7 +347,7 @@ fn after_a_gap_exactly_the_next_offset_is_missing() {
 #[test]
 fn a_new_epoch_resets_the_stream() {
     // PROTOCOL: SUB-7, GAP-4
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.cut();
     world.server.restart();
     world.server.new_epoch("t", "e2", 3);
@@ -381,7 +360,7 @@ fn a_new_epoch_resets_the_stream() {
 #[test]
 fn an_epoch_that_ends_while_live_resets_the_stream() {
     // PROTOCOL: GAP-2
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.server.new_epoch("t", "e2", 3);
     world.settle();
     world.server.publish("t", 2);
@@ -395,7 +374,7 @@ fn an_epoch_that_ends_while_live_resets_the_stream() {
 #[test]
 fn a_request_ends_with_the_epoch_it_was_made_in() {
     // PROTOCOL: GAP-2, RPL-5: its number is gone, so no answer is waited for.
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.server.ignores_replay = true;
     world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
     world.settle();
@@ -411,7 +390,7 @@ fn a_request_ends_with_the_epoch_it_was_made_in() {
 #[test]
 fn a_position_ahead_of_a_log_that_went_back_is_not_trusted() {
     // PROTOCOL: SUB-6; I13
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.cut();
     world.server.roll_back("t", 6);
     world.run_for(2 * SECOND);
@@ -422,7 +401,7 @@ fn a_position_ahead_of_a_log_that_went_back_is_not_trusted() {
 #[test]
 fn silence_never_becomes_a_gap() {
     // PROTOCOL: GAP-1, RPL-5; I2
-    let mut world = connected("t", 2);
+    let mut world = following(2);
     world.server.forgets = vec![3];
     world.server.ignores_replay = true;
     world.server.publish("t", 3);
@@ -440,7 +419,7 @@ fn silence_never_becomes_a_gap() {
 #[test]
 fn a_hole_is_asked_for_and_filled_in_order() {
     // PROTOCOL: RPL-1, RPL-4
-    let mut world = connected("t", 2);
+    let mut world = following(2);
     world.server.forgets = vec![3, 4];
     world.server.publish("t", 5);
     world.settle();
@@ -456,7 +435,7 @@ fn a_hole_is_asked_for_and_filled_in_order() {
 #[test]
 fn a_missing_tail_is_found_by_the_heads() {
     // PROTOCOL: HBT-1, RPL-4
-    let mut world = connected("t", 2);
+    let mut world = following(2);
     world.server.forgets = vec![3];
     world.server.publish("t", 1);
     world.run_for(10 * SECOND);
@@ -502,7 +481,7 @@ fn each_need_has_a_request_of_its_own() {
 
 /// A world whose page has asked for the offsets 5 to 10 of `t`, which the server leaves to the test to answer.
 fn asked_for_5_to_10() -> World {
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.server.publish("u", 10);
     world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
     world.settle();
@@ -546,7 +525,7 @@ fn what_answers_no_request_does_not_keep_one_waiting() {
 
 /// A world whose page has asked for the offsets 5 to 10 of `t` because 11 came before them.
 fn missing_5_to_10() -> World {
-    let mut world = connected("t", 4);
+    let mut world = following(4);
     world.server.believes_acks = true;
     world.server.ignores_replay = true;
     events(&mut world, 11, 1);
@@ -606,7 +585,7 @@ fn what_is_trimmed_after_it_came_is_no_gap() {
 #[test]
 fn a_refused_request_is_made_again_when_another_is_over() {
     // PROTOCOL: RPL-2, ERR-2
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.server.refuses_replays = 1;
     world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
     world.subscribe(1, 3, "t", Open::Start, Begin::After(5));
@@ -619,7 +598,7 @@ fn a_refused_request_is_made_again_when_another_is_over() {
 #[test]
 fn a_refused_request_that_is_the_only_one_drops_the_socket_at_once() {
     // PROTOCOL: RPL-5: nothing else would bring it up again.
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.server.refuses_replays = 1;
     world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
     world.run_for(2 * SECOND);
@@ -630,7 +609,7 @@ fn a_refused_request_that_is_the_only_one_drops_the_socket_at_once() {
 #[test]
 fn a_head_that_is_about_to_come_is_not_asked_for() {
     // PROTOCOL: RPL-4: the grace time
-    let mut world = connected("t", 2);
+    let mut world = following(2);
     world.inject(r#"{"type":"heartbeat","heads":{"1":3}}"#);
     world.run_for(SECOND / 2);
     world.server.publish("t", 1);
@@ -641,7 +620,7 @@ fn a_head_that_is_about_to_come_is_not_asked_for() {
 #[test]
 fn each_stream_has_a_grace_time_of_its_own() {
     // PROTOCOL: RPL-4
-    let mut world = connected("t", 2);
+    let mut world = following(2);
     world.server.publish("u", 2);
     world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
     world.settle();
@@ -659,7 +638,7 @@ fn each_stream_has_a_grace_time_of_its_own() {
 #[test]
 fn a_timer_that_fires_late_does_what_it_is_for() {
     // PROTOCOL: RPL-4; I7: no browser keeps time to the millisecond.
-    let mut world = connected("t", 2);
+    let mut world = following(2);
     world.server.ignores_replay = true;
     world.inject(r#"{"type":"heartbeat","heads":{"1":3}}"#);
     world.run_for(SECOND / 10);
@@ -671,7 +650,7 @@ fn a_timer_that_fires_late_does_what_it_is_for() {
 #[test]
 fn too_many_early_frames_drop_the_socket() {
     // PROTOCOL: RPL-6; I9
-    let mut world = connected("t", 2);
+    let mut world = following(2);
     world.server.ignores_replay = true;
     for index in 0..=config::MAX_PARKED as u64 {
         let first = 10 + 2 * index;
@@ -694,7 +673,7 @@ fn contradictions_end_the_socket_and_not_the_stream() {
         r#"{"type":"gap","ch":1,"from":9,"to":12,"reason":"trimmed"}"#,
     ];
     for text in contradictions {
-        let mut world = connected("t", 2);
+        let mut world = following(2);
         world.inject(text);
         world.run_for(SECOND / 10);
         world.server.publish("t", 2);
@@ -714,7 +693,7 @@ fn an_answer_that_contradicts_the_request_ends_the_socket_and_not_the_stream() {
         r#""epoch":"e1","oldest":1,"head":9,"next":4,"recovered":true"#,
         r#""epoch":"e1","oldest":1,"head":9,"next":3,"recovered":false,"reason":"trimmed""#,
     ] {
-        let mut world = connected("t", 2);
+        let mut world = following(2);
         world.cut();
         world.run_for(SECOND);
         by_hand(&mut world, answer);
@@ -732,7 +711,7 @@ fn an_answer_that_contradicts_the_request_ends_the_socket_and_not_the_stream() {
 #[test]
 fn a_late_consumer_begins_where_the_stream_is() {
     // I4
-    let mut world = connected("t", 5);
+    let mut world = following(5);
     world.subscribe(1, 2, "t", Open::Start, Begin::Stream);
     world.server.publish("t", 3);
     world.settle();
@@ -743,7 +722,7 @@ fn a_late_consumer_begins_where_the_stream_is() {
 #[test]
 fn a_late_consumer_with_a_start_of_its_own_is_served_by_replay_while_others_go_on() {
     // PROTOCOL: RPL-2, RPL-4, FLO-5; I4
-    let mut world = connected("t", 2_000);
+    let mut world = following(2_000);
     world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
     for _ in 0..20 {
         world.server.publish("t", 10);
@@ -758,7 +737,7 @@ fn a_late_consumer_with_a_start_of_its_own_is_served_by_replay_while_others_go_o
 
 #[test]
 fn a_late_consumer_that_is_cut_continues_where_it_was() {
-    let mut world = connected("t", 3_000);
+    let mut world = following(3_000);
     world.subscribe(1, 2, "t", Open::Start, Begin::After(0));
     world.run_for(Duration::from_millis(90));
     world.cut();
@@ -770,7 +749,7 @@ fn a_late_consumer_that_is_cut_continues_where_it_was() {
 #[test]
 fn a_late_consumer_below_the_oldest_gets_a_gap_of_its_own() {
     // PROTOCOL: RPL-3, GAP-5
-    let mut world = connected("t", 20);
+    let mut world = following(20);
     world.server.trim("t", 8);
     world.subscribe(1, 2, "t", Open::Start, Begin::After(2));
     world.run_for(2 * SECOND);
@@ -798,11 +777,7 @@ fn consumers_rebuilt_with_positions_of_their_own_lose_and_repeat_nothing() {
 #[test]
 fn an_iterator_moves_the_position_when_it_pulls() {
     // PROTOCOL: LIF-3; I4
-    let mut world = World::new();
-    world.server.publish("t", 20);
-    world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
-    world.connect();
-    world.settle();
+    let mut world = pulling(20);
     assert_eq!(world.position(1), Some(("e1".into(), 0)));
     world.pull(1, 7);
     assert_eq!(world.position(1), Some(("e1".into(), 7)));
@@ -817,9 +792,7 @@ fn an_iterator_moves_the_position_when_it_pulls() {
 #[test]
 fn an_iterator_that_does_not_pull_holds_the_server_back() {
     // PROTOCOL: FLO-1, FLO-2; I9
-    let mut config = Config::new(1);
-    config.window_events = 64;
-    let mut world = World::with(config);
+    let mut world = narrow(64);
     world.server.publish("t", 1_000);
     world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
     world.connect();
@@ -837,11 +810,7 @@ fn an_iterator_that_does_not_pull_holds_the_server_back() {
 #[test]
 fn a_new_epoch_empties_the_queue_of_an_iterator() {
     // PROTOCOL: GAP-5
-    let mut world = World::new();
-    world.server.publish("t", 20);
-    world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
-    world.connect();
-    world.settle();
+    let mut world = pulling(20);
     world.pull(1, 5);
     world.server.new_epoch("t", "e2", 3);
     world.settle();
@@ -945,7 +914,7 @@ fn a_server_with_the_smallest_frames_is_asked_too() {
 #[test]
 fn a_stream_that_is_followed_is_never_forgotten() {
     // I9: what is bounded is what nobody follows.
-    let mut world = connected("t", 3);
+    let mut world = following(3);
     let others = 2..=config::MAX_IDLE_STREAMS as u32 + 2;
     for stream in others.clone() {
         world.subscribe(stream, stream, &format!("t{stream}"), Open::Start, Begin::Stream);
@@ -963,7 +932,7 @@ fn a_stream_that_is_followed_is_never_forgotten() {
 #[test]
 fn a_stream_that_nobody_consumes_is_not_asked_for() {
     // PROTOCOL: SUB-12
-    let mut world = connected("t", 3);
+    let mut world = following(3);
     world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(1) });
     world.server.publish("t", 3);
     world.cut();
@@ -975,7 +944,7 @@ fn a_stream_that_nobody_consumes_is_not_asked_for() {
 #[test]
 fn leaving_before_the_answer_unsubscribes_when_it_comes() {
     // PROTOCOL: SUB-12
-    let mut world = connected("t", 1);
+    let mut world = following(1);
     world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
     world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(2) });
     world.settle();
@@ -991,7 +960,7 @@ fn leaving_before_the_answer_unsubscribes_when_it_comes() {
 #[test]
 fn leaving_takes_an_open_request_along_and_no_other() {
     // PROTOCOL: SUB-12, RPL-5
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.server.publish("u", 10);
     world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
     world.settle();
@@ -1015,7 +984,7 @@ fn leaving_takes_an_open_request_along_and_no_other() {
 #[test]
 fn a_subscription_that_the_server_ends_is_reported_and_not_asked_for_again() {
     // PROTOCOL: SUB-11
-    let mut world = connected("t", 2);
+    let mut world = following(2);
     world.inject(r#"{"type":"unsubscribed","ch":7,"name":"t","reason":"requested"}"#);
     world.inject(r#"{"type":"events","ch":1,"first":3,"count":1,"events":[{"type":"a"}]}"#);
     world.server.believes_acks = true;
@@ -1036,7 +1005,7 @@ fn a_subscription_that_the_server_ends_is_reported_and_not_asked_for_again() {
 #[test]
 fn acknowledgements_follow_delivery() {
     // PROTOCOL: FLO-2
-    let mut world = connected("t", 5_000);
+    let mut world = following(5_000);
     world.run_for(5 * SECOND);
     assert_eq!(world.receiver(1).offsets(), upto(5_000));
     assert!(world.server.max_in_flight <= 512);
@@ -1049,7 +1018,7 @@ fn acknowledgements_follow_delivery() {
 #[test]
 fn a_small_batch_is_acknowledged_within_the_delay() {
     // PROTOCOL: FLO-2
-    let mut world = connected("t", 0);
+    let mut world = following(0);
     world.server.publish("t", 1);
     let published = world.now;
     world.settle();
@@ -1143,9 +1112,7 @@ fn frames_in_any_order_are_delivered_as_the_vectors_say() {
 #[test]
 fn an_iterator_behind_a_handler_stays_bounded_after_a_cut() {
     // PROTOCOL: FLO-2; I9: the acknowledgements of this socket count what this socket brought.
-    let mut config = Config::new(1);
-    config.window_events = 64;
-    let mut world = World::with(config);
+    let mut world = narrow(64);
     world.server.publish("t", 1_000);
     world.subscribe(1, 1, "t", Open::Start, Begin::Stream);
     world.connect();
@@ -1168,7 +1135,7 @@ fn an_iterator_behind_a_handler_stays_bounded_after_a_cut() {
 #[test]
 fn leaving_and_coming_back_before_the_answer_asks_only_once() {
     // PROTOCOL: SUB-2
-    let mut world = connected("t", 1);
+    let mut world = following(1);
     world.server.publish("u", 4);
     world.subscribe(2, 2, "u", Open::Start, Begin::Stream);
     world.input(agentwire::proto::Input::Unsubscribe { consumer: agentwire::proto::ConsumerId(2) });
@@ -1195,7 +1162,7 @@ fn a_consumer_that_is_ahead_of_the_others_is_not_moved_back() {
 #[test]
 fn a_log_that_went_back_behind_the_fastest_consumer_is_noticed() {
     // PROTOCOL: SUB-6; I13
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(0));
     world.settle();
     world.pull(2, 4);
@@ -1215,7 +1182,7 @@ fn a_log_that_went_back_behind_the_fastest_consumer_is_noticed() {
 #[test]
 fn a_consumer_that_begins_earlier_moves_the_stored_position_back() {
     // I4: the position is the slowest consumer's.
-    let mut world = connected("t", 10);
+    let mut world = following(10);
     assert_eq!(world.position(1), Some(("e1".into(), 10)));
     world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(3));
     world.settle();
@@ -1228,9 +1195,7 @@ fn a_consumer_that_begins_earlier_moves_the_stored_position_back() {
 #[test]
 fn when_the_slowest_consumer_leaves_the_others_no_longer_wait() {
     // PROTOCOL: FLO-2
-    let mut config = Config::new(1);
-    config.window_events = 8;
-    let mut world = World::with(config);
+    let mut world = narrow(8);
     world.server.publish("t", 100);
     world.subscribe(1, 1, "t", Open::Start, Begin::Stream);
     world.subscribe_pulling(1, 2, "t", Open::Start, Begin::Stream);
@@ -1245,7 +1210,7 @@ fn when_the_slowest_consumer_leaves_the_others_no_longer_wait() {
 
 #[test]
 fn a_consumer_that_attaches_twice_gets_everything_once() {
-    let mut world = connected("t", 3);
+    let mut world = following(3);
     world.input(agentwire::proto::Input::Subscribe {
         stream: agentwire::proto::StreamId(1),
         consumer: agentwire::proto::ConsumerId(1),

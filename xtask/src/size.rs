@@ -88,23 +88,23 @@ struct Entries {
 }
 
 /// What the check came to, for the summary of a test run.
-pub(crate) struct Verdict {
+pub(crate) struct SizeReport {
     pub(crate) summary: String,
     pub(crate) failures: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
     setup::ensure(ctx, &Needs { size: true, ..Needs::build() })?;
-    let verdict = check(ctx, args.std, args.set_budget)?;
-    if !verdict.failures.is_empty() {
-        bail!("{}", verdict.failures.join("\n       "));
+    let report = check(ctx, args.std, args.set_budget)?;
+    if !report.failures.is_empty() {
+        bail!("{}", report.failures.join("\n       "));
     }
-    println!("size: {}, within the budget, and nothing in it that must not be", verdict.summary);
+    println!("size: {}, within the budget, and nothing in it that must not be", report.summary);
     Ok(())
 }
 
 /// Measures, prints and checks. The set-up is the caller's.
-pub(crate) fn check(ctx: &Context, std: Std, set_budget: bool) -> Result<Verdict> {
+pub(crate) fn check(ctx: &Context, std: Std, set_budget: bool) -> Result<SizeReport> {
     let std = build::package(ctx, Variant::Default, std)?;
     let weights =
         step("weighing what a page loads (bundled and minified by esbuild, a tool of xtask's own)", || {
@@ -148,7 +148,7 @@ pub(crate) fn check(ctx: &Context, std: Std, set_budget: bool) -> Result<Verdict
         )),
     }
     let summary = format!("{:.1} kB gzip with {std} std", kb(both.gzip));
-    Ok(Verdict { summary, failures })
+    Ok(SizeReport { summary, failures })
 }
 
 impl Entries {

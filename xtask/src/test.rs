@@ -144,8 +144,8 @@ impl Row {
 
     fn sentence(&self) -> String {
         let Counts { passed, ignored, .. } = self.report.counts;
-        let verdict = if self.passed() { "ok" } else { "FAILED" };
-        let mut sentence = format!("{verdict:<6} {:>7.1} s", self.elapsed.as_secs_f64());
+        let result = if self.passed() { "ok" } else { "FAILED" };
+        let mut sentence = format!("{result:<6} {:>7.1} s", self.elapsed.as_secs_f64());
         if passed > 0 || self.failed() > 0 {
             sentence += &format!("  {passed} passed, {} failed", self.failed());
         }

@@ -274,8 +274,8 @@ fn wasm(ctx: &Context) -> Result<Report> {
 }
 
 fn size_check(ctx: &Context) -> Result<Report> {
-    let verdict = size::check(ctx, Std::Auto, false)?;
-    Ok(Report { note: verdict.summary, failures: verdict.failures, ..Report::default() })
+    let sizes = size::check(ctx, Std::Auto, false)?;
+    Ok(Report { note: sizes.summary, failures: sizes.failures, ..Report::default() })
 }
 
 fn e2e(ctx: &Context) -> Result<Report> {
