@@ -1,35 +1,15 @@
-//! `cargo xtask demo`: the chat page to play with ([`serve`]), and with `--check` the proof: the whole path under faults,
-//! in a real browser, judged by the log alone.
+//! `cargo xtask demo`: the chat page to play with ([`serve`]), and with `--check` the proof ([`proof`]): the whole path under
+//! faults, in a real browser, judged by the log alone.
 //!
 //! For the proof a headless browser loads a page that follows one thread of a real chat server. While an agent answers, the proxy
 //! between them cuts the connection, the server is killed with SIGKILL and started again, and the page is loaded
 //! again. The page reports what its handlers were given. At the end the log file says what they should have been given.
 
-#[cfg(feature = "checks")]
-mod canonical;
-#[cfg(feature = "checks")]
-mod check;
-#[cfg(feature = "checks")]
-mod checker;
-#[cfg(feature = "checks")]
-mod conductor;
 mod interrupt;
 #[cfg(feature = "checks")]
-mod log;
-#[cfg(feature = "checks")]
-mod plan;
-#[cfg(feature = "checks")]
-mod prove;
-#[cfg(feature = "checks")]
-mod records;
-#[cfg(feature = "checks")]
-mod report;
+mod proof;
 mod serve;
 mod server;
-#[cfg(feature = "checks")]
-pub(crate) mod signals;
-#[cfg(feature = "checks")]
-mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,13 +18,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
 #[cfg(feature = "checks")]
-pub(crate) use check::{Order, Work};
-#[cfg(feature = "checks")]
-pub(crate) use plan::Faults;
-#[cfg(feature = "checks")]
-pub(crate) use prove::{prove, run, seed};
-#[cfg(feature = "checks")]
-pub(crate) use report::Summary;
+pub(crate) use proof::{Faults, Order, Work, prove, run, seed, signals};
 pub(crate) use serve::serve;
 
 use crate::context::Context;

@@ -10,16 +10,16 @@ use anyhow::{Context as _, Result, bail};
 
 use super::checker::{Findings, compare};
 use super::conductor::Conductor;
-pub(crate) use super::interrupt::{Interrupted, interrupted};
 use super::log::{Facts, LogFile};
 use super::plan::{self, Faults};
 use super::records::Records;
 use super::report::{Done, Summary, times};
-use super::server::{self, Server};
 use super::site::{Site, key};
-use super::{Sabotage, file};
 use crate::browser::{Browser, Engine};
 use crate::context::Context;
+pub(crate) use crate::demo::interrupt::{Interrupted, interrupted};
+use crate::demo::server::{self, Server};
+use crate::demo::{Sabotage, file};
 use crate::proxy::Proxy;
 
 /// The server's log, among the files of the check.

@@ -12,9 +12,9 @@ use super::log::LogFile;
 use super::plan::{self, Fault, Place};
 use super::records::{Mode, Records, View};
 use super::report::Done;
-use super::server::Server;
 use super::site::{Site, key};
 use crate::browser::Browser;
+use crate::demo::server::Server;
 use crate::proxy::{Counts, How, Proxy, Spot, Weather};
 
 mod signals;

@@ -1,10 +1,25 @@
 //! `cargo xtask demo --check`, and what other commands have in common with it.
 
+mod canonical;
+mod check;
+mod checker;
+mod conductor;
+mod log;
+mod plan;
+mod records;
+mod report;
+pub(crate) mod signals;
+mod site;
+
 use std::fs;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Args, Faults, Order, Sabotage, Summary, Work, chat_server, check, serve};
+pub(crate) use check::{Order, Work};
+pub(crate) use plan::Faults;
+use report::Summary;
+
+use super::{Args, Sabotage, chat_server, serve};
 use crate::build;
 use crate::context::Context;
 use crate::setup::{self, Needs};
