@@ -1,11 +1,10 @@
 /** The entries as a page loads them, beside a stand-in for the generated glue. */
 import assert from "node:assert/strict";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
+import { installer } from "./support/installed.js";
 
 const GLUE = `
 export const log = [];
@@ -31,41 +30,11 @@ export class RawClient {
 }
 `;
 
-/** The smallest module. */
-const EMPTY = new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
-
 interface Glue {
 	readonly log: unknown[][];
 }
 
-type Entry = typeof import("../src/index.js");
-
-let folder: string;
-let count = 0;
-
-before(async () => {
-	folder = await mkdtemp(join(tmpdir(), "agentwire-pkg-"));
-});
-
-after(() => rm(folder, { recursive: true, force: true }));
-
-/** A package of its own, so that each test has its own page. */
-async function page(): Promise<{ entry(name: string): Promise<Entry>; glue(): Promise<Glue>; url: URL }> {
-	count += 1;
-	const root = join(folder, String(count));
-	await mkdir(join(root, "wasm"), { recursive: true });
-	await cp(new URL("../src/", import.meta.url), join(root, "dist"), { recursive: true });
-	await writeFile(join(root, "package.json"), '{"type":"module"}');
-	await writeFile(join(root, "wasm/agentwire.js"), GLUE);
-	await writeFile(join(root, "wasm/agentwire_bg.wasm"), EMPTY);
-	await writeFile(join(root, "wasm/inline.js"), `export const wasmBase64 = ${JSON.stringify(btoa("\0asm"))};`);
-	const url = pathToFileURL(`${root}/`);
-	return {
-		url,
-		entry: (name) => import(new URL(`dist/${name}.js`, url).href) as Promise<Entry>,
-		glue: () => import(new URL("wasm/agentwire.js", url).href) as Promise<Glue>,
-	};
-}
+const page = installer<Glue>(GLUE, Buffer.from("\0asm"));
 
 function globalSocket(): void {
 	class Socket {
@@ -110,8 +79,8 @@ test("importing touches nothing of a page: plain Node", async () => {
 });
 
 test("importing works in a worker", async () => {
-	const { url } = await page();
-	const code = `import { parentPort } from "node:worker_threads"; const m = await import(${JSON.stringify(new URL("dist/index.js", url).href)}); parentPort.postMessage(typeof m.createClient);`;
+	const { root } = await page();
+	const code = `import { parentPort } from "node:worker_threads"; const m = await import(${JSON.stringify(pathToFileURL(join(root, "dist/index.js")).href)}); parentPort.postMessage(typeof m.createClient);`;
 	const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
 	const said = await new Promise((resolve, reject) => {
 		worker.once("message", resolve);

@@ -1,10 +1,11 @@
 /** How each entry gets its wasm module, and what becomes of one that can't be had. Beside a stand-in for the generated glue. */
 import assert from "node:assert/strict";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { afterEach, beforeEach, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { EMPTY, type Entry, installer } from "./support/installed.js";
 
 const GLUE = `
 export const log = [];
@@ -38,26 +39,17 @@ interface Glue {
 	hold(): () => void;
 }
 
-type Entry = typeof import("../src/index.js");
 type Client = ReturnType<Entry["createClient"]>;
 
-/** The smallest module. */
-const EMPTY = new Uint8Array([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
 const WASM = { "content-type": "application/wasm" };
 const OPTIONS = { url: "wss://x/ws", token: () => "t", logger: { error() {} } };
 
 const NAMES = ["WebSocket", "WebAssembly", "TextDecoder", "TextEncoder", "fetch", "process"];
 
-let folder: string;
-let count = 0;
+const page = installer<Glue>(GLUE, EMPTY);
+
 let kept: (readonly [string, PropertyDescriptor | undefined])[];
 let asked: string[];
-
-before(async () => {
-	folder = await mkdtemp(join(tmpdir(), "agentwire-loading-"));
-});
-
-after(() => rm(folder, { recursive: true, force: true }));
 
 beforeEach(() => {
 	kept = NAMES.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
@@ -85,24 +77,6 @@ function serve(answer: (address: string) => Response): void {
 		asked.push(address);
 		return answer(address);
 	});
-}
-
-/** A package of its own, so that each test has its own page. */
-async function page(): Promise<{ entry(name: string): Promise<Entry>; glue(): Promise<Glue>; root: string }> {
-	count += 1;
-	const root = join(folder, String(count));
-	await mkdir(join(root, "wasm"), { recursive: true });
-	await cp(new URL("../src/", import.meta.url), join(root, "dist"), { recursive: true });
-	await writeFile(join(root, "package.json"), '{"type":"module"}');
-	await writeFile(join(root, "wasm/agentwire.js"), GLUE);
-	await writeFile(join(root, "wasm/agentwire_bg.wasm"), EMPTY);
-	await writeFile(join(root, "wasm/inline.js"), `export const wasmBase64 = ${JSON.stringify(Buffer.from(EMPTY).toString("base64"))};`);
-	const url = pathToFileURL(`${root}/`);
-	return {
-		root,
-		entry: (name) => import(new URL(`dist/${name}.js`, url).href) as Promise<Entry>,
-		glue: () => import(new URL("wasm/agentwire.js", url).href) as Promise<Glue>,
-	};
 }
 
 interface Failure {
@@ -316,5 +290,7 @@ test("no file that agentwire/inline imports names an address of its own", async 
 	};
 	await visit(join(root, "dist/inline.js"));
 	assert.ok(seen.size > 10);
-	assert.ok(!seen.has(join(root, "dist/fetch.js")));
+	const fetching = join(root, "dist/core/fetch.js");
+	assert.ok(existsSync(fetching));
+	assert.ok(!seen.has(fetching));
 });
