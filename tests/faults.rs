@@ -19,6 +19,12 @@ fn names_asked_for(world: &World) -> Vec<String> {
     requests.map(|request| request["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
+/// Puts a frame with ten events of the first stream on the wire.
+fn inject_ten(world: &mut World, first: u64) {
+    let events = [r#"{"type":"message_delta","time":1,"text":"x"}"#; 10].join(",");
+    world.inject(format!(r#"{{"type":"events","ch":1,"first":{first},"count":10,"events":[{events}]}}"#));
+}
+
 /// What went wrong with a frame of the server.
 fn contradictions(world: &World) -> Vec<&'static str> {
     let errors = world.facts.iter().filter_map(|fact| match fact {
@@ -292,10 +298,8 @@ fn b11_events_beyond_the_window_and_one_frame_are_refused() {
     world.subscribe_pulling(1, 1, "t", Open::Start, Begin::Stream);
     world.connect();
     world.settle();
-    let body = r#"{"type":"message_delta","time":1,"text":"x"}"#;
     for first in (1..1_000).step_by(10) {
-        let events = [body; 10].join(",");
-        world.inject(format!(r#"{{"type":"events","ch":1,"first":{first},"count":10,"events":[{events}]}}"#));
+        inject_ten(&mut world, first);
     }
     world.settle();
     assert_eq!(contradictions(&world), ["events: more than the window and one frame"]);
@@ -312,10 +316,8 @@ fn b11_offsets_of_a_gap_use_up_no_window() {
     world.settle();
     world.server.believes_acks = true;
     world.inject(r#"{"type":"gap","ch":1,"from":1,"to":1000,"reason":"trimmed"}"#);
-    let body = r#"{"type":"message_delta","time":1,"text":"x"}"#;
     for first in [1_001, 1_011] {
-        let events = [body; 10].join(",");
-        world.inject(format!(r#"{{"type":"events","ch":1,"first":{first},"count":10,"events":[{events}]}}"#));
+        inject_ten(&mut world, first);
     }
     world.settle();
     assert_eq!(contradictions(&world), Vec::<&str>::new());

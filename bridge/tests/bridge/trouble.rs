@@ -101,6 +101,18 @@ async fn without_cache(log: &Double) -> Server {
     Server::with(|builder| builder.log(log.clone()).limits(limits)).await
 }
 
+/// A page whose replay of the offsets from 2 on, of five, has read nothing of the log yet.
+async fn replaying(log: &Double, to: u64) -> (Server, Page) {
+    let server = without_cache(log).await;
+    server.publish("t", 5).await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "t", "open": {"from": "live"}}])).await;
+    page.until("caughtUp").await;
+    log.hold_read();
+    page.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 2, "to": to})).await;
+    log.until_reads_held(1).await;
+    (server, page)
+}
+
 // PROTOCOL: EVT-3, SUB-11, GAP-2
 #[tokio::test]
 async fn a_catch_up_that_reads_while_its_epoch_ends_sends_nothing_of_the_new_one() {
@@ -121,13 +133,7 @@ async fn a_catch_up_that_reads_while_its_epoch_ends_sends_nothing_of_the_new_one
 #[tokio::test]
 async fn a_replay_that_reads_while_its_epoch_ends_ends_with_its_subscription() {
     let log = Double::new();
-    let server = without_cache(&log).await;
-    server.publish("t", 5).await;
-    let mut page = Page::open(&server, "ada", json!([{"name": "t", "open": {"from": "live"}}])).await;
-    page.until("caughtUp").await;
-    log.hold_read();
-    page.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 2, "to": 4})).await;
-    log.until_reads_held(1).await;
+    let (server, mut page) = replaying(&log, 4).await;
     begin_epoch(&server).await;
     log.release_read();
     // An end that brought nothing would be a server that cannot bring an offset (RPL-5).
@@ -139,13 +145,7 @@ async fn a_replay_that_reads_while_its_epoch_ends_ends_with_its_subscription() {
 #[tokio::test]
 async fn a_replay_that_reads_while_its_offsets_are_trimmed_says_so() {
     let log = Double::new();
-    let server = without_cache(&log).await;
-    server.publish("t", 5).await;
-    let mut page = Page::open(&server, "ada", json!([{"name": "t", "open": {"from": "live"}}])).await;
-    page.until("caughtUp").await;
-    log.hold_read();
-    page.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 2, "to": 3})).await;
-    log.until_reads_held(1).await;
+    let (server, mut page) = replaying(&log, 3).await;
     server.bridge.trim(&key("t"), 4).await.unwrap();
     log.release_read();
     assert_eq!(page.next().await, json!({"type": "replayEnd", "req": 1, "to": 1, "oldest": 5}));
