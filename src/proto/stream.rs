@@ -171,13 +171,10 @@ impl Stream {
         }
     }
 
-    /// Attaches a consumer (I4). An id that is attached already is ignored: it would get everything twice.
+    /// Attaches a consumer (I4). No other may have its id.
     pub(crate) fn attach(&mut self, id: ConsumerId, begin: Begin, fx: &mut Effects) {
         if matches!(self.phase, Phase::Ended) {
             self.phase = Phase::Detached;
-        }
-        if self.has(id) {
-            return;
         }
         let mut consumer = Consumer::new(id, begin.clone());
         if matches!(self.phase, Phase::Requested(_) | Phase::Subscribed(_)) {
@@ -357,13 +354,13 @@ impl Stream {
 
     /// Tells whether every consumer has room for more than what flows.
     pub(crate) fn has_room(&self) -> bool {
-        self.consumers.iter().all(|consumer| consumer.queued() <= self.window / 2)
+        self.consumers.iter().all(|consumer| consumer.has_room(self.window))
     }
 
     /// The consumers that the flow has passed by and that have room, with the offset that each needs next.
     pub(crate) fn lagging(&self) -> Vec<(ConsumerId, u64)> {
         let Some(subscription) = self.subscription() else { return Vec::new() };
-        let with_room = self.consumers.iter().filter(|consumer| consumer.queued() <= self.window / 2);
+        let with_room = self.consumers.iter().filter(|consumer| consumer.has_room(self.window));
         with_room
             .filter_map(|consumer| Some((consumer.id, consumer.next()?)))
             .filter(|&(_, next)| next <= subscription.received)

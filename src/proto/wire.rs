@@ -28,8 +28,6 @@ pub trait Reader: Sized {
     fn boolean(&self) -> Option<bool>;
     /// Tells whether this is the text of `name`; the hot path asks this so that no text is copied.
     fn is(&self, name: Name) -> bool;
-    /// Tells whether this is `null`.
-    fn is_null(&self) -> bool;
     /// Tells whether this is an object: not a list, not `null`.
     fn is_object(&self) -> bool;
     /// Returns the number of items, if this is a list.

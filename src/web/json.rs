@@ -80,10 +80,6 @@ impl Reader for Parsed<'_> {
         KEYS.with(|keys| self.0 == **keys[name as usize])
     }
 
-    fn is_null(&self) -> bool {
-        self.0.is_null()
-    }
-
     fn is_object(&self) -> bool {
         self.0.is_object() && !Array::is_array(&self.0)
     }

@@ -103,14 +103,14 @@ impl Client {
     }
 
     pub(super) fn on_socket_opened(&mut self, socket: SocketId, subprotocol: bool) {
-        let Link::Opening { socket: opening, token } = self.link else {
+        if !self.is_current(socket, None) {
+            return;
+        }
+        let Link::Opening { token, .. } = self.link else {
+            // It was open already.
             self.fx.stats.stale_events += 1;
             return;
         };
-        if opening != socket {
-            self.fx.stats.stale_events += 1;
-            return;
-        }
         if !subprotocol {
             self.fx.push(Output::CloseSocket { socket, code: CloseCode::NORMAL });
             self.fail("unsupported_protocol");

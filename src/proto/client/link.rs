@@ -25,6 +25,9 @@ pub(super) enum Link {
     Waiting,
 }
 
+/// Bytes of a frame around the requests or offsets it holds.
+const FRAME_OVERHEAD: usize = 64;
+
 /// What holds from a welcome to the end of its socket.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -43,6 +46,11 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Bytes that a frame has for its list (GEN-7).
+    pub(super) fn frame_room(&self) -> usize {
+        usize::try_from(self.max_frame_bytes).unwrap_or(usize::MAX) - FRAME_OVERHEAD
+    }
+
     pub(super) fn stream_of(&self, ch: u32) -> Option<StreamId> {
         self.by_ch.iter().find(|(known, _)| *known == ch).map(|&(_, stream)| stream)
     }

@@ -2,9 +2,8 @@
 
 use super::{
     Client,
-    link::{Link, Session},
+    link::Link,
     replay::{Purpose, Replay},
-    subscribe::FRAME_OVERHEAD,
 };
 use crate::proto::{
     close_code::CloseCode,
@@ -49,7 +48,8 @@ impl Client {
     /// Acknowledges everything that may be, in as few frames as it takes (GEN-7).
     pub(super) fn send_acks(&mut self) {
         self.timers.stop(Timer::Ack);
-        let Link::Live(Session { socket, max_frame_bytes, .. }) = self.link else { return };
+        let Link::Live(session) = &self.link else { return };
+        let (socket, room) = (session.socket, session.frame_room());
         let mut offsets = Vec::new();
         for stream in self.streams.iter_mut() {
             let acknowledgeable = stream.acknowledgeable();
@@ -60,7 +60,6 @@ impl Client {
                 offsets.push((subscription.ch, acknowledgeable));
             }
         }
-        let room = usize::try_from(max_frame_bytes).unwrap_or(usize::MAX) - FRAME_OVERHEAD;
         for part in offsets.chunks(room / MAX_ACK_BYTES) {
             self.fx.stats.acks_sent += 1;
             self.send(socket, ClientFrame::Ack { offsets: part.to_vec() });
@@ -183,16 +182,16 @@ impl Client {
         };
         let Some(stream) = self.streams.get(replay.stream) else { return };
         // What the flow still has to say of later offsets, it says itself.
-        match replay.purpose {
+        let unmoved = match replay.purpose {
             Purpose::CatchUp(id) => {
                 let received = stream.subscription().map_or(replay.to, |subscription| subscription.received);
                 stream.on_served(id, oldest.min(received + 1), &mut self.fx);
+                stream.next_of(id) == Some(replay.from)
             }
-            Purpose::Repair => stream.on_repaired(oldest.min(replay.to + 1), &mut self.fx),
-        }
-        let unmoved = match replay.purpose {
-            Purpose::Repair => stream.missing().is_some_and(|(from, _)| from == replay.from),
-            Purpose::CatchUp(id) => stream.next_of(id) == Some(replay.from),
+            Purpose::Repair => {
+                stream.on_repaired(oldest.min(replay.to + 1), &mut self.fx);
+                stream.missing().is_some_and(|(from, _)| from == replay.from)
+            }
         };
         if unmoved {
             self.drop_socket(CloseCode::REPLAY_UNANSWERED);

@@ -1,15 +1,12 @@
 //! Which streams are asked for, and which are left.
 
-use super::{Client, Link, Session};
+use super::{Client, Link};
 use crate::proto::{
     ids::{ConsumerId, StreamId},
     input::Begin,
     stream::{Phase, Stream},
     wire::{ClientFrame, Open, StreamRequest},
 };
-
-/// Bytes of a frame around the requests or offsets it holds.
-pub(super) const FRAME_OVERHEAD: usize = 64;
 
 impl Client {
     pub(super) fn on_subscribe(
@@ -20,7 +17,7 @@ impl Client {
         open: Open,
         begin: Begin,
     ) {
-        // Nobody is notified of anything after the end.
+        // Nobody is notified of anything after the end. A consumer that is attached twice would get everything twice.
         if self.is_terminal() || self.streams.of_consumer(consumer).is_some() {
             return;
         }
@@ -50,10 +47,10 @@ impl Client {
 
     /// Asks for the streams that no one has asked for on this socket.
     pub(super) fn subscribe_detached(&mut self) {
-        let Link::Live(Session { socket, max_frame_bytes, .. }) = self.link else { return };
-        let most = usize::try_from(max_frame_bytes).unwrap_or(usize::MAX) - FRAME_OVERHEAD;
+        let Link::Live(session) = &self.link else { return };
+        let (socket, room) = (session.socket, session.frame_room());
         loop {
-            let streams = self.requests(most);
+            let streams = self.requests(room);
             if streams.is_empty() {
                 return;
             }

@@ -60,7 +60,7 @@ impl Stream {
                     continue;
                 }
                 // What answers a request counts against no window: a queue that is full enough is served when it has room.
-                if last <= subscription.received && consumer.queued() > *window / 2 {
+                if last <= subscription.received && !consumer.has_room(*window) {
                     continue;
                 }
                 wanted = true;

@@ -65,11 +65,16 @@ impl Consumer {
     }
 
     /// Events that were sent to it and wait in its own queue.
-    pub(super) const fn queued(&self) -> u64 {
+    const fn queued(&self) -> u64 {
         if let Place::Placed { next, delivered, .. } = self.place { next - 1 - delivered } else { 0 }
     }
 
-    /// Gives it a place; returns the offset before the first that it gets.
+    /// Tells whether its queue has room for a request's answer, which counts against no window.
+    pub(super) const fn has_room(&self, window: u64) -> bool {
+        self.queued() <= window / 2
+    }
+
+    /// Gives it a place.
     pub(super) fn start_at(&mut self, next: u64) {
         self.place = Place::Placed { next, delivered: next - 1, reset: None };
         if let Some(catch_up) = &mut self.catch_up

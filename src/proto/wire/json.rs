@@ -25,10 +25,6 @@ impl Reader for &Value {
         self.as_str() == Some(name.as_str())
     }
 
-    fn is_null(&self) -> bool {
-        Value::is_null(self)
-    }
-
     fn is_object(&self) -> bool {
         Value::is_object(self)
     }
