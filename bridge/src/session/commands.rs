@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -149,10 +149,9 @@ impl Session {
                 return self.error("forbidden", message, false, "Ask for access.", None);
             }
         };
-        let text = Value::from(signal.clone()).to_string();
-        let bytes = text.len();
-        // An object that was read can be written and read again.
-        let Ok(raw) = RawValue::from_string(text) else { return };
+        // An object that was read can be written.
+        let Ok(raw) = to_raw_value(signal) else { return };
+        let bytes = raw.get().len();
         let signal = Signal { key, from: Arc::clone(&self.subject), signal: raw.into() };
         let frame_bytes = self.signal_frame(stream, &signal).len();
         let max_frame_bytes = self.inner.limits.max_frame_bytes;
