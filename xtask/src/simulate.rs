@@ -2,7 +2,6 @@
 
 mod planted;
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -86,8 +85,7 @@ fn build(ctx: &Context) -> Result<PathBuf> {
 
 /// The program with every bug of the list, from a copy of its sources.
 fn build_planted(ctx: &Context) -> Result<PathBuf> {
-    let list = ctx.root.join(planted::LIST);
-    let list = fs::read_to_string(&list).with_context(|| format!("{} can't be read", list.display()))?;
+    let list = planted::text_of(&ctx.root.join(planted::LIST))?;
     let copy = ctx.state.join("planted");
     planted::copy(&ctx.root, &copy, &planted::read(&list)?)?;
     // Cargo drops from the copied lock file what the copy does not need. Nobody reads a warning about a planted bug.

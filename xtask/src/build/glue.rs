@@ -40,8 +40,7 @@ pub(super) fn made_lazy(glue: &str) -> Result<String> {
     text = text.replace(ENCODE.0, ENCODE.1);
     // A line at the margin runs while the module is imported, unless it begins a function.
     if let Some(line) = text.lines().find(|line| {
-        line.contains("TextDecoder(") && !line.starts_with(' ')
-            || line.contains("TextEncoder(") && !line.starts_with(' ')
+        !line.starts_with(' ') && (line.contains("TextDecoder(") || line.contains("TextEncoder("))
     }) {
         bail!("{}", unknown(&format!("it still makes a coder while it is imported:\n{line}")));
     }

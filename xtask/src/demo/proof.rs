@@ -19,7 +19,7 @@ pub(crate) use check::{Order, Work};
 pub(crate) use plan::Faults;
 use report::Summary;
 
-use super::{Args, Sabotage, chat_server, serve};
+use super::{Args, Sabotage, chat_server};
 use crate::build;
 use crate::context::Context;
 use crate::setup::{self, Needs};
@@ -29,9 +29,6 @@ use crate::setup::{self, Needs};
 /// # Errors
 /// When something could not be built or started, and when the check found anything.
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
-    if !args.check {
-        return serve(args, ctx);
-    }
     if args.sabotage == Some(Sabotage::Early) && args.kills == 0 {
         bail!("`--sabotage early` shows only when the server dies; give `--kills` of 1 or more");
     }

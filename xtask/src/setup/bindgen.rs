@@ -50,12 +50,8 @@ pub(crate) fn tool(ctx: &Context, name: &str) -> Result<PathBuf> {
 }
 
 pub(crate) fn missing(ctx: &Context, tools: Tools) -> Result<bool> {
-    for name in tools.programs() {
-        if !tool(ctx, name)?.is_file() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let folder = folder(ctx)?;
+    Ok(tools.programs().iter().any(|name| !folder.join(format!("{name}{EXE_SUFFIX}")).is_file()))
 }
 
 pub(crate) fn build(ctx: &Context, tools: Tools) -> Result<()> {

@@ -228,7 +228,7 @@ fn name_of(file: &Path, folder: &Path) -> String {
     file.strip_prefix(folder).unwrap_or(file).to_string_lossy().replace('\\', "/")
 }
 
-fn text_of(file: &Path) -> Result<String> {
+pub(super) fn text_of(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("{} can't be read", file.display()))
 }
 
