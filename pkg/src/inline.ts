@@ -1,5 +1,5 @@
 /**
- * As the main entry, with the wasm module in the file: nothing is fetched but the package itself, for bundlers and
+ * Like the main entry, but the wasm module is inside this file: nothing is fetched but the package itself, for bundlers and
  * servers that do not know `.wasm` files.
  */
 import { wasmBase64 } from "../wasm/inline.js";

@@ -47,6 +47,6 @@ export interface Client {
 	health(): Health;
 	/** Closes the connection and every thread for good. Pending messages fail with `closed`, iterators end. */
 	close(): void;
-	/** As `close()`. */
+	/** The same as `close()`. */
 	[Symbol.dispose](): void;
 }

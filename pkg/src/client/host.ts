@@ -59,7 +59,7 @@ export class ClientHost implements ClientSide {
 		const seat = this.#parts.seats.get(consumer);
 		if (seat === undefined) return;
 		this.#parts.metric({ name: "replayed_events", unit: "events", value: result.replayed, thread: seat.stream.name });
-		seat.stream.resumed(seat.consumer, result);
+		seat.consumer.resumed(result);
 	}
 
 	ended(stream: number, reason: string): void {

@@ -12,7 +12,7 @@ export interface Signals {
 export function watchBrowser(signals: Signals): () => void {
 	if (typeof globalThis.addEventListener !== "function") return () => undefined;
 	const shown = (event: Event): void => {
-		// Of what the network did while the page lay in the cache nothing was heard. First, so that the core does not try without one.
+		// While the page was in the cache it heard nothing of the network. This comes before `away`, so that the core does not try to connect without one.
 		if ("persisted" in event && event.persisted === true) signals.online(globalThis.navigator?.onLine !== false);
 		signals.away(false);
 	};

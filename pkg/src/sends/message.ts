@@ -42,7 +42,7 @@ export interface Message {
 	retry(): Promise<Receipt>;
 	/** Calls the handler when `state` changes. */
 	on(type: "change", handler: (message: Message) => unknown, options?: ListenOptions): Unsubscribe;
-	/** As `on("change", …)`. */
+	/** The same as `on("change", …)`. */
 	subscribe(listener: (message: Message) => unknown): Unsubscribe;
 }
 
@@ -102,7 +102,7 @@ export class SentMessage implements Message {
 		const signal = checkListener(handler, options);
 		if (signal?.aborted === true) return () => undefined;
 		const entry = this.#changes.add(handler);
-		return bound(() => void this.#changes.remove(entry), signal);
+		return bound(() => this.#changes.remove(entry), signal);
 	}
 
 	subscribe(listener: (message: Message) => unknown): Unsubscribe {

@@ -37,12 +37,9 @@ export class Listeners<H> {
 		return entry;
 	}
 
-	/** Answers whether the entry was still there. */
-	remove(entry: Entry<H>): boolean {
-		if (!entry.active) return false;
+	remove(entry: Entry<H>): void {
 		entry.active = false;
 		this.#list = this.#list.filter((other) => other !== entry);
-		return true;
 	}
 
 	clear(): void {

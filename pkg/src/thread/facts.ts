@@ -33,7 +33,7 @@ export interface Gap {
 	readonly to: number | undefined;
 	/** `trimmed`, `epoch`, `ahead`, `forbidden` or another. */
 	readonly reason: string;
-	/** `refetch`: what is shown stays valid. `reset`: drop what is shown of this thread; what exists follows. */
+	/** `refetch`: what is shown stays valid. `reset`: drop what is shown of this thread: the events that still exist come next, from where `from` asks. */
 	readonly remedy: "refetch" | "reset";
 	/** The epoch that follows, when this one ended. */
 	readonly epoch: string | undefined;

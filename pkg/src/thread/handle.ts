@@ -71,7 +71,7 @@ export class ThreadHandle implements Thread {
 	onEnded(handler: (ended: Ended) => unknown, options: ListenOptions = {}): Unsubscribe {
 		return this.#listen(handler, options, () => {
 			const entry = this.#stream.endings.add(handler);
-			return () => void this.#stream.endings.remove(entry);
+			return () => this.#stream.endings.remove(entry);
 		});
 	}
 

@@ -9,11 +9,9 @@ export class ThreadListeners {
 	readonly gaps: Listeners<(gap: Gap) => unknown> = new Listeners();
 	readonly resumes: Listeners<(resumed: Resumed) => unknown> = new Listeners();
 	readonly #typed = new Map<string, Listeners<EventHandler>>();
-	#size = 0;
 
-	/** Number of handlers. */
-	get size(): number {
-		return this.#size;
+	get isEmpty(): boolean {
+		return this.#typed.size === 0 && [this.every, this.batches, this.gaps, this.resumes].every(({ list }) => list.length === 0);
 	}
 
 	/** The handlers of one type. */
@@ -35,23 +33,12 @@ export class ThreadListeners {
 
 	/** Adds a handler to one of the lists. The result removes it. */
 	addTo<H>(listeners: Listeners<H>, handler: H): () => void {
-		const entry = this.add(listeners, handler);
-		return () => this.remove(listeners, entry);
-	}
-
-	/** Adds a handler to one of the lists. */
-	add<H>(listeners: Listeners<H>, handler: H): Entry<H> {
-		this.#size += 1;
-		return listeners.add(handler);
-	}
-
-	remove<H>(listeners: Listeners<H>, entry: Entry<H>): void {
-		if (listeners.remove(entry)) this.#size -= 1;
+		const entry = listeners.add(handler);
+		return () => listeners.remove(entry);
 	}
 
 	clear(): void {
 		for (const listeners of [this.every, this.batches, this.gaps, this.resumes, ...this.#typed.values()]) listeners.clear();
 		this.#typed.clear();
-		this.#size = 0;
 	}
 }

@@ -68,14 +68,13 @@ export class Queue {
 
 	/** `delivered`: where the consumer is. Two results with nothing between them become one, so that a connection that comes and goes fills no queue (I9). */
 	resumed(result: RawResumeResult, delivered: Position | undefined): void {
-		const resumed = resumedOf(result, this.#front ?? delivered);
+		let resumed = resumedOf(result, this.#front ?? delivered);
 		const last = this.#parts.at(-1);
-		if (last === undefined || !("item" in last) || last.item.kind !== "resumed") {
-			this.#parts.push({ item: { kind: "resumed", resumed }, life: undefined });
-			return;
+		if (last !== undefined && "item" in last && last.item.kind === "resumed") {
+			this.#parts.pop();
+			resumed = joined(last.item.resumed, resumed);
 		}
-		this.#parts.pop();
-		this.#parts.push({ item: { kind: "resumed", resumed: joined(last.item.resumed, resumed) }, life: undefined });
+		this.#parts.push({ item: { kind: "resumed", resumed }, life: undefined });
 	}
 
 	/** Takes the next item. */

@@ -1,7 +1,7 @@
 /**
  * One stream of one client, however many handles stand for it: where it begins, who consumes it, and where it is.
  */
-import type { RawGap, RawOpen, RawResumeResult } from "../core/raw.js";
+import type { RawGap, RawOpen } from "../core/raw.js";
 import type { Start, Supervisor } from "../core/supervisor.js";
 import { AgentwireError } from "../shared/errors.js";
 import { emit, Listeners, type Unsubscribe } from "../shared/listeners.js";
@@ -11,7 +11,7 @@ import type { Ended } from "./facts.js";
 import { type From, isSameFrom, openOf, showFrom } from "./from.js";
 import { HandlerConsumer } from "./handlers.js";
 import { ThreadListeners } from "./listening.js";
-import { isPosition, type Position } from "./position.js";
+import type { Position } from "./position.js";
 import type { BatchHandler } from "./thread.js";
 
 /** A consumer and the stream that it belongs to. */
@@ -39,7 +39,7 @@ export class Stream {
 	handles = 0;
 	readonly #context: StreamContext;
 	readonly #consumers = new Set<Consumer>();
-	/** Those that begin so many events before a place which is not known yet. The core does not know them. */
+	/** Consumers that begin so many events (the value) before a place that is not known yet. The core does not know of them until it is. */
 	readonly #waiting = new Map<Consumer, number>();
 	/** What a handle named or, where none did, what the first consumer began at. */
 	#from: From | undefined;
@@ -102,7 +102,7 @@ export class Stream {
 		this.listenAgain();
 		return () => {
 			remove();
-			if (this.listeners.size === 0) {
+			if (this.listeners.isEmpty) {
 				this.#handlersLeft = undefined;
 				this.#dropHandlers();
 			}
@@ -112,15 +112,15 @@ export class Stream {
 	/** Adds a handler of batches. */
 	listenToBatches(handler: BatchHandler): Unsubscribe {
 		return this.listen((listeners) => {
-			const entry = listeners.add(listeners.batches, handler);
+			const entry = listeners.batches.add(handler);
 			this.#handlers?.noteBatch(entry);
-			return () => listeners.remove(listeners.batches, entry);
+			return () => listeners.batches.remove(entry);
 		});
 	}
 
 	/** Attaches the consumer behind the handlers, if there are any and it is not: it is new, or the server ended it (SUB-11). */
 	listenAgain(): void {
-		if (this.#handlers !== undefined || this.listeners.size === 0) return;
+		if (this.#handlers !== undefined || this.listeners.isEmpty) return;
 		const { nextId, reporter } = this.#context;
 		const isAlone = (): boolean => this.#consumers.size === 1;
 		const consumer = new HandlerConsumer(nextId(), this.listeners, isAlone, reporter.handlerThrew);
@@ -196,10 +196,6 @@ export class Stream {
 		return consumer.gap(gap);
 	}
 
-	resumed(consumer: Consumer, result: RawResumeResult): void {
-		consumer.resumed(result);
-	}
-
 	/** The server ended the subscription: ends every consumer. Whoever comes next has it asked again (SUB-11). */
 	ended(reason: string): void {
 		if (this.#consumers.size === 0) return;
@@ -254,14 +250,14 @@ export class Stream {
 	#startOf(from: From | undefined, place?: Position | undefined): Start | number {
 		const front = place ?? this.#front();
 		const asked = from ?? this.#from ?? "start";
-		// What says where all begin that have no `from` of their own is left to them.
+		// `open` also says where consumers without a `from` of their own begin: another one's "start" does not change it.
 		const open = openOf(asked === "start" ? (this.#from ?? asked) : asked);
 		// While nobody consumes the stream, live is where it was left: what came meanwhile is owed (SUB-9).
 		const goesOn = place !== undefined || from === undefined || (from === "live" && this.#consumers.size === 0);
 		if (goesOn && front !== undefined) return { open, ...front };
 		if (asked === "start") return { open, epoch: undefined, offset: 0 };
 		if (asked === "live") return { open, epoch: undefined, offset: -1 };
-		if (isPosition(asked)) return { open, epoch: asked.epoch, offset: asked.offset };
+		if ("epoch" in asked) return { open, epoch: asked.epoch, offset: asked.offset };
 		if (front !== undefined) return { open, epoch: front.epoch, offset: Math.max(0, front.offset - asked.last) };
 		return this.#consumers.size === 0 || this.#opened === open ? { open, epoch: undefined, offset: -1 } : asked.last;
 	}

@@ -26,8 +26,8 @@ export interface EventsOptions {
 	/** Ends the iteration: the pending `next()` rejects with the signal's reason. */
 	readonly signal?: AbortSignal | undefined;
 	/**
-	 * Where to begin. While others consume the thread already, `"live"` is what comes to it next, and `{ last: n }` counts back
-	 * from the furthest that one of them is: as soon as it is known, before the first connection.
+	 * Where to begin. While the thread has other consumers, `"live"` begins with the next event that comes to it, and
+	 * `{ last: n }` counts back from the consumer that is furthest ahead, as soon as its place is known.
 	 *
 	 * @default where the thread is, or where it begins
 	 */

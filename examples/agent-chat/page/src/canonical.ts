@@ -1,19 +1,15 @@
 /** One text and one fingerprint for the body of an event: the same as tests/e2e/canonical.js of the repository makes. */
 
 /** Writes an event with its keys in the order of their code units. agentwire adds no field, so this is what the log holds. */
-export function canonical(event: object): string {
-	return write(event);
-}
-
-function write(value: unknown): string {
+export function canonical(value: unknown): string {
 	if (typeof value !== "object" || value === null) return JSON.stringify(value);
-	if (Array.isArray(value)) return `[${value.map(write).join(",")}]`;
+	if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
 	const fields = value as Readonly<Record<string, unknown>>;
 	let text = "{";
 	// The default order of `sort` is that of UTF-16 code units.
 	for (const key of Object.keys(fields).sort()) {
 		if (text.length > 1) text += ",";
-		text += `${JSON.stringify(key)}:${write(fields[key])}`;
+		text += `${JSON.stringify(key)}:${canonical(fields[key])}`;
 	}
 	return `${text}}`;
 }

@@ -269,7 +269,7 @@ class Draft {
 			}
 			case "approval_requested": {
 				const run = this.#run(event);
-				if (has(run, "approval", event.approvalId)) return this.#isLate();
+				if (run.parts.some((part) => part.kind === "approval" && part.id === event.approvalId)) return this.#isLate();
 				this.#put(grown(run, { kind: "approval", id: event.approvalId, prompt: event.prompt, decision: undefined, user: undefined }));
 				return;
 			}
@@ -410,10 +410,6 @@ class Draft {
 	#isLate(): void {
 		this.#late += 1;
 	}
-}
-
-function has(run: Run, kind: Part["kind"], id: string): boolean {
-	return run.parts.some((part) => part.kind === kind && part.id === id);
 }
 
 /** Is it an execution of this tool call that has not ended? */
