@@ -5,6 +5,7 @@ mod check;
 mod checker;
 mod conductor;
 mod log;
+mod order;
 mod plan;
 mod records;
 mod report;
@@ -15,7 +16,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-pub(crate) use check::{Order, Work};
+pub(crate) use order::{Order, Work};
 pub(crate) use plan::Faults;
 use report::Summary;
 

@@ -11,11 +11,12 @@ use anyhow::{Context as _, Result, bail};
 use super::checker::{Findings, compare};
 use super::conductor::Conductor;
 use super::log::{Facts, LogFile};
+use super::order::{Order, Work};
 use super::plan::{self, Faults};
 use super::records::Records;
 use super::report::{Done, Summary, times};
 use super::site::{Site, key};
-use crate::browser::{Browser, Engine};
+use crate::browser::Browser;
 use crate::context::Context;
 pub(crate) use crate::demo::interrupt::{Interrupted, interrupted};
 use crate::demo::server::{self, Server};
@@ -36,43 +37,6 @@ const SABOTAGED_DEADLINE: Duration = Duration::from_secs(8);
 
 /// The share of cuts, in percent, that must have bitten.
 const BITE_PERCENT: usize = 80;
-
-/// One check that is to be run.
-#[derive(Clone, Debug)]
-pub(crate) struct Order {
-    pub(crate) engine: Engine,
-    pub(crate) work: Work,
-    /// The least number of events that the log must hold in the end.
-    pub(crate) events: u64,
-    /// What the faults are drawn from.
-    pub(crate) seed: u64,
-    pub(crate) sabotage: Option<Sabotage>,
-    /// Keep the files of the check also when there is nothing to look for.
-    pub(crate) keep: bool,
-}
-
-/// What is done to the page while events stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// A plan with so many faults.
-    Faults(Faults),
-    /// What browsers tell pages, and do to them, one after the other.
-    Signals,
-}
-
-impl Order {
-    fn faults(&self) -> Faults {
-        match self.work {
-            Work::Faults(faults) => faults,
-            Work::Signals => Faults::default(),
-        }
-    }
-
-    /// Whether the wasm core is to trap.
-    pub(super) fn traps(&self) -> bool {
-        self.faults().traps > 0
-    }
-}
 
 /// Runs one check in `folder` and returns its summary.
 ///

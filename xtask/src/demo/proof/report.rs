@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use super::check::{Order, Work};
 use super::checker::Findings;
-use super::signals::Seen;
+use super::order::{Order, Work};
 
 /// What was done to the system, and what came of it.
 #[derive(Debug, Default)]
@@ -32,6 +31,43 @@ pub(crate) struct Done {
     pub(crate) kinds: BTreeMap<String, Cuts>,
     /// What the browser signalled to the page or did to it.
     pub(crate) signals: Vec<Seen>,
+}
+
+/// Where a signal came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From the engine, as for a user.
+    Real,
+    /// From a script in the page: the engine, as it is driven here, does not bring it about.
+    Dispatched,
+    /// From nobody: the engine lacks it.
+    Lacking,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Real => "real",
+            Self::Dispatched => "dispatched",
+            Self::Lacking => "lacking",
+        })
+    }
+}
+
+/// A signal that the page was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) name: &'static str,
+    pub(crate) source: Source,
+    /// What was seen, with its figures.
+    pub(crate) note: String,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, source, note } = self;
+        write!(f, "{name}: {source}; {note}")
+    }
 }
 
 /// Cuts of one kind.

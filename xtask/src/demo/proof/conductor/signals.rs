@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::log::LogFile;
 use super::super::records::{Mode, View};
-use super::super::signals::{Seen, Source};
+use super::super::report::{Seen, Source};
 use super::super::site::key;
 use super::Conductor;
 use crate::browser::Engine;
