@@ -1,0 +1,12 @@
+import "../start.js";
+import { address, begin, take } from "../harness.js";
+
+begin(() => {
+	const socket = new WebSocket(address.url("raw"));
+	socket.onopen = () => socket.send('{"type":"hello"}');
+	socket.onmessage = ({ data }) => {
+		const frame = JSON.parse(data);
+		if (Array.isArray(frame)) for (const event of frame) take(event);
+		else take(frame);
+	};
+});

@@ -1,0 +1,2 @@
+/** The first thing that a page runs: from here "script start" counts. */
+globalThis.scriptStart ??= performance.now();

@@ -1,0 +1,72 @@
+/**
+ * agentwire.v1, one stream. A burst travels in one frame, as the bridge sends it: live events wait 4 ms for others, and a frame holds
+ * up to 512. The window of `hello` is kept (FLO-1).
+ */
+import { T0, TOKEN_HEAD, token } from "../events.js";
+
+const CH = 1;
+/** Most events that the bridge puts into one frame by default. */
+const PAGE_EVENTS = 512;
+
+/** @param {string} name @param {(events: string[], first: number) => string} encode */
+const dialect = (name, encode) => ({ name, burst: (/** @type {number} */ size) => Math.min(size, PAGE_EVENTS), encode, session });
+
+export const agentwire = dialect("agentwire", (events, first) => `{"type":"events","ch":${CH},"first":${first},"count":${events.length},"events":[${events.join(",")}]}`);
+
+/** Token events as a `deltas` frame (DLT-1), which the page offers and the bridge does not send yet. */
+export const agentwireDeltas = dialect("agentwire-deltas", (events, first) => {
+	const numbers = events.map((_, index) => first + index);
+	const times = numbers.map((n) => T0 + n);
+	const texts = numbers.map((n) => JSON.stringify(token(n)));
+	return `{"type":"deltas","ch":${CH},"first":${first},"count":${events.length},"head":${TOKEN_HEAD},"times":[${times.join(",")}],"texts":[${texts.join(",")}]}`;
+});
+
+function session({ send, subscribed, fail, history }) {
+	let window = { events: 0, bytes: 0 };
+	let acked = 0;
+	/** What is not acknowledged: the last number of each frame and its bytes. */
+	let flying = [];
+	let flyingBytes = 0;
+	let caughtUp = history === 0;
+
+	function subscribe(requests) {
+		if (requests.length === 0) return;
+		if (requests.length > 1 || requests[0].name !== "bench" || requests[0].position !== undefined) return fail(`the page asked for ${JSON.stringify(requests)}`);
+		send(`{"type":"subscribed","ch":${CH},"name":"bench","epoch":"e1","oldest":1,"head":${history},"next":1,"recovered":true}`);
+		if (caughtUp) send(`{"type":"caughtUp","ch":${CH},"offset":0,"openRuns":[]}`);
+		subscribed();
+	}
+
+	return {
+		opened() {},
+		received(text) {
+			const frame = JSON.parse(text);
+			switch (frame.type) {
+				case "hello":
+					window = frame.window;
+					send('{"type":"welcome","session":"s-1","subject":"ada","heartbeatMs":60000,"maxFrameBytes":1048576,"maxStreams":64,"sendHorizonMs":86400000,"features":[]}');
+					return subscribe(frame.streams);
+				case "subscribe":
+					return subscribe(frame.streams);
+				case "ack": {
+					acked = Math.max(acked, frame.offsets[CH] ?? 0);
+					const open = flying.findIndex(({ last }) => last > acked);
+					for (const { bytes } of flying.splice(0, open === -1 ? flying.length : open)) flyingBytes -= bytes;
+					return;
+				}
+				case "ping":
+					return send(`{"type":"pong","n":${frame.n}}`);
+				case "replay":
+					return fail(`the page asked for ${text} again`);
+			}
+		},
+		sent(last, bytes) {
+			flying.push({ last, bytes });
+			flyingBytes += bytes;
+			if (caughtUp || last < history) return;
+			caughtUp = true;
+			send(`{"type":"caughtUp","ch":${CH},"offset":${history},"openRuns":[]}`);
+		},
+		room: (first, count, bytes) => first + count - 1 - acked <= window.events && (flyingBytes + bytes <= window.bytes || flying.length === 0),
+	};
+}
