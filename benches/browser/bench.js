@@ -1,7 +1,7 @@
 /**
  * Measures the clients in a real browser. `cargo xtask bench` builds and installs the package first, and then runs this.
  *
- * usage: node bench.js [--quick] [--only LOAD,…] [--clients CLIENT,…] [--rounds N] [--seed N] [--minutes N] [--json FILE] [--svg FILE] [--list]
+ * usage: node bench.js [--quick] [--only LOAD,…] [--clients CLIENT,…] [--rounds N] [--seed N] [--minutes N] [--json FILE] [--commit NAME] [--svg FILE] [--list]
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
@@ -32,6 +32,7 @@ const { values: options } = parseArgs({
 		seed: { type: "string", default: "1" },
 		minutes: { type: "string", default: "120" },
 		json: { type: "string" },
+		commit: { type: "string" },
 		svg: { type: "string" },
 		list: { type: "boolean", default: false },
 	},
@@ -58,7 +59,7 @@ async function main() {
 	const clients = [...new Set(jobs.flatMap((job) => job.clients))];
 
 	const started = Date.now();
-	const pages = fileURLToPath(new URL("dist", import.meta.url));
+	const pages = fileURLToPath(new URL("../../target/xtask/bench/pages", import.meta.url));
 	await bundle([...new Set(clients.map(({ page }) => page))], pages);
 	console.log(`  bundled the pages of ${clients.length} clients in ${seconds(started)} s`);
 
@@ -186,7 +187,7 @@ async function finish(results, chromium, { rounds, seed, started }) {
 		console.log(`bench: ${right} runs delivered every event once and in order, ${failures} failed in ${seconds(started)} s`);
 	} else {
 		const system = machine(chromium);
-		const report = { date: new Date().toISOString(), machine: system, rounds, seed, loads: LOADS.filter(({ id }) => results.loads().includes(id)), results, targets: judged(results), errors: results.errors };
+		const report = { date: new Date().toISOString(), commit: options.commit, machine: system, rounds, seed, loads: LOADS.filter(({ id }) => results.loads().includes(id)), results, targets: judged(results), errors: results.errors };
 		if (options.json !== undefined) await write(options.json, `${JSON.stringify(report, undefined, "\t")}\n`);
 		if (options.svg !== undefined) await write(options.svg, chart(results, system));
 		console.log(tables(results));
