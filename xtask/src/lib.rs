@@ -10,6 +10,8 @@
 #![cfg_attr(not(feature = "checks"), allow(dead_code, unused_imports, reason = "what only the checks use"))]
 
 #[cfg(feature = "checks")]
+mod bench;
+#[cfg(feature = "checks")]
 mod browser;
 mod build;
 #[cfg(feature = "checks")]
@@ -48,6 +50,7 @@ use crate::setup::{Browser, Needs, Tools};
 /// The arguments of the commands that only the whole program has.
 #[cfg(feature = "checks")]
 mod checks {
+    pub(crate) use crate::bench::Args as Bench;
     pub(crate) use crate::chaos::Args as Chaos;
     pub(crate) use crate::clauses::Args as Clauses;
     pub(crate) use crate::demo::signals::Args as Signals;
@@ -64,6 +67,7 @@ mod checks {
 mod checks {
     use crate::handover::Rest;
 
+    pub(crate) type Bench = Rest;
     pub(crate) type Chaos = Rest;
     pub(crate) type Clauses = Rest;
     pub(crate) type Engines = Rest;
@@ -92,6 +96,8 @@ enum Command {
     },
     /// Builds the npm package in pkg/.
     Build(build::Args),
+    /// Measures the package beside other clients in a real browser.
+    Bench(checks::Bench),
     /// Runs the delivery check in any engine, through a network that does everything a network can.
     Chaos(checks::Chaos),
     /// Serves the chat page with an agent and fault switches; with `--check`, proves delivery headless.
@@ -150,6 +156,7 @@ fn run_checks(_: Command, ctx: &Context) -> Result<ExitCode> {
 #[cfg(feature = "checks")]
 fn run_checks(command: Command, ctx: &Context) -> Result<ExitCode> {
     match command {
+        Command::Bench(args) => bench::run(&args, ctx)?,
         Command::Chaos(args) => chaos::run(&args, ctx)?,
         Command::Demo(args) => demo::run(&args, ctx)?,
         Command::Engines(args) => test::engines::run(&args, ctx)?,

@@ -35,6 +35,8 @@ pub(crate) struct Needs {
     pub(crate) tests: bool,
     /// The npm packages of `tests/packaging/importers/`.
     pub(crate) importers: bool,
+    /// The npm packages of `benches/browser/`.
+    pub(crate) bench: bool,
     /// Browsers and their drivers.
     pub(crate) browsers: Vec<Browser>,
 }
@@ -118,6 +120,9 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     }
     if needs.importers {
         pieces.push(Piece::Npm(ctx.root.join("tests/packaging/importers")));
+    }
+    if needs.bench {
+        pieces.push(Piece::Npm(crate::bench::folder(ctx)));
     }
     pieces.extend(needs.browsers.iter().copied().map(Piece::Browser));
     let mut absent = Vec::new();

@@ -1,9 +1,9 @@
 //! Every check and test, part by part: a failed part does not stop the next.
 
-mod counts;
+pub(crate) mod counts;
 pub(crate) mod engines;
 mod package;
-mod packaging;
+pub(crate) mod packaging;
 mod page;
 mod parts;
 mod server;
@@ -19,6 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::context::Context;
 use crate::setup::{self, Needs};
 use crate::test::counts::Counts;
+pub(crate) use crate::test::parts::counted;
 use crate::test::parts::{PARTS, Part};
 
 #[derive(Debug, clap::Args)]
@@ -123,6 +124,7 @@ fn needs(parts: &[&Part]) -> Needs {
         needs.page |= of_part.page;
         needs.tests |= of_part.tests;
         needs.importers |= of_part.importers;
+        needs.bench |= of_part.bench;
         for browser in of_part.browsers {
             if !needs.browsers.contains(&browser) {
                 needs.browsers.push(browser);

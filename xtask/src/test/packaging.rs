@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Packs the package and runs `tests/packaging` with the tarball and a chat server.
 pub(crate) fn run(ctx: &Context) -> Result<Report> {
     build::package(ctx, Variant::Default, Std::Auto)?;
-    let tarball = pack(ctx)?;
+    let tarball = pack(ctx, "packaging")?;
     let server = Server::start(ctx)?;
     let tests = ctx
         .tool("node", "test-packaging")
@@ -37,14 +37,14 @@ pub(crate) fn run(ctx: &Context) -> Result<Report> {
     Ok(report)
 }
 
-/// Makes the tarball that npm would publish, alone in a folder of its own.
-fn pack(ctx: &Context) -> Result<PathBuf> {
-    let folder = ctx.state.join("packaging");
+/// Makes the tarball that npm would publish, alone in the folder `name` of what xtask keeps.
+pub(crate) fn pack(ctx: &Context, name: &str) -> Result<PathBuf> {
+    let folder = ctx.state.join(name);
     if folder.is_dir() {
         fs::remove_dir_all(&folder).with_context(|| format!("{} can't be emptied", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-    ctx.npm(&ctx.pkg(), "test-packaging-pack")
+    ctx.npm(&ctx.pkg(), &format!("{}-pack", name.replace('/', "-")))
         .args(["pack", "--ignore-scripts", "--pack-destination"])
         .arg(&folder)
         .check("the package can't be packed")?;

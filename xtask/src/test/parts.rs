@@ -123,6 +123,12 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part { name: "size", about: "what a page loads is within the budget", needs: sized, run: size_check },
     Part {
+        name: "bench",
+        about: "the benchmark runs, and every client gets every event once and in order",
+        needs: crate::bench::needs,
+        run: crate::bench::check,
+    },
+    Part {
         name: "e2e",
         about: "every event once and in order, across cuts, kills and reloads",
         needs: in_chromium,
@@ -367,7 +373,7 @@ fn cargo_test(ctx: &Context, name: &str, args: &[&str]) -> Result<Report> {
 }
 
 /// Runs a test runner and counts what it ran. None at all is a failure: it would hide that the tests are gone.
-pub(super) fn counted(tool: Tool, count: fn(&str) -> Counts) -> Result<Report> {
+pub(crate) fn counted(tool: Tool, count: fn(&str) -> Counts) -> Result<Report> {
     // A failed test says where it failed; the frames of its runner only hide that.
     let outcome = tool.env("RUST_BACKTRACE", "0").run()?;
     Ok(judge(&outcome, count(&outcome.output)))
