@@ -23,22 +23,22 @@ import { Server } from "./lib/server.js";
 /** Pages that run side by side with `--quick`, which measures nothing. */
 const QUICK_LANES = 3;
 
-const { values: options } = parseArgs({
-	options: {
-		quick: { type: "boolean", default: false },
-		only: { type: "string" },
-		clients: { type: "string" },
-		rounds: { type: "string" },
-		seed: { type: "string", default: "1" },
-		minutes: { type: "string", default: "120" },
-		json: { type: "string" },
-		commit: { type: "string" },
-		svg: { type: "string" },
-		list: { type: "boolean", default: false },
-	},
+const OPTIONS = /** @type {const} */ ({
+	quick: { type: "boolean", default: false },
+	only: { type: "string" },
+	clients: { type: "string" },
+	rounds: { type: "string" },
+	seed: { type: "string", default: "1" },
+	minutes: { type: "string", default: "120" },
+	json: { type: "string" },
+	commit: { type: "string" },
+	svg: { type: "string" },
+	list: { type: "boolean", default: false },
 });
 
+let options;
 try {
+	options = parseArgs({ options: OPTIONS }).values;
 	await main();
 } catch (error) {
 	console.error(`error: ${error.message}`);
@@ -113,9 +113,11 @@ async function start(pages, chromium) {
 		await server.close();
 		throw error;
 	}
-	const close = async () => {
+	const bench = { server, browser, close, isEnding: false };
+	async function close() {
+		bench.isEnding = true;
 		await Promise.all([server.close(), browser.close()]);
-	};
+	}
 	for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
 		process.once(signal, () => {
 			console.error("error: interrupted");
@@ -123,7 +125,7 @@ async function start(pages, chromium) {
 		});
 	}
 	process.once("exit", () => browser.kill());
-	return { server, browser, close };
+	return bench;
 }
 
 /** Ends everything when the whole takes too long. */
@@ -150,7 +152,7 @@ async function inRounds(bench, jobs, results, rounds, seed) {
 					results.add(load.id, client.id, round, measured);
 					shown.push([client.id, measured.value.toFixed(load.digits)]);
 				} catch (error) {
-					failed(results, load, client, round, error);
+					await failed(bench, results, load, client, round, error);
 				}
 			}
 			const order = clients.map(({ id }) => id);
@@ -168,14 +170,19 @@ async function quick(bench, jobs, results) {
 			try {
 				results.add(run.load.id, run.client.id, 0, await measure({ ...bench, quick: true }, run.client, run.load));
 			} catch (error) {
-				failed(results, run.load, run.client, 0, error);
+				await failed(bench, results, run.load, run.client, 0, error);
 			}
 		}
 	};
 	await Promise.all(Array.from({ length: QUICK_LANES }, lane));
 }
 
-function failed(results, load, client, round, error) {
+/** Notes a failed run. Without a browser or a server there is no next one. */
+async function failed(bench, results, load, client, round, error) {
+	// The interrupt or the time limit ends the program.
+	if (bench.isEnding) await new Promise(() => undefined);
+	const lost = bench.browser.lost ?? bench.server.lost;
+	if (lost !== undefined) throw lost;
 	results.fail(load.id, client.id, round, error.message);
 	console.log(`  FAILED: ${load.id}, ${client.id}, round ${round + 1}: ${error.message}`);
 }

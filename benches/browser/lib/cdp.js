@@ -35,6 +35,11 @@ export class Cdp {
 		});
 	}
 
+	/** Why there is no answer any more. */
+	get reason() {
+		return this.#lost;
+	}
+
 	lost(error) {
 		if (this.#lost !== undefined) return;
 		this.#lost = error;

@@ -80,6 +80,11 @@ export class Chromium {
 		return browser;
 	}
 
+	/** Why the browser is gone, if it is. */
+	get lost() {
+		return this.#cdp.reason;
+	}
+
 	/** Waits until the browser has done what it does after its start, or 10 seconds. */
 	async settle() {
 		const busy = async () => (await this.#renderers()).reduce((sum, id) => sum + ns(id), 0);

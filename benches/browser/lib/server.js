@@ -14,13 +14,16 @@ export class Server {
 	/** What was said before somebody waited for it. @type {Map<string, any>} */
 	#said = new Map();
 	#nextRun = 1;
+	/** Why the server is gone, if it is. @type {Error | undefined} */
+	lost;
 
 	constructor(child, port) {
 		this.#child = child;
 		this.#port = port;
 		child.on("message", (message) => this.#heard(message));
 		child.on("exit", (code, signal) => {
-			for (const { reject } of this.#waiting.values()) reject(new Error(`the server ended (${code ?? signal})`));
+			this.lost = new Error(`the server ended (${code ?? signal})`);
+			for (const { reject } of this.#waiting.values()) reject(this.lost);
 		});
 	}
 
@@ -49,7 +52,7 @@ export class Server {
 	/** Has a run encoded. Resolves with its number. */
 	async prepare(plan) {
 		const run = String(this.#nextRun++);
-		this.#child.send({ type: "prepare", run, plan });
+		this.#say({ type: "prepare", run, plan });
 		await this.wait(run, "prepared", 60);
 		return run;
 	}
@@ -57,11 +60,12 @@ export class Server {
 	/** Sends the next `count` events of the run; without a pace as fast as possible. */
 	go(run, count, pace) {
 		this.#said.delete(`${run} sent`);
-		this.#child.send({ type: "go", run, count, pace });
+		this.#say({ type: "go", run, count, pace });
 	}
 
 	/** Waits for what the server says about the run: `subscribed`, `sent`, `report`. A failed run rejects. */
 	wait(run, what, seconds) {
+		if (this.lost !== undefined) return Promise.reject(this.lost);
 		const key = `${run} ${what}`;
 		const failure = this.#said.get(`${run} failed`);
 		if (failure !== undefined) return Promise.reject(new Error(failure.reason));
@@ -78,8 +82,13 @@ export class Server {
 
 	/** The run is over, and its connection may close. */
 	forget(run) {
-		this.#child.send({ type: "forget", run });
+		this.#say({ type: "forget", run });
 		for (const key of this.#said.keys()) if (key.startsWith(`${run} `)) this.#said.delete(key);
+	}
+
+	/** A server that is gone hears nothing; whoever waits for its answer learns why there is none. */
+	#say(message) {
+		if (this.#child.connected) this.#child.send(message, () => undefined);
 	}
 
 	#heard(message) {
