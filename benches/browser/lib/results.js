@@ -1,5 +1,5 @@
 /** What was measured: a value per load, client and round, and the estimates that follow. */
-import { CLIENTS, REFERENCE } from "./clients.js";
+import { CLIENTS, CONTROL, REFERENCE } from "./clients.js";
 import { estimate, paired } from "./stats.js";
 
 /** @typedef {{ value: number, [more: string]: number }} Measured */
@@ -49,13 +49,21 @@ export class Results {
 		return estimate(this.rounds(load, client, field).filter((value) => value !== undefined), this.#seed);
 	}
 
-	/** Against raw of the same round. */
+	/** Against raw of the same round, or another client. */
 	ratio(load, client, reference = REFERENCE) {
-		return estimate(paired(this.rounds(load, client), this.rounds(load, reference), (value, other) => value / other), this.#seed);
+		return estimate(paired(this.rounds(load, client), this.#references(load, client, reference), (value, other) => value / other), this.#seed);
 	}
 
 	over(load, client, reference = REFERENCE) {
-		return estimate(paired(this.rounds(load, client), this.rounds(load, reference), (value, other) => value - other), this.#seed);
+		return estimate(paired(this.rounds(load, client), this.#references(load, client, reference), (value, other) => value - other), this.#seed);
+	}
+
+	/** Raw runs twice in a round: the others are compared with the mean of the two, and the two with each other. */
+	#references(load, client, reference) {
+		const rounds = this.rounds(load, reference);
+		if (reference !== REFERENCE || client === REFERENCE || client === CONTROL) return rounds;
+		const again = this.rounds(load, CONTROL);
+		return rounds.map((value, round) => (value === undefined || again[round] === undefined ? value : (value + again[round]) / 2));
 	}
 
 	/** How many times our cost per event the cheapest peer needs that sends a message per event. */

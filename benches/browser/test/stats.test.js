@@ -43,6 +43,22 @@ test("the token target is about the cheapest peer that sends a message per event
 	assert.equal(results.leastTokens()?.point, 9);
 });
 
+test("a client is compared with the mean of both runs of raw, and these with each other", () => {
+	const results = new Results(1);
+	for (const [client, value] of Object.entries({ raw: 2, "raw-again": 4, phoenix: 6 })) results.add("frames-50", client, 0, { value });
+	assert.equal(results.ratio("frames-50", "phoenix")?.point, 2);
+	assert.equal(results.over("frames-50", "phoenix")?.point, 3);
+	assert.equal(results.ratio("frames-50", "raw-again")?.point, 2);
+});
+
+test("a run that failed leaves its round out", () => {
+	const results = new Results(1);
+	results.add("frames-50", "raw", 1, { value: 2 });
+	results.add("frames-50", "phoenix", 0, { value: 6 });
+	results.add("frames-50", "phoenix", 1, { value: 8 });
+	assert.deepEqual(results.ratio("frames-50", "phoenix"), { point: 4, low: 4, high: 4, rounds: 1 });
+});
+
 test("what was not measured is no figure", () => {
 	for (const target of TARGETS) assert.equal(target.of(new Results(1)), undefined);
 });
