@@ -2,7 +2,7 @@
 import { CONTROL, isOurs, REFERENCE } from "./clients.js";
 
 const WIDTH = 960;
-const LABEL = 200;
+const LABEL = 215;
 const VALUE = 110;
 const ROW = 22;
 const BAR = 12;

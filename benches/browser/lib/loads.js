@@ -83,7 +83,7 @@ const time = (id, title, unit, digits, moment, count, perFrame, roundTrip, rest 
 	warm: 0,
 	count,
 	roundTrip,
-	seconds: 60,
+	seconds: 90,
 	quick: {},
 	...rest,
 });

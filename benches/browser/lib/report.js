@@ -4,7 +4,7 @@ import { LOADS } from "./loads.js";
 import { judge, TARGETS } from "./targets.js";
 
 const figure = (value, digits) => value.toFixed(digits);
-const interval = ({ low, high }, digits) => `[${figure(low, digits)}–${figure(high, digits)}]`;
+const interval = ({ low, high }, digits) => `[${figure(low, digits)} to ${figure(high, digits)}]`;
 
 /** One table per load. @param {import("./results.js").Results} results */
 export function tables(results) {
@@ -12,23 +12,28 @@ export function tables(results) {
 }
 
 function table(load, results) {
-	const lines = [`\n  ${load.id}: ${load.title}`, `  ${"".padEnd(32)} ${load.unit.padStart(10)}   ${load.compare === "ratio" ? "ratio to raw of the same round" : "over raw of the same round"}`];
-	for (const { id, label } of results.clients(load.id)) {
+	const isRatio = load.compare === "ratio";
+	const head = [`\n  ${load.id}: ${load.title}`, `  ${"".padEnd(32)} ${load.unit.padStart(10)}${isRatio ? "ratio to raw".padStart(22) : ""}${"over raw".padStart(26)}`];
+	const rows = results.clients(load.id).map(({ id, label }) => {
 		const value = results.value(load.id, id);
-		if (value === undefined) continue;
-		const against = load.compare === "ratio" ? results.ratio(load.id, id) : results.over(load.id, id);
-		const sign = against !== undefined && load.compare === "over" && against.point > 0 ? "+" : "";
-		const compared = against === undefined || id === REFERENCE ? "" : `${(sign + figure(against.point, Math.max(load.digits, load.compare === "ratio" ? 2 : 0))).padStart(8)} ${interval(against, 2)}`;
-		lines.push(`  ${(isOurs(id) ? `${label}  <` : label).padEnd(32)} ${figure(value.point, load.digits).padStart(10)}   ${compared}`.trimEnd());
-	}
+		if (value === undefined) return undefined;
+		const name = (isOurs(id) ? `${label}  <` : label).padEnd(32);
+		const ratio = isRatio ? compared(results.ratio(load.id, id), 2, id, 22) : "";
+		return `  ${name} ${figure(value.point, load.digits).padStart(10)}${ratio}${compared(results.over(load.id, id), load.digits, id, 26)}`.trimEnd();
+	});
 	const spread = results.rounds(load.id, CONTROL).length > 0 ? results.ratio(load.id, CONTROL) : undefined;
-	if (spread !== undefined) lines.push(`  A/A: ${figure(spread.point, 2)} ${interval(spread, 2)} over ${spread.rounds} rounds`);
-	return lines.join("\n");
+	const last = spread === undefined ? [] : [`  A/A: ${figure(spread.point, 2)} ${interval(spread, 2)} over ${spread.rounds} rounds`];
+	return [...head, ...rows.filter(Boolean), ...last].join("\n");
+}
+
+/** An estimate against raw; raw itself has none. */
+function compared(against, digits, id, width) {
+	return (against === undefined || id === REFERENCE ? "" : `${figure(against.point, digits)} ${interval(against, digits)}`).padStart(width);
 }
 
 /** A line per target, and the last one. @param {import("./results.js").Results} results */
 export function verdicts(results) {
-	const lines = ["", `  ${"target".padEnd(58)} ${"measured".padStart(20)} ${"must".padStart(8)} ${"aim".padStart(8)}`];
+	const lines = ["", `  ${"target".padEnd(58)} ${"measured".padStart(22)} ${"must".padStart(8)} ${"aim".padStart(8)}`];
 	let met = 0;
 	for (const target of TARGETS) {
 		const { what, unit, digits, must, aim } = target;
@@ -36,7 +41,7 @@ export function verdicts(results) {
 		const verdict = measured === undefined ? "not measured" : judge(target, measured);
 		if (verdict === "aim" || verdict === "must") met += 1;
 		const shown = measured === undefined ? "–" : `${figure(measured.point, digits)} ${interval(measured, digits)}`;
-		lines.push(`  ${`${what}, ${unit}`.padEnd(58)} ${shown.padStart(20)} ${String(must).padStart(8)} ${String(aim ?? "").padStart(8)}  ${verdict}`);
+		lines.push(`  ${`${what}, ${unit}`.padEnd(58)} ${shown.padStart(22)} ${String(must).padStart(8)} ${String(aim ?? "").padStart(8)}  ${verdict}`);
 	}
 	lines.push(`\nbench: ${met} of ${TARGETS.length} targets met`);
 	return lines.join("\n");
