@@ -58,11 +58,6 @@ pub(crate) fn needs() -> Needs {
     Needs { bench: true, ..Needs::browsers(&[Browser::Chromium]) }
 }
 
-/// Where the benchmark is.
-pub(crate) fn folder(ctx: &Context) -> PathBuf {
-    ctx.root.join("benches/browser")
-}
-
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
     setup::ensure(ctx, &needs())?;
     if !args.list {
@@ -84,7 +79,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
 /// The driver with the arguments that are its own. Its output is the output of the command.
 fn driver(args: &Args, ctx: &Context) -> Result<Command> {
     let mut node = Command::new("node");
-    node.arg(folder(ctx).join("bench.js"));
+    node.arg(ctx.bench().join("bench.js"));
     if args.list {
         node.arg("--list");
         return Ok(node);
@@ -121,7 +116,7 @@ fn results(ctx: &Context) -> PathBuf {
 
 /// The part of a test run: the benchmark's own tests, and a slice in which only counts matter.
 pub(crate) fn check(ctx: &Context) -> Result<Report> {
-    let mut report = counted(ctx.npm(&folder(ctx), "test-bench-unit").arg("test"), counts::node)?;
+    let mut report = counted(ctx.npm(&ctx.bench(), "test-bench-unit").arg("test"), counts::node)?;
     // By this same program, so that its time limit ends all that it started.
     let outcome =
         ctx.tool(&ctx.program, "test-bench").args(["bench", "--quick"]).time_limit(QUICK_LIMIT).run()?;

@@ -65,6 +65,11 @@ impl Context {
         self.root.join("pkg")
     }
 
+    /// The benchmark: a driver, a server and pages.
+    pub(crate) fn bench(&self) -> PathBuf {
+        self.root.join("benches/browser")
+    }
+
     /// The copy of the npm package whose core can be made to trap.
     pub(crate) fn trap_pkg(&self) -> PathBuf {
         self.root.join("target/trap-pkg")

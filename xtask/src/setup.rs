@@ -122,7 +122,7 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
         pieces.push(Piece::Npm(ctx.root.join("tests/packaging/importers")));
     }
     if needs.bench {
-        pieces.push(Piece::Npm(crate::bench::folder(ctx)));
+        pieces.push(Piece::Npm(ctx.bench()));
     }
     pieces.extend(needs.browsers.iter().copied().map(Piece::Browser));
     let mut absent = Vec::new();

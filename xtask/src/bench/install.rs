@@ -12,7 +12,7 @@ use crate::test::packaging;
 /// Packs the package and installs it for the pages, unless exactly that is there.
 pub(crate) fn package(ctx: &Context) -> Result<()> {
     let tarball = packaging::pack(ctx, "bench/tarball")?;
-    let modules = super::folder(ctx).join("node_modules");
+    let modules = ctx.bench().join("node_modules");
     // In the folder that `npm ci` replaces, so that it goes when the package goes.
     let record = modules.join(".agentwire-tarball");
     let hash = Fingerprint::new().tree(&tarball)?.finish();
@@ -21,7 +21,7 @@ pub(crate) fn package(ctx: &Context) -> Result<()> {
         return Ok(());
     }
     step("installing the package for the pages", || {
-        ctx.npm(&super::folder(ctx), "bench-install")
+        ctx.npm(&ctx.bench(), "bench-install")
             .args(["install", "--no-save", "--no-audit", "--ignore-scripts", "--prefer-offline"])
             .arg(&tarball)
             .check("the package can't be installed")?;
