@@ -14,3 +14,7 @@ mod socket;
 
 pub use client::RawClient;
 pub use host::Host;
+
+#[cfg(feature = "allocator")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();

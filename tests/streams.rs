@@ -1005,7 +1005,10 @@ fn a_subscription_that_the_server_ends_is_reported_and_not_asked_for_again() {
 #[test]
 fn acknowledgements_follow_delivery() {
     // PROTOCOL: FLO-2
-    let mut world = following(5_000);
+    let mut world = narrow(512);
+    world.server.publish("t", 5_000);
+    world.follow("t");
+    world.connect();
     world.run_for(5 * SECOND);
     assert_eq!(world.receiver(1).offsets(), upto(5_000));
     assert!(world.server.max_in_flight <= 512);
@@ -1021,7 +1024,7 @@ fn a_small_batch_is_acknowledged_within_the_delay() {
     let mut world = following(0);
     world.server.publish("t", 1);
     let published = world.now;
-    world.settle();
+    world.run_for(2 * SECOND);
     let (at, _) = world.sent.iter().find(|(_, frame)| frame["type"] == "ack").expect("an ack");
     assert!(at.since(published) <= world.latency + config::ACK_DELAY);
 }
@@ -1035,7 +1038,7 @@ fn an_iterator_that_lacks_only_the_last_event_does_not_hold_up_the_others() {
     world.connect();
     world.settle();
     world.pull(1, 1);
-    world.settle();
+    world.run_for(2 * SECOND);
     world.subscribe_pulling(1, 2, "t", Open::Start, Begin::After(0));
     world.settle();
     assert_eq!(
@@ -1066,7 +1069,7 @@ fn an_iterator_whose_queue_is_half_full_is_served_again() {
     assert_eq!(world.receiver(2).queue.len(), 5, "more than half");
     world.pull(2, 1);
     world.settle();
-    assert_eq!(world.receiver(2).queue.len(), 12);
+    assert_eq!(world.receiver(2).queue.len(), 8);
     assert_eq!(world.client.stats().connects, 1);
 }
 
@@ -1217,6 +1220,7 @@ fn a_consumer_that_attaches_twice_gets_everything_once() {
         name: "t".into(),
         open: Open::Start,
         begin: Begin::After(0),
+        max_queued: None,
     });
     world.server.publish("t", 2);
     world.settle();

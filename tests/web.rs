@@ -16,11 +16,23 @@ export class TestHost {
 	constructor() {
 		this.events = []; this.states = []; this.settledIds = []; this.gaps = []; this.results = []; this.errors = [];
 		this.sockets = []; this.tokens = 0; this.waiting = []; this.onEvent = undefined; this.onToken = undefined;
+		this.frames = []; this.onFrame = undefined;
 	}
-	socket(socket) { this.sockets.push(socket); this.look(); }
+	socket(socket, id) {
+		this.sockets.push(socket);
+		if (socket !== undefined) socket.onmessage = ({ data }) => {
+			const frame = JSON.parse(data);
+			const slot = this.frames.push(frame) - 1;
+			if (!this.onFrame(id, slot, frame, data.length, performance.now())) this.release(slot);
+		};
+		this.look();
+	}
+	frame(slot) { return this.frames[slot]; }
+	release(slot) { this.frames[slot] = undefined; }
 	wellFormed(frame) { return frame.events.every((event) => typeof event === "object" && event !== null && typeof event.type === "string"); }
 	token() { this.tokens += 1; this.onToken?.(); }
-	deliver(consumer, frame, skip, take, offset, through) {
+	deliver(consumer, slot, skip, take, offset, through) {
+		const frame = this.frames[slot];
 		for (let index = 0; index < take; index += 1) {
 			const event = frame.events[skip + index];
 			this.events.push({ consumer, offset: offset + index, replay: offset + index <= through, event });
@@ -52,12 +64,29 @@ extern "C" {
     fn set_on_event(this: &TestHost, handler: &Function);
     #[wasm_bindgen(method, setter, js_name = onToken)]
     fn set_on_token(this: &TestHost, handler: &Function);
+    #[wasm_bindgen(method, setter, js_name = onFrame)]
+    fn set_on_frame(this: &TestHost, handler: &Function);
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// A frame of events.
+    type Frame;
+    #[wasm_bindgen(method, getter, js_name = type)]
+    fn kind(this: &Frame) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn ch(this: &Frame) -> u32;
+    #[wasm_bindgen(method, getter)]
+    fn first(this: &Frame) -> f64;
+    #[wasm_bindgen(method, getter)]
+    fn count(this: &Frame) -> u32;
 }
 
 struct Page {
     host: TestHost,
     client: std::rc::Rc<RawClient>,
     _token: Closure<dyn Fn()>,
+    _frame: Closure<dyn Fn(u32, u32, JsValue, u32, f64) -> bool>,
 }
 
 fn address() -> &'static str {
@@ -81,6 +110,7 @@ fn open(url: &str) -> Page {
         ("seed", 7.into()),
         ("windowEvents", 512.into()),
         ("windowBytes", 262_144.into()),
+        ("windowTotalBytes", 524_288.into()),
         ("maxPending", 16.into()),
         ("backoffBaseMs", 50.into()),
         ("backoffMaxMs", 200.into()),
@@ -98,7 +128,21 @@ fn open(url: &str) -> Page {
         }
     });
     host.set_on_token(on_token.as_ref().unchecked_ref());
-    Page { host, client, _token: on_token }
+    // As the package reads a socket: a frame of events by its numbers, any other as it is.
+    let reader = std::rc::Rc::downgrade(&client);
+    let on_frame = Closure::<dyn Fn(u32, u32, JsValue, u32, f64) -> bool>::new(
+        move |socket, slot, value: JsValue, bytes, now| {
+            let Some(client) = reader.upgrade() else { return false };
+            let frame = value.unchecked_ref::<Frame>();
+            if frame.kind() == "events" {
+                client.events(socket, slot, frame.ch(), frame.first(), frame.count(), bytes, now)
+            } else {
+                client.frame(socket, slot, value)
+            }
+        },
+    );
+    host.set_on_frame(on_frame.as_ref().unchecked_ref());
+    Page { host, client, _token: on_token, _frame: on_frame }
 }
 
 impl Page {
@@ -141,7 +185,7 @@ fn contiguous(offsets: &[f64]) -> bool {
 async fn a_question_is_answered_in_order_over_a_real_socket() {
     let page = open(address());
     let stream = fresh("answer");
-    page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0);
+    page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0, 0);
     page.client.connect();
     page.say("m1", &stream, "list files");
     page.until("host.events.some((e) => e.event.type === 'agent_completed')").await;
@@ -162,7 +206,7 @@ async fn a_socket_that_was_opened_elsewhere_is_adopted_opening_or_open() {
             let opened = Promise::new(&mut |resolve: Function, _| socket.set_onopen(Some(&resolve)));
             JsFuture::from(opened).await.expect("it opens");
         }
-        page.client.subscribe(1, 1, fresh("adopt"), 0.0, None, -1.0);
+        page.client.subscribe(1, 1, fresh("adopt"), 0.0, None, -1.0, 0);
         page.client.adopt(socket, token().into());
         page.until("host.results.length === 1").await;
         assert_eq!(page.list("errors"), [""; 0]);
@@ -175,7 +219,7 @@ async fn an_adopted_socket_that_died_is_replaced() {
     let page = open(address());
     let socket = WebSocket::new_with_str(address(), "agentwire.v1").expect("an address");
     socket.close().expect("it closes");
-    page.client.subscribe(1, 1, fresh("dead"), 0.0, None, -1.0);
+    page.client.subscribe(1, 1, fresh("dead"), 0.0, None, -1.0, 0);
     page.client.adopt(socket, token().into());
     page.until("host.results.length === 1").await;
     page.client.close();
@@ -186,20 +230,20 @@ async fn calls_made_inside_a_handler_only_queue() {
     // I10: each call takes effect after the frame, and the core is never entered twice.
     let page = open(address());
     let stream = fresh("reentry");
-    page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0);
+    page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0, 0);
     let client = page.client.clone();
     let name = stream.clone();
     let began = std::cell::Cell::new(false);
     let on_event = Closure::<dyn Fn(f64)>::new(move |offset: f64| {
         // The second consumer gets the first offset too.
         if offset == 1.0 && !began.replace(true) {
-            client.subscribe(1, 2, name.clone(), 0.0, None, 0.0);
+            client.subscribe(1, 2, name.clone(), 0.0, None, 0.0, 0);
             client.flush();
             client.connect();
             let body = js_sys::JSON::parse(r#"{"message":{"type":"user_message","content":"list files"}}"#)
                 .expect("JSON");
             client.send(0, "inside".into(), name.clone(), body, -1.0);
-            client.stats();
+            client.counter(0);
             client.delivered(1, 0, 999.0);
             client.signal(name.clone(), js_sys::JSON::parse(r#"{"type":"typing"}"#).expect("JSON"));
         }
@@ -221,7 +265,7 @@ async fn calls_made_inside_a_handler_only_queue() {
 async fn closing_inside_a_handler_ends_everything() {
     let page = open(address());
     let stream = fresh("close");
-    page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0);
+    page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0, 0);
     let client = page.client.clone();
     let on_event = Closure::<dyn Fn(f64)>::new(move |_: f64| client.close());
     page.host.set_on_event(on_event.as_ref().unchecked_ref());
@@ -242,7 +286,7 @@ async fn closing_inside_a_handler_ends_everything() {
 async fn a_broken_socket_is_replaced_and_the_stream_resumes() {
     let page = open(address());
     let stream = fresh("resume");
-    page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0);
+    page.client.subscribe(1, 1, stream.clone(), 0.0, None, -1.0, 0);
     page.client.connect();
     page.say("m1", &stream, "list files");
     page.until("host.events.length >= 2").await;
@@ -272,7 +316,9 @@ async fn an_address_that_cannot_be_opened_waits_and_does_not_throw() {
     let page = open("ws://127.0.0.1:1/");
     page.client.connect();
     page.until("host.states.filter((state) => state.startsWith('waiting')).length >= 2").await;
-    let attempts = Reflect::get(&page.client.stats(), &"attempts".into()).expect("a member").as_f64();
-    assert!(attempts >= Some(2.0), "{attempts:?}");
+    let place =
+        agentwire::proto::Stats::NAMES.iter().position(|&name| name == "attempts").expect("a counter");
+    let attempts = page.client.counter(place);
+    assert!(attempts >= 2.0, "{attempts}");
     page.client.close();
 }

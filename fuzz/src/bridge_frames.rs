@@ -87,7 +87,8 @@ fn is_hello(frame: &Map<String, Value>) -> bool {
         Some(_) => false,
     };
     let window = object(frame, "window").is_some_and(|window| {
-        in_range(window, "events", 1, 65_536) && in_range(window, "bytes", 1_024, 67_108_864)
+        let total = window.get("totalBytes").is_none() || in_range(window, "totalBytes", 1_024, 268_435_456);
+        in_range(window, "events", 1, 65_536) && in_range(window, "bytes", 1_024, 67_108_864) && total
     });
     is_text(frame, "token", 16_384) && client && features && window && are_streams(frame)
 }

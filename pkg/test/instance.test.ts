@@ -16,7 +16,7 @@ function clientIn(instance: Instance) {
 
 function trap(core: StubCore | undefined, client: AgentClient): void {
 	assert.ok(core);
-	core.trapOn = "stats";
+	core.trapOn = "counter";
 	client.stats();
 }
 

@@ -58,8 +58,17 @@ test("a slow iterator holds no more than the window", inWorld(async (world) => {
 	const { thread, server } = await connectedTo(world, 100, { window: { events: 8 } });
 	const iterator = thread.events();
 	assert.equal(await firstOf(world, iterator), "e1/1");
-	await world.advance(1_000);
+	await world.advance(2_000);
 	assert.equal((server.session.sub("t")?.next ?? 0) - 1, 9, "8 beyond the one that was pulled");
+	assert.deepEqual(await take(world, iterator, 100), [...range(2, 100), "resumed e1/100"]);
+}));
+
+test("a slow iterator holds no more than it was allowed to, and gets the rest by requests", inWorld(async (world) => {
+	const { thread, server } = await connectedTo(world, 100);
+	const iterator = thread.events({ maxQueued: 8 });
+	assert.equal(await firstOf(world, iterator), "e1/1");
+	await world.advance(2_000);
+	assert.equal((server.session.sub("t")?.next ?? 0) - 1, 100, "nobody waits for it");
 	assert.deepEqual(await take(world, iterator, 100), [...range(2, 100), "resumed e1/100"]);
 }));
 

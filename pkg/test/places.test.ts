@@ -15,8 +15,8 @@ function connected() {
 	const asked = (of: StubCore = core): string[] => of.calls.filter((call) => call.startsWith("subscribe"));
 	const place = (consumer: number, offset: number, epoch = "e1"): void => core.host.placed(core.consumers[consumer] ?? 0, epoch, offset);
 	const deliver = (consumer: number, first: number, count: number): void => {
-		const frame = { type: "events", ch: 1, first, count, events: Array.from({ length: count }, () => ({ type: "tick" })) };
-		core.host.deliver(core.consumers[consumer] ?? 0, frame, 0, count, first, 0);
+		const { slot } = core.receive({ type: "events", ch: 1, first, count, events: Array.from({ length: count }, () => ({ type: "tick" })) });
+		core.host.deliver(core.consumers[consumer] ?? 0, slot, 0, count, first, 0);
 	};
 	return { client, cores, core, asked, place, deliver };
 }
@@ -185,7 +185,7 @@ test("after_a_trap_those_of_the_present_epoch_come_first_and_of_them_the_furthes
 		deliver(1, 1, 4);
 		deliver(2, 1, 4);
 		await Promise.all([one, two]);
-		core.trapOn = "stats";
+		core.trapOn = "counter";
 		client.stats();
 		await settled();
 		assert.deepEqual(asked(cores[1]).map((call) => call.replace(/#\d+ /, "")), ["subscribe t 0 e2 4", "subscribe t 0 e2 1", "subscribe t 0 e1 1"]);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { poison } from "./support/core.js";
 import { MAX_REBUILDS, type ThreadItem } from "./support/package.js";
-import { firstOf, itemText, listen, offsets, range, take, takeItems } from "./support/record.js";
+import { collected, firstOf, itemText, listen, offsets, pulls, range, take, takeItems } from "./support/record.js";
 import { pageOf, type Rig, rig } from "./support/rig.js";
 import { numbered } from "./support/server.js";
 import { inWorld, microtasks, type World } from "./support/world.js";
@@ -78,14 +78,14 @@ test("a live iterator that got nothing yet goes on where it was placed, also alo
 	const off = thread.onEvent(() => {});
 	await made.connected();
 	const iterator = thread.events({ from: "live" });
-	const items = takeItems(world, iterator, 1);
+	const items = pulls(iterator, 1);
 	await world.settle();
 	off();
 	poison();
 	client.stats();
 	server.append("t", ...numbered(2, 6));
 	await made.connected();
-	const got = [...(await items), ...(await takeItems(world, iterator, 2))].map(itemText);
+	const got = [...(await collected(world, items)), ...(await takeItems(world, iterator, 2))].map(itemText);
 	assert.deepEqual(got.filter((text) => text.startsWith("e1/")).slice(0, 2), ["e1/6", "e1/7"].slice(0, got.filter((text) => text.startsWith("e1/")).length));
 }));
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isAgentwireError, type Thread, type ThreadItem, type ThreadOptions } from "./support/package.js";
-import { firstOf, listen, offsets, placeText, range, take, takeItems } from "./support/record.js";
+import { collected, firstOf, listen, offsets, placeText, pulls, range, take } from "./support/record.js";
 import { rig } from "./support/rig.js";
 import { numbered } from "./support/server.js";
 import { inWorld } from "./support/world.js";
@@ -95,10 +95,10 @@ test("a late iterator starts at the current position, or at its own from by repl
 	assert.equal(await firstOf(world, thread.events({ from: { last: 2 } })), "e1/4");
 	assert.equal(await firstOf(world, thread.events({ from: { epoch: "e1", offset: 2 } })), "e1/3");
 	const now = thread.events();
-	const items = takeItems(world, now, 2);
+	const items = pulls(now, 2);
 	await world.settle();
 	server.append("t", ...numbered(1, 6));
-	assert.deepEqual(offsetsOf(await items), [6]);
+	assert.deepEqual(offsetsOf(await collected(world, items)), [6]);
 }));
 
 test("an iterator that is made inside a handler starts with the next event", inWorld(async (world) => {
@@ -253,10 +253,10 @@ test("a live iterator begins where the stream is, not where the slowest consumer
 	thread.onEvent(() => {});
 	await world.settle();
 	const live = thread.events({ from: "live" });
-	const items = takeItems(world, live, 2);
+	const items = pulls(live, 2);
 	await world.settle();
 	server.append("t", ...numbered(1, 10));
-	assert.deepEqual(offsetsOf(await items), [10]);
+	assert.deepEqual(offsetsOf(await collected(world, items)), [10]);
 	assert.deepEqual(thread.position, { epoch: "e1", offset: 4 });
 }));
 
@@ -274,10 +274,10 @@ for (const [what, from, expected] of [["live", "live", [8, 9, 10]], ["the last o
 		await world.settle();
 		// An earlier one is opened with it.
 		void thread.events({ from: { epoch: "e1", offset: 1 } }).next();
-		const items = takeItems(world, thread.events({ from }), expected.length);
+		const items = pulls(thread.events({ from }), expected.length);
 		server.append("t", ...numbered(3, 8));
 		await connected();
-		assert.deepEqual(offsetsOf(await items), expected);
+		assert.deepEqual(offsetsOf(await collected(world, items)), expected);
 	}));
 }
 
@@ -327,11 +327,11 @@ test("the last n before a position that is not known yet are counted as soon as 
 	server.append("t", ...numbered(9));
 	const thread = client.thread("t", { from: "live" });
 	const live = offsets(thread);
-	const items = takeItems(world, thread.events({ from: { last: 3 } }), 5);
+	const items = pulls(thread.events({ from: { last: 3 } }), 5);
 	await world.settle();
 	server.append("t", ...numbered(1, 10));
 	await world.settle();
-	assert.deepEqual(offsetsOf(await items), [7, 8, 9, 10]);
+	assert.deepEqual(offsetsOf(await collected(world, items)), [7, 8, 9, 10]);
 	assert.deepEqual(live, [10]);
 }));
 
@@ -371,14 +371,14 @@ test("an iterator's own from does not replace the one that a handle named", inWo
 	server.append("t", ...numbered(4));
 	const thread = client.thread("t", { from: "start" });
 	const live = thread.events({ from: "live" });
-	const items = takeItems(world, live, 2);
+	const items = pulls(live, 2);
 	client.thread("t", { from: "start" });
 	assert.throws(() => client.thread("t", { from: "live" }), conflict);
 	const got = offsets(thread);
 	await world.settle();
 	assert.deepEqual(got, [1, 2, 3, 4]);
 	server.append("t", ...numbered(1, 5));
-	assert.deepEqual(offsetsOf(await items), [5]);
+	assert.deepEqual(offsetsOf(await collected(world, items)), [5]);
 }));
 
 test("an iterator from the start of a live thread leaves its handlers live", inWorld(async (world) => {

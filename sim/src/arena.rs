@@ -86,6 +86,7 @@ struct Arena {
     streams: u32,
     window: u32,
     window_bytes: u32,
+    window_total_bytes: u32,
     max_pending: usize,
     /// No socket opens before this.
     refusing_until: Instant,
@@ -119,6 +120,7 @@ impl Arena {
             streams: setting.streams,
             window: setting.window,
             window_bytes: setting.window_bytes,
+            window_total_bytes: setting.window_total_bytes,
             max_pending: setting.max_pending,
             refusing_until: Instant::ZERO,
             hung_until: Instant::ZERO,
@@ -556,6 +558,12 @@ impl Arena {
         require!(in_flight <= window, "FLO-1", "{in_flight} events were under way, the window is {window}");
         let (in_flight, window) = (self.server.max_bytes_in_flight, u64::from(self.window_bytes));
         require!(in_flight <= window, "FLO-1", "{in_flight} bytes were under way, the window is {window}");
+        let (in_flight, window) = (self.server.max_total_in_flight, u64::from(self.window_total_bytes));
+        require!(
+            in_flight <= window,
+            "FLO-1",
+            "{in_flight} bytes were under way over all, the window is {window}"
+        );
         Ok(())
     }
 }

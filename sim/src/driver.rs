@@ -9,6 +9,9 @@ use agentwire::proto::{
 };
 use serde_json::{Value, json};
 
+/// Events that may wait in an iterator that a handler makes.
+const SCRIPTED_QUEUE: u32 = 8;
+
 /// What the body of an event was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -87,6 +90,8 @@ pub struct Receiver {
     pub items: Vec<Item>,
     /// Whether it is an iterator.
     pub pulls: bool,
+    /// Events that may wait in the queue of an iterator.
+    pub max_queued: Option<u32>,
     /// What an iterator was given and did not pull yet.
     pub queue: VecDeque<Item>,
     /// How many events a handler takes before it leaves, inside the call.
@@ -102,9 +107,9 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Makes an iterator's receiver.
-    pub fn pulling() -> Self {
-        Self { pulls: true, ..Self::default() }
+    /// Makes an iterator's receiver, with so many events that may wait in its queue.
+    pub fn pulling(max_queued: u32) -> Self {
+        Self { pulls: true, max_queued: Some(max_queued), ..Self::default() }
     }
 
     /// Lets a handler make a call when it gets its n-th event from now.
@@ -316,7 +321,8 @@ impl Driver {
         for (consumer, Seat { stream, name, open, begin, epoch, offset, .. }) in seats {
             let place = epoch.zip(offset).map(|(epoch, offset)| Begin::Position { epoch, offset });
             let begin = place.unwrap_or(begin);
-            self.feed(client, Input::Subscribe { stream, consumer, name, open, begin }, now);
+            let max_queued = self.receivers.get(&consumer).and_then(|receiver| receiver.max_queued);
+            self.feed(client, Input::Subscribe { stream, consumer, name, open, begin, max_queued }, now);
         }
         for (stream, id, body, made) in self.outbox.clone() {
             let body = self.keep(body);
@@ -332,8 +338,8 @@ impl Driver {
         let own = |socket: SocketId| socket.0.checked_sub(from).map(SocketId);
         Some(match input {
             Input::BadFrame { socket, error } => Input::BadFrame { socket: own(socket)?, error },
-            Input::Frame { socket, frame, slot } => match own(socket) {
-                Some(socket) => Input::Frame { socket, frame, slot },
+            Input::Frame { socket, frame, slot, bytes } => match own(socket) {
+                Some(socket) => Input::Frame { socket, frame, slot, bytes },
                 None => {
                     self.slots.remove(&slot.0);
                     return None;
@@ -359,8 +365,9 @@ impl Driver {
         open: Open,
         begin: Begin,
     ) -> Input {
+        let max_queued = receiver.max_queued;
         self.receivers.insert(consumer, receiver);
-        Input::Subscribe { stream, consumer, name: name.into(), open, begin }
+        Input::Subscribe { stream, consumer, name: name.into(), open, begin, max_queued }
     }
 
     /// Takes the next item of an iterator; what the core must hear of it.
@@ -397,7 +404,10 @@ impl Driver {
             Err(_) => Input::BadFrame { socket, error: not_a_frame },
             Ok(value) => match wire::decode(&&value) {
                 Err(error) => Input::BadFrame { socket, error },
-                Ok(frame) => Input::Frame { socket, frame, slot: self.keep(value) },
+                Ok(frame) => {
+                    let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+                    Input::Frame { socket, frame, slot: self.keep(value), bytes }
+                }
             },
         }
     }
@@ -419,7 +429,7 @@ impl Driver {
                     self.outbox.push((stream.clone(), id.clone(), body, now));
                 }
             }
-            Input::Subscribe { stream, consumer, name, open, begin } => {
+            Input::Subscribe { stream, consumer, name, open, begin, .. } => {
                 self.notes.push(Note::Attached {
                     consumer: *consumer,
                     stream: *stream,
@@ -561,8 +571,10 @@ impl Driver {
                         Input::Send { kind: SendKind::Message, id, stream, body, sent_ago: None }
                     }
                     Call::Subscribe { stream, consumer, name, open, begin, pulls } => {
-                        self.receivers.insert(consumer, Receiver { pulls, ..Receiver::default() });
-                        Input::Subscribe { stream, consumer, name, open, begin }
+                        let max_queued = pulls.then_some(SCRIPTED_QUEUE);
+                        self.receivers
+                            .insert(consumer, Receiver { pulls, max_queued, ..Receiver::default() });
+                        Input::Subscribe { stream, consumer, name, open, begin, max_queued }
                     }
                 };
                 self.inbox.push_back(input);

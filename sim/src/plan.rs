@@ -223,6 +223,8 @@ pub struct Setting {
     pub window: u32,
     /// The window of every page, in bytes.
     pub window_bytes: u32,
+    /// Bytes that may be under way over all streams of a socket.
+    pub window_total_bytes: u32,
     /// The largest frame of the server, in events.
     pub events_per_frame: u64,
     /// How long an event takes to become durable.
@@ -255,12 +257,13 @@ impl Plan {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let rng = &mut rng;
-        let setting = Setting {
+        let mut setting = Setting {
             pages: rng.pick(&[1, 1, 2, 2, 3]),
             streams: rng.between(2, 3) as u32,
             events: rng.below(50),
             window: rng.pick(&[1, 7, 20, 64, 512]),
             window_bytes: rng.pick(&[1_024, 4_096, 16_384, 262_144]),
+            window_total_bytes: 0,
             events_per_frame: rng.pick(&[1, 5, 20, 60]),
             commit_ms: rng.pick(&[0, 0, 3, 40]),
             latency_ms: rng.pick(&[0, 5, 20, 60, 150]),
@@ -269,6 +272,8 @@ impl Plan {
             compacts: rng.one_in(2),
             token_ms: rng.one_in(4).then(|| rng.between(2_000, 60_000)),
         };
+        // Between one stream's and that of all of them.
+        setting.window_total_bytes = setting.window_bytes * rng.pick(&[1, 2, 4]);
         let count = rng.between(14, 26);
         let steps = (0..count).map(|_| Self::step(rng, &setting)).collect();
         Self { seed, setting, steps }

@@ -43,6 +43,8 @@ pub enum Outgoing {
 struct Window {
     events: u64,
     bytes: u64,
+    /// Over all streams of the socket.
+    total_bytes: u64,
 }
 
 /// What is under way on a `ch` and not acknowledged.
@@ -54,9 +56,11 @@ struct Flight {
 }
 
 impl Flight {
-    fn has_room(&self, bytes: u64, window: Window) -> bool {
-        self.events.is_empty()
-            || ((self.events.len() as u64) < window.events && self.bytes + bytes <= window.bytes)
+    /// `others`: bytes that are under way on the other streams of the socket.
+    fn has_room(&self, bytes: u64, others: u64, window: Window) -> bool {
+        let is_alone = self.events.is_empty();
+        (is_alone || ((self.events.len() as u64) < window.events && self.bytes + bytes <= window.bytes))
+            && ((is_alone && others == 0) || self.bytes + others + bytes <= window.total_bytes)
     }
 
     fn add(&mut self, offset: u64, bytes: u64) {
@@ -149,6 +153,8 @@ pub struct Server {
     pub max_in_flight: u64,
     /// The largest number of their bytes, where it was more than one event.
     pub max_bytes_in_flight: u64,
+    /// The largest number of bytes under way over all streams of a socket, where it was more than one event.
+    pub max_total_in_flight: u64,
     /// Every send it applied: stream, id, subject.
     pub applied: Vec<(String, String, String)>,
     /// Those that were lost with a part of their log, and its keys.
@@ -188,6 +194,7 @@ impl Default for Server {
             compacts: false,
             max_in_flight: 0,
             max_bytes_in_flight: 0,
+            max_total_in_flight: 0,
             applied: Vec::new(),
             lost: Vec::new(),
             refreshed: 0,
@@ -507,7 +514,11 @@ impl Server {
         }
         let subject = token.strip_prefix("as:").map_or_else(|| self.subject.clone(), Into::into);
         let window = &frame["window"];
-        let window = Window { events: integer(&window["events"]), bytes: integer(&window["bytes"]) };
+        let window = Window {
+            events: integer(&window["events"]),
+            bytes: integer(&window["bytes"]),
+            total_bytes: integer(&window["totalBytes"]),
+        };
         let compacts = self.compacts;
         let connection = self.connection(peer);
         connection.subject = Some(subject.clone());
@@ -616,6 +627,7 @@ impl Server {
         let (window, deltas) = (connection.window, connection.deltas);
         let subject = connection.subject.clone().unwrap_or_default();
         let mut any = false;
+        let mut total: u64 = connection.subs.values().map(|sub| sub.flight.bytes).sum();
         for (ch, sub) in &mut connection.subs {
             let log = logs.get_mut(&sub.name).expect("a stream has a log");
             let top = log.life().head;
@@ -637,10 +649,14 @@ impl Server {
                 let bytes = log.bytes_of(last + 1);
                 // What a replay brought may be acknowledged before it flows.
                 if last + 1 > sub.acked {
-                    if !sub.flight.has_room(bytes, window) {
+                    if !sub.flight.has_room(bytes, total - sub.flight.bytes, window) {
                         break;
                     }
                     sub.flight.add(last + 1, bytes);
+                    total += bytes;
+                    if total > bytes {
+                        self.max_total_in_flight = self.max_total_in_flight.max(total);
+                    }
                 }
                 last += 1;
             }

@@ -41,6 +41,8 @@ pub struct World {
     pub refusing: bool,
     /// The token provider answers at once with this; `None` leaves the client waiting.
     pub token: Option<String>,
+    /// Events that may wait in an iterator: as many as the window, unless a test says otherwise.
+    pub max_queued: u32,
     driver: Driver,
     travelling: VecDeque<(Instant, Travelling)>,
     open: Option<SocketId>,
@@ -63,6 +65,7 @@ impl World {
     pub fn with(config: Config) -> Self {
         Self {
             now: Instant::from_millis(1_000),
+            max_queued: config.window_events,
             client: Client::new(config),
             server: Server::default(),
             facts: Vec::new(),
@@ -96,7 +99,7 @@ impl World {
 
     /// Attaches an iterator.
     pub fn subscribe_pulling(&mut self, stream: u32, consumer: u32, name: &str, open: Open, begin: Begin) {
-        self.attach(Receiver::pulling(), (stream, consumer, name), open, begin);
+        self.attach(Receiver::pulling(self.max_queued), (stream, consumer, name), open, begin);
     }
 
     fn attach(

@@ -149,9 +149,9 @@ impl Client {
             }
             Input::Delivered { consumer, life, through } => self.on_delivered(consumer, life, through),
             Input::Flush => self.flush_subscriptions(),
-            Input::Frame { socket, frame, slot } => {
+            Input::Frame { socket, frame, slot, bytes } => {
                 if self.is_current(socket, Some(slot)) {
-                    self.on_frame(frame, slot);
+                    self.on_frame(frame, slot, bytes);
                 }
             }
             Input::Online(online) => self.on_online(online),
@@ -171,8 +171,8 @@ impl Client {
                 }
             }
             Input::SocketOpened { socket, subprotocol } => self.on_socket_opened(socket, subprotocol),
-            Input::Subscribe { stream, consumer, name, open, begin } => {
-                self.on_subscribe(stream, consumer, &name, open, begin);
+            Input::Subscribe { stream, consumer, name, open, begin, max_queued } => {
+                self.on_subscribe((stream, &name), open, (consumer, begin, max_queued));
             }
             Input::Timeout => {}
             Input::TokenFailed { retryable } => self.on_token_failed(retryable),

@@ -10,11 +10,12 @@ pub struct Config {
     pub seed: u64,
     /// Version named in `hello`.
     pub client_version: String,
-    /// Events the server may send per stream without an acknowledgement, 1 to 65,536. Defaults to 512.
+    /// Events the server may send per stream without an acknowledgement, 1 to 65,536. Defaults to 16,384.
     pub window_events: u32,
-    /// Bytes of events the server may send per stream without an acknowledgement, 1,024 to 67,108,864. Defaults to
-    /// 262,144.
+    /// Bytes of events the server may send per stream without an acknowledgement, 1,024 to 67,108,864. Defaults to 8 MiB.
     pub window_bytes: u32,
+    /// The same over all streams of a socket, `window_bytes` to 268,435,456. Defaults to 16 MiB.
+    pub window_total_bytes: u32,
     /// Sends that may wait for a receipt; one more settles with `outbox_full`. Defaults to 256.
     pub max_pending: usize,
     /// Bound of the delay before the first attempt after a loss; it doubles with each attempt. Defaults to 500 ms.
@@ -36,8 +37,9 @@ impl Config {
         Self {
             seed,
             client_version: env!("CARGO_PKG_VERSION").into(),
-            window_events: 512,
-            window_bytes: 262_144,
+            window_events: 16_384,
+            window_bytes: 8 << 20,
+            window_total_bytes: 16 << 20,
             max_pending: 256,
             backoff_base: Duration::from_millis(500),
             backoff_max: Duration::from_secs(20),
@@ -59,7 +61,7 @@ pub const MAX_HELLO_REQUESTS: usize = 48_000;
 /// Streams without a consumer whose place the client remembers; the one that was left first is forgotten.
 pub const MAX_IDLE_STREAMS: usize = 64;
 /// How long an acknowledgement may wait for others (FLO-2).
-pub const ACK_DELAY: Duration = Duration::from_millis(50);
+pub const ACK_DELAY: Duration = Duration::from_secs(1);
 /// How long an offset that a heartbeat named may take to come by itself (RPL-4).
 pub const MISSING_HEAD_GRACE: Duration = Duration::from_secs(1);
 /// The same, while the server has not sent everything that was missing yet.

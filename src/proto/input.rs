@@ -78,6 +78,8 @@ pub enum Input {
         frame: ServerFrame,
         /// Holds the parsed frame, until [`Output::Release`](super::Output::Release).
         slot: Slot,
+        /// About how many bytes it has: the window of bytes is acknowledged by them.
+        bytes: u32,
     },
     /// The browser says whether there is a network.
     Online(bool),
@@ -133,6 +135,9 @@ pub enum Input {
         open: Open,
         /// Where the consumer begins.
         begin: Begin,
+        /// Events that may wait to be delivered to it; what comes beyond them is asked for again when there is room. `None` for
+        /// one that takes everything at once.
+        max_queued: Option<u32>,
     },
     /// Time has passed; sent when a deadline is due, harmless at any other time.
     Timeout,

@@ -77,6 +77,8 @@ pub(crate) struct Stream {
     sequencer: Sequencer,
     consumers: Vec<Consumer>,
     pub(crate) phase: Phase,
+    /// A resume result was reported since [`conclude`](Self::conclude) was called last.
+    has_concluded: bool,
     window: u64,
 }
 
@@ -95,6 +97,7 @@ impl Stream {
             sequencer: Sequencer::default(),
             consumers: Vec::new(),
             phase: Phase::Detached,
+            has_concluded: false,
             window: u64::from(window),
         }
     }
@@ -172,11 +175,11 @@ impl Stream {
     }
 
     /// Attaches a consumer (I4). No other may have its id.
-    pub(crate) fn attach(&mut self, id: ConsumerId, begin: Begin, fx: &mut Effects) {
+    pub(crate) fn attach(&mut self, id: ConsumerId, begin: Begin, max_queued: Option<u32>, fx: &mut Effects) {
         if matches!(self.phase, Phase::Ended) {
             self.phase = Phase::Detached;
         }
-        let mut consumer = Consumer::new(id, begin.clone());
+        let mut consumer = Consumer::new(id, begin.clone(), max_queued);
         if matches!(self.phase, Phase::Requested(_) | Phase::Subscribed(_)) {
             consumer.request();
         } else if let Begin::Position { epoch, offset } = begin {
@@ -346,25 +349,27 @@ impl Stream {
     ///
     /// A consumer that lags behind the flow is served by requests, which the window does not count (FLO-5).
     pub(crate) fn acknowledgeable(&self) -> u64 {
-        let Some(received) = self.subscription().map(|subscription| subscription.received) else { return 0 };
-        let in_flow = |consumer: &&Consumer| consumer.next().is_some_and(|next| next > received);
+        let Some(subscription) = self.subscription() else { return 0 };
+        let (received, sendable) = (subscription.received, subscription.sendable());
+        let in_flow = |consumer: &&Consumer| consumer.next().is_some_and(|next| next > sendable);
         let delivered = self.consumers.iter().filter(in_flow).filter_map(Consumer::delivered);
         delivered.map(|delivered| delivered.min(received)).min().unwrap_or(0)
     }
 
-    /// Tells whether every consumer has room for more than what flows.
+    /// Tells whether every consumer has room for what a request brings.
     pub(crate) fn has_room(&self) -> bool {
-        self.consumers.iter().all(|consumer| consumer.has_room(self.window))
+        self.consumers.iter().all(|consumer| consumer.room_for_request().is_some())
     }
 
-    /// The consumers that the flow has passed by and that have room, with the offset that each needs next.
-    pub(crate) fn lagging(&self) -> Vec<(ConsumerId, u64)> {
+    /// The consumers that the flow has passed by and that have room, with the offsets to ask for.
+    pub(crate) fn lagging(&self) -> Vec<(ConsumerId, u64, u64)> {
         let Some(subscription) = self.subscription() else { return Vec::new() };
-        let with_room = self.consumers.iter().filter(|consumer| consumer.has_room(self.window));
-        with_room
-            .filter_map(|consumer| Some((consumer.id, consumer.next()?)))
-            .filter(|&(_, next)| next <= subscription.received)
-            .collect()
+        let received = subscription.sendable();
+        let needs = |consumer: &Consumer| {
+            let (next, room) = (consumer.next()?, consumer.room_for_request()?);
+            (next <= received).then(|| (consumer.id, next, received.min((next - 1).saturating_add(room))))
+        };
+        self.consumers.iter().filter_map(needs).collect()
     }
 
     /// Returns what is missing and must have come (RPL-4 a, b).

@@ -255,7 +255,14 @@ pub enum ClientFrame {
     /// `cancel` (SND-7).
     Cancel { id: String, stream: String, body: Slot },
     /// `hello` (HEL-2).
-    Hello { token: Slot, version: String, window_events: u32, window_bytes: u32, streams: Vec<StreamRequest> },
+    Hello {
+        token: Slot,
+        version: String,
+        window_events: u32,
+        window_bytes: u32,
+        window_total_bytes: u32,
+        streams: Vec<StreamRequest>,
+    },
     /// `ping` (HBT-3).
     Ping { n: u64 },
     /// `pong` (HBT-3).

@@ -6,8 +6,11 @@ use js_sys::Reflect;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 use web_sys::WebSocket;
 
-use super::{driver::Driver, host::Host};
-use crate::proto::{Begin, Config, ConsumerId, Input, SendKind, StreamId, wire::Open};
+use super::{driver::Driver, facts::number, host::Host};
+use crate::proto::{
+    Begin, Config, ConsumerId, Input, SendKind, SocketId, StreamId,
+    wire::{DecodeError, Name, Open, Problem},
+};
 
 /// The core as the package sees it. Every method may be called from within a callback; it then takes effect when the running
 /// call is over.
@@ -26,6 +29,7 @@ impl RawClient {
         settings.client_version = text(config, "clientVersion");
         settings.window_events = integer(config, "windowEvents") as u32;
         settings.window_bytes = integer(config, "windowBytes") as u32;
+        settings.window_total_bytes = integer(config, "windowTotalBytes") as u32;
         settings.max_pending = integer(config, "maxPending") as usize;
         settings.backoff_base = Duration::from_millis(integer(config, "backoffBaseMs"));
         settings.backoff_max = Duration::from_millis(integer(config, "backoffMaxMs"));
@@ -50,7 +54,39 @@ impl RawClient {
         self.driver.feed(Input::Close);
     }
 
-    /// Attaches a consumer. [`flush`](Self::flush) asks the server for its stream.
+    /// Takes a frame of events that came on a socket, by its numbers; the host keeps it under `slot`. `now` is
+    /// `performance.now()`, `bytes` about the length of the message. Returns whether the host has to keep it until
+    /// [`Host::release`].
+    #[allow(clippy::too_many_arguments, reason = "numbers cross the border, and nothing else")]
+    pub fn events(
+        &self,
+        socket: u32,
+        slot: u32,
+        ch: u32,
+        first: f64,
+        count: u32,
+        bytes: u32,
+        now: f64,
+    ) -> bool {
+        self.driver.on_events(SocketId(socket), slot, (ch, first as u64, count), (bytes, now))
+    }
+
+    /// Takes any other frame. Returns whether the host has to keep it.
+    pub fn frame(&self, socket: u32, slot: u32, frame: JsValue) -> bool {
+        self.driver.on_frame(SocketId(socket), slot, frame)
+    }
+
+    /// Takes a message that is no frame: 0, not one JSON object; 1, larger than a frame may be.
+    #[wasm_bindgen(js_name = badFrame)]
+    pub fn bad_frame(&self, socket: u32, problem: u32) {
+        let problem = if problem == 1 { Problem::TooLarge } else { Problem::NotAnObject };
+        let error = DecodeError { field: Name::Type, problem };
+        self.driver.feed(Input::BadFrame { socket: SocketId(socket), error });
+    }
+
+    /// Attaches a consumer, with the events that may wait to be delivered to it, or 0 if none ever waits. [`flush`](Self::flush)
+    /// asks the server for its stream.
+    #[allow(clippy::too_many_arguments, reason = "numbers and texts cross the border, and no objects")]
     pub fn subscribe(
         &self,
         stream: u32,
@@ -59,6 +95,7 @@ impl RawClient {
         open: f64,
         epoch: Option<String>,
         offset: f64,
+        max_queued: u32,
     ) {
         let begin = match epoch {
             Some(epoch) => Begin::Position { epoch, offset: offset as u64 },
@@ -73,7 +110,8 @@ impl RawClient {
             Open::Start
         };
         let (stream, consumer) = (StreamId(stream), ConsumerId(consumer));
-        self.driver.feed(Input::Subscribe { stream, consumer, name, open, begin });
+        let max_queued = (max_queued > 0).then_some(max_queued);
+        self.driver.feed(Input::Subscribe { stream, consumer, name, open, begin, max_queued });
     }
 
     /// Asks the server for the streams that were attached since the last call: one request for all of a turn.
@@ -141,13 +179,10 @@ impl RawClient {
         self.driver.is_at_rest()
     }
 
-    /// Returns the counters.
-    pub fn stats(&self) -> JsValue {
-        let (stats, state) = self.driver.with_core(|core| (core.stats(), core.state()));
-        // Counters are plain numbers; there is nothing in them that could fail to convert.
-        let object = serde_wasm_bindgen::to_value(&stats).unwrap_or(JsValue::UNDEFINED);
-        let _ = Reflect::set(&object, &"state".into(), &state.as_str().into());
-        object
+    /// Returns a counter by its place in [`Stats::NAMES`](crate::proto::Stats::NAMES).
+    pub fn counter(&self, place: usize) -> f64 {
+        let values = self.driver.with_core(|core| core.stats().values());
+        values.get(place).map_or(0.0, |&value| number(value))
     }
 
     /// Traps, to test that the package recovers.

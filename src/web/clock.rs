@@ -34,11 +34,6 @@ impl Clock {
         Self { start: now, last: Cell::new((now, date_now())), slept: Cell::new(0.0) }
     }
 
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "milliseconds of a page's life"
-    )]
     pub(super) fn now(&self) -> Instant {
         let (steady, wall) = (performance_now(), date_now());
         let (last_steady, last_wall) = self.last.replace((steady, wall));
@@ -46,6 +41,17 @@ impl Clock {
         if ahead > ASLEEP_MS {
             self.slept.set(self.slept.get() + ahead);
         }
+        self.at(steady)
+    }
+
+    /// The time at a reading of `performance.now()`. It notices no sleep since the last [`now`](Self::now): for the frames of
+    /// events, each of which costs as few crossings as possible.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds of a page's life"
+    )]
+    pub(super) fn at(&self, steady: f64) -> Instant {
         Instant::from_millis((steady - self.start + self.slept.get()).max(0.0) as u64)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use gloo_timers::callback::Timeout;
 use js_sys::JsString;
-use wasm_bindgen::prelude::{JsCast, JsValue};
+use wasm_bindgen::prelude::JsValue;
 use web_sys::WebSocket;
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::proto::{
     Client, ClientError, Config, Event, Input, Instant, Outcome, Output, Slot, SocketId,
-    wire::{self, ClientFrame, DecodeError, Name, Problem},
+    wire::{self, ClientFrame, ServerFrame},
 };
 
 /// The longest delay `setTimeout` takes, in milliseconds; a longer one would fire at once.
@@ -44,6 +44,10 @@ pub(super) struct Driver {
     timer: RefCell<Option<(Instant, Timeout)>>,
     /// What came while the loop ran: calls made inside a handler only queue (I10).
     inbox: RefCell<VecDeque<Input>>,
+    /// The time of the step that runs: read once for all that the step leads to.
+    now: Cell<Instant>,
+    /// The frame that came last, until the core releases it: it then never has to be kept.
+    current: Cell<Option<Slot>>,
     draining: Cell<bool>,
     /// Calls into the driver that have not returned.
     entered: Cell<u32>,
@@ -69,6 +73,8 @@ impl Driver {
             socket: RefCell::default(),
             timer: RefCell::default(),
             inbox: RefCell::default(),
+            now: Cell::new(Instant::ZERO),
+            current: Cell::new(None),
             draining: Cell::new(false),
             entered: Cell::new(0),
         })
@@ -100,7 +106,7 @@ impl Driver {
         let token = self.keep(token);
         let socket = Socket::attach(ADOPTED, web, self.listener(ADOPTED));
         let missed = socket.missed();
-        let _ = self.host.socket(Some(socket.web.clone()));
+        let _ = self.host.socket(Some(socket.web.clone()), ADOPTED.0);
         *self.socket.borrow_mut() = Some(socket);
         self.feed(Input::Adopt { socket: ADOPTED, token });
         if let Some(heard) = missed {
@@ -122,49 +128,68 @@ impl Driver {
         let _entered = self.enter();
         match heard {
             Heard::Opened { subprotocol } => self.feed(Input::SocketOpened { socket, subprotocol }),
-            Heard::Message(data) => self.on_message(socket, &data),
             Heard::Closed(code) => self.feed(Input::SocketClosed { socket, code }),
         }
     }
 
-    /// Takes a message of a socket: parsed once, by the browser.
-    fn on_message(self: &Rc<Self>, socket: SocketId, data: &JsValue) {
-        let not_a_frame = DecodeError { field: Name::Type, problem: Problem::NotAnObject };
-        let text = data.dyn_ref::<JsString>();
-        let max_bytes = self.with_core(Client::max_frame_bytes);
-        if text.is_some_and(|text| is_longer(text, max_bytes)) {
-            let error = DecodeError { field: Name::Type, problem: Problem::TooLarge };
-            self.feed(Input::BadFrame { socket, error });
-            return;
-        }
-        let parsed = text.and_then(|text| json::parse(text).ok());
-        let Some(value) = parsed else {
-            self.feed(Input::BadFrame { socket, error: not_a_frame });
-            return;
-        };
-        let parsed = Parsed(value, &self.host);
-        match wire::decode(&parsed) {
-            Ok(frame) => {
-                let slot = self.keep(parsed.0);
-                self.feed(Input::Frame { socket, frame, slot });
+    /// Takes a frame of events by its numbers; returns whether the core keeps it.
+    pub(super) fn on_events(
+        self: &Rc<Self>,
+        socket: SocketId,
+        slot: u32,
+        (ch, first, count): (u32, u64, u32),
+        (bytes, now): (u32, f64),
+    ) -> bool {
+        let _entered = self.enter();
+        let slot = Slots::of_frame(slot);
+        let frame = ServerFrame::Events { ch, first, count };
+        self.feed_frame(Input::Frame { socket, frame, slot, bytes }, slot, self.clock.at(now))
+    }
+
+    /// Takes any other frame; returns whether the core keeps it.
+    pub(super) fn on_frame(self: &Rc<Self>, socket: SocketId, slot: u32, frame: JsValue) -> bool {
+        let _entered = self.enter();
+        let slot = Slots::of_frame(slot);
+        let input = match wire::decode(&Parsed(frame, &self.host)) {
+            Ok(frame) => Input::Frame { socket, frame, slot, bytes: 0 },
+            Err(error) => {
+                self.feed(Input::BadFrame { socket, error });
+                return false;
             }
-            Err(error) => self.feed(Input::BadFrame { socket, error }),
+        };
+        self.feed_frame(input, slot, self.clock.now())
+    }
+
+    fn feed_frame(self: &Rc<Self>, input: Input, slot: Slot, now: Instant) -> bool {
+        if self.draining.get() {
+            // It waits in the inbox, and is released from there.
+            self.inbox.borrow_mut().push_back(input);
+            return true;
         }
+        self.current.set(Some(slot));
+        self.inbox.borrow_mut().push_back(input);
+        self.drain(now);
+        self.current.take().is_some()
     }
 
     /// Feeds the core and does what it says, until there is nothing left to do.
     pub(super) fn feed(self: &Rc<Self>, input: Input) {
         let _entered = self.enter();
         self.inbox.borrow_mut().push_back(input);
-        if self.draining.replace(true) {
-            return;
+        if !self.draining.get() {
+            self.drain(self.clock.now());
         }
+    }
+
+    fn drain(self: &Rc<Self>, now: Instant) {
+        self.draining.set(true);
+        self.now.set(now);
         let mut deadline = None;
         loop {
             let Some(input) = self.inbox.borrow_mut().pop_front() else {
                 break;
             };
-            self.core.borrow_mut().handle_input(input, self.clock.now());
+            self.core.borrow_mut().handle_input(input, now);
             loop {
                 let output = self.core.borrow_mut().poll_output();
                 if let Output::Timeout(at) = output {
@@ -184,16 +209,15 @@ impl Driver {
                 // Taken out first: closing must find no handler that could call back into the loop.
                 let taken = self.socket.borrow_mut().take_if(|known| known.id == socket);
                 if let Some(taken) = taken {
-                    let _ = self.host.socket(None);
+                    let _ = self.host.socket(None, socket.0);
                     taken.close(code);
                 }
             }
             Output::Deliver { consumer, life, slot, skip, take, offset, replay_through } => {
-                let frame = self.slots.borrow().get(slot);
-                let Some(frame) = frame else { return };
+                // Events are in frames.
+                let Some(frame) = Slots::frame_in(slot) else { return };
                 let (first, through) = (number(offset), number(replay_through));
-                let delivered =
-                    self.host.deliver(consumer.0, &frame, skip, take, first, through).unwrap_or(0);
+                let delivered = self.host.deliver(consumer.0, frame, skip, take, first, through).unwrap_or(0);
                 if delivered > 0 {
                     let through = offset + u64::from(delivered.min(take)) - 1;
                     // Nothing entered another epoch since the core sent these.
@@ -202,7 +226,7 @@ impl Driver {
             }
             Output::Event(event) => self.report(event),
             Output::OpenSocket(socket) => self.open(socket),
-            Output::Release(slot) => self.slots.borrow_mut().release(slot),
+            Output::Release(slot) => self.release(slot),
             Output::RequestToken => {
                 let _ = self.host.token();
             }
@@ -212,8 +236,18 @@ impl Driver {
         }
     }
 
+    fn release(&self, slot: Slot) {
+        match Slots::frame_in(slot) {
+            None => self.slots.borrow_mut().release(slot),
+            Some(_) if self.current.get() == Some(slot) => self.current.set(None),
+            Some(frame) => {
+                let _ = self.host.release(frame);
+            }
+        }
+    }
+
     fn send(&self, socket: SocketId, frame: &ClientFrame) {
-        let built = wire::encode(frame, |slot| self.slots.borrow().get(slot).map(Built));
+        let built = wire::encode(frame, |slot| self.slots.borrow().get(slot, &self.host).map(Built));
         let Some(text) = built.and_then(|built| json::stringify(&built.0).ok()) else { return };
         let web =
             self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
@@ -235,7 +269,7 @@ impl Driver {
     fn open(self: &Rc<Self>, socket: SocketId) {
         match Socket::open(socket, &self.url, self.listener(socket)) {
             Ok(opened) => {
-                let _ = self.host.socket(Some(opened.web.clone()));
+                let _ = self.host.socket(Some(opened.web.clone()), socket.0);
                 *self.socket.borrow_mut() = Some(opened);
             }
             // A policy of the page can refuse the address; the core tries again by its backoff.
@@ -299,23 +333,24 @@ impl Driver {
     }
 
     fn value(&self, slot: Slot) -> JsValue {
-        self.slots.borrow().get(slot).unwrap_or(JsValue::UNDEFINED)
+        self.slots.borrow().get(slot, &self.host).unwrap_or(JsValue::UNDEFINED)
     }
 
     /// Adds to what the core knows while the loop runs; what follows from it comes out of the same loop.
     fn feed_running(&self, input: Input) {
-        self.core.borrow_mut().handle_input(input, self.clock.now());
+        self.core.borrow_mut().handle_input(input, self.now.get());
     }
 
-    /// Arms the one timer for the next deadline; leaves it alone when it is armed for the same.
+    /// Arms the one timer for the next deadline; leaves it alone when it fires in time: one that fires early finds nothing to do
+    /// and is armed again, which is cheaper than to arm it anew with each frame.
     fn arm(self: &Rc<Self>, deadline: Option<Instant>) {
         let armed = self.timer.borrow().as_ref().map(|(at, _)| *at);
-        if armed == deadline {
+        if armed.is_some() && armed <= deadline {
             return;
         }
         let timer = deadline.map(|at| {
             // One more than the rest: a timer may fire a fraction of a millisecond early.
-            let delay = at.since(self.clock.now()).as_millis() as u64 + 1;
+            let delay = at.since(self.now.get()).as_millis() as u64 + 1;
             let driver = Rc::downgrade(self);
             let timeout = Timeout::new(delay.min(MAX_TIMEOUT_MS) as u32, move || {
                 if let Some(driver) = driver.upgrade() {

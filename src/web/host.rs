@@ -11,7 +11,11 @@ extern "C" {
     pub type Host;
 
     #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn socket(this: &Host, socket: Option<WebSocket>) -> Result<(), JsValue>;
+    pub(super) fn socket(this: &Host, socket: Option<WebSocket>, id: u32) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    pub(super) fn frame(this: &Host, slot: u32) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    pub(super) fn release(this: &Host, slot: u32) -> Result<(), JsValue>;
     #[wasm_bindgen(method, structural, catch, js_name = wellFormed)]
     pub(super) fn well_formed(this: &Host, frame: &JsValue) -> Result<bool, JsValue>;
     #[wasm_bindgen(method, structural, catch)]
@@ -20,7 +24,7 @@ extern "C" {
     pub(super) fn deliver(
         this: &Host,
         consumer: u32,
-        frame: &JsValue,
+        slot: u32,
         skip: u32,
         take: u32,
         offset: f64,

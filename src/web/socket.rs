@@ -2,7 +2,7 @@
 
 use js_sys::JsString;
 use wasm_bindgen::prelude::{Closure, JsCast, JsValue, wasm_bindgen};
-use web_sys::{CloseEvent, MessageEvent, WebSocket};
+use web_sys::{CloseEvent, WebSocket};
 
 use crate::proto::{CloseCode, SocketId};
 
@@ -17,13 +17,12 @@ extern "C" {
     fn send(this: &TextSocket, text: &JsString) -> Result<(), JsValue>;
 }
 
-/// A socket with its handlers; dropping it takes them off, so that nothing of it is heard again.
+/// A socket with its handlers; dropping it takes them off, so that nothing of it is heard again. The host reads its messages.
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) id: SocketId,
     pub(super) web: WebSocket,
     _open: Closure<dyn Fn()>,
-    _message: Closure<dyn Fn(MessageEvent)>,
     _close: Closure<dyn Fn(CloseEvent)>,
 }
 
@@ -31,8 +30,6 @@ pub(super) struct Socket {
 pub(super) enum Heard {
     /// It opened, with our subprotocol or without (GEN-1).
     Opened { subprotocol: bool },
-    /// A message came.
-    Message(JsValue),
     /// It closed, or never opened.
     Closed(CloseCode),
 }
@@ -53,15 +50,10 @@ impl Socket {
             let (hear, web) = (hear.clone(), web.clone());
             Closure::new(move || hear(opened(&web)))
         };
-        let on_message = {
-            let hear = hear.clone();
-            Closure::new(move |event: MessageEvent| hear(Heard::Message(event.data())))
-        };
         let on_close = Closure::new(move |event: CloseEvent| hear(Heard::Closed(CloseCode(event.code()))));
         web.set_onopen(Some(on_open.as_ref().unchecked_ref()));
-        web.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         web.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Self { id, web, _open: on_open, _message: on_message, _close: on_close }
+        Self { id, web, _open: on_open, _close: on_close }
     }
 
     /// Returns what an adopted socket did before its handlers were on.

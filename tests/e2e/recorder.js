@@ -105,12 +105,12 @@ globalThis.attempts = () => client.stats().attempts;
 if (params.get("trap") === "1") {
 	// The package's own module, in the copy that can trap: its next call into the core fails as a bug there would.
 	const { RawClient } = await import("/pkg/wasm/agentwire.js");
-	const { stats } = RawClient.prototype;
+	const { counter } = RawClient.prototype;
 	globalThis.trap = () => {
-		RawClient.prototype.stats = function () {
-			RawClient.prototype.stats = stats;
+		RawClient.prototype.counter = function (place) {
+			RawClient.prototype.counter = counter;
 			this.trap();
-			return stats.call(this);
+			return counter.call(this, place);
 		};
 		client.stats();
 	};

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::ws::Message;
 use tokio::time::Instant;
 
-use super::subscription::Next;
+use super::subscription::{Next, Subscription};
 use super::writer::Writer;
 use super::{End, Session};
 
@@ -46,10 +46,12 @@ impl Session {
     /// The next frame of the stream whose turn it is (FLO-4).
     async fn next_frame(&mut self) -> Result<Option<String>, End> {
         let count = self.subscriptions.len();
+        let in_flight: usize = self.subscriptions.iter().map(Subscription::in_flight_bytes).sum();
         for step in 0..count {
             let index = (self.turn + step) % count;
             let stream = &mut self.subscriptions[index];
-            let frame = match stream.next(&self.inner).await? {
+            let others = in_flight - stream.in_flight_bytes();
+            let frame = match stream.next(&self.inner, others).await? {
                 Next::Nothing => continue,
                 Next::Frame(frame) => Some(frame),
                 Next::EpochEnded => None,

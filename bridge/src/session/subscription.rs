@@ -93,6 +93,11 @@ impl Subscription {
         }
     }
 
+    /// Bytes that were sent and are not acknowledged.
+    pub(super) const fn in_flight_bytes(&self) -> usize {
+        self.in_flight_bytes
+    }
+
     /// Replay requests that are not over.
     pub(super) fn open_replays(&self) -> usize {
         self.replays.len()
@@ -135,17 +140,25 @@ impl Subscription {
     }
 
     /// What comes next of this stream.
-    pub(super) async fn next(&mut self, inner: &Inner) -> Result<Next, LogError> {
+    /// `others`: bytes that are in flight on the other streams of the socket.
+    pub(super) async fn next(&mut self, inner: &Inner, others: usize) -> Result<Next, LogError> {
         let durable = self.watch.durable();
         match durable.epoch_number.cmp(&self.epoch_number) {
             // The state of the log was newer than what the hub knows; the hub will wake us.
             Ordering::Less => Ok(Next::Nothing),
-            Ordering::Equal => Ok(self.next_frame(inner, &durable).await?.map_or(Next::Nothing, Next::Frame)),
+            Ordering::Equal => {
+                Ok(self.next_frame(inner, &durable, others).await?.map_or(Next::Nothing, Next::Frame))
+            }
             Ordering::Greater => Ok(Next::EpochEnded),
         }
     }
 
-    async fn next_frame(&mut self, inner: &Inner, durable: &Durable) -> Result<Option<String>, LogError> {
+    async fn next_frame(
+        &mut self,
+        inner: &Inner,
+        durable: &Durable,
+        others: usize,
+    ) -> Result<Option<String>, LogError> {
         if self.sent + 1 < durable.oldest {
             return Ok(Some(self.skip_trimmed(durable.oldest)));
         }
@@ -163,7 +176,7 @@ impl Subscription {
             return Ok(Some(frame));
         }
         self.replayed = false;
-        if let Some(frame) = self.next_events(inner, durable).await? {
+        if let Some(frame) = self.next_events(inner, durable, others).await? {
             return Ok(Some(frame));
         }
         self.next_replay(inner, durable).await
@@ -176,11 +189,18 @@ impl Subscription {
         ServerFrame::Gap { ch: self.ch, from, to: self.sent, reason: "trimmed" }.encode()
     }
 
-    async fn next_events(&mut self, inner: &Inner, durable: &Durable) -> Result<Option<String>, LogError> {
+    async fn next_events(
+        &mut self,
+        inner: &Inner,
+        durable: &Durable,
+        others: usize,
+    ) -> Result<Option<String>, LogError> {
         // Up to the head of `subscribed` first, so that `caughtUp` stands at its place.
         let end = if self.is_caught_up { durable.head } else { durable.head.min(self.head) };
         let room = self.window.events.saturating_sub(self.in_flight.len());
-        let room_bytes = self.window.bytes.saturating_sub(self.in_flight_bytes);
+        let of_stream = self.window.bytes.saturating_sub(self.in_flight_bytes);
+        let of_socket = self.window.total_bytes.saturating_sub(self.in_flight_bytes + others);
+        let room_bytes = of_stream.min(of_socket);
         if self.sent >= end || room == 0 || room_bytes == 0 {
             self.live_due = None;
             return Ok(None);
@@ -200,7 +220,9 @@ impl Subscription {
         // Trimmed or begun anew meanwhile: the hub knows it, or will wake us when it does.
         let is_other = page.epoch_number != self.epoch_number || page.first != self.sent + 1;
         // A single event can be larger than the window, but only alone (FLO-1).
-        let is_too_large = bytes > room_bytes && !self.in_flight.is_empty();
+        let is_alone = self.in_flight.is_empty();
+        let is_too_large =
+            (bytes > of_stream && !is_alone) || (bytes > of_socket && !(is_alone && others == 0));
         if is_other || is_too_large || page.bodies.is_empty() {
             self.live_due = None;
             return Ok(None);

@@ -74,6 +74,8 @@ impl std::fmt::Debug for Token {
 pub(crate) struct Window {
     pub(crate) events: usize,
     pub(crate) bytes: usize,
+    /// Bytes over all streams of the socket; no limit for a page that names none.
+    pub(crate) total_bytes: usize,
 }
 
 /// What a page wants of a stream (SUB-1).
@@ -272,6 +274,11 @@ impl Fields<'_> {
                 events: window.integer("events", 1, 65_536, "an integer from 1 to 65536")? as usize,
                 bytes: window.integer("bytes", 1_024, 67_108_864, "an integer from 1024 to 67108864")?
                     as usize,
+                total_bytes: window
+                    .optional("totalBytes", |window, field| {
+                        window.integer(field, 1_024, 268_435_456, "an integer from 1024 to 268435456")
+                    })?
+                    .map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             },
             streams: self.streams()?,
         })

@@ -92,6 +92,31 @@ async fn the_window_counts_bytes_and_a_larger_event_goes_alone() {
     assert_eq!((&frame["first"], &frame["count"]), (&json!(4), &json!(2)));
 }
 
+// PROTOCOL: FLO-1
+#[tokio::test]
+async fn the_window_of_the_socket_counts_the_bytes_of_all_streams() {
+    let server = Server::start().await;
+    let sized = |bytes: usize| {
+        let empty = json!({"type": "x", "text": "", "time": 1}).to_string().len();
+        json!({"type": "x", "text": "x".repeat(bytes - empty), "time": 1})
+    };
+    for name in ["t", "u"] {
+        server.bridge.emitter("ada", name).publish_all(vec![sized(1_000), sized(1_000)]).await.unwrap();
+    }
+    let mut hello = hello_with(&token("ada"), json!([{"name": "t"}, {"name": "u"}]), 100, 65_536);
+    hello["window"]["totalBytes"] = json!(3_000);
+    let mut page = Page::open_with(&server, hello).await;
+    let mut sent = 0;
+    while sent < 3 {
+        sent += page.until("events").await["count"].as_u64().unwrap();
+    }
+    assert_eq!(sent, 3);
+    page.until("caughtUp").await;
+    page.nothing_before_pong(1).await;
+    page.ack(1, 2).await;
+    assert_eq!(page.until("events").await["count"], 1);
+}
+
 // PROTOCOL: FLO-3
 #[tokio::test]
 async fn an_ack_above_what_was_sent_is_malformed() {

@@ -24,6 +24,8 @@ const STREAMS: usize = 4;
 const MAX_CONSUMERS: usize = 16;
 /// Sends that may wait; small, so that scripts reach it.
 const MAX_PENDING: usize = 6;
+/// Events that may wait in a consumer with a bound.
+const SMALL_QUEUE: u32 = 4;
 
 /// The socket in use, as the driver sees it.
 #[derive(Debug)]
@@ -208,7 +210,8 @@ impl Driver {
                 };
                 self.hear(socket, &frame);
                 let slot = self.slots.keep(Held::Frame(range));
-                self.input(Input::Frame { socket, frame, slot });
+                let bytes = message.map_or(0, |value| value.to_string().len() as u32);
+                self.input(Input::Frame { socket, frame, slot, bytes });
             }
             Err(error) => self.input(Input::BadFrame { socket, error }),
         }
@@ -285,7 +288,8 @@ impl Driver {
         let name = stream_name(stream);
         let number = StreamId(u32::from(stream) % (2 * STREAMS as u32));
         let consumer = ConsumerId(self.consumers.len() as u32);
-        let mut known = Consumer::new(name.clone(), next);
+        let max_queued = (begin & 32 != 0).then_some(SMALL_QUEUE);
+        let mut known = Consumer::new(name.clone(), next, max_queued);
         if !matches!(self.state, State::Closed | State::Failed) {
             self.numbers.insert(name.clone(), number);
             self.ended.remove(&name);
@@ -294,7 +298,7 @@ impl Driver {
             }
         }
         self.consumers.push(known);
-        self.input(Input::Subscribe { stream: number, consumer, name, open, begin: begin_at });
+        self.input(Input::Subscribe { stream: number, consumer, name, open, begin: begin_at, max_queued });
         if begin & 64 == 0 {
             self.flush();
         }

@@ -124,6 +124,8 @@ pub(super) struct Consumer {
     done: u64,
     /// The end of an epoch that it did not take note of: the life that ended, and where its gap begins.
     reset: Option<(u32, u64)>,
+    /// Events that may wait to be delivered to it.
+    max_queued: Option<u32>,
     /// A resume result is due.
     catches_up: bool,
     /// Where it was when the server last said that a catch-up is complete.
@@ -132,9 +134,19 @@ pub(super) struct Consumer {
 
 impl Consumer {
     /// A consumer; `next` is where it said it would begin.
-    pub(super) fn new(name: String, next: Option<u64>) -> Self {
+    pub(super) fn new(name: String, next: Option<u64>, max_queued: Option<u32>) -> Self {
         let done = next.map_or(0, |next| next - 1);
-        Self { name, attached: true, life: 0, next, done, reset: None, catches_up: false, at_caught_up: None }
+        Self {
+            name,
+            attached: true,
+            life: 0,
+            next,
+            done,
+            reset: None,
+            max_queued,
+            catches_up: false,
+            at_caught_up: None,
+        }
     }
 
     /// It came without a position, and has its place now: before it gets anything else.
@@ -160,6 +172,8 @@ impl Consumer {
         assert!(take > 0, "no events");
         assert_eq!(life, self.life, "events of another life");
         assert_eq!(Some(offset), self.next, "not the next offset");
+        let waiting = offset + u64::from(take) - 1 - self.done;
+        assert!(self.max_queued.is_none_or(|most| waiting <= u64::from(most)), "more than it has room for");
         self.next = Some(offset + u64::from(take));
     }
 

@@ -1,6 +1,7 @@
 /** The client: holds the parts together, from the options to the end. */
 /// <reference lib="esnext.disposable" preserve="true" />
 import { ClientHost } from "./host.js";
+import { countersOf } from "../core/counters.js";
 import type { Instance } from "../core/instance.js";
 import type { RawState } from "../core/raw.js";
 import { Supervisor } from "../core/supervisor.js";
@@ -24,7 +25,7 @@ import { type Loader, Loading } from "./loading.js";
 import { messageOf } from "./messages.js";
 import { watchBrowser } from "./network.js";
 import type { Settings } from "./options.js";
-import { type ConnectionState, type Health, noStats, type StateChange, type Stats } from "./state.js";
+import { type ConnectionState, type Health, type StateChange, type Stats } from "./state.js";
 import { TokenSource } from "./token.js";
 
 /** Name of the user's own stream. */
@@ -144,8 +145,8 @@ export class AgentClient implements Client {
 	}
 
 	stats(): Stats {
-		const raw = this.#supervisor.call((core) => core.stats()) ?? noStats(this.state.name);
-		return { ...raw, rebuilds: this.#supervisor.rebuilds, pending: this.#outbox.size };
+		const counters = this.#supervisor.call(countersOf) ?? countersOf(undefined);
+		return { ...counters, state: this.state.name, rebuilds: this.#supervisor.rebuilds, pending: this.#outbox.size };
 	}
 
 	health(): Health {

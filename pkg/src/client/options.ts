@@ -6,12 +6,14 @@ import { isSized } from "../shared/names.js";
 import type { Logger } from "../shared/report.js";
 import type { TokenFunction } from "./token.js";
 
-/** What the server may have sent of one stream without an `ack`. */
+/** What the server may have sent without an `ack`: it fills the line, and bounds what waits in the page. */
 export interface WindowOptions {
-	/** Number of events, 1 to 65,536. @default 512 */
+	/** Number of events per thread, 1 to 65,536. @default 16_384 */
 	readonly events?: number | undefined;
-	/** Bytes of the events' JSON, 1,024 to 67,108,864. @default 262_144 */
+	/** Bytes of the events' JSON per thread, 1,024 to 67,108,864. @default 8_388_608 (8 MiB) */
 	readonly bytes?: number | undefined;
+	/** Bytes over all threads, `bytes` to 268,435,456. @default 16_777_216 (16 MiB), or `bytes` if that is more */
+	readonly totalBytes?: number | undefined;
 }
 
 /** How long to wait between two attempts to connect. */
@@ -82,7 +84,8 @@ const KEYS = ["url", "token", "user", "window", "backoff", "connectTimeoutMs", "
 /** Checks what was given to `createClient`. Throws `invalid_option`. */
 export function settingsOf(options: unknown): Settings {
 	const given = fields("options", options, KEYS);
-	const window = fields("window", given["window"] ?? {}, ["events", "bytes"]);
+	const window = fields("window", given["window"] ?? {}, ["events", "bytes", "totalBytes"]);
+	const windowBytes = integer("window.bytes", window["bytes"], 1_024, 67_108_864, 8_388_608);
 	const backoff = fields("backoff", given["backoff"] ?? {}, ["baseMs", "maxMs"]);
 	const baseMs = integer("backoff.baseMs", backoff["baseMs"], 10, 60_000, 500);
 	return {
@@ -98,8 +101,9 @@ export function settingsOf(options: unknown): Settings {
 			seed: 0,
 			url: addressOf(given["url"]),
 			clientVersion: VERSION,
-			windowEvents: integer("window.events", window["events"], 1, 65_536, 512),
-			windowBytes: integer("window.bytes", window["bytes"], 1_024, 67_108_864, 262_144),
+			windowEvents: integer("window.events", window["events"], 1, 65_536, 16_384),
+			windowBytes,
+			windowTotalBytes: integer("window.totalBytes", window["totalBytes"], windowBytes, 268_435_456, Math.max(16_777_216, windowBytes)),
 			maxPending: integer("maxPendingSends", given["maxPendingSends"], 1, 65_536, 256),
 			backoffBaseMs: baseMs,
 			backoffMaxMs: integer("backoff.maxMs", backoff["maxMs"], baseMs, 3_600_000, Math.max(20_000, baseMs)),

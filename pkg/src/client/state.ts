@@ -1,5 +1,6 @@
 /** What a client says about its connection. */
-import type { RawState, RawStats } from "../core/raw.js";
+import type { Counters } from "../core/counters.js";
+import type { RawState } from "../core/raw.js";
 
 /**
  * - `idle`: not asked to connect yet (`autoConnect: false`)
@@ -59,7 +60,9 @@ export interface Subject {
 }
 
 /** Figures of a client since it was made. */
-export interface Stats extends RawStats {
+export interface Stats extends Counters {
+	/** The state of the connection. */
+	readonly state: StateName;
 	/** How often the wasm instance was lost and replaced; the other figures count from the last time. */
 	readonly rebuilds: number;
 	/** Messages, cancels and approvals that are not settled. */
@@ -95,26 +98,4 @@ export function healthOf(state: ConnectionState, notice: { readonly kind: string
 		case "failed":
 			return { status: "down", reason };
 	}
-}
-
-/** The figures of a client that has no core yet. */
-export function noStats(state: RawState): RawStats {
-	return {
-		state,
-		attempts: 0,
-		connects: 0,
-		framesReceived: 0,
-		framesIgnored: 0,
-		malformedFrames: 0,
-		eventsDelivered: 0,
-		eventsReplayed: 0,
-		duplicatesDropped: 0,
-		outOfOrder: 0,
-		replayRequests: 0,
-		gaps: 0,
-		acksSent: 0,
-		staleEvents: 0,
-		parkedFrames: 0,
-		sendsPending: 0,
-	};
 }

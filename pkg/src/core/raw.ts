@@ -64,8 +64,12 @@ export interface RawGap {
  * None may throw: the core ignores what is thrown. The `Gate` catches and reports it.
  */
 export interface Host {
-	/** The socket in use now, so that it can be detached when the wasm instance is lost. */
-	socket(socket: WebSocket | undefined): void;
+	/** The socket in use now, with its number: the host reads its messages, and detaches it when the wasm instance is lost. */
+	socket(socket: WebSocket | undefined, id: number): void;
+	/** The frame that the host keeps under `slot`. */
+	frame(slot: number): object | undefined;
+	/** The core no longer needs a frame that `events` or `frame` of {@link RawClient} had the host keep. */
+	release(slot: number): void;
 	/**
 	 * Answers whether each event of a frame is an object with a text `type` (EVT-1), or the parts of a `deltas` frame are what
 	 * DLT-1 says. The check is here because a look at each event from wasm costs a crossing per event.
@@ -74,11 +78,11 @@ export interface Host {
 	/** Asks for a token, which `tokenReady` or `tokenFailed` answers. Called again without an answer, the earlier question needs none any more. */
 	token(): void;
 	/**
-	 * Delivers `take` events of `frame` to one consumer, beginning at index `skip`. `offset` belongs to the first of them;
+	 * Delivers `take` events of the frame in `slot` to one consumer, beginning at index `skip`. `offset` belongs to the first of them;
 	 * offsets up to `replayThrough` are replays. Returns how many were delivered before it returned (0 for an iterator,
 	 * which reports what it pulls by `RawClient.delivered`).
 	 */
-	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number;
+	deliver(consumer: number, slot: number, skip: number, take: number, offset: number, replayThrough: number): number;
 	/**
 	 * A consumer that was attached without an epoch begins here: `offset` is the last one before what it gets first. Called once
 	 * for each of them, as soon as the place is known and before anything else goes to it.
@@ -114,6 +118,7 @@ export interface RawConfig {
 	readonly clientVersion: string;
 	readonly windowEvents: number;
 	readonly windowBytes: number;
+	readonly windowTotalBytes: number;
 	readonly maxPending: number;
 	readonly backoffBaseMs: number;
 	readonly backoffMaxMs: number;
@@ -129,26 +134,6 @@ export type RawOpen = number;
 /** What a `send` carries: 0 a message, 1 a cancel, 2 an approval. */
 export type RawSendKind = 0 | 1 | 2;
 
-/** Counters of one core. */
-export interface RawStats {
-	readonly state: RawState;
-	readonly attempts: number;
-	readonly connects: number;
-	readonly framesReceived: number;
-	readonly framesIgnored: number;
-	readonly malformedFrames: number;
-	readonly eventsDelivered: number;
-	readonly eventsReplayed: number;
-	readonly duplicatesDropped: number;
-	readonly outOfOrder: number;
-	readonly replayRequests: number;
-	readonly gaps: number;
-	readonly acksSent: number;
-	readonly staleEvents: number;
-	readonly parkedFrames: number;
-	readonly sendsPending: number;
-}
-
 /** The core of one client. */
 export interface RawClient {
 	/** Leaves `idle`: asks for a token, then opens a socket. Does nothing in another state. */
@@ -158,14 +143,24 @@ export interface RawClient {
 	/** Closes for good. Pending sends settle with `closed`. */
 	close(): void;
 	/**
+	 * A frame of events has come on a socket: its numbers. `bytes` is about the length of the message, `now` is `performance.now()`. Returns whether the host must keep the
+	 * frame under `slot` until `Host.release`.
+	 */
+	events(socket: number, slot: number, ch: number, first: number, count: number, bytes: number, now: number): boolean;
+	/** Any other frame has come. Returns the same. */
+	frame(socket: number, slot: number, frame: object): boolean;
+	/** A message has come that is no frame: 0, it is not one JSON object; 1, it is larger than a frame may be. */
+	badFrame(socket: number, problem: 0 | 1): void;
+	/**
 	 * Attaches a consumer to a stream; `flush` asks the server. Consumer ids are the caller's and are never used twice. A name
 	 * may come under a new stream id: the core keeps one stream per name, and uses the newest id.
 	 *
 	 * With `epoch`, the consumer has everything up to `offset` of it, also when others of the stream have less. Without, it
 	 * begins after `offset`, or if that is -1 at the stream's position, which `open` says as long as there is none;
-	 * `Host.placed` says where that is.
+	 * `Host.placed` says where that is. `maxQueued` events may wait to be delivered to it; what comes beyond them is asked for
+	 * again. 0: it takes everything at once.
 	 */
-	subscribe(stream: number, consumer: number, name: string, open: RawOpen, epoch: string | undefined, offset: number): void;
+	subscribe(stream: number, consumer: number, name: string, open: RawOpen, epoch: string | undefined, offset: number, maxQueued: number): void;
 	/** Asks the server for all that was attached since the last call, in one frame. Needed only while connected. */
 	flush(): void;
 	/** Detaches a consumer; with the last one the stream is unsubscribed. */
@@ -192,7 +187,8 @@ export interface RawClient {
 	 * nothing is delivered that nobody keeps. With `false` it is back, and the core connects.
 	 */
 	away(away: boolean): void;
-	stats(): RawStats;
+	/** The counter at a place in the list of `counters.ts`. */
+	counter(place: number): number;
 	/**
 	 * Answers whether no call into this core was left in the middle: the core counts up when a method or a callback of a socket
 	 * or timer enters it, and down when that returns. Asked only while nothing of the core is on the stack, so false means a

@@ -71,8 +71,8 @@ export class Supervisor implements Tenant {
 	}
 
 	/** Attaches a consumer. All that are attached in one tick are asked for together. */
-	subscribe(stream: number, consumer: number, name: string, { open, epoch, offset }: Start): void {
-		this.call((raw) => raw.subscribe(stream, consumer, name, open, epoch, offset));
+	subscribe(stream: number, consumer: number, name: string, { open, epoch, offset }: Start, maxQueued: number): void {
+		this.call((raw) => raw.subscribe(stream, consumer, name, open, epoch, offset, maxQueued));
 		if (this.#flushing) return;
 		this.#flushing = true;
 		queueMicrotask(() => {
@@ -138,6 +138,7 @@ export class Supervisor implements Tenant {
 		}
 		this.#gate = gate;
 		this.#generation = instance.generation;
+		if (this.#raw !== undefined) gate.serve({ raw: this.#raw, trapped: (error) => instance.trapped(error) });
 	}
 
 	#letGo(): void {

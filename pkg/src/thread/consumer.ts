@@ -6,6 +6,8 @@ import type { Position } from "./position.js";
 /** Gets the events of a stream from the core. */
 export interface Consumer {
 	readonly id: number;
+	/** Events that may wait to be delivered to it; 0 for one that takes everything at once. */
+	readonly maxQueued: number;
 	/** Where it began, and where it begins again as long as it has no position. */
 	start: Start;
 	/** The epoch of `offset`. `undefined` until the core has placed a consumer that began without an epoch. */

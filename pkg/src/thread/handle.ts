@@ -1,6 +1,6 @@
 /** A handle of a thread: what the application holds. Several handles of one name share the stream. */
 import type { Supervisor } from "../core/supervisor.js";
-import { abortSignal, fields, refuse } from "../shared/check.js";
+import { abortSignal, fields, integer, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { bound, checkListener, type ListenOptions, type Unsubscribe } from "../shared/listeners.js";
 import { checkId, randomId } from "../shared/names.js";
@@ -77,8 +77,9 @@ export class ThreadHandle implements Thread {
 
 	events(options: EventsOptions = {}): AsyncIterableIterator<ThreadItem, undefined, undefined> {
 		this.#check();
-		fields("events options", options, ["signal", "from"]);
+		fields("events options", options, ["signal", "from", "maxQueued"]);
 		const from = options.from === undefined ? undefined : checkFrom(options.from);
+		const maxQueued = integer("maxQueued", options.maxQueued, 1, 65_536, 1_024);
 		const signal = abortSignal(options.signal);
 		const stream = this.#stream;
 		const iterator = new ThreadIterator(
@@ -91,6 +92,7 @@ export class ThreadHandle implements Thread {
 				},
 				delivered: ({ id }, life, offset) => this.#context.supervisor.call((raw) => raw.delivered(id, life, offset)),
 			},
+			maxQueued,
 			signal,
 		);
 		if (signal?.aborted !== true) this.#iterators.add(iterator);

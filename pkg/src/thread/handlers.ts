@@ -15,6 +15,7 @@ import type { BatchHandler } from "./thread.js";
 /** The one consumer behind all handlers of a stream. */
 export class HandlerConsumer implements Consumer {
 	readonly id: number;
+	readonly maxQueued = 0;
 	start: Start = { open: 0, epoch: undefined, offset: -1 };
 	epoch: string | undefined;
 	offset: number | undefined;

@@ -1,6 +1,6 @@
 /**
- * An async iterator over a stream: a consumer of its own, whose queue is bounded by the window, because the core
- * acknowledges only what was pulled.
+ * An async iterator over a stream: a consumer of its own, with a queue of its own. The core knows the bound of the queue: it drops
+ * what comes beyond it, and asks for it again when there is room.
  */
 import type { RawEventsFrame, RawGap, RawResumeResult } from "../core/raw.js";
 import type { Start } from "../core/supervisor.js";
@@ -28,6 +28,7 @@ const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
  */
 export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefined, undefined>, Consumer {
 	readonly id: number;
+	readonly maxQueued: number;
 	start: Start = { open: 0, epoch: undefined, offset: -1 };
 	epoch: string | undefined;
 	offset: number | undefined;
@@ -43,8 +44,9 @@ export class ThreadIterator implements AsyncIterableIterator<ThreadItem, undefin
 	/** Thrown once, when the queue is empty. */
 	#failure: { readonly error: unknown } | undefined;
 
-	constructor(id: number, port: IteratorPort, signal: AbortSignal | undefined) {
+	constructor(id: number, port: IteratorPort, maxQueued: number, signal: AbortSignal | undefined) {
 		this.id = id;
+		this.maxQueued = maxQueued;
 		this.#port = port;
 		this.#signal = signal;
 		this.#onAbort = () => this.#stop({ error: signal?.reason });

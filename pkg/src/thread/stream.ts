@@ -331,6 +331,6 @@ export class Stream {
 	}
 
 	#subscribe(consumer: Consumer, start: Start): void {
-		this.#context.supervisor.subscribe(this.id, consumer.id, this.name, start);
+		this.#context.supervisor.subscribe(this.id, consumer.id, this.name, start, consumer.maxQueued);
 	}
 }

@@ -32,6 +32,12 @@ export interface EventsOptions {
 	 * @default where the thread is, or where it begins
 	 */
 	readonly from?: From | undefined;
+	/**
+	 * Events that may wait to be pulled, 1 to 65,536: what comes beyond them is dropped, and asked for again when there is room.
+	 *
+	 * @default 1_024
+	 */
+	readonly maxQueued?: number | undefined;
 }
 
 /** The answer to a cancel. The run itself ends in `agent_cancelled`. */

@@ -48,22 +48,41 @@ export function range(from: number, to: number, epoch = "e1"): string[] {
 	return Array.from({ length: to - from + 1 }, (_, index) => `${epoch}/${from + index}`);
 }
 
-/** Pulls so many items, one after the other; fails when they do not come. */
-export async function takeItems(world: World, iterator: AsyncIterator<ThreadItem, undefined>, count: number): Promise<ThreadItem[]> {
+/** Pulls under way, and what they brought so far. */
+export interface Pulls {
+	readonly count: number;
+	readonly items: ThreadItem[];
+	readonly done: Promise<void>;
+	ended: boolean;
+}
+
+/** Begins to pull so many items, one after the other. */
+export function pulls(iterator: AsyncIterator<ThreadItem, undefined>, count: number): Pulls {
 	const items: ThreadItem[] = [];
-	let state: "pulling" | "done" = "pulling";
-	const pulling = (async () => {
+	const run = async (): Promise<void> => {
 		for (let index = 0; index < count; index += 1) {
 			const { value, done } = await iterator.next();
 			if (done === true) break;
 			items.push(value);
 		}
-	})().finally(() => (state = "done"));
-	// What it rejects with is for the caller, below.
-	pulling.catch(() => undefined);
-	await world.until(() => state === "done", `${count} items`, 5_000).catch(() => assert.fail(`of ${count} items only these came: ${items.map(itemText).join(", ")}`));
-	await pulling;
+	};
+	const begun: Pulls = { count, items, done: run().finally(() => (begun.ended = true)), ended: false };
+	// What it rejects with is for the caller of `collected`.
+	begun.done.catch(() => undefined);
+	return begun;
+}
+
+/** Lets time pass until the pulls are over; fails when they do not come. */
+export async function collected(world: World, begun: Pulls): Promise<ThreadItem[]> {
+	const { count, items } = begun;
+	await world.until(() => begun.ended, `${count} items`, 5_000).catch(() => assert.fail(`of ${count} items only these came: ${items.map(itemText).join(", ")}`));
+	await begun.done;
 	return items;
+}
+
+/** Pulls so many items, one after the other; fails when they do not come. */
+export function takeItems(world: World, iterator: AsyncIterator<ThreadItem, undefined>, count: number): Promise<ThreadItem[]> {
+	return collected(world, pulls(iterator, count));
 }
 
 /** As {@link takeItems}, in words. */

@@ -42,6 +42,8 @@ export class World implements SocketHost {
 	latency = 0;
 	/** How long a socket is closing when the server has closed it, in milliseconds. */
 	closingMs = 0;
+	/** How often the page read a clock. */
+	clockReads = 0;
 	/** Timers of lost instances, which nobody can take back. */
 	staleTimers = 0;
 	/** What answers a new socket. By default nobody does. */
@@ -214,8 +216,12 @@ export class World implements SocketHost {
 		this.define("removeEventListener", this.page.removeEventListener.bind(this.page));
 		this.define("navigator", { onLine: true });
 		this.define("reportError", (error: unknown) => this.report(error));
-		this.define("now", () => this.#now, performance);
-		this.define("now", () => this.wallNow, Date);
+		const counted = (now: number): number => {
+			this.clockReads += 1;
+			return now;
+		};
+		this.define("now", () => counted(this.#now), performance);
+		this.define("now", () => counted(this.wallNow), Date);
 		this.define("random", () => this.random.fraction(), Math);
 	}
 

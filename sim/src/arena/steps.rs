@@ -66,6 +66,7 @@ impl Arena {
         let mut config = Config::new(self.rng.below(1 << 50));
         config.window_events = self.window;
         config.window_bytes = self.window_bytes;
+        config.window_total_bytes = self.window_total_bytes;
         config.max_pending = self.max_pending;
         config
     }
@@ -126,12 +127,13 @@ impl Arena {
     // --- Consumers ---
 
     fn attach(&mut self, index: usize, stream: u32) -> Judgement {
-        let input = self.new_consumer(index, stream);
+        let pulls = self.rng.one_in(3);
+        let input = self.new_consumer(index, stream, pulls);
         self.input(index, input)
     }
 
     /// Makes a consumer with a start that an application can ask for.
-    fn new_consumer(&mut self, index: usize, stream: u32) -> Input {
+    fn new_consumer(&mut self, index: usize, stream: u32, pulls: bool) -> Input {
         let rng = &mut self.rng;
         let page = &mut self.pages[index];
         let id = StreamId(stream);
@@ -157,8 +159,8 @@ impl Arena {
             },
         };
         page.next_consumer += 1;
-        let pulls = rng.one_in(3);
-        let receiver = if pulls { Receiver::pulling() } else { Receiver::default() };
+        let max_queued = rng.pick(&[1, 4, 16, 64]);
+        let receiver = if pulls { Receiver::pulling(max_queued) } else { Receiver::default() };
         page.driver.subscribe(receiver, (id, consumer, &stream_name(stream)), open, begin)
     }
 
@@ -285,11 +287,7 @@ impl Arena {
         let (name, latency) = (stream_name(step.stream), self.pages[index].latency);
         self.pages[index].stalled_until = self.now + latency * 12;
         if self.pages[index].driver.receivers.len() < MOST_CONSUMERS && !self.pages[index].frozen {
-            let input = self.new_consumer(index, step.stream);
-            let newest = ConsumerId(self.pages[index].next_consumer - 1);
-            if let Some(receiver) = self.pages[index].driver.receivers.get_mut(&newest) {
-                receiver.pulls = true;
-            }
+            let input = self.new_consumer(index, step.stream, true);
             self.input(index, input)?;
         }
         if !self.server.log(&name).went_back() {

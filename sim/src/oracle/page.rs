@@ -509,7 +509,9 @@ impl PageView {
                 let queue = driver.receivers.get(&consumer.id).map(|receiver| &receiver.queue);
                 let moves = |item: &&Item| !matches!(item, Item::Resumed(_));
                 let queued = queue.map_or(0, |queue| queue.iter().filter(moves).count());
-                let most = 3 * self.window as usize + 1;
+                let bound = driver.receivers.get(&consumer.id).and_then(|receiver| receiver.max_queued);
+                // A gap waits beside the events.
+                let most = 2 * bound.unwrap_or(0) as usize + 1;
                 require!(queued <= most, "I9", "{queued} items wait for {:?}", consumer.id);
             }
         }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long an acknowledgement may wait for others (FLO-2).
-const ACK_DELAY: Duration = Duration::from_millis(50);
+const ACK_DELAY: Duration = Duration::from_secs(1);
 
 /// Where a consumer stands, as far as anyone outside the core can know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -693,7 +693,11 @@ impl StreamView {
             "{name}: {offset} is acknowledged, the socket brought {}",
             self.received
         );
-        for consumer in self.consumers.iter().filter(|consumer| !consumer.late) {
+        // One whose queue was full is behind the flow, and is served by requests.
+        let in_flow = |consumer: &&Consumer| {
+            !consumer.late && self.next(consumer).is_none_or(|next| next > self.received)
+        };
+        for consumer in self.consumers.iter().filter(in_flow) {
             let done = self.done(consumer);
             require!(
                 offset <= done,
@@ -788,7 +792,7 @@ impl StreamView {
         Ok(())
     }
 
-    /// What holds while the connection stands: an end is reported at once, and an acknowledgement waits 50 ms at most, or not at
+    /// What holds while the connection stands: an end is reported at once, and an acknowledgement waits 1 s at most, or not at
     /// all when a quarter of the window is used up (SUB-11, FLO-2).
     pub(super) fn rest_connected(&mut self, window: u64, now: Instant) -> Judgement {
         let name = &self.name;

@@ -123,6 +123,7 @@ impl Client {
             version: self.config.client_version.clone(),
             window_events: self.config.window_events,
             window_bytes: self.config.window_bytes,
+            window_total_bytes: self.config.window_total_bytes,
             streams,
         };
         self.send(socket, hello);

@@ -18,7 +18,7 @@ use crate::proto::{
 
 impl Client {
     /// Takes a frame of the socket in use. `slot` is released here, unless the frame is parked.
-    pub(super) fn on_frame(&mut self, frame: ServerFrame, slot: Slot) {
+    pub(super) fn on_frame(&mut self, frame: ServerFrame, slot: Slot, bytes: u32) {
         self.fx.stats.frames_received += 1;
         match &mut self.link {
             Link::Live(session) => session.last_heard = self.now,
@@ -39,7 +39,7 @@ impl Client {
         }
         if let ServerFrame::Events { ch, first, count } = frame {
             // The only frame that keeps its slot for longer than this call.
-            self.on_events(ch, first, count, slot);
+            self.on_events(ch, (first, count, bytes), slot);
             return;
         }
         self.on_control_frame(frame, slot);
@@ -125,14 +125,14 @@ impl Client {
         }
     }
 
-    pub(super) fn on_events(&mut self, ch: u32, first: u64, count: u32, slot: Slot) {
+    pub(super) fn on_events(&mut self, ch: u32, (first, count, bytes): (u64, u32, u32), slot: Slot) {
         let Some(id) = self.stream_of(ch) else {
             self.fx.release(slot);
             return;
         };
         self.note_replay_progress(id, first, count);
         let Some(stream) = self.streams.get(id) else { return };
-        let refused = match stream.on_events(first, count, slot, &mut self.fx) {
+        let refused = match stream.on_events(first, count, (slot, bytes), &mut self.fx) {
             Ok(()) => return self.serve(id),
             Err(refused) => refused,
         };

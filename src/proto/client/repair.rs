@@ -9,7 +9,7 @@ use crate::proto::{
     close_code::CloseCode,
     config::{ACK_DELAY, CATCH_UP_GRACE, MAX_REPLAYS, MISSING_HEAD_GRACE, REPLAY_TIMEOUT},
     ids::{ConsumerId, StreamId},
-    stream::Suspect,
+    stream::{Stream, Subscription, Suspect},
     timer::Timer,
     wire::ClientFrame,
 };
@@ -28,13 +28,22 @@ impl Client {
 
     /// Does what a stream needs after anything about it changed: resume results, acknowledgement, requests.
     pub(super) fn serve(&mut self, id: StreamId) {
-        let window = u64::from(self.config.window_events);
+        let (window, window_bytes) = (self.config.window_events, self.config.window_bytes);
+        let total_bytes =
+            self.streams.iter().filter_map(Stream::subscription).map(Subscription::unacknowledged_bytes);
+        let total_bytes = total_bytes.sum::<u64>();
         let Some(stream) = self.streams.get(id) else { return };
-        stream.conclude(&mut self.fx);
+        let has_concluded = stream.conclude(&mut self.fx);
         let acknowledgeable = stream.acknowledgeable();
         if let Some(subscription) = stream.subscription() {
             let unacknowledged = acknowledgeable.saturating_sub(subscription.acked);
-            if unacknowledged >= window.div_ceil(4) {
+            let bytes = subscription.unacknowledged_bytes();
+            // A quarter of any window, so that the rest is on its way while the acknowledgement travels.
+            let is_due = unacknowledged >= u64::from(window.div_ceil(4))
+                || bytes >= u64::from(window_bytes / 4)
+                || total_bytes >= u64::from(self.config.window_total_bytes / 4)
+                || has_concluded;
+            if unacknowledged > 0 && is_due {
                 self.send_acks();
             } else if unacknowledged > 0 {
                 self.timers.set_earliest(Timer::Ack, self.now + ACK_DELAY);
@@ -69,6 +78,8 @@ impl Client {
     // --- Heads (HBT-1, RPL-4 b) ---
 
     pub(super) fn on_heads(&mut self, heads: &[(u32, u64)]) {
+        // What is not acknowledged may be why the server holds back.
+        self.send_acks();
         let Link::Live(session) = &self.link else { return };
         for (ch, head) in heads {
             let Some(id) = session.stream_of(*ch) else { continue };
@@ -122,9 +133,8 @@ impl Client {
     /// Asks for the next page of each consumer that lags behind and has taken what it got.
     pub(super) fn request_catch_ups(&mut self, id: StreamId) {
         let Some(stream) = self.streams.get(id) else { return };
-        let Some(last) = stream.subscription().map(|subscription| subscription.received) else { return };
-        for (consumer, from) in stream.lagging() {
-            self.request_replay(id, Purpose::CatchUp(consumer), from, last);
+        for (consumer, from, to) in stream.lagging() {
+            self.request_replay(id, Purpose::CatchUp(consumer), from, to);
         }
     }
 

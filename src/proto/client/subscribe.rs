@@ -11,18 +11,16 @@ use crate::proto::{
 impl Client {
     pub(super) fn on_subscribe(
         &mut self,
-        id: StreamId,
-        consumer: ConsumerId,
-        name: &str,
+        (id, name): (StreamId, &str),
         open: Open,
-        begin: Begin,
+        (consumer, begin, max_queued): (ConsumerId, Begin, Option<u32>),
     ) {
         // Nobody is notified of anything after the end. A consumer that is attached twice would get everything twice.
         if self.is_terminal() || self.streams.of_consumer(consumer).is_some() {
             return;
         }
         let Some((stream, renamed)) = self.streams.open(id, name, open) else { return };
-        stream.attach(consumer, begin, &mut self.fx);
+        stream.attach(consumer, begin, max_queued, &mut self.fx);
         if let (Link::Live(session), Some(renamed)) = (&mut self.link, renamed) {
             session.rename(renamed);
         }

@@ -17,10 +17,10 @@ impl Stream {
         &mut self,
         first: u64,
         count: u32,
-        slot: Slot,
+        (slot, bytes): (Slot, u32),
         fx: &mut Effects,
     ) -> Result<(), Refused> {
-        let frame = Parked { first, count, slot };
+        let frame = Parked { first, count, slot, bytes };
         let exceeds = |subscription: &Subscription| {
             frame.last() > subscription.received && subscription.unacknowledged() > self.window
         };
@@ -51,7 +51,7 @@ impl Stream {
     /// Sends a frame that is not early to each consumer that needs a part of it.
     fn take(&mut self, frame: Parked, fx: &mut Effects) {
         let (first, last, known) = (frame.first, frame.last(), self.sequencer.next());
-        let Self { id, epoch, consumers, phase, sequencer, window, .. } = self;
+        let Self { id, epoch, consumers, phase, sequencer, has_concluded, .. } = self;
         if let Phase::Subscribed(subscription) = phase {
             let mut wanted = false;
             let epoch = epoch.as_deref().unwrap_or_default();
@@ -59,17 +59,18 @@ impl Stream {
                 if !consumer.next().is_some_and(|next| (first..=last).contains(&next)) {
                     continue;
                 }
-                // What answers a request counts against no window: a queue that is full enough is served when it has room.
-                if last <= subscription.received && !consumer.has_room(*window) {
+                // What a full queue has no room for is asked for again (RPL-4).
+                if !consumer.has_room() {
                     continue;
                 }
                 wanted = true;
+                // The resume result is delivered in its place: before everything that is live.
+                consumer.send(frame, last.min(subscription.head), subscription.head, fx);
                 if let Some(CaughtUp { open_runs }) = &subscription.caught_up {
-                    // The resume result is delivered in its place: before what is live.
-                    consumer.send(frame, last.min(subscription.head), subscription.head, fx);
-                    consumer.conclude((*id, epoch), subscription.head, open_runs.as_deref(), fx);
+                    *has_concluded |=
+                        consumer.conclude((*id, epoch), subscription.head, open_runs.as_deref(), fx);
+                    consumer.send(frame, last, subscription.head, fx);
                 }
-                consumer.send(frame, last, subscription.head, fx);
             }
             let old = (last + 1).min(known).saturating_sub(first);
             // What a consumer that lags took of it was no duplicate.
@@ -78,7 +79,7 @@ impl Stream {
             for catch_up in consumers.iter_mut().filter_map(|consumer| consumer.catch_up.as_mut()) {
                 catch_up.duplicates += dropped;
             }
-            subscription.receive(last);
+            subscription.receive(last, frame.bytes);
         }
         sequencer.advance_past(last);
         fx.release(frame.slot);
@@ -151,12 +152,17 @@ impl Stream {
         Ok(())
     }
 
-    /// Reports the resume result to each consumer whose catch-up is complete (I3).
-    pub(crate) fn conclude(&mut self, fx: &mut Effects) {
-        let Self { id, epoch, consumers, phase: Phase::Subscribed(subscription), .. } = self else { return };
-        let (Some(epoch), Some(CaughtUp { open_runs })) = (epoch, &subscription.caught_up) else { return };
-        for consumer in consumers {
-            consumer.conclude((*id, epoch), subscription.head, open_runs.as_deref(), fx);
+    /// Reports the resume result to each consumer whose catch-up is complete (I3); returns whether there was one since the last
+    /// call.
+    pub(crate) fn conclude(&mut self, fx: &mut Effects) -> bool {
+        if let Self { id, epoch: Some(epoch), consumers, phase: Phase::Subscribed(subscription), .. } = self
+            && let Some(CaughtUp { open_runs }) = &subscription.caught_up
+        {
+            for consumer in consumers {
+                self.has_concluded |=
+                    consumer.conclude((*id, epoch), subscription.head, open_runs.as_deref(), fx);
+            }
         }
+        std::mem::take(&mut self.has_concluded)
     }
 }

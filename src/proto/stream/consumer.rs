@@ -16,6 +16,8 @@ pub(crate) struct Consumer {
     /// Counts the epochs that it entered: a report of what was delivered names it, so that no report of a former epoch
     /// counts for the present one.
     life: u32,
+    /// Events that may wait to be delivered to it.
+    max_queued: u64,
     /// Its catch-up, from the request until everything that was missing is delivered.
     pub(super) catch_up: Option<CatchUp>,
 }
@@ -45,8 +47,9 @@ struct Reset {
 }
 
 impl Consumer {
-    pub(super) const fn new(id: ConsumerId, begin: Begin) -> Self {
-        Self { id, place: Place::Waiting(begin), life: 0, catch_up: None }
+    pub(super) fn new(id: ConsumerId, begin: Begin, max_queued: Option<u32>) -> Self {
+        let max_queued = max_queued.map_or(u64::MAX, u64::from);
+        Self { id, place: Place::Waiting(begin), life: 0, max_queued, catch_up: None }
     }
 
     /// Where it asked to begin, while it has no place.
@@ -69,9 +72,19 @@ impl Consumer {
         if let Place::Placed { next, delivered, .. } = self.place { next - 1 - delivered } else { 0 }
     }
 
-    /// Tells whether its queue has room for a request's answer, which counts against no window.
-    pub(super) const fn has_room(&self, window: u64) -> bool {
-        self.queued() <= window / 2
+    /// Events that it has room for.
+    const fn room(&self) -> u64 {
+        self.max_queued.saturating_sub(self.queued())
+    }
+
+    pub(super) const fn has_room(&self) -> bool {
+        self.room() > 0
+    }
+
+    /// The room for what a request brings: asked for when half of all is free, so that requests are few.
+    pub(super) const fn room_for_request(&self) -> Option<u64> {
+        let room = self.room();
+        if room >= self.max_queued.div_ceil(2) { Some(room) } else { None }
     }
 
     /// Gives it a place.
@@ -84,9 +97,12 @@ impl Consumer {
         }
     }
 
-    /// Sends it its part of a frame up to the offset `last`, if there is one. Offsets up to `head` are replays.
+    /// Sends it its part of a frame up to the offset `last`, if there is one and as far as it has room. Offsets up to `head` are
+    /// replays.
     pub(super) fn send(&mut self, frame: Parked, last: u64, head: u64, fx: &mut Effects) {
+        let room = self.room();
         let Place::Placed { next, .. } = &mut self.place else { return };
+        let last = last.min((*next - 1).saturating_add(room));
         if !(frame.first..=last).contains(next) {
             return;
         }
@@ -186,18 +202,19 @@ impl Consumer {
         self.catch_up.get_or_insert_with(|| CatchUp { from, ..CatchUp::default() }).attempts += 1;
     }
 
-    /// Reports the resume result when everything up to `through` was sent to it (I3).
+    /// Reports the resume result when everything up to `through` was sent to it (I3); returns whether it did.
     pub(super) fn conclude(
         &mut self,
         (stream, epoch): (StreamId, &str),
         through: u64,
         open_runs: Option<&[String]>,
         fx: &mut Effects,
-    ) {
-        let Some(next) = self.next().filter(|&next| next > through) else { return };
-        let Some(catch_up) = self.catch_up.take() else { return };
+    ) -> bool {
+        let Some(next) = self.next().filter(|&next| next > through) else { return false };
+        let Some(catch_up) = self.catch_up.take() else { return false };
         let result = catch_up.result(epoch, next, through, open_runs);
         fx.report(Event::Resumed { stream, consumer: self.id, result });
+        true
     }
 }
 

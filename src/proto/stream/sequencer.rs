@@ -19,6 +19,8 @@ pub(crate) struct Parked {
     pub(crate) first: u64,
     pub(crate) count: u32,
     pub(crate) slot: Slot,
+    /// About how many bytes it has.
+    pub(crate) bytes: u32,
 }
 
 impl Parked {
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     fn parked(first: u64, count: u32) -> Parked {
-        Parked { first, count, slot: Slot(u32::try_from(first).expect("small")) }
+        Parked { first, count, slot: Slot(u32::try_from(first).expect("small")), bytes: 0 }
     }
 
     #[test]
@@ -149,9 +151,9 @@ mod tests {
     fn of_two_frames_with_one_beginning_the_longer_stays() {
         let mut sequencer = Sequencer::default();
         sequencer.start_at(1);
-        assert_eq!(sequencer.park(Parked { first: 5, count: 1, slot: Slot(1) }), Ok(None));
-        assert_eq!(sequencer.park(Parked { first: 5, count: 3, slot: Slot(2) }), Ok(Some(Slot(1))));
-        assert_eq!(sequencer.park(Parked { first: 5, count: 2, slot: Slot(3) }), Ok(Some(Slot(3))));
+        assert_eq!(sequencer.park(Parked { first: 5, count: 1, slot: Slot(1), bytes: 0 }), Ok(None));
+        assert_eq!(sequencer.park(Parked { first: 5, count: 3, slot: Slot(2), bytes: 0 }), Ok(Some(Slot(1))));
+        assert_eq!(sequencer.park(Parked { first: 5, count: 2, slot: Slot(3), bytes: 0 }), Ok(Some(Slot(3))));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Subscription {
     /// The last offset that this socket brought; what was delivered before counts for nothing here.
     pub(crate) received: u64,
     pub(crate) acked: u64,
+    /// Bytes of the frames that came since the last acknowledgement.
+    bytes: u64,
     /// Ranges above `acked` that a gap took out of the flow: they use up no window (FLO-1).
     gaps: Vec<(u64, u64)>,
     /// What must have come by now: the end of the catch-up, or a head that a heartbeat named (RPL-4).
@@ -43,6 +45,7 @@ impl Subscription {
             caught_up: None,
             received: answer.next - 1,
             acked: answer.next - 1,
+            bytes: 0,
             gaps: Vec::new(),
             expected: 0,
             suspect: None,
@@ -52,6 +55,12 @@ impl Subscription {
     /// Tells whether the server has sent everything that was there at the moment of subscribing.
     pub(crate) const fn is_caught_up(&self) -> bool {
         self.caught_up.is_some()
+    }
+
+    /// The last offset that came and may be sent to a consumer: what is live waits for the end of the catch-up, so that the
+    /// resume result has its place before it.
+    pub(super) fn sendable(&self) -> u64 {
+        if self.caught_up.is_some() { self.received } else { self.received.min(self.head) }
     }
 
     /// The highest offset that the server is known to have.
@@ -66,8 +75,16 @@ impl Subscription {
         self.expected = self.expected.max(owed);
     }
 
-    pub(super) fn receive(&mut self, last: u64) {
-        self.received = self.received.max(last);
+    pub(super) fn receive(&mut self, last: u64, bytes: u32) {
+        if last > self.received {
+            self.received = last;
+            self.bytes += u64::from(bytes);
+        }
+    }
+
+    /// About how many bytes came and are not acknowledged.
+    pub(crate) const fn unacknowledged_bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Takes a gap of the flow.
@@ -80,6 +97,9 @@ impl Subscription {
     }
 
     pub(crate) fn acknowledge(&mut self, offset: u64) {
+        // What is left has its part of the bytes: how large each event is, nobody counts here.
+        let (all, left) = (self.received - self.acked, self.received - offset);
+        self.bytes = self.bytes.checked_div(all).unwrap_or(0) * left;
         self.acked = offset;
         self.gaps.retain(|&(_, to)| to > offset);
     }

@@ -21,7 +21,7 @@ pub fn encode<W: Writer>(frame: &ClientFrame, slot: impl Fn(Slot) -> Option<W>) 
         }
         ClientFrame::Approve { id, stream, body } => keyed(&mut out, "approve", id, stream, &slot(*body)?),
         ClientFrame::Cancel { id, stream, body } => keyed(&mut out, "cancel", id, stream, &slot(*body)?),
-        ClientFrame::Hello { token, version, window_events, window_bytes, streams } => {
+        ClientFrame::Hello { token, version, window_events, window_bytes, window_total_bytes, streams } => {
             kind(&mut out, "hello");
             out.set("token", slot(*token)?);
             let mut client = W::object();
@@ -34,6 +34,7 @@ pub fn encode<W: Writer>(frame: &ClientFrame, slot: impl Fn(Slot) -> Option<W>) 
             let mut window = W::object();
             window.set("events", number(u64::from(*window_events)));
             window.set("bytes", number(u64::from(*window_bytes)));
+            window.set("totalBytes", number(u64::from(*window_total_bytes)));
             out.set("window", window);
             out.set("streams", requests(streams));
         }
