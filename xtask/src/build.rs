@@ -1,9 +1,12 @@
 //! Builds the npm package: the core to wasm, the glue, the inline entry, then the TypeScript facade.
 
 mod glue;
+mod names;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+pub(crate) use names::GLUE_MODULE;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -20,6 +23,9 @@ use crate::setup::{self, Needs};
 /// `RUSTC_BOOTSTRAP`; what the toolchain does not take falls back to the prebuilt std.
 const REBUILT_RUSTFLAGS: &str =
     "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none";
+/// The shadow stack: the toolchain's 1 MiB is most of the memory of an instance at rest. The core does not recurse; JavaScript that
+/// is called from it and calls back only queues. Overflow traps, because the stack lies below everything else.
+const STACK_FLAG: &str = "-Clink-arg=-zstack-size=65536";
 const REBUILT_ARGS: [&str; 2] = ["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"];
 
 #[derive(Debug, clap::Args)]
@@ -123,7 +129,15 @@ fn wasm(ctx: &Context, variant: Variant, std: Std, out: &Path) -> Result<String>
             .arg("-o")
             .arg(&small)
             .check("wasm-opt failed")?;
-        fs::rename(&small, &module).with_context(|| format!("{} can't be replaced", module.display()))
+        let glue = made.join("agentwire.js");
+        let read = |file: &Path| fs::read(file).with_context(|| format!("{} can't be read", file.display()));
+        let (bytes, text) = names::shortened(&read(&small)?, &String::from_utf8(read(&glue)?)?)?;
+        for (file, content) in [(&module, bytes), (&glue, text.into_bytes())] {
+            fs::write(file, content).with_context(|| format!("{} can't be replaced", file.display()))?;
+        }
+        // It lists the names that are gone.
+        let types = made.join("agentwire_bg.wasm.d.ts");
+        fs::remove_file(&types).with_context(|| format!("{} can't be removed", types.display()))
     })?;
     write_inline(&module, &made)?;
     replace_folder(&made, out)?;
@@ -134,7 +148,7 @@ fn wasm(ctx: &Context, variant: Variant, std: Std, out: &Path) -> Result<String>
 
 fn wasm_inputs(ctx: &Context, variant: Variant, std: Std) -> Result<String> {
     let mut hash = Fingerprint::new()
-        .text(&format!("{variant:?} {std:?} {REBUILT_RUSTFLAGS} {}", REBUILT_ARGS.join(" ")))
+        .text(&format!("{variant:?} {std:?} {REBUILT_RUSTFLAGS} {STACK_FLAG} {}", REBUILT_ARGS.join(" ")))
         .text(&capture("rustc", &["-vV"])?)
         .text(&setup::bindgen_version(ctx)?);
     for path in [
@@ -161,15 +175,22 @@ fn compile(ctx: &Context, variant: Variant, std: Std, work: &Path) -> Result<&'s
                 .cargo(&format!("build-cargo-{how}"))
                 .args(["build", "--locked", "--package", "agentwire", "--lib", "--profile", "wasm"])
                 .args(["--target", setup::rust::TARGET]);
-            if variant == Variant::Trap {
-                cargo = cargo.args(["--features", "__trap"]);
-            }
+            cargo = cargo.args([
+                "--features",
+                match variant {
+                    Variant::Default => "allocator",
+                    Variant::Trap => "allocator,__trap",
+                },
+            ]);
             // Set in both cases, so that flags meant for the host never end up in the module.
-            cargo = cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
+            cargo = cargo.env("CARGO_ENCODED_RUSTFLAGS", STACK_FLAG);
             if rebuilt {
                 cargo = cargo
                     .args(REBUILT_ARGS)
-                    .env("CARGO_ENCODED_RUSTFLAGS", REBUILT_RUSTFLAGS.replace(' ', "\u{1f}"))
+                    .env(
+                        "CARGO_ENCODED_RUSTFLAGS",
+                        format!("{REBUILT_RUSTFLAGS} {STACK_FLAG}").replace(' ', "\u{1f}"),
+                    )
                     .env("RUSTC_BOOTSTRAP", "1");
             }
             cargo.check("the core can't be compiled for wasm")?;
