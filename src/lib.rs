@@ -34,7 +34,7 @@
 //! let mut now = Instant::ZERO;
 //! let (stream, consumer) = (StreamId(1), ConsumerId(1));
 //! let subscribe =
-//!     Input::Subscribe { stream, consumer, name: "thread-42".into(), open: Open::Start, begin: Begin::Stream, max_queued: None };
+//!     Input::Subscribe { stream, consumer, name: "thread-42".into(), name_bytes: 9, open: Open::Start, begin: Begin::Stream, max_queued: None };
 //! // 1. Something happens.
 //! client.handle_input(subscribe, now);
 //! client.handle_input(Input::Connect, now);

@@ -16,6 +16,7 @@ pub mod output;
 mod stats;
 mod stream;
 mod streams;
+mod text;
 mod timer;
 pub mod wire;
 
@@ -24,6 +25,7 @@ pub use close_code::CloseCode;
 pub use config::Config;
 pub use ids::{ConsumerId, Slot, SocketId, StreamId};
 pub use input::{Begin, Input, SendKind};
-pub use instant::Instant;
+pub use instant::{Duration, Instant};
 pub use output::{ClientError, Event, Gap, Outcome, Output, ResumeResult, State};
 pub use stats::Stats;
+pub use text::Text;

@@ -6,10 +6,8 @@
 mod client;
 mod clock;
 mod driver;
-mod facts;
 mod host;
-mod json;
-mod slots;
+mod report;
 mod socket;
 
 pub use client::RawClient;

@@ -16,7 +16,10 @@ fn live(handlers: u32) -> (Client, SocketId) {
     for number in 1..=handlers {
         let (stream, consumer) = (StreamId(1), ConsumerId(number));
         let (name, open, begin) = ("t".into(), Open::Start, Begin::Stream);
-        client.handle_input(Input::Subscribe { stream, consumer, name, open, begin, max_queued: None }, now);
+        client.handle_input(
+            Input::Subscribe { stream, consumer, name, name_bytes: 1, open, begin, max_queued: None },
+            now,
+        );
     }
     client.handle_input(Input::Connect, now);
     client.handle_input(Input::TokenReady { token: Slot(0) }, now);
@@ -27,7 +30,7 @@ fn live(handlers: u32) -> (Client, SocketId) {
         json!({"type": "subscribed", "ch": 1, "name": "t", "epoch": "e1", "oldest": 1, "head": 0, "next": 1, "recovered": true}),
         json!({"type": "caughtUp", "ch": 1, "offset": 0, "openRuns": []}),
     ] {
-        let frame = decode(&&frame).expect("a frame");
+        let frame = decode(&frame).expect("a frame");
         client.handle_input(Input::Frame { socket, frame, slot: Slot(1), bytes: 0 }, now);
     }
     drain(&mut client, now);

@@ -2,9 +2,9 @@
 
 mod support;
 
-use std::time::Duration;
+use agentwire::proto::Duration;
 
-use agentwire::proto::{Begin, ClientError, Event, Input, Output, SocketId, State, config, wire::Open};
+use agentwire::proto::{Begin, ClientError, Event, Input, Output, SocketId, State, Text, config, wire::Open};
 use support::{SECOND, World, connected};
 
 /// For a server that says nothing by itself.
@@ -27,7 +27,9 @@ fn reasons(world: &World) -> Vec<(&'static str, &'static str)> {
         .facts
         .iter()
         .filter_map(|fact| match fact {
-            Event::StateChanged { state, reason, .. } => Some((state.as_str(), *reason)),
+            Event::StateChanged { state, reason, .. } => {
+                Some((state.as_str(), Text::WORDS[reason.0 as usize]))
+            }
             _ => None,
         })
         .collect()

@@ -3,7 +3,7 @@
 mod support;
 
 use agentwire::proto::{
-    Begin, ClientError, ConsumerId, Event, Input, Outcome, State,
+    Begin, ClientError, ConsumerId, Event, Input, Outcome, State, Text,
     config::{MAX_HELLO_BYTES, MAX_IDLE_STREAMS},
     wire::Open,
 };
@@ -71,7 +71,7 @@ fn an_application_that_gave_up_on_tokens_is_not_asked_again() {
     world.run_for(31 * SECOND);
     world.input(Input::TokenFailed { retryable: false });
     let told = |world: &World| {
-        let of_token = |fact: &&Event| matches!(fact, Event::Error(ClientError::Token("token_failed")));
+        let of_token = |fact: &&Event| matches!(fact, Event::Error(ClientError::Token(Text::TOKEN_FAILED)));
         world.facts.iter().filter(of_token).count()
     };
     assert_eq!(told(&world), 1);
@@ -437,7 +437,7 @@ fn a_trap_does_not_make_the_horizon_of_a_send_begin_again() {
     world.refusing = false;
     world.run_for(30 * SECOND);
     let unknown =
-        |fact: &Event| matches!(fact, Event::Settled { outcome: Outcome::Failed("outcome_unknown"), .. });
+        |fact: &Event| matches!(fact, Event::Settled { outcome: Outcome::Failed(Text::OUTCOME_UNKNOWN), .. });
     assert!(world.facts.iter().any(unknown), "{:?}", world.settled());
     assert_eq!(world.server.applied.len(), 1);
 }

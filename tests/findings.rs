@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use agentwire::proto::Duration;
 
 use agentwire::proto::{Begin, Config, ConsumerId, Event, Input, ResumeResult, wire::Open};
 use support::{Item, SECOND, World, following, narrow, pulling};

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use agentwire::proto::Duration;
 
 use agentwire::proto::{Begin, Event, ResumeResult, config, wire::Open};
 use support::{Item, SECOND, World, following, narrow, pulling, upto};
@@ -243,7 +243,7 @@ fn a_resume_result_counts_events_that_came_again() {
     let results = results(&world);
     assert_eq!(results.len(), 1);
     assert_eq!((results[0].replayed, results[0].duplicates_dropped), (4, 2));
-    assert_eq!(results[0].open_runs, Some(vec!["r7".to_owned()]));
+    assert_eq!(results[0].open_runs, Some(vec!["r7".into()]));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_trimmed_log_is_one_gap_before_the_next_event() {
     assert_eq!(world.receiver(1).gaps(), [(11, Some(25), "trimmed")]);
     assert_eq!(world.receiver(1).offsets()[10..], [26, 27, 28, 29, 30]);
     assert!(matches!(world.receiver(1).items[11], Item::Gap { next: 26, .. }));
-    let last = results(&world).last().map(|result| (result.recovered, result.gap.clone().expect("a gap").to));
+    let last = results(&world).last().map(|result| (result.recovered, result.gap.expect("a gap").to));
     assert_eq!(last, Some((false, Some(25))));
 }
 
@@ -1218,6 +1218,7 @@ fn a_consumer_that_attaches_twice_gets_everything_once() {
         stream: agentwire::proto::StreamId(1),
         consumer: agentwire::proto::ConsumerId(1),
         name: "t".into(),
+        name_bytes: 1,
         open: Open::Start,
         begin: Begin::After(0),
         max_queued: None,

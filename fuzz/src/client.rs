@@ -14,6 +14,8 @@ const MAX_STEPS: usize = 400;
 
 /// Plays the bytes as a script, then closes the client.
 pub fn run(data: &[u8]) {
+    // Texts of former scripts would fill the memory.
+    agentwire::proto::Text::forget_all();
     let mut input = Unstructured::new(data);
     let mut driver = Driver::new();
     for _ in 0..MAX_STEPS {

@@ -1,6 +1,9 @@
 //! The core's reader of server frames: any bytes.
 
-use agentwire::proto::wire::{ServerFrame, decode};
+use agentwire::proto::{
+    Text,
+    wire::{ServerFrame, decode},
+};
 use serde_json::Value;
 
 use crate::MAX_INTEGER;
@@ -11,18 +14,20 @@ const OF_SERDE: &str = "$serde_json::private::RawValue";
 
 /// Reads the bytes as a frame and checks the answer.
 pub fn run(data: &[u8]) {
+    // Texts of former inputs would fill the memory.
+    Text::forget_all();
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(mut value) = serde_json::from_str::<Value>(text) else { return };
     if value.to_string().contains(OF_SERDE) {
         return;
     }
-    let answer = decode(&&value);
+    let answer = decode(&value);
     if let Ok(frame) = &answer {
         check_bounds(frame, text.len());
         assert!(value.is_object(), "what is no object was read as {frame:?}");
     }
     let again: Value = serde_json::from_str(&value.to_string()).expect("what was written is JSON");
-    assert_eq!(decode(&&again), answer, "read again, the frame is another");
+    assert_eq!(decode(&again), answer, "read again, the frame is another");
     // GEN-3: a field that no version knows changes nothing, nor does one that only another type knows.
     if let Value::Object(members) = &mut value {
         members.insert("zz-unknown".into(), Value::Array(vec![Value::Null]));
@@ -34,7 +39,7 @@ pub fn run(data: &[u8]) {
         if let Some(foreign) = foreign {
             members.insert(foreign.into(), serde_json::json!({"type": "a"}));
         }
-        assert_eq!(decode(&&value), answer, "an unknown field changed the answer");
+        assert_eq!(decode(&value), answer, "an unknown field changed the answer");
     }
 }
 
@@ -43,7 +48,8 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
     let integer =
         |number: u64, min: u64| assert!((min..=MAX_INTEGER).contains(&number), "{number} in {frame:?}");
     let ch = |ch: u32| assert!((1..=u32::MAX >> 1).contains(&ch), "{frame:?}");
-    let text = |text: &str, max: usize| {
+    let text = |text: Text, max: usize| {
+        let text = text.as_rc();
         assert!(!text.is_empty() && text.len() <= max && text.len() <= len, "{frame:?}");
     };
     match frame {
@@ -51,11 +57,10 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
             ch(*number);
             integer(*offset, 0);
             let runs = open_runs.iter().flatten();
-            assert!(runs.map(|run| run.len() + 2).sum::<usize>() <= len, "{frame:?}");
+            assert!(runs.map(|run| run.as_rc().len() + 2).sum::<usize>() <= len, "{frame:?}");
         }
-        ServerFrame::Error { code, message, retry_after_ms, req } => {
-            text(code, 64);
-            assert!(message.len() <= len, "{frame:?}");
+        ServerFrame::Error { code, retry_after_ms, req } => {
+            text(*code, 64);
             assert!(retry_after_ms.is_none_or(|ms| ms <= 86_400_000), "{frame:?}");
             integer(req.unwrap_or(0), 0);
         }
@@ -69,10 +74,9 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
             ch(*number);
             integer(*from, 1);
             integer(*to, *from);
-            text(reason, 64);
+            text(*reason, 64);
         }
-        ServerFrame::GoAway { reason, reconnect_after_ms, spread_ms } => {
-            text(reason, 64);
+        ServerFrame::GoAway { reconnect_after_ms, spread_ms } => {
             assert!(*reconnect_after_ms <= 300_000 && *spread_ms <= 300_000, "{frame:?}");
         }
         ServerFrame::Heartbeat { heads } => {
@@ -84,12 +88,9 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
         }
         ServerFrame::History { req } => integer(*req, 0),
         ServerFrame::Ping { n } | ServerFrame::Pong { n } => integer(*n, 0),
-        ServerFrame::Receipt { id, status, error } => {
-            text(id, 128);
-            text(status, 64);
-            assert_eq!(error.is_some(), status == "rejected", "{frame:?}");
+        ServerFrame::Receipt { id, error } => {
+            text(*id, 128);
             if let Some(error) = error {
-                text(&error.code, 64);
                 assert!(error.retry_after_ms.is_none_or(|ms| ms <= 86_400_000), "{frame:?}");
             }
         }
@@ -101,8 +102,8 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
         }
         ServerFrame::Subscribed(answer) => {
             ch(answer.ch);
-            text(&answer.name, 256);
-            text(&answer.epoch, 64);
+            text(answer.name, 256);
+            text(answer.epoch, 64);
             integer(answer.oldest, 1);
             integer(answer.head, 0);
             assert!((answer.oldest..=answer.head + 1).contains(&answer.next), "{frame:?}");
@@ -111,13 +112,13 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
         }
         ServerFrame::Unsubscribed { ch: number, name, reason } => {
             ch(number.unwrap_or(1));
-            assert!(number.is_some() || reason != "epoch", "{frame:?}");
-            text(name, 256);
-            text(reason, 64);
+            assert!(number.is_some() || *reason != Text::EPOCH, "{frame:?}");
+            text(*name, 256);
+            text(*reason, 64);
         }
         ServerFrame::Welcome(welcome) => {
-            text(&welcome.session, 128);
-            text(&welcome.subject, 256);
+            text(welcome.session, 128);
+            text(welcome.subject, 256);
             assert!((100..=300_000).contains(&welcome.heartbeat_ms), "{frame:?}");
             assert!((4_096..=16_777_216).contains(&welcome.max_frame_bytes), "{frame:?}");
             assert!((1..=10_000).contains(&welcome.max_streams), "{frame:?}");

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AgentClient } from "../src/client/client.js";
 import { settingsOf } from "../src/client/options.js";
+import type { RawEventsFrame } from "../src/core/raw.js";
 import type { AgentEvent } from "../src/thread/events.js";
 import type { BatchMeta, EventMeta, ThreadItem } from "../src/thread/facts.js";
 import { inPage, settled, type StubCore, stubInstance } from "./support/stub.js";
@@ -21,8 +22,8 @@ function opened() {
 	const place = (consumer: number, offset: number, epoch = "e1"): void => core.host.placed(id(consumer), epoch, offset);
 	/** Delivers a frame to some consumers. */
 	const deliver = (first: number, bodies: readonly Body[], to: readonly number[] = [0], replayThrough = 0): number[] => {
-		const { slot } = core.receive({ type: "events", ch: 1, first, count: bodies.length, events: bodies });
-		return to.map((consumer) => core.host.deliver(id(consumer), slot, 0, bodies.length, first, replayThrough));
+		const frame: RawEventsFrame = { type: "events", ch: 1, first, count: bodies.length, events: bodies };
+		return to.map((consumer) => core.host.deliver(id(consumer), frame, 0, bodies.length, first, replayThrough));
 	};
 	/** Closes the client. What an assertion in a handler throws is an error of the client. */
 	const end = (expected: readonly string[] = []): void => {
@@ -37,7 +38,7 @@ const ticks = (count: number): Body[] => Array.from({ length: count }, (_, index
 // FAULT: B4
 test("a_frozen_event_reaches_handlers_and_iterators_as_it_was_parsed", () =>
 	inPage(async () => {
-		const { thread, core, id, place, end } = opened();
+		const { thread, core, place, deliver, end } = opened();
 		const seen: [AgentEvent, EventMeta][] = [];
 		thread.onEvent((event, meta) => seen.push([Object.freeze(event), meta]));
 		const iterator = thread.events();
@@ -45,11 +46,11 @@ test("a_frozen_event_reaches_handlers_and_iterators_as_it_was_parsed", () =>
 		place(0, 4);
 		place(1, 4);
 		const bodies = [{ type: "tick", offset: 99, epoch: "mine", delivery: "never" }, { type: "tick" }];
-		const { slot, events } = core.receive({ type: "events", ch: 1, first: 5, count: 2, events: bodies });
-		assert.deepEqual([0, 1].map((consumer) => core.host.deliver(id(consumer), slot, 0, 2, 5, 5)), [2, 0]);
+		const texts = bodies.map((body) => JSON.stringify(body));
+		assert.deepEqual(deliver(5, bodies, [0, 1], 5), [2, 0]);
 		assert.deepEqual(seen.map(([event]) => event), bodies);
-		assert.ok(seen.every(([event], index) => event === (events[index] as unknown)), "the objects themselves");
-		assert.deepEqual(events.map((event) => JSON.stringify(event)), bodies.map((body) => JSON.stringify(body)));
+		assert.ok(seen.every(([event], index) => event === (bodies[index] as unknown)), "the objects themselves");
+		assert.deepEqual(bodies.map((body) => JSON.stringify(body)), texts);
 		const metas: EventMeta[] = [
 			{ offset: 5, epoch: "e1", delivery: "replay", position: { epoch: "e1", offset: 5 } },
 			{ offset: 6, epoch: "e1", delivery: "live", position: { epoch: "e1", offset: 6 } },
@@ -112,16 +113,16 @@ test("one_meta_is_made_per_event_and_shared_by_the_handlers", () =>
 
 test("a_batch_comes_once_per_frame_after_the_event_handlers", () =>
 	inPage(async () => {
-		const { thread, core, id, place, end } = opened();
+		const { thread, place, deliver, end } = opened();
 		const got: unknown[] = [];
 		thread.onBatch((events, meta) => got.push([events, meta]));
 		thread.onEvent((_, { offset }) => got.push(offset));
 		place(0, 0);
-		const { slot, events } = core.receive({ type: "events", ch: 1, first: 1, count: 3, events: ticks(3) });
-		core.host.deliver(id(0), slot, 0, 3, 1, 2);
+		const frame = ticks(3);
+		deliver(1, frame, [0], 2);
 		const meta: BatchMeta = { first: 1, epoch: "e1", replays: 2, position: { epoch: "e1", offset: 3 } };
-		assert.deepEqual(got, [1, 2, 3, [ticks(3), meta]]);
-		assert.equal((got[3] as unknown[])[0], events, "the frame's own array");
+		assert.deepEqual(got, [1, 2, 3, [frame, meta]]);
+		assert.equal((got[3] as unknown[])[0], frame, "the frame's own array");
 		end();
 	}));
 
@@ -261,8 +262,8 @@ test("after_a_trap_an_iterator_forgets_what_it_queued_gaps_included", () =>
 		const next = cores[1] as StubCore;
 		assert.deepEqual(next.calls.filter((call) => call.startsWith("subscribe")).map((call) => call.replace(/#\d+ /, "")), ["subscribe t 0 e2 1"]);
 		const waiting = iterator.next();
-		const { slot } = next.receive({ type: "events", ch: 1, first: 2, count: 1, events: ticks(1) });
-		next.host.deliver(next.consumers[0] ?? 0, slot, 0, 1, 2, 0);
+		const frame = { type: "events", ch: 1, first: 2, count: 1, events: ticks(1) };
+		next.host.deliver(next.consumers[0] ?? 0, frame, 0, 1, 2, 0);
 		const { value } = await waiting;
 		assert.deepEqual(value?.kind === "event" && value.meta.position, { epoch: "e2", offset: 2 });
 		assert.equal(next.calls.at(-1), "delivered 0 0 2", "the new core counts lives anew");

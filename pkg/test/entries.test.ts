@@ -4,29 +4,35 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
-import { installer } from "./support/installed.js";
+import { EMPTY, installer } from "./support/installed.js";
 
 const GLUE = `
 export const log = [];
 let ready = false;
-export default async function init(options) {
-	log.push(["init", options.module_or_path instanceof WebAssembly.Module]);
-	await Promise.resolve();
+export function initSync({ module }) {
+	log.push(["init", module instanceof WebAssembly.Module]);
 	ready = true;
 }
-export function initSync({ module }) { log.push(["initSync", module.length, module[1]]); ready = true; }
 export function __wbg_reset_state() { log.push(["reset"]); }
+const CALLS = { 2: "close", 3: "connect", 10: "tokenReady" };
+const TOKEN = 8;
 export class RawClient {
-	constructor(host, config) {
+	constructor(host) {
 		if (!ready) throw new WebAssembly.RuntimeError("used before it was there");
 		this.host = host;
-		log.push(["new", config.url, Number.isSafeInteger(config.seed)]);
+		const numbers = Array.from({ length: 11 }, () => host.next());
+		log.push(["new", host.text(numbers[10]), Number.isSafeInteger(numbers[0])]);
 	}
-	connect() { log.push(["connect"]); this.host.token(); }
-	adopt(socket, token) { log.push(["adopt", socket.protocol, token]); }
-	tokenReady(token) { log.push(["tokenReady", token]); }
-	online() {} away() {} close() { log.push(["close"]); } free() { log.push(["free"]); }
-	stats() { throw new WebAssembly.RuntimeError("unreachable"); }
+	call(kind) {
+		const name = CALLS[kind];
+		if (name === "tokenReady") log.push([name, this.host.slots.get(this.host.next())]);
+		else if (name !== undefined) log.push([name]);
+		if (name === "connect") this.host.report(TOKEN);
+	}
+	adopt(socket, token) { log.push(["adopt", socket.protocol, this.host.slots.get(token)]); }
+	free() { log.push(["free"]); }
+	alive() { return false; }
+	counter() { throw new WebAssembly.RuntimeError("unreachable"); }
 }
 `;
 
@@ -34,7 +40,7 @@ interface Glue {
 	readonly log: unknown[][];
 }
 
-const page = installer<Glue>(GLUE, Buffer.from("\0asm"));
+const page = installer<Glue>(GLUE, EMPTY);
 
 function globalSocket(): void {
 	class Socket {
@@ -114,12 +120,13 @@ test("agentwire fetches the wasm once, opens the socket meanwhile and hands it o
 	assert.deepEqual(log.slice(-4), [["close"], ["close"], ["free"], ["free"]]);
 });
 
-test("agentwire/inline compiles the bytes at once and lets the core open the socket", async () => {
+test("agentwire/inline compiles its bytes while the socket opens, and hands it over", async () => {
 	globalSocket();
 	const { entry, glue } = await page();
 	const client = (await entry("inline")).createClient({ url: "wss://x/ws", token: () => "secret" });
 	const { log } = await glue();
-	assert.deepEqual(log.slice(0, 3), [["initSync", 4, "a".charCodeAt(0)], ["new", "wss://x/ws", true], ["connect"]]);
+	while (!log.some(([name]) => name === "adopt")) await tick();
+	assert.deepEqual(log.slice(0, 3), [["init", true], ["new", "wss://x/ws", true], ["adopt", "agentwire.v1", "secret"]]);
 	client.close();
 });
 
@@ -129,7 +136,8 @@ test("both entries share one instance", async () => {
 	const one = (await entry("inline")).createClient({ url: "wss://x/ws", token: () => "t" });
 	const two = (await entry("index")).createClient({ url: "wss://x/ws", token: () => "t" });
 	const { log } = await glue();
-	assert.equal(log.filter(([name]) => name === "init" || name === "initSync").length, 1);
+	while (log.filter(([name]) => name === "new").length < 2) await tick();
+	assert.equal(log.filter(([name]) => name === "init").length, 1);
 	one.stats();
 	await tick();
 	assert.equal(log.filter(([name]) => name === "reset").length, 1);

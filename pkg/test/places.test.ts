@@ -15,8 +15,8 @@ function connected() {
 	const asked = (of: StubCore = core): string[] => of.calls.filter((call) => call.startsWith("subscribe"));
 	const place = (consumer: number, offset: number, epoch = "e1"): void => core.host.placed(core.consumers[consumer] ?? 0, epoch, offset);
 	const deliver = (consumer: number, first: number, count: number): void => {
-		const { slot } = core.receive({ type: "events", ch: 1, first, count, events: Array.from({ length: count }, () => ({ type: "tick" })) });
-		core.host.deliver(core.consumers[consumer] ?? 0, slot, 0, count, first, 0);
+		const frame = { type: "events", ch: 1, first, count, events: Array.from({ length: count }, () => ({ type: "tick" })) };
+		core.host.deliver(core.consumers[consumer] ?? 0, frame, 0, count, first, 0);
 	};
 	return { client, cores, core, asked, place, deliver };
 }

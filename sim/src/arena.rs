@@ -4,10 +4,9 @@ mod network;
 mod page;
 mod steps;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::{CloseCode, Input, Instant, State};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use agentwire::proto::{
     Begin, Client, CloseCode, Config, ConsumerId, Event, Gap, Input, Instant, Outcome, Output, ResumeResult,
     SendKind, Slot, SocketId, StreamId,
-    wire::{self, ClientFrame, DecodeError, Name, Open, Problem, ServerFrame},
+    wire::{self, ClientFrame, Malformed, Open, ServerFrame},
 };
 use serde_json::{Value, json};
 
@@ -201,7 +201,7 @@ pub enum Note {
     /// The client sent a frame.
     Sent { socket: SocketId, frame: ClientFrame, text: String },
     /// A send was settled by a receipt with this id and status, or by a code of the client.
-    Settled { id: String, receipt: Option<(String, String)>, failed: Option<&'static str> },
+    Settled { id: String, receipt: Option<(String, String)>, failed: Option<String> },
     /// The client asked for a token.
     TokenWanted,
     /// The core was lost, and another one takes its place.
@@ -302,7 +302,7 @@ impl Driver {
     ///
     /// As the package does it: consumers in the epoch of the stream first, and of them the one that is furthest ahead.
     pub fn rebuild(&mut self, client: &mut Client, mut config: Config, now: Instant) {
-        config.subject.clone_from(&self.subject);
+        config.subject = self.subject.as_ref().map(Into::into);
         *client = Client::new(config);
         self.slots.clear();
         self.inbox.clear();
@@ -319,15 +319,19 @@ impl Driver {
             (is_former, std::cmp::Reverse(seat.offset))
         });
         for (consumer, Seat { stream, name, open, begin, epoch, offset, .. }) in seats {
-            let place = epoch.zip(offset).map(|(epoch, offset)| Begin::Position { epoch, offset });
+            let place =
+                epoch.zip(offset).map(|(epoch, offset)| Begin::Position { epoch: epoch.into(), offset });
             let begin = place.unwrap_or(begin);
             let max_queued = self.receivers.get(&consumer).and_then(|receiver| receiver.max_queued);
-            self.feed(client, Input::Subscribe { stream, consumer, name, open, begin, max_queued }, now);
+            let (name, name_bytes) = (name.as_str().into(), name.len() as u32);
+            let seat = Input::Subscribe { stream, consumer, name, name_bytes, open, begin, max_queued };
+            self.feed(client, seat, now);
         }
         for (stream, id, body, made) in self.outbox.clone() {
             let body = self.keep(body);
             // As if it had gone out when it was made, which is the earliest that can be.
             let sent_ago = Some(now.since(made));
+            let (id, stream) = (id.into(), stream.into());
             self.feed(client, Input::Send { kind: SendKind::Message, id, stream, body, sent_ago }, now);
         }
     }
@@ -337,7 +341,18 @@ impl Driver {
         let from = self.sockets_from;
         let own = |socket: SocketId| socket.0.checked_sub(from).map(SocketId);
         Some(match input {
-            Input::BadFrame { socket, error } => Input::BadFrame { socket: own(socket)?, error },
+            Input::BadFrame { socket, slot }
+            | Input::Contradiction { socket, slot, .. }
+            | Input::Frame { socket, slot, .. }
+                if own(socket).is_none() =>
+            {
+                self.slots.remove(&slot.0);
+                return None;
+            }
+            Input::BadFrame { socket, slot } => Input::BadFrame { socket: own(socket)?, slot },
+            Input::Contradiction { socket, contradiction, slot } => {
+                Input::Contradiction { socket: own(socket)?, contradiction, slot }
+            }
             Input::Frame { socket, frame, slot, bytes } => match own(socket) {
                 Some(socket) => Input::Frame { socket, frame, slot, bytes },
                 None => {
@@ -367,7 +382,8 @@ impl Driver {
     ) -> Input {
         let max_queued = receiver.max_queued;
         self.receivers.insert(consumer, receiver);
-        Input::Subscribe { stream, consumer, name: name.into(), open, begin, max_queued }
+        let name_bytes = name.len() as u32;
+        Input::Subscribe { stream, consumer, name: name.into(), name_bytes, open, begin, max_queued }
     }
 
     /// Takes the next item of an iterator; what the core must hear of it.
@@ -399,16 +415,16 @@ impl Driver {
 
     /// Makes the input that a message of a socket is for the core.
     pub fn read(&mut self, socket: SocketId, text: &str) -> Input {
-        let not_a_frame = DecodeError { field: Name::Type, problem: Problem::NotAnObject };
-        match serde_json::from_str::<Value>(text) {
-            Err(_) => Input::BadFrame { socket, error: not_a_frame },
-            Ok(value) => match wire::decode(&&value) {
-                Err(error) => Input::BadFrame { socket, error },
-                Ok(frame) => {
-                    let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
-                    Input::Frame { socket, frame, slot: self.keep(value), bytes }
-                }
-            },
+        let value = serde_json::from_str::<Value>(text).unwrap_or_default();
+        match wire::decode(&value) {
+            Err(Malformed::Contradiction(contradiction)) => {
+                Input::Contradiction { socket, contradiction, slot: self.keep(value) }
+            }
+            Err(error) => Input::BadFrame { socket, slot: self.keep(error.to_string().into()) },
+            Ok(frame) => {
+                let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+                Input::Frame { socket, frame, slot: self.keep(value), bytes }
+            }
         }
     }
 
@@ -423,32 +439,32 @@ impl Driver {
         match input {
             Input::Close => self.notes.push(Note::Closing),
             Input::Send { id, stream, body, .. } => {
-                self.notes.push(Note::Made { id: id.clone(), stream: stream.clone() });
+                self.notes.push(Note::Made { id: (*id).into(), stream: (*stream).into() });
                 if !self.outbox.iter().any(|(_, known, ..)| known == id) {
                     let body = self.slots.get(&body.0).cloned().unwrap_or_default();
-                    self.outbox.push((stream.clone(), id.clone(), body, now));
+                    self.outbox.push(((*stream).into(), (*id).into(), body, now));
                 }
             }
             Input::Subscribe { stream, consumer, name, open, begin, .. } => {
                 self.notes.push(Note::Attached {
                     consumer: *consumer,
                     stream: *stream,
-                    name: name.clone(),
+                    name: (*name).into(),
                     open: *open,
-                    begin: begin.clone(),
+                    begin: *begin,
                 });
                 let (epoch, offset) = match begin {
                     Begin::Position { epoch, offset } => {
-                        self.epochs.entry(*stream).or_insert_with(|| epoch.clone());
-                        (Some(epoch.clone()), Some(*offset))
+                        self.epochs.entry(*stream).or_insert_with(|| (*epoch).into());
+                        (Some((*epoch).into()), Some(*offset))
                     }
                     Begin::After(_) | Begin::Stream => (None, None),
                 };
                 let seat = Seat {
                     stream: *stream,
-                    name: name.clone(),
+                    name: (*name).into(),
                     open: *open,
-                    begin: begin.clone(),
+                    begin: *begin,
                     epoch,
                     offset,
                     life: 0,
@@ -507,7 +523,7 @@ impl Driver {
                 Output::RequestToken => self.notes.push(Note::TokenWanted),
                 Output::SendFrame { socket, frame } => {
                     let slots = &self.slots;
-                    match wire::encode::<Value>(&frame, |slot| slots.get(&slot.0).cloned()) {
+                    match wire::encode(&frame, |slot| slots.get(&slot.0).cloned()) {
                         Some(value) => {
                             let socket = self.on_wire(socket);
                             self.notes.push(Note::Sent { socket, frame, text: value.to_string() });
@@ -568,13 +584,15 @@ impl Driver {
                     Call::Send { id, stream } => {
                         self.next_slot += 1;
                         let body = Slot(self.next_slot);
+                        let (id, stream) = (id.into(), stream.into());
                         Input::Send { kind: SendKind::Message, id, stream, body, sent_ago: None }
                     }
                     Call::Subscribe { stream, consumer, name, open, begin, pulls } => {
                         let max_queued = pulls.then_some(SCRIPTED_QUEUE);
                         self.receivers
                             .insert(consumer, Receiver { pulls, max_queued, ..Receiver::default() });
-                        Input::Subscribe { stream, consumer, name, open, begin, max_queued }
+                        let (name, name_bytes) = (name.as_str().into(), name.len() as u32);
+                        Input::Subscribe { stream, consumer, name, name_bytes, open, begin, max_queued }
                     }
                 };
                 self.inbox.push_back(input);
@@ -583,9 +601,9 @@ impl Driver {
         // Filled here, where no frame is borrowed.
         for input in &self.inbox {
             if let Input::Send { body, id, .. } = input {
-                self.slots
-                    .entry(body.0)
-                    .or_insert_with(|| json!({"message": {"type": "user_message", "content": id}}));
+                self.slots.entry(body.0).or_insert_with(
+                    || json!({"message": {"type": "user_message", "content": id.to_string()}}),
+                );
             }
         }
         delivered
@@ -604,6 +622,7 @@ impl Driver {
                     // What was pulled while this gap was on its way is not lost with its epoch.
                     from = offset + 1;
                 }
+                let (reason, epoch) = (reason.into(), epoch.map(Into::into));
                 let gap = Item::Gap { from, to, reason, next, epoch, life };
                 if let (Item::Gap { epoch: Some(epoch), .. }, Some(seat)) = (&gap, &receiver.seat) {
                     self.epochs.insert(seat.stream, epoch.clone());
@@ -631,14 +650,14 @@ impl Driver {
             Event::Settled { id, outcome } => {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let (receipt, failed) = match outcome {
-                    Outcome::Failed(code) => (None, Some(code)),
+                    Outcome::Failed(code) => (None, Some(code.into())),
                     Outcome::Receipt { slot } => {
                         let frame = self.slots.get(&slot.0).cloned().unwrap_or_default();
                         (Some((text(&frame["id"]), text(&frame["status"]))), None)
                     }
                 };
                 self.outbox.retain(|(_, known, ..)| *known != id);
-                self.notes.push(Note::Settled { id, receipt, failed });
+                self.notes.push(Note::Settled { id: id.into(), receipt, failed });
                 None
             }
             Event::Resumed { consumer, ref result, .. } => {
@@ -656,17 +675,17 @@ impl Driver {
                 self.notes.push(Note::Delivered { consumer, item });
                 None
             }
-            Event::Placed { consumer, ref epoch, offset } => {
+            Event::Placed { consumer, epoch, offset } => {
                 let seat = self.receivers.get_mut(&consumer).and_then(|receiver| receiver.seat.as_mut());
                 if let Some(seat) = seat {
-                    (seat.epoch, seat.offset) = (Some(epoch.clone()), Some(offset));
-                    self.epochs.insert(seat.stream, epoch.clone());
+                    (seat.epoch, seat.offset) = (Some(epoch.into()), Some(offset));
+                    self.epochs.insert(seat.stream, epoch.into());
                 }
                 self.notes.push(Note::Fact(event));
                 None
             }
-            Event::Welcomed { ref subject, .. } => {
-                self.subject.get_or_insert_with(|| subject.clone());
+            Event::Welcomed { subject, .. } => {
+                self.subject.get_or_insert_with(|| subject.into());
                 self.notes.push(Note::Fact(event));
                 None
             }

@@ -8,7 +8,9 @@
 mod page;
 mod stream;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt};
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::{Client, Config, Instant, State, StreamId, wire::ServerFrame};
 

@@ -1,6 +1,6 @@
 //! Random numbers from a seed, so that a run can be repeated.
 
-use std::time::Duration;
+use agentwire::proto::Duration;
 
 /// A small deterministic generator (xorshift64*, <https://doi.org/10.18637/jss.v008.i14>).
 #[derive(Clone, Debug)]

@@ -3,8 +3,9 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt::Write as _,
-    time::Duration,
 };
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::{Instant, SocketId};
 use serde_json::{Value, json};
@@ -236,7 +237,7 @@ impl Server {
         for _ in 0..count {
             log.append(None);
         }
-        if self.commit_delay.is_zero() {
+        if self.commit_delay == Duration::ZERO {
             self.commit();
         } else {
             self.commit_at.get_or_insert(self.now + self.commit_delay);

@@ -1,6 +1,8 @@
 //! One page, a model server and a link between them, in virtual time: for tests that tell a story. Nothing sleeps.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::{
     Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Slot, SocketId, State,
@@ -245,7 +247,7 @@ impl World {
         self.facts
             .iter()
             .filter_map(|fact| match fact {
-                Event::Settled { id, outcome } => Some((id.clone(), format!("{outcome:?}"))),
+                Event::Settled { id, outcome } => Some(((*id).into(), format!("{outcome:?}"))),
                 _ => None,
             })
             .collect()
@@ -302,10 +304,10 @@ impl World {
             }
             Note::Settled { id, receipt, failed } => {
                 let outcome = match (receipt, failed) {
-                    (None, Some(code)) => Outcome::Failed(code),
+                    (None, Some(code)) => Outcome::Failed(code.into()),
                     _ => Outcome::Receipt { slot: Slot(0) },
                 };
-                self.facts.push(Event::Settled { id, outcome });
+                self.facts.push(Event::Settled { id: id.into(), outcome });
             }
             Note::TokenWanted => {
                 if let Some(token) = self.token.clone() {

@@ -1,6 +1,6 @@
 //! How long to wait before the next attempt.
 
-use std::time::Duration;
+use crate::proto::Duration;
 
 /// A small deterministic generator (SplitMix64, <https://doi.org/10.1145/2714064.2660195>).
 ///
@@ -23,8 +23,7 @@ impl Rng {
 
     /// Draws a duration evenly from `0..=bound`, in whole milliseconds.
     pub(crate) fn up_to(&mut self, bound: Duration) -> Duration {
-        let millis = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX - 1);
-        Duration::from_millis(self.next() % (millis + 1))
+        Duration::from_millis(self.next() % bound.as_millis().saturating_add(1))
     }
 }
 

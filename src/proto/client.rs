@@ -28,7 +28,7 @@ mod replay;
 mod sends;
 mod subscribe;
 
-use std::time::Duration;
+use crate::proto::Duration;
 
 use super::{
     backoff::{Backoff, Rng},
@@ -42,6 +42,7 @@ use super::{
     output::{ClientError, Event, Output, State},
     stats::Stats,
     streams::Streams,
+    text::Text,
     timer::{Timer, TimerTable},
     wire::ClientFrame,
 };
@@ -63,7 +64,7 @@ pub struct Client {
     timers: TimerTable,
     backoff: Backoff,
     fx: Effects,
-    subject: Option<String>,
+    subject: Option<Text>,
     online: bool,
     /// The page is in the back/forward cache, or on its way out.
     away: bool,
@@ -87,7 +88,7 @@ impl Client {
             timers: TimerTable::default(),
             backoff: Backoff::new(config.backoff_base, config.backoff_max),
             fx: Effects::default(),
-            subject: config.subject.clone(),
+            subject: config.subject,
             online: true,
             away: false,
             next_socket: 0,
@@ -119,6 +120,17 @@ impl Client {
         if let Link::Live(session) = &self.link { session.max_frame_bytes } else { MAX_HELLO_BYTES }
     }
 
+    /// Gives each text that the core holds: between two inputs, when no output waits, it needs no other but its words.
+    pub fn texts(&self, mark: &mut dyn FnMut(Text)) {
+        if let Some(subject) = self.subject {
+            mark(subject);
+        }
+        for stream in self.streams.iter() {
+            stream.texts(mark);
+        }
+        self.outbox.texts(mark);
+    }
+
     // --- What the driver calls ---
 
     /// Takes note of what happened, and of every deadline that has passed by then. Everything that follows from it comes out
@@ -136,15 +148,22 @@ impl Client {
         match input {
             Input::Adopt { socket, token } => self.adopt(socket, token),
             Input::Away(away) => self.on_away(away),
-            Input::BadFrame { socket, error } => {
-                if self.is_current(socket, None) {
-                    self.bad_server_frame(ClientError::BadServerFrame(error));
+            Input::BadFrame { socket, slot } => {
+                if self.is_current(socket, Some(slot)) {
+                    self.bad_server_frame(ClientError::BadServerFrame(slot));
+                    self.fx.release(slot);
                 }
             }
             Input::Close => self.close(),
+            Input::Contradiction { socket, contradiction, slot } => {
+                if self.is_current(socket, Some(slot)) {
+                    self.contradicted(contradiction);
+                    self.fx.release(slot);
+                }
+            }
             Input::Connect => {
                 if matches!(self.link, Link::Idle) {
-                    self.attempt("connect");
+                    self.attempt(Text::CONNECT);
                 }
             }
             Input::Delivered { consumer, life, through } => self.on_delivered(consumer, life, through),
@@ -158,7 +177,7 @@ impl Client {
             Input::Send { kind, id, stream, body, sent_ago } => {
                 self.on_send(kind, id, stream, body, sent_ago)
             }
-            Input::SendTooLarge { id } => self.outbox.fail(&id, "message_too_large", &mut self.fx),
+            Input::SendTooLarge { id } => self.outbox.fail(id, Text::MESSAGE_TOO_LARGE, &mut self.fx),
             Input::Signal { stream, signal } => {
                 if let Link::Live(Session { socket, .. }) = self.link {
                     self.send(socket, ClientFrame::Signal { stream, signal });
@@ -171,8 +190,8 @@ impl Client {
                 }
             }
             Input::SocketOpened { socket, subprotocol } => self.on_socket_opened(socket, subprotocol),
-            Input::Subscribe { stream, consumer, name, open, begin, max_queued } => {
-                self.on_subscribe((stream, &name), open, (consumer, begin, max_queued));
+            Input::Subscribe { stream, consumer, name, name_bytes, open, begin, max_queued } => {
+                self.on_subscribe((stream, name, name_bytes), open, (consumer, begin, max_queued));
             }
             Input::Timeout => {}
             Input::TokenFailed { retryable } => self.on_token_failed(retryable),
@@ -198,7 +217,7 @@ impl Client {
                 Timer::Heartbeat => self.check_heartbeat(),
                 Timer::MissingHead => self.check_heads(),
                 Timer::Receipt => self.watch_receipts(),
-                Timer::Reconnect => self.attempt("retry"),
+                Timer::Reconnect => self.attempt(Text::RETRY),
                 Timer::Refresh => {
                     self.token_asked = false;
                     self.timers.set(Timer::Refresh, self.now + self.config.token_timeout);
@@ -209,8 +228,8 @@ impl Client {
                 Timer::Token => {
                     // An answer may still come; the next attempt does not wait for it.
                     self.token_asked = false;
-                    self.fx.error(ClientError::Token("token_timeout"));
-                    self.wait_to_reconnect("token_timeout");
+                    self.fx.error(ClientError::Token(Text::TOKEN_TIMEOUT));
+                    self.wait_to_reconnect(Text::TOKEN_TIMEOUT);
                 }
                 Timer::Welcome => self.drop_socket(CloseCode::WELCOME_TIMEOUT),
             }
@@ -231,7 +250,7 @@ impl Client {
         current
     }
 
-    fn go(&mut self, link: Link, reason: &'static str, retry_in: Option<Duration>) {
+    fn go(&mut self, link: Link, reason: Text, retry_in: Option<Duration>) {
         let before = self.link.state();
         self.link = link;
         let state = self.link.state();

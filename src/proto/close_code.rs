@@ -1,5 +1,7 @@
 //! Close codes: RFC 6455 and our own (PROTOCOL section 10).
 
+use super::text::Text;
+
 /// Why a socket was closed, as a number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseCode(pub u16);
@@ -47,28 +49,28 @@ impl CloseCode {
     }
 
     /// Returns the reason a state change names for this code.
-    pub const fn reason(self) -> &'static str {
+    pub const fn reason(self) -> Text {
         match self {
-            Self::NORMAL => "closed_by_server",
-            Self::BAD_FRAME => "bad_frame",
-            Self::FRAME_TOO_LARGE => "frame_too_large",
-            Self::FORBIDDEN => "forbidden",
-            Self::TOKEN_INVALID => "token_invalid",
-            Self::TOKEN_EXPIRED => "token_expired",
-            Self::GOING_AWAY => "going_away",
-            Self::BAD_SERVER_FRAME => "bad_server_frame",
-            Self::HEARTBEAT_TIMEOUT => "heartbeat_timeout",
-            Self::WELCOME_TIMEOUT => "welcome_timeout",
-            Self::REPLAY_UNANSWERED => "replay_unanswered",
-            Self::OUT_OF_ORDER_OVERFLOW => "out_of_order_overflow",
-            Self::PAGE_LEFT => "page_left",
-            Self::RECEIPT_TIMEOUT => "receipt_timeout",
-            Self(4452) => "hello_timeout",
-            Self(4454) => "slow_consumer",
-            Self(4455) => "overloaded",
-            Self(4456) => "internal",
-            Self(4404..=4449 | 4401) => "refused",
-            Self(_) => "connection_lost",
+            Self::NORMAL => Text::CLOSED_BY_SERVER,
+            Self::BAD_FRAME => Text::BAD_FRAME,
+            Self::FRAME_TOO_LARGE => Text::FRAME_TOO_LARGE,
+            Self::FORBIDDEN => Text::FORBIDDEN,
+            Self::TOKEN_INVALID => Text::TOKEN_INVALID,
+            Self::TOKEN_EXPIRED => Text::TOKEN_EXPIRED,
+            Self::GOING_AWAY => Text::GOING_AWAY,
+            Self::BAD_SERVER_FRAME => Text::BAD_SERVER_FRAME,
+            Self::HEARTBEAT_TIMEOUT => Text::HEARTBEAT_TIMEOUT,
+            Self::WELCOME_TIMEOUT => Text::WELCOME_TIMEOUT,
+            Self::REPLAY_UNANSWERED => Text::REPLAY_UNANSWERED,
+            Self::OUT_OF_ORDER_OVERFLOW => Text::OUT_OF_ORDER_OVERFLOW,
+            Self::PAGE_LEFT => Text::PAGE_LEFT,
+            Self::RECEIPT_TIMEOUT => Text::RECEIPT_TIMEOUT,
+            Self(4452) => Text::HELLO_TIMEOUT,
+            Self(4454) => Text::SLOW_CONSUMER,
+            Self(4455) => Text::OVERLOADED,
+            Self(4456) => Text::INTERNAL,
+            Self(4404..=4449 | 4401) => Text::REFUSED,
+            Self(_) => Text::CONNECTION_LOST,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The knobs of the core.
 
-use std::time::Duration;
+use crate::proto::Duration;
+
+use super::text::Text;
 
 /// How a [`Client`](super::Client) behaves. [`Config::new`] gives the defaults.
 #[derive(Clone, Debug)]
@@ -8,8 +10,6 @@ use std::time::Duration;
 pub struct Config {
     /// Where the jitter starts; two clients with one seed draw the same delays.
     pub seed: u64,
-    /// Version named in `hello`.
-    pub client_version: String,
     /// Events the server may send per stream without an acknowledgement, 1 to 65,536. Defaults to 16,384.
     pub window_events: u32,
     /// Bytes of events the server may send per stream without an acknowledgement, 1,024 to 67,108,864. Defaults to 8 MiB.
@@ -28,7 +28,7 @@ pub struct Config {
     pub token_timeout: Duration,
     /// The user that the server must name, because the application expects it or because a former core of this page was
     /// welcomed as it: the client ends when the server names another one (HEL-6). Defaults to none.
-    pub subject: Option<String>,
+    pub subject: Option<Text>,
 }
 
 impl Config {
@@ -36,7 +36,6 @@ impl Config {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
-            client_version: env!("CARGO_PKG_VERSION").into(),
             window_events: 16_384,
             window_bytes: 8 << 20,
             window_total_bytes: 16 << 20,

@@ -1,7 +1,5 @@
 //! What a step of the core leads to.
 
-use std::collections::VecDeque;
-
 use super::{
     ids::Slot,
     output::{ClientError, Event, Output},
@@ -14,13 +12,15 @@ use super::{
 /// forget.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
-    outputs: VecDeque<Output>,
+    outputs: Vec<Output>,
+    /// How many of them were taken.
+    taken: usize,
     pub(crate) stats: Stats,
 }
 
 impl Effects {
     pub(crate) fn push(&mut self, output: Output) {
-        self.outputs.push_back(output);
+        self.outputs.push(output);
     }
 
     /// Reports a fact to the application.
@@ -37,6 +37,12 @@ impl Effects {
     }
 
     pub(crate) fn take(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let Some(output) = self.outputs.get_mut(self.taken) else {
+            self.outputs.clear();
+            self.taken = 0;
+            return None;
+        };
+        self.taken += 1;
+        Some(std::mem::replace(output, Output::Timeout(None)))
     }
 }

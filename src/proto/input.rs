@@ -1,15 +1,16 @@
 //! What happened outside.
 
-use std::time::Duration;
+use crate::proto::Duration;
 
 use super::{
     close_code::CloseCode,
     ids::{ConsumerId, Slot, SocketId, StreamId},
-    wire::{DecodeError, Open, ServerFrame},
+    text::Text,
+    wire::{Contradiction, Open, ServerFrame},
 };
 
 /// Where a consumer begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// Where the stream is: its position, or what `open` says if it has none yet.
     Stream,
@@ -18,7 +19,7 @@ pub enum Begin {
     /// After a position that the application kept.
     Position {
         /// The epoch of the position.
-        epoch: String,
+        epoch: Text,
         /// The last offset that was delivered.
         offset: u64,
     },
@@ -51,11 +52,20 @@ pub enum Input {
     BadFrame {
         /// Where it came from.
         socket: SocketId,
-        /// What is wrong with it.
-        error: DecodeError,
+        /// Holds what is wrong with it.
+        slot: Slot,
     },
     /// The application closes the client for good.
     Close,
+    /// A frame came whose fields contradict each other.
+    Contradiction {
+        /// Where it came from.
+        socket: SocketId,
+        /// How.
+        contradiction: Contradiction,
+        /// Holds the parsed frame.
+        slot: Slot,
+    },
     /// The application wants to be connected.
     Connect,
     /// Everything up to an offset was delivered to a consumer.
@@ -88,9 +98,9 @@ pub enum Input {
         /// Which of them.
         kind: SendKind,
         /// The key (SND-1).
-        id: String,
+        id: Text,
         /// The name of the stream.
-        stream: String,
+        stream: Text,
         /// Holds the further fields of the frame.
         body: Slot,
         /// How long ago it may have gone out for the first time, if a former core of this page was given it (SND-5).
@@ -100,12 +110,12 @@ pub enum Input {
     /// was not sent (GEN-7).
     SendTooLarge {
         /// The key of the send.
-        id: String,
+        id: Text,
     },
     /// The application sends a signal: now or never.
     Signal {
         /// The name of the stream.
-        stream: String,
+        stream: Text,
         /// Holds the signal.
         signal: Slot,
     },
@@ -130,7 +140,9 @@ pub enum Input {
         /// The consumer.
         consumer: ConsumerId,
         /// The name of the stream.
-        name: String,
+        name: Text,
+        /// The bytes of the name: requests must fit into a frame.
+        name_bytes: u32,
         /// Where the stream begins without a position.
         open: Open,
         /// Where the consumer begins.

@@ -1,6 +1,6 @@
 //! Messages, cancels and approvals that have no receipt yet.
 
-use std::{collections::VecDeque, time::Duration};
+use crate::proto::Duration;
 
 use super::{
     config::{RECEIPT_TIMEOUT, RESEND_DELAY},
@@ -9,14 +9,15 @@ use super::{
     input::SendKind,
     instant::Instant,
     output::{Event, Outcome},
+    text::Text,
     wire::{ClientFrame, ReceiptError},
 };
 
 #[derive(Debug)]
 struct Entry {
     kind: SendKind,
-    id: String,
-    stream: String,
+    id: Text,
+    stream: Text,
     body: Slot,
     /// When it went out for the first time; the server's horizon counts from here (SND-5).
     first_sent: Option<Instant>,
@@ -32,25 +33,33 @@ struct Entry {
 /// An entry leaves by exactly one [`Event::Settled`] (I6).
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    entries: VecDeque<Entry>,
+    entries: Vec<Entry>,
     max: usize,
 }
 
 impl Outbox {
     pub(crate) const fn new(max: usize) -> Self {
-        Self { entries: VecDeque::new(), max }
+        Self { entries: Vec::new(), max }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Gives each text that it holds.
+    pub(crate) fn texts(&self, mark: &mut dyn FnMut(Text)) {
+        for entry in &self.entries {
+            mark(entry.id);
+            mark(entry.stream);
+        }
+    }
+
     /// Queues a send, or settles it when there is no room or its key is in use.
     pub(crate) fn push(
         &mut self,
         kind: SendKind,
-        id: String,
-        stream: String,
+        id: Text,
+        stream: Text,
         body: Slot,
         (sent_ago, now): (Option<Duration>, Instant),
         fx: &mut Effects,
@@ -61,10 +70,10 @@ impl Outbox {
             return;
         }
         if self.entries.len() >= self.max {
-            settle(id, body, Outcome::Failed("outbox_full"), fx);
+            settle(id, body, Outcome::Failed(Text::OUTBOX_FULL), fx);
             return;
         }
-        self.entries.push_back(Entry {
+        self.entries.push(Entry {
             kind,
             id,
             stream,
@@ -87,13 +96,13 @@ impl Outbox {
                 continue;
             }
             if let Some(at) = entry.not_before.filter(|&at| at > now) {
-                held.push(entry.stream.clone());
+                held.push(entry.stream);
                 retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
                 continue;
             }
             entry.sent = Some(now);
             entry.first_sent.get_or_insert(now);
-            let (id, stream, body) = (entry.id.clone(), entry.stream.clone(), entry.body);
+            let (id, stream, body) = (entry.id, entry.stream, entry.body);
             send(match entry.kind {
                 SendKind::Approve => ClientFrame::Approve { id, stream, body },
                 SendKind::Cancel => ClientFrame::Cancel { id, stream, body },
@@ -115,14 +124,14 @@ impl Outbox {
                 && entry.first_sent.is_some_and(|sent| now.since(sent) + entry.sent_ago > horizon)
         };
         for entry in self.take_where(expired) {
-            settle(entry.id, entry.body, Outcome::Failed("outcome_unknown"), fx);
+            settle(entry.id, entry.body, Outcome::Failed(Text::OUTCOME_UNKNOWN), fx);
         }
     }
 
     /// Takes a receipt. Returns when to send again, if the server could not take it for now.
     pub(crate) fn on_receipt(
         &mut self,
-        id: &str,
+        id: Text,
         error: Option<&ReceiptError>,
         slot: Slot,
         now: Instant,
@@ -136,14 +145,13 @@ impl Outbox {
             entry.not_before = Some(now + delay);
             return entry.not_before;
         }
-        if let Some(entry) = self.entries.remove(index) {
-            settle(entry.id, entry.body, Outcome::Receipt { slot }, fx);
-        }
+        let entry = self.entries.remove(index);
+        settle(entry.id, entry.body, Outcome::Receipt { slot }, fx);
         None
     }
 
     /// Settles one send: it can never be sent.
-    pub(crate) fn fail(&mut self, id: &str, code: &'static str, fx: &mut Effects) {
+    pub(crate) fn fail(&mut self, id: Text, code: Text, fx: &mut Effects) {
         for entry in self.take_where(|entry| entry.id == id) {
             settle(entry.id, entry.body, Outcome::Failed(code), fx);
         }
@@ -157,20 +165,18 @@ impl Outbox {
     }
 
     /// Settles everything: the client has ended.
-    pub(crate) fn settle_all(&mut self, code: &'static str, fx: &mut Effects) {
+    pub(crate) fn settle_all(&mut self, code: Text, fx: &mut Effects) {
         for entry in self.take_where(|_| true) {
             settle(entry.id, entry.body, Outcome::Failed(code), fx);
         }
     }
 
     fn take_where(&mut self, take: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        let (taken, kept) = std::mem::take(&mut self.entries).into_iter().partition::<Vec<_>, _>(take);
-        self.entries = kept.into();
-        taken
+        self.entries.extract_if(.., |entry| take(entry)).collect()
     }
 }
 
-fn settle(id: String, body: Slot, outcome: Outcome, fx: &mut Effects) {
+fn settle(id: Text, body: Slot, outcome: Outcome, fx: &mut Effects) {
     fx.report(Event::Settled { id, outcome });
     fx.release(body);
 }

@@ -1,12 +1,13 @@
 //! What the driver does next.
 
-use std::time::Duration;
+use crate::proto::Duration;
 
 use super::{
     close_code::CloseCode,
     ids::{ConsumerId, Slot, SocketId, StreamId},
     instant::Instant,
-    wire::{ClientFrame, DecodeError},
+    text::Text,
+    wire::{ClientFrame, Contradiction},
 };
 
 /// What the driver does next; taken from [`Client::poll_output`](super::Client::poll_output).
@@ -65,7 +66,7 @@ pub enum Event {
         /// The stream.
         stream: StreamId,
         /// Why.
-        reason: String,
+        reason: Text,
     },
     /// A consumer will never get some offsets. The driver reports by [`Input::Delivered`](super::Input::Delivered) with the
     /// gap's `life` and `next - 1` when the gap was delivered.
@@ -85,7 +86,7 @@ pub enum Event {
         /// The consumer.
         consumer: ConsumerId,
         /// The epoch of its place.
-        epoch: String,
+        epoch: Text,
         /// The last offset before the one that it gets first.
         offset: u64,
     },
@@ -101,7 +102,7 @@ pub enum Event {
     /// A send is settled; nothing else will come for its id.
     Settled {
         /// The key of the send.
-        id: String,
+        id: Text,
         /// How it ended.
         outcome: Outcome,
     },
@@ -110,7 +111,7 @@ pub enum Event {
         /// The new state.
         state: State,
         /// Why.
-        reason: &'static str,
+        reason: Text,
         /// How long until the next attempt, in [`State::Waiting`].
         retry_in: Option<Duration>,
         /// Attempts since the last catch-up.
@@ -119,45 +120,43 @@ pub enum Event {
     /// The server accepted the token.
     Welcomed {
         /// Names the connection in logs.
-        session: String,
+        session: Text,
         /// The user.
-        subject: String,
+        subject: Text,
         /// The largest frame the server takes, in bytes.
         max_frame_bytes: u64,
     },
 }
 
 /// What went wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientError {
-    /// A frame of the server was malformed.
-    BadServerFrame(DecodeError),
-    /// A frame of the server contradicts what it said before.
-    Contradiction(&'static str),
+    /// A message of the server is no frame; the slot holds why.
+    BadServerFrame(Slot),
+    /// A frame of the server contradicts itself, or what the server said before.
+    Contradiction(Contradiction),
     /// The server sent an `error` frame.
     Server {
         /// Its code.
-        code: String,
-        /// Its text for developers.
-        message: String,
+        code: Text,
         /// Holds the parsed frame.
         slot: Slot,
     },
     /// The application did not give a token in time, or could not.
-    Token(&'static str),
+    Token(Text),
 }
 
 /// Offsets that will never come (GAP-5).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// The first of them.
     pub from: u64,
     /// The last of them; `None` for the rest of the epoch.
     pub to: Option<u64>,
     /// Why.
-    pub reason: String,
+    pub reason: Text,
     /// The epoch that follows, when this one ended.
-    pub epoch: Option<String>,
+    pub epoch: Option<Text>,
     /// How many epochs the consumer has entered, this one included.
     pub life: u32,
     /// The offset of the event that follows.
@@ -168,7 +167,7 @@ pub struct Gap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The client ended it, for the reason named.
-    Failed(&'static str),
+    Failed(Text),
     /// The server answered.
     Receipt {
         /// Holds the parsed `receipt` frame.
@@ -182,7 +181,7 @@ pub struct ResumeResult {
     /// Whether everything that was missed came.
     pub recovered: bool,
     /// The epoch the stream is in.
-    pub epoch: String,
+    pub epoch: Text,
     /// The first offset that was missing.
     pub from: u64,
     /// The last offset of the catch-up: the head at the moment of subscribing, or the offset before `from` for a consumer that
@@ -200,7 +199,7 @@ pub struct ResumeResult {
     pub attempts: u32,
     /// The runs that are open at `to`; unknown for a consumer that began behind the catch-up, and when there are more than the
     /// server names.
-    pub open_runs: Option<Vec<String>>,
+    pub open_runs: Option<Vec<Text>>,
 }
 
 /// The state of the connection.

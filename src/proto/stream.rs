@@ -16,7 +16,8 @@ use super::{
     ids::{ConsumerId, StreamId},
     input::Begin,
     output::Event,
-    wire::{Open, StreamRequest},
+    text::Text,
+    wire::{Contradiction, Open, StreamRequest},
 };
 use consumer::Consumer;
 use sequencer::Sequencer;
@@ -38,16 +39,12 @@ pub(crate) enum Phase {
 /// What a request named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
-    epoch: String,
+    epoch: Text,
     /// The last offset that every consumer has.
     offset: u64,
     /// The last offset that any consumer has.
     seen: u64,
 }
-
-/// The server contradicts what it said before, or what the protocol allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Contradiction(pub(crate) &'static str);
 
 /// Why a frame of events is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +58,12 @@ pub(crate) enum Refused {
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) id: StreamId,
-    pub(crate) name: String,
+    pub(crate) name: Text,
+    name_bytes: u32,
     open: Open,
     /// What `open` was when the stream was asked for last.
     asked: Open,
-    epoch: Option<String>,
+    epoch: Option<Text>,
     /// The server has named the epoch. Until then it is only what a consumer brought.
     is_confirmed: bool,
     /// The head at which the epoch began: offsets up to it were written in a former one.
@@ -83,10 +81,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(id: StreamId, name: String, open: Open, window: u32) -> Self {
+    pub(crate) fn new(id: StreamId, (name, name_bytes): (Text, u32), open: Open, window: u32) -> Self {
         Self {
             id,
             name,
+            name_bytes,
             open,
             asked: open,
             epoch: None,
@@ -99,6 +98,20 @@ impl Stream {
             phase: Phase::Detached,
             has_concluded: false,
             window: u64::from(window),
+        }
+    }
+
+    /// Gives each text that it holds.
+    pub(crate) fn texts(&self, mark: &mut dyn FnMut(Text)) {
+        mark(self.name);
+        self.epoch.into_iter().for_each(&mut *mark);
+        match &self.phase {
+            Phase::Requested(Some(position)) => mark(position.epoch),
+            Phase::Subscribed(subscription) => subscription.texts(mark),
+            Phase::Detached | Phase::Ended | Phase::Requested(None) => {}
+        }
+        for consumer in &self.consumers {
+            consumer.texts(mark);
         }
     }
 
@@ -142,10 +155,10 @@ impl Stream {
         })
     }
 
-    /// The most bytes that its request can take in a frame. Names hold no control characters, so a character of them
-    /// takes two bytes at most when it is escaped; one of an epoch takes six.
+    /// The most bytes that its request can take in a frame. Names hold no control characters, so a byte of them takes two at
+    /// most when it is escaped; one of an epoch, of 64 bytes at most, takes six.
     pub(crate) fn max_request_bytes(&self) -> usize {
-        160 + 2 * self.name.len() + 6 * self.epoch.as_ref().map_or(0, String::len)
+        160 + 2 * self.name_bytes as usize + self.epoch.map_or(0, |_| 6 * 64)
     }
 
     /// Tells whether nobody wants the answer that is under way: the last consumer left, or who came after it begins elsewhere.
@@ -179,7 +192,7 @@ impl Stream {
         if matches!(self.phase, Phase::Ended) {
             self.phase = Phase::Detached;
         }
-        let mut consumer = Consumer::new(id, begin.clone(), max_queued);
+        let mut consumer = Consumer::new(id, begin, max_queued);
         if matches!(self.phase, Phase::Requested(_) | Phase::Subscribed(_)) {
             consumer.request();
         } else if let Begin::Position { epoch, offset } = begin {
@@ -205,7 +218,7 @@ impl Stream {
     /// `enter`: also those that bring a position of another epoch. They get a gap, which must not come before the page
     /// has attached all that it attaches in one tick.
     fn place(&mut self, enter: bool, fx: &mut Effects) {
-        let Some(epoch) = &self.epoch else { return };
+        let Some(epoch) = self.epoch else { return };
         // The stream is where its furthest consumer is: for the others the server may be sending an earlier part again.
         let next = self.sequencer.next().max(self.last_sent() + 1);
         let owed = owed_from(self.open, self.base);
@@ -215,20 +228,20 @@ impl Stream {
                 Some(Begin::Stream) => next,
                 Some(Begin::After(offset)) => next.min(offset + 1),
                 // It may be ahead of the others: what it has is not sent to it again.
-                Some(Begin::Position { epoch: own, offset }) if own == epoch => {
+                Some(Begin::Position { epoch: own, offset }) if *own == epoch => {
                     consumer.start_at(offset + 1);
                     continue;
                 }
                 // Which of the two epochs is over is the server's word.
                 Some(Begin::Position { .. }) if !self.is_confirmed || !enter => continue,
                 Some(&Begin::Position { offset, .. }) => {
-                    consumer.enter_epoch(offset, epoch, owed, "epoch", fx);
+                    consumer.enter_epoch(offset, epoch, owed, Text::EPOCH, fx);
                     consumer.skip_in_epoch(self.oldest, owed);
                     continue;
                 }
             };
             consumer.start_at(place);
-            let (consumer, epoch, offset) = (consumer.id, epoch.clone(), place - 1);
+            let (consumer, offset) = (consumer.id, place - 1);
             fx.report(Event::Placed { consumer, epoch, offset });
         }
     }
@@ -281,22 +294,21 @@ impl Stream {
         {
             self.sequencer.start_at(lowest);
         }
-        let position = self.epoch.clone().zip(self.slowest());
+        let position = self.epoch.zip(self.slowest());
         // A log that went back must be noticed also when it still holds the slowest consumer's position.
         let seen = self.last_sent();
-        let named =
-            position.clone().map(|(epoch, offset)| Position { epoch, offset, seen: seen.max(offset) });
+        let named = position.map(|(epoch, offset)| Position { epoch, offset, seen: seen.max(offset) });
         let seen = position.as_ref().and_then(|&(_, offset)| (seen > offset).then_some(seen));
         self.phase = Phase::Requested(named);
         self.asked = self.open;
-        StreamRequest { name: self.name.clone(), position, seen, open: self.open }
+        StreamRequest { name: self.name, position, seen, open: self.open }
     }
 
     /// Without a consumer in the stream's epoch, the first position that a consumer brought is the stream's.
     fn take_waiting_position(&mut self) {
         let positions = self.consumers.iter().filter_map(Consumer::waiting);
         let mut positions = positions.filter_map(|begin| match begin {
-            Begin::Position { epoch, offset } => Some((epoch.clone(), *offset)),
+            Begin::Position { epoch, offset } => Some((*epoch, *offset)),
             Begin::After(_) | Begin::Stream => None,
         });
         if let Some((epoch, offset)) = positions.next() {
@@ -322,7 +334,7 @@ impl Stream {
     }
 
     /// The server ended the subscription for good.
-    pub(crate) fn end(&mut self, reason: String, fx: &mut Effects) {
+    pub(crate) fn end(&mut self, reason: Text, fx: &mut Effects) {
         self.release_parked(fx);
         self.phase = Phase::Ended;
         fx.report(Event::Ended { stream: self.id, reason });

@@ -5,6 +5,7 @@ use super::{
     effects::Effects,
     ids::{ConsumerId, StreamId},
     stream::Stream,
+    text::Text,
     wire::Open,
 };
 
@@ -33,14 +34,14 @@ impl Streams {
     pub(crate) fn open(
         &mut self,
         id: StreamId,
-        name: &str,
+        (name, name_bytes): (Text, u32),
         open: Open,
     ) -> Option<(&mut Stream, Option<Renamed>)> {
         if self.list.iter().any(|known| known.id == id && known.name != name) {
             return None;
         }
         let index = self.list.iter().position(|known| known.name == name).unwrap_or_else(|| {
-            self.list.push(Stream::new(id, name.into(), open, self.window));
+            self.list.push(Stream::new(id, (name, name_bytes), open, self.window));
             self.list.len() - 1
         });
         let stream = &mut self.list[index];
@@ -61,7 +62,7 @@ impl Streams {
         self.list.iter_mut().find(|stream| stream.id == id)
     }
 
-    pub(crate) fn named(&mut self, name: &str) -> Option<&mut Stream> {
+    pub(crate) fn named(&mut self, name: Text) -> Option<&mut Stream> {
         self.list.iter_mut().find(|stream| stream.name == name)
     }
 
@@ -78,7 +79,10 @@ impl Streams {
     /// Bounds what is remembered of streams that nobody follows any more (I9): `left` is the last one.
     pub(crate) fn forget_idle(&mut self, left: StreamId) {
         // Behind all that were left before it.
-        self.list.sort_by_key(|stream| stream.id == left);
+        if let Some(place) = self.list.iter().position(|stream| stream.id == left) {
+            let stream = self.list.remove(place);
+            self.list.push(stream);
+        }
         while self.list.iter().filter(|stream| stream.is_idle()).count() > MAX_IDLE_STREAMS
             && let Some(oldest) = self.list.iter().position(Stream::is_idle)
         {

@@ -1,129 +1,76 @@
 //! Frames on the wire (PROTOCOL sections 2 to 10).
 //!
-//! A frame is read through [`Reader`] and written through [`Writer`]. Both have two implementations: a JavaScript value
-//! in the browser, `serde_json::Value` (feature `json`) in native tests, so what is tested natively is what ships.
+//! JSON is read and written outside: in the page by the package, natively by `json.rs` (feature `json`). Here a frame is a kind
+//! and numbers, so what the simulation and the fuzz targets run is what ships.
 
-mod decode;
-mod encode;
 #[cfg(feature = "json")]
 mod json;
+mod numbers;
 
-pub use decode::{DecodeError, Problem, decode};
-pub use encode::encode;
+#[cfg(feature = "json")]
+pub use json::{DecodeError, Malformed, Problem, decode, encode, is_well_formed};
+pub use numbers::{Fields, NONE, PageKind, from_numbers, to_numbers};
 
-use super::ids::Slot;
+use super::{ids::Slot, text::Text};
 
-/// The reason of `unsubscribed` that is not final: the page asks again (SUB-11).
-pub const EPOCH_ENDED: &str = "epoch";
+/// The frames of the server: the fields of each, in the order of their numbers.
+///
+/// | after `=` | what it is |
+/// |---|---|
+/// | `t64` | a text of 1 to 64 bytes; its number |
+/// | `i1,5` | an integer from 1 to 5; `n` is one from 0 to 2^53 - 1, `o` from 1, `c` from 1 to 2^31 - 1 |
+/// | `b` | a boolean; 1 or 0 |
+/// | `l` | a list of texts; their count, then their numbers |
+/// | `h` | an object of integers by `ch`; their count, then pairs |
+/// | `p` | anything; 1 |
+/// | `T64`, `T` | a text of 1 to 64 bytes, or any text; checked only |
+/// | `B`, `L`, `O`, `X` | a boolean, a list, an object, a list of texts; checked only |
+///
+/// `name{ … }` is an object with fields of its own. `?` marks what may be missing: its number is then -1; that of an object
+/// that is there is 1.
+pub const FRAMES: &str = include_str!("wire/frames.txt");
 
-/// Reads one JSON value.
-pub trait Reader: Sized {
-    /// Returns the member `name` of an object; `None` when it is missing or this is not an object.
-    fn get(&self, name: Name) -> Option<Self>;
-    /// Returns the number, if this is one.
-    fn number(&self) -> Option<f64>;
-    /// Returns the text, if this is one.
-    fn text(&self) -> Option<String>;
-    /// Returns the boolean, if this is one.
-    fn boolean(&self) -> Option<bool>;
-    /// Tells whether this is the text of `name`; the hot path asks this so that no text is copied.
-    fn is(&self, name: Name) -> bool;
-    /// Tells whether this is an object: not a list, not `null`.
-    fn is_object(&self) -> bool;
-    /// Returns the number of items, if this is a list.
-    fn length(&self) -> Option<usize>;
-    /// Returns an item of a list.
-    fn item(&self, index: usize) -> Option<Self>;
-    /// Returns the members of an object; empty for anything else.
-    fn members(&self) -> Vec<(String, Self)>;
-    /// Tells whether the events of an `events` or `deltas` frame are what EVT-1 or DLT-1 says.
-    fn well_formed(&self) -> bool;
-}
+macro_rules! contradictions {
+    ($($name:ident = $text:literal,)+) => {
+        /// How a frame contradicts itself, or what the server said before (GEN-4).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each is what its text says")]
+        pub enum Contradiction { $($name),+ }
 
-/// Writes one JSON value.
-pub trait Writer: Sized {
-    /// Makes an empty object.
-    fn object() -> Self;
-    /// Makes an empty list.
-    fn list() -> Self;
-    /// Makes a text.
-    fn from_text(text: &str) -> Self;
-    /// Makes a number.
-    fn from_number(number: f64) -> Self;
-    /// Sets a member of an object.
-    fn set(&mut self, name: &str, value: Self);
-    /// Appends to a list.
-    fn push(&mut self, value: Self);
-    /// Copies the members of another object into this one, except those that are set already.
-    fn merge(&mut self, other: &Self);
-}
+        impl Contradiction {
+            /// The texts, in the order of their numbers.
+            pub const TEXTS: &'static [&'static str] = &[$($text),+];
 
-macro_rules! names {
-    ($($variant:ident = $text:literal),+ $(,)?) => {
-        /// The member names and type tags that the core reads.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[allow(missing_docs, reason = "each is the text it stands for")]
-        pub enum Name { $($variant),+ }
-
-        impl Name {
-            /// All names, in the order of their numbers.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// Returns the name as it stands on the wire.
+            /// Returns what is wrong, in words.
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
+                Self::TEXTS[self as usize]
             }
         }
     };
 }
 
-names! {
-    Type = "type",
-    Ch = "ch",
-    First = "first",
-    Count = "count",
-    Events = "events",
-    Deltas = "deltas",
-    Head = "head",
-    Times = "times",
-    Texts = "texts",
-    Name = "name",
-    Epoch = "epoch",
-    Base = "base",
-    Features = "features",
-    Oldest = "oldest",
-    Next = "next",
-    Recovered = "recovered",
-    Reason = "reason",
-    Offset = "offset",
-    OpenRuns = "openRuns",
-    From = "from",
-    To = "to",
-    Req = "req",
-    Heads = "heads",
-    N = "n",
-    Id = "id",
-    Status = "status",
-    Position = "position",
-    Error = "error",
-    Code = "code",
-    Message = "message",
-    Retryable = "retryable",
-    RetryAfterMs = "retryAfterMs",
-    Session = "session",
-    Subject = "subject",
-    HeartbeatMs = "heartbeatMs",
-    MaxFrameBytes = "maxFrameBytes",
-    MaxStreams = "maxStreams",
-    SendHorizonMs = "sendHorizonMs",
-    TokenExpiresInMs = "tokenExpiresInMs",
-    ReconnectAfterMs = "reconnectAfterMs",
-    SpreadMs = "spreadMs",
-    Stream = "stream",
-    Signal = "signal",
-    Kind = "kind",
-    Items = "items",
-    More = "more",
+contradictions! {
+    AnswerDisagrees = "subscribed: not what the request leads to",
+    AnswerUnasked = "subscribed: not asked for",
+    BaseAboveHead = "subscribed: base is above the head",
+    BeforeWelcome = "a frame before the welcome",
+    BeyondWindow = "events: beyond the window",
+    CaughtUpElsewhere = "caughtUp: offset is not the head",
+    ChInUse = "subscribed: ch is in use",
+    ChMissing = "unsubscribed: ch is missing",
+    ChOfAnother = "unsubscribed: ch of another stream",
+    CountTooLarge = "events: count is too large",
+    EpochIsOver = "subscribed: the epoch is over",
+    EpochWithoutCh = "unsubscribed: epoch without ch",
+    ErrorAndStatus = "receipt: error and status",
+    GapBackwards = "gap: to is below from",
+    GapTooEarly = "gap: after what did not come",
+    HeadBelow = "subscribed: head below what came",
+    NextOutside = "subscribed: next outside oldest and head",
+    NotAskedFor = "subscribed: unknown stream",
+    ReasonMissing = "subscribed: reason is missing",
+    SecondCaughtUp = "caughtUp: a second one",
+    SecondWelcome = "a second welcome",
 }
 
 /// A frame of the server.
@@ -131,15 +78,15 @@ names! {
 #[allow(missing_docs, reason = "fields are those of PROTOCOL.md, which explains them")]
 pub enum ServerFrame {
     /// `caughtUp` (SUB-10). `open_runs` is absent when there are more than the server names.
-    CaughtUp { ch: u32, offset: u64, open_runs: Option<Vec<String>> },
+    CaughtUp { ch: u32, offset: u64, open_runs: Option<Vec<Text>> },
     /// `error` (ERR-1).
-    Error { code: String, message: String, retry_after_ms: Option<u64>, req: Option<u64> },
+    Error { code: Text, retry_after_ms: Option<u64>, req: Option<u64> },
     /// `events` (EVT-1) or `deltas` (DLT-1); the body stays where it was parsed.
     Events { ch: u32, first: u64, count: u32 },
     /// `gap` (GAP-2).
-    Gap { ch: u32, from: u64, to: u64, reason: String },
+    Gap { ch: u32, from: u64, to: u64, reason: Text },
     /// `goaway` (NTC-2).
-    GoAway { reason: String, reconnect_after_ms: u64, spread_ms: u64 },
+    GoAway { reconnect_after_ms: u64, spread_ms: u64 },
     /// `heartbeat` (HBT-1).
     Heartbeat { heads: Vec<(u32, u64)> },
     /// `history` (HIS-2); its items are for the application.
@@ -151,7 +98,7 @@ pub enum ServerFrame {
     /// `pong` (HBT-3).
     Pong { n: u64 },
     /// `receipt` (SND-1).
-    Receipt { id: String, status: String, error: Option<ReceiptError> },
+    Receipt { id: Text, error: Option<ReceiptError> },
     /// `refreshed` (TOK-1).
     Refreshed { token_expires_in_ms: Option<u64> },
     /// `replayEnd` (RPL-1).
@@ -161,7 +108,7 @@ pub enum ServerFrame {
     /// `subscribed` (SUB-3).
     Subscribed(Subscribed),
     /// `unsubscribed` (SUB-11).
-    Unsubscribed { ch: Option<u32>, name: String, reason: String },
+    Unsubscribed { ch: Option<u32>, name: Text, reason: Text },
     /// A type this version does not know (GEN-3).
     Unknown,
     /// `welcome` (HEL-4).
@@ -173,22 +120,22 @@ pub enum ServerFrame {
 #[allow(missing_docs, reason = "fields are those of SUB-3")]
 pub struct Subscribed {
     pub ch: u32,
-    pub name: String,
-    pub epoch: String,
+    pub name: Text,
+    pub epoch: Text,
     pub oldest: u64,
     pub head: u64,
     pub next: u64,
     pub base: u64,
     pub recovered: bool,
-    pub reason: Option<String>,
+    pub reason: Option<Text>,
 }
 
 /// The answer to a hello.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of HEL-4")]
 pub struct Welcome {
-    pub session: String,
-    pub subject: String,
+    pub session: Text,
+    pub subject: Text,
     pub heartbeat_ms: u64,
     pub max_frame_bytes: u64,
     pub max_streams: u64,
@@ -200,7 +147,6 @@ pub struct Welcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of ERR-1")]
 pub struct ReceiptError {
-    pub code: String,
     pub retryable: bool,
     pub retry_after_ms: Option<u64>,
 }
@@ -217,20 +163,20 @@ pub enum Open {
 }
 
 /// What a page asks of one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of SUB-1")]
 pub struct StreamRequest {
-    pub name: String,
-    pub position: Option<(String, u64)>,
+    pub name: Text,
+    pub position: Option<(Text, u64)>,
     pub seen: Option<u64>,
     pub open: Open,
 }
 
 impl ClientFrame {
     /// Returns the key of a frame that settles by a receipt.
-    pub fn send_id(&self) -> Option<&str> {
+    pub fn send_id(&self) -> Option<Text> {
         match self {
-            Self::Approve { id, .. } | Self::Cancel { id, .. } | Self::Send { id, .. } => Some(id),
+            Self::Approve { id, .. } | Self::Cancel { id, .. } | Self::Send { id, .. } => Some(*id),
             Self::Ack { .. }
             | Self::Hello { .. }
             | Self::Ping { .. }
@@ -251,13 +197,12 @@ pub enum ClientFrame {
     /// `ack` (FLO-2).
     Ack { offsets: Vec<(u32, u64)> },
     /// `approve` (SND-8).
-    Approve { id: String, stream: String, body: Slot },
+    Approve { id: Text, stream: Text, body: Slot },
     /// `cancel` (SND-7).
-    Cancel { id: String, stream: String, body: Slot },
+    Cancel { id: Text, stream: Text, body: Slot },
     /// `hello` (HEL-2).
     Hello {
         token: Slot,
-        version: String,
         window_events: u32,
         window_bytes: u32,
         window_total_bytes: u32,
@@ -272,9 +217,9 @@ pub enum ClientFrame {
     /// `replay` (RPL-1).
     Replay { req: u64, ch: u32, from: u64, to: u64 },
     /// `send` (SND-1).
-    Send { id: String, stream: String, body: Slot },
+    Send { id: Text, stream: Text, body: Slot },
     /// `signal` (SIG-1).
-    Signal { stream: String, signal: Slot },
+    Signal { stream: Text, signal: Slot },
     /// `subscribe` (SUB-1).
     Subscribe { streams: Vec<StreamRequest> },
     /// `unsubscribe` (SUB-12).

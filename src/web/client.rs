@@ -1,15 +1,16 @@
-//! `RawClient`, the class that the package drives (`pkg/src/raw.ts`).
+//! `RawClient`, the class that the package drives (`pkg/src/core/border.ts`).
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
-use js_sys::Reflect;
-use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+use crate::proto::Duration;
+
+use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::WebSocket;
 
-use super::{driver::Driver, facts::number, host::Host};
+use super::{driver::Driver, host::Host, report::number};
 use crate::proto::{
-    Begin, Config, ConsumerId, Input, SendKind, SocketId, StreamId,
-    wire::{DecodeError, Name, Open, Problem},
+    Begin, Config, ConsumerId, Input, SendKind, Slot, SocketId, StreamId,
+    wire::{Fields, Open},
 };
 
 /// The core as the package sees it. Every method may be called from within a callback; it then takes effect when the running
@@ -20,41 +21,48 @@ pub struct RawClient {
     driver: Rc<Driver>,
 }
 
+/// The calls without a method of their own; `pkg/src/core/border.ts` has the same list.
+mod call {
+    pub(super) const AWAY: u32 = 0;
+    pub(super) const BAD_FRAME: u32 = 1;
+    pub(super) const CLOSE: u32 = 2;
+    pub(super) const CONNECT: u32 = 3;
+    pub(super) const FLUSH: u32 = 4;
+    pub(super) const ONLINE: u32 = 5;
+    pub(super) const SEND: u32 = 6;
+    pub(super) const SIGNAL: u32 = 7;
+    pub(super) const SUBSCRIBE: u32 = 8;
+    pub(super) const TOKEN_FAILED: u32 = 9;
+    pub(super) const TOKEN_READY: u32 = 10;
+    pub(super) const UNSUBSCRIBE: u32 = 11;
+}
+
 #[wasm_bindgen]
 impl RawClient {
-    /// Makes an idle client. `config` was validated where the user can read the error.
+    /// Makes an idle client. The host gives the configuration, which was validated where the user can read the error.
     #[wasm_bindgen(constructor)]
-    pub fn new(host: Host, config: &JsValue) -> Self {
-        let mut settings = Config::new(integer(config, "seed"));
-        settings.client_version = text(config, "clientVersion");
-        settings.window_events = integer(config, "windowEvents") as u32;
-        settings.window_bytes = integer(config, "windowBytes") as u32;
-        settings.window_total_bytes = integer(config, "windowTotalBytes") as u32;
-        settings.max_pending = integer(config, "maxPending") as usize;
-        settings.backoff_base = Duration::from_millis(integer(config, "backoffBaseMs"));
-        settings.backoff_max = Duration::from_millis(integer(config, "backoffMaxMs"));
-        settings.connect_timeout = Duration::from_millis(integer(config, "connectTimeoutMs"));
-        settings.token_timeout = Duration::from_millis(integer(config, "tokenTimeoutMs"));
-        settings.subject = member(config, "subject").as_string();
-        Self { driver: Driver::new(settings, text(config, "url"), host) }
+    pub fn new(host: Host) -> Self {
+        let mut fields = Fields(|| host.next());
+        let mut config = Config::new(fields.integer());
+        config.window_events = fields.narrow();
+        config.window_bytes = fields.narrow();
+        config.window_total_bytes = fields.narrow();
+        config.max_pending = fields.narrow() as usize;
+        config.backoff_base = Duration::from_millis(fields.integer());
+        config.backoff_max = Duration::from_millis(fields.integer());
+        config.connect_timeout = Duration::from_millis(fields.integer());
+        config.token_timeout = Duration::from_millis(fields.integer());
+        config.subject = fields.optional_text();
+        let address = fields.text();
+        Self { driver: Driver::new(config, address, host) }
     }
 
-    /// Leaves the idle state.
-    pub fn connect(&self) {
-        self.driver.feed(Input::Connect);
+    /// Leaves the idle state with a socket that is opening or open, and the slot of its token.
+    pub fn adopt(&self, socket: WebSocket, token: u32) {
+        self.driver.adopt(socket, Slot(token));
     }
 
-    /// Leaves the idle state with a socket that is opening or open.
-    pub fn adopt(&self, socket: WebSocket, token: JsValue) {
-        self.driver.adopt(socket, token);
-    }
-
-    /// Closes for good.
-    pub fn close(&self) {
-        self.driver.feed(Input::Close);
-    }
-
-    /// Takes a frame of events that came on a socket, by its numbers; the host keeps it under `slot`. `now` is
+    /// Takes a frame of events that came on a socket, by its numbers; the host keeps it in `slot`. `now` is
     /// `performance.now()`, `bytes` about the length of the message. Returns whether the host has to keep it until
     /// [`Host::release`].
     #[allow(clippy::too_many_arguments, reason = "numbers cross the border, and nothing else")]
@@ -68,60 +76,12 @@ impl RawClient {
         bytes: u32,
         now: f64,
     ) -> bool {
-        self.driver.on_events(SocketId(socket), slot, (ch, first as u64, count), (bytes, now))
+        self.driver.on_events(SocketId(socket), Slot(slot), (ch, first as u64, count), (bytes, now))
     }
 
-    /// Takes any other frame. Returns whether the host has to keep it.
-    pub fn frame(&self, socket: u32, slot: u32, frame: JsValue) -> bool {
-        self.driver.on_frame(SocketId(socket), slot, frame)
-    }
-
-    /// Takes a message that is no frame: 0, not one JSON object; 1, larger than a frame may be.
-    #[wasm_bindgen(js_name = badFrame)]
-    pub fn bad_frame(&self, socket: u32, problem: u32) {
-        let problem = if problem == 1 { Problem::TooLarge } else { Problem::NotAnObject };
-        let error = DecodeError { field: Name::Type, problem };
-        self.driver.feed(Input::BadFrame { socket: SocketId(socket), error });
-    }
-
-    /// Attaches a consumer, with the events that may wait to be delivered to it, or 0 if none ever waits. [`flush`](Self::flush)
-    /// asks the server for its stream.
-    #[allow(clippy::too_many_arguments, reason = "numbers and texts cross the border, and no objects")]
-    pub fn subscribe(
-        &self,
-        stream: u32,
-        consumer: u32,
-        name: String,
-        open: f64,
-        epoch: Option<String>,
-        offset: f64,
-        max_queued: u32,
-    ) {
-        let begin = match epoch {
-            Some(epoch) => Begin::Position { epoch, offset: offset as u64 },
-            None if offset < 0.0 => Begin::Stream,
-            None => Begin::After(offset as u64),
-        };
-        let open = if open < 0.0 {
-            Open::Live
-        } else if open > 0.0 {
-            Open::Last(open as u32)
-        } else {
-            Open::Start
-        };
-        let (stream, consumer) = (StreamId(stream), ConsumerId(consumer));
-        let max_queued = (max_queued > 0).then_some(max_queued);
-        self.driver.feed(Input::Subscribe { stream, consumer, name, open, begin, max_queued });
-    }
-
-    /// Asks the server for the streams that were attached since the last call: one request for all of a turn.
-    pub fn flush(&self) {
-        self.driver.feed(Input::Flush);
-    }
-
-    /// Detaches a consumer.
-    pub fn unsubscribe(&self, consumer: u32) {
-        self.driver.feed(Input::Unsubscribe { consumer: ConsumerId(consumer) });
+    /// Takes any other frame, whose numbers the host gives. Returns whether the host has to keep it.
+    pub fn frame(&self, socket: u32, slot: u32, kind: u32) -> bool {
+        self.driver.on_frame(SocketId(socket), Slot(slot), kind)
     }
 
     /// Takes note that an iterator has pulled everything up to an offset of the epoch that `life` counts.
@@ -130,47 +90,42 @@ impl RawClient {
         self.driver.feed(Input::Delivered { consumer, life, through });
     }
 
-    /// Queues a message (0), a cancel (1) or an approval (2).
-    ///
-    /// `sent_ago_ms`: how long ago it may have gone out for the first time; negative when it cannot have.
-    pub fn send(&self, kind: u32, id: String, stream: String, body: JsValue, sent_ago_ms: f64) {
-        let kind = match kind {
-            1 => SendKind::Cancel,
-            2 => SendKind::Approve,
-            _ => SendKind::Message,
+    /// Takes a call whose numbers the host gives.
+    pub fn call(&self, kind: u32) {
+        let mut fields = Fields(|| self.driver.host.next());
+        let input = match kind {
+            call::AWAY => Input::Away(fields.flag()),
+            call::BAD_FRAME => {
+                Input::BadFrame { socket: SocketId(fields.narrow()), slot: Slot(fields.narrow()) }
+            }
+            call::CLOSE => Input::Close,
+            call::CONNECT => Input::Connect,
+            call::FLUSH => Input::Flush,
+            call::ONLINE => Input::Online(fields.flag()),
+            call::SEND => Input::Send {
+                kind: match fields.narrow() {
+                    1 => SendKind::Cancel,
+                    2 => SendKind::Approve,
+                    _ => SendKind::Message,
+                },
+                id: fields.text(),
+                stream: fields.text(),
+                body: Slot(fields.narrow()),
+                sent_ago: fields.optional().map(Duration::from_millis),
+            },
+            call::SIGNAL => Input::Signal { stream: fields.text(), signal: Slot(fields.narrow()) },
+            call::SUBSCRIBE => subscription(&mut fields),
+            call::TOKEN_FAILED => Input::TokenFailed { retryable: fields.flag() },
+            call::TOKEN_READY => Input::TokenReady { token: Slot(fields.narrow()) },
+            call::UNSUBSCRIBE => Input::Unsubscribe { consumer: ConsumerId(fields.narrow()) },
+            _ => return,
         };
-        let body = self.driver.keep(body);
-        let sent_ago = (sent_ago_ms >= 0.0).then(|| Duration::from_millis(sent_ago_ms as u64));
-        self.driver.feed(Input::Send { kind, id, stream, body, sent_ago });
+        self.driver.feed(input);
     }
 
-    /// Sends a signal now, or not at all.
-    pub fn signal(&self, stream: String, signal: JsValue) {
-        let signal = self.driver.keep(signal);
-        self.driver.feed(Input::Signal { stream, signal });
-    }
-
-    /// Gives the token that was asked for.
-    #[wasm_bindgen(js_name = tokenReady)]
-    pub fn token_ready(&self, token: JsValue) {
-        let token = self.driver.keep(token);
-        self.driver.feed(Input::TokenReady { token });
-    }
-
-    /// Says that there is no token.
-    #[wasm_bindgen(js_name = tokenFailed)]
-    pub fn token_failed(&self, retryable: bool) {
-        self.driver.feed(Input::TokenFailed { retryable });
-    }
-
-    /// Says whether there is a network.
-    pub fn online(&self, online: bool) {
-        self.driver.feed(Input::Online(online));
-    }
-
-    /// Says whether the page is away: in the back/forward cache, or on its way out.
-    pub fn away(&self, away: bool) {
-        self.driver.feed(Input::Away(away));
+    /// Gives the host the number of each text that the core holds, and returns whether that is all: not while it runs.
+    pub fn texts(&self) -> bool {
+        self.driver.texts()
     }
 
     /// Tells whether the core can go on: it cannot after a trap that left a call in the middle. To be asked outside of the
@@ -193,15 +148,22 @@ impl RawClient {
     }
 }
 
-fn member(config: &JsValue, name: &str) -> JsValue {
-    Reflect::get(config, &name.into()).unwrap_or(JsValue::UNDEFINED)
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "validated by the package")]
-fn integer(config: &JsValue, name: &str) -> u64 {
-    member(config, name).as_f64().unwrap_or(0.0) as u64
-}
-
-fn text(config: &JsValue, name: &str) -> String {
-    member(config, name).as_string().unwrap_or_default()
+/// The subscription of a consumer: stream, consumer, name, bytes of the name, `open` (0 the start, -1 live, or the last n), epoch or
+/// -1, offset or -1, and the events that may wait to be delivered to it, or 0 if none ever waits.
+#[allow(clippy::cast_possible_truncation, reason = "validated by the package")]
+fn subscription<F: FnMut() -> f64>(fields: &mut Fields<F>) -> Input {
+    let (stream, consumer) = (StreamId(fields.narrow()), ConsumerId(fields.narrow()));
+    let (name, name_bytes) = (fields.text(), fields.narrow());
+    let open = match fields.optional() {
+        None => Open::Live,
+        Some(0) => Open::Start,
+        Some(count) => Open::Last(count as u32),
+    };
+    let begin = match (fields.optional_text(), fields.optional()) {
+        (Some(epoch), offset) => Begin::Position { epoch, offset: offset.unwrap_or(0) },
+        (None, Some(offset)) => Begin::After(offset),
+        (None, None) => Begin::Stream,
+    };
+    let max_queued = Some(fields.narrow()).filter(|&most| most > 0);
+    Input::Subscribe { stream, consumer, name, name_bytes, open, begin, max_queued }
 }

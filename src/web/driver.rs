@@ -7,20 +7,16 @@ use std::{
 };
 
 use gloo_timers::callback::Timeout;
-use js_sys::JsString;
-use wasm_bindgen::prelude::JsValue;
 use web_sys::WebSocket;
 
 use super::{
     clock::Clock,
-    facts::{self, number},
     host::Host,
-    json::{self, Built, Parsed},
-    slots::Slots,
+    report::{Report, number},
     socket::{self, Heard, Socket},
 };
 use crate::proto::{
-    Client, ClientError, Config, Event, Input, Instant, Outcome, Output, Slot, SocketId,
+    Client, CloseCode, Config, Event, Input, Instant, Output, Slot, SocketId, Text,
     wire::{self, ClientFrame, ServerFrame},
 };
 
@@ -30,16 +26,16 @@ const MAX_TIMEOUT_MS: u64 = (1 << 31) - 1;
 /// The number of the socket that the package opened itself.
 const ADOPTED: SocketId = SocketId(0);
 
-/// Owns the core, the socket, the timer and the slots.
+/// Owns the core, the socket and the timer. The host keeps what slots hold.
 ///
 /// Each `RefCell` is borrowed for one statement and never while JavaScript runs.
 #[derive(Debug)]
 pub(super) struct Driver {
     core: RefCell<Client>,
-    host: Host,
-    url: String,
+    pub(super) host: Host,
+    /// Where sockets are opened.
+    address: Text,
     clock: Clock,
-    slots: RefCell<Slots>,
     socket: RefCell<Option<Socket>>,
     timer: RefCell<Option<(Instant, Timeout)>>,
     /// What came while the loop ran: calls made inside a handler only queue (I10).
@@ -63,13 +59,12 @@ impl Drop for Entered<'_> {
 }
 
 impl Driver {
-    pub(super) fn new(config: Config, url: String, host: Host) -> Rc<Self> {
+    pub(super) fn new(config: Config, address: Text, host: Host) -> Rc<Self> {
         Rc::new(Self {
             core: RefCell::new(Client::new(config)),
             host,
-            url,
+            address,
             clock: Clock::new(),
-            slots: RefCell::default(),
             socket: RefCell::default(),
             timer: RefCell::default(),
             inbox: RefCell::default(),
@@ -78,11 +73,6 @@ impl Driver {
             draining: Cell::new(false),
             entered: Cell::new(0),
         })
-    }
-
-    pub(super) fn keep(&self, value: JsValue) -> Slot {
-        let _entered = self.enter();
-        self.slots.borrow_mut().keep(value)
     }
 
     pub(super) fn with_core<T>(&self, look: impl FnOnce(&Client) -> T) -> T {
@@ -100,13 +90,29 @@ impl Driver {
         Entered(&self.entered)
     }
 
+    /// Gives the host each text that the core holds, unless inputs or outputs wait, which hold others.
+    pub(super) fn texts(&self) -> bool {
+        if self.draining.get() {
+            return false;
+        }
+        self.host.put(self.address.0.into());
+        let texts = self.with_core(|core| {
+            let mut texts = Vec::new();
+            core.texts(&mut |text| texts.push(text));
+            texts
+        });
+        for text in texts {
+            self.host.put(text.0.into());
+        }
+        true
+    }
+
     /// Takes over the socket that the package opened while the wasm was loading.
-    pub(super) fn adopt(self: &Rc<Self>, web: WebSocket, token: JsValue) {
+    pub(super) fn adopt(self: &Rc<Self>, web: WebSocket, token: Slot) {
         let _entered = self.enter();
-        let token = self.keep(token);
-        let socket = Socket::attach(ADOPTED, web, self.listener(ADOPTED));
-        let missed = socket.missed();
-        let _ = self.host.socket(Some(socket.web.clone()), ADOPTED.0);
+        let socket = Socket::attach(ADOPTED, web, &self.host, self.listener(ADOPTED));
+        let missed = socket.missed(&self.host);
+        self.host.socket(Some(&socket.web), ADOPTED.0);
         *self.socket.borrow_mut() = Some(socket);
         self.feed(Input::Adopt { socket: ADOPTED, token });
         if let Some(heard) = missed {
@@ -136,26 +142,21 @@ impl Driver {
     pub(super) fn on_events(
         self: &Rc<Self>,
         socket: SocketId,
-        slot: u32,
+        slot: Slot,
         (ch, first, count): (u32, u64, u32),
         (bytes, now): (u32, f64),
     ) -> bool {
         let _entered = self.enter();
-        let slot = Slots::of_frame(slot);
         let frame = ServerFrame::Events { ch, first, count };
         self.feed_frame(Input::Frame { socket, frame, slot, bytes }, slot, self.clock.at(now))
     }
 
     /// Takes any other frame; returns whether the core keeps it.
-    pub(super) fn on_frame(self: &Rc<Self>, socket: SocketId, slot: u32, frame: JsValue) -> bool {
+    pub(super) fn on_frame(self: &Rc<Self>, socket: SocketId, slot: Slot, kind: u32) -> bool {
         let _entered = self.enter();
-        let slot = Slots::of_frame(slot);
-        let input = match wire::decode(&Parsed(frame, &self.host)) {
+        let input = match wire::from_numbers(kind, || self.host.next()) {
             Ok(frame) => Input::Frame { socket, frame, slot, bytes: 0 },
-            Err(error) => {
-                self.feed(Input::BadFrame { socket, error });
-                return false;
-            }
+            Err(contradiction) => Input::Contradiction { socket, contradiction, slot },
         };
         self.feed_frame(input, slot, self.clock.now())
     }
@@ -209,15 +210,13 @@ impl Driver {
                 // Taken out first: closing must find no handler that could call back into the loop.
                 let taken = self.socket.borrow_mut().take_if(|known| known.id == socket);
                 if let Some(taken) = taken {
-                    let _ = self.host.socket(None, socket.0);
-                    taken.close(code);
+                    self.host.socket(None, socket.0);
+                    taken.close(code, &self.host);
                 }
             }
             Output::Deliver { consumer, life, slot, skip, take, offset, replay_through } => {
-                // Events are in frames.
-                let Some(frame) = Slots::frame_in(slot) else { return };
                 let (first, through) = (number(offset), number(replay_through));
-                let delivered = self.host.deliver(consumer.0, frame, skip, take, first, through).unwrap_or(0);
+                let delivered = self.host.deliver(consumer.0, slot.0, skip, take, first, through);
                 if delivered > 0 {
                     let through = offset + u64::from(delivered.min(take)) - 1;
                     // Nothing entered another epoch since the core sent these.
@@ -228,7 +227,7 @@ impl Driver {
             Output::OpenSocket(socket) => self.open(socket),
             Output::Release(slot) => self.release(slot),
             Output::RequestToken => {
-                let _ = self.host.token();
+                self.host.report(Report::Token as u32);
             }
             Output::SendFrame { socket, frame } => self.send(socket, &frame),
             // The loop ends with it.
@@ -237,27 +236,24 @@ impl Driver {
     }
 
     fn release(&self, slot: Slot) {
-        match Slots::frame_in(slot) {
-            None => self.slots.borrow_mut().release(slot),
-            Some(_) if self.current.get() == Some(slot) => self.current.set(None),
-            Some(frame) => {
-                let _ = self.host.release(frame);
-            }
+        if self.current.get() == Some(slot) {
+            self.current.set(None);
+        } else {
+            self.host.release(slot.0);
         }
     }
 
     fn send(&self, socket: SocketId, frame: &ClientFrame) {
-        let built = wire::encode(frame, |slot| self.slots.borrow().get(slot, &self.host).map(Built));
-        let Some(text) = built.and_then(|built| json::stringify(&built.0).ok()) else { return };
         let web =
             self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
         // The socket was left before its frames were written. The next one gets what they carried.
         let Some(web) = web else { return };
-        let max_bytes = self.with_core(Client::max_frame_bytes);
-        if let Some(id) = frame.send_id()
-            && is_longer(&text, max_bytes)
-        {
-            self.feed_running(Input::SendTooLarge { id: id.into() });
+        let kind = wire::to_numbers(frame, |number| self.host.put(number));
+        let text = self.host.write(kind as u32);
+        if text.is_undefined() {
+            if let Some(id) = frame.send_id() {
+                self.feed_running(Input::SendTooLarge { id });
+            }
             return;
         }
         // A socket that is closing takes no more; its close event follows.
@@ -267,73 +263,26 @@ impl Driver {
     }
 
     fn open(self: &Rc<Self>, socket: SocketId) {
-        match Socket::open(socket, &self.url, self.listener(socket)) {
+        match Socket::open(socket, self.address, &self.host, self.listener(socket)) {
             Ok(opened) => {
-                let _ = self.host.socket(Some(opened.web.clone()), socket.0);
+                self.host.socket(Some(&opened.web), socket.0);
                 *self.socket.borrow_mut() = Some(opened);
             }
             // A policy of the page can refuse the address; the core tries again by its backoff.
             Err(error) => {
-                let message = js_sys::Reflect::get(&error, &"message".into());
-                let message = message.ok().and_then(|message| message.as_string()).unwrap_or_default();
-                let _ = self.host.error("socket_refused", &message, &JsValue::UNDEFINED);
-                let code = crate::proto::CloseCode::ABNORMAL;
+                self.host.refused(&error);
+                let code = CloseCode::ABNORMAL;
                 self.inbox.borrow_mut().push_back(Input::SocketClosed { socket, code });
             }
         }
     }
 
     fn report(&self, event: Event) {
-        // The host promises not to throw, and nothing here depends on it.
-        let _ = match event {
-            Event::Error(error) => self.report_error(error),
-            Event::Ended { stream, reason } => self.host.ended(stream.0, &reason),
-            Event::Gap { consumer, gap } => {
-                if self.host.gap(consumer.0, &facts::gap(&gap)).unwrap_or(false) {
-                    let (life, through) = (gap.life, gap.next - 1);
-                    self.feed_running(Input::Delivered { consumer, life, through });
-                }
-                Ok(())
-            }
-            Event::Message { slot } => self.host.message(&self.value(slot)),
-            Event::Placed { consumer, epoch, offset } => self.host.placed(consumer.0, &epoch, number(offset)),
-            Event::Resumed { consumer, result, .. } => {
-                self.host.resumed(consumer.0, &facts::resume_result(&result))
-            }
-            Event::Settled { id, outcome } => match outcome {
-                Outcome::Failed(code) => self.host.settled(&id, &JsValue::UNDEFINED, Some(code)),
-                Outcome::Receipt { slot } => self.host.settled(&id, &self.value(slot), None),
-            },
-            Event::StateChanged { state, reason, retry_in, attempt } => {
-                let retry_in_ms = retry_in.map(|delay| delay.as_secs_f64() * 1_000.0);
-                self.host.state(state.as_str(), reason, retry_in_ms, attempt)
-            }
-            Event::Welcomed { session, subject, max_frame_bytes } => {
-                self.host.welcome(&session, &subject, number(max_frame_bytes))
-            }
-        };
-    }
-
-    fn report_error(&self, error: ClientError) -> Result<(), JsValue> {
-        match error {
-            ClientError::BadServerFrame(error) => {
-                let mut message = String::from(error.field.as_str());
-                message.push(' ');
-                message.push_str(error.problem.as_str());
-                self.host.error("bad_server_frame", &message, &JsValue::UNDEFINED)
-            }
-            ClientError::Contradiction(message) => {
-                self.host.error("bad_server_frame", message, &JsValue::UNDEFINED)
-            }
-            ClientError::Server { code, message, slot } => {
-                self.host.error(&code, &message, &self.value(slot))
-            }
-            ClientError::Token(code) => self.host.error(code, "", &JsValue::UNDEFINED),
+        let gap = if let Event::Gap { consumer, gap } = event { Some((consumer, gap)) } else { None };
+        let is_delivered = self.host.tell(event);
+        if let Some((consumer, gap)) = gap.filter(|_| is_delivered) {
+            self.feed_running(Input::Delivered { consumer, life: gap.life, through: gap.next - 1 });
         }
-    }
-
-    fn value(&self, slot: Slot) -> JsValue {
-        self.slots.borrow().get(slot, &self.host).unwrap_or(JsValue::UNDEFINED)
     }
 
     /// Adds to what the core knows while the loop runs; what follows from it comes out of the same loop.
@@ -363,11 +312,4 @@ impl Driver {
         });
         drop(self.timer.replace(timer));
     }
-}
-
-/// Tells whether a text has more bytes of UTF-8 than that; copies it only where its length leaves a doubt.
-fn is_longer(text: &JsString, max_bytes: u64) -> bool {
-    // A unit of UTF-16 takes one to three bytes.
-    let units = u64::from(text.length());
-    units > max_bytes || (units * 3 > max_bytes && String::from(text).len() as u64 > max_bytes)
 }

@@ -1,26 +1,42 @@
-//! What the core asks of its host: `Host` of `pkg/src/raw.ts`.
+//! What the core asks of its host: `CoreHost` of `pkg/src/core/border.ts`.
+//!
+//! Only numbers cross, and the socket. A text is a number ([`Text`](crate::proto::Text)), a body or a frame is the number of
+//! its slot. Where a call has many parts, they are given one after the other before it.
 
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
-use web_sys::WebSocket;
 
-// The host promises not to throw. `catch` keeps a broken promise from leaving the driver in the middle of its loop.
+use super::socket::WebSocket;
+
+// The host promises not to throw: what its callbacks throw ends in the package.
 #[wasm_bindgen]
 extern "C" {
     /// The object of the package that the core calls.
     #[derive(Clone, Debug)]
     pub type Host;
 
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn socket(this: &Host, socket: Option<WebSocket>, id: u32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn frame(this: &Host, slot: u32) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn release(this: &Host, slot: u32) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch, js_name = wellFormed)]
-    pub(super) fn well_formed(this: &Host, frame: &JsValue) -> Result<bool, JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn token(this: &Host) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
+    /// The next number of the frame or the configuration that is given to the core.
+    #[wasm_bindgen(method, structural)]
+    pub(super) fn next(this: &Host) -> f64;
+    /// One more number for the call that follows.
+    #[wasm_bindgen(method, structural)]
+    pub(super) fn put(this: &Host, number: f64);
+    /// Reports a fact, by the number of its kind ([`Report`](super::report::Report)).
+    #[wasm_bindgen(method, structural)]
+    pub(super) fn report(this: &Host, kind: u32) -> bool;
+    /// Writes a frame of the page, by the number of its kind. `undefined`: it is larger than the server takes.
+    #[wasm_bindgen(method, structural)]
+    pub(super) fn write(this: &Host, kind: u32) -> JsValue;
+    /// The text of a number.
+    #[wasm_bindgen(method, structural)]
+    pub(super) fn text(this: &Host, text: u32) -> JsValue;
+    /// A socket could not be opened.
+    #[wasm_bindgen(method, structural)]
+    pub(super) fn refused(this: &Host, error: &JsValue);
+    #[wasm_bindgen(method, structural)]
+    pub(super) fn socket(this: &Host, socket: Option<&WebSocket>, id: u32);
+    #[wasm_bindgen(method, structural)]
+    pub(super) fn release(this: &Host, slot: u32);
+    #[wasm_bindgen(method, structural)]
     pub(super) fn deliver(
         this: &Host,
         consumer: u32,
@@ -29,39 +45,5 @@ extern "C" {
         take: u32,
         offset: f64,
         replay_through: f64,
-    ) -> Result<u32, JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn placed(this: &Host, consumer: u32, epoch: &str, offset: f64) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn state(
-        this: &Host,
-        to: &str,
-        reason: &str,
-        retry_in_ms: Option<f64>,
-        attempt: u32,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn welcome(
-        this: &Host,
-        session: &str,
-        subject: &str,
-        max_frame_bytes: f64,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn gap(this: &Host, consumer: u32, gap: &JsValue) -> Result<bool, JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn resumed(this: &Host, consumer: u32, result: &JsValue) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn ended(this: &Host, stream: u32, reason: &str) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn settled(
-        this: &Host,
-        id: &str,
-        receipt: &JsValue,
-        error: Option<&str>,
-    ) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn message(this: &Host, frame: &JsValue) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    pub(super) fn error(this: &Host, code: &str, message: &str, frame: &JsValue) -> Result<(), JsValue>;
+    ) -> u32;
 }

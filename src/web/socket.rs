@@ -1,20 +1,25 @@
 //! A browser WebSocket and its handlers.
 
-use js_sys::JsString;
 use wasm_bindgen::prelude::{Closure, JsCast, JsValue, wasm_bindgen};
-use web_sys::{CloseEvent, WebSocket};
+use web_sys::CloseEvent;
+pub(super) use web_sys::WebSocket;
 
-use crate::proto::{CloseCode, SocketId};
-
-/// The subprotocol of version 1 (GEN-1).
-const SUBPROTOCOL: &str = "agentwire.v1";
+use super::host::Host;
+use crate::proto::{CloseCode, SocketId, Text};
 
 #[wasm_bindgen]
 extern "C" {
-    /// The part of `WebSocket` that web-sys offers for Rust strings only.
+    /// The parts of `WebSocket` that web-sys offers for Rust strings only: no text enters wasm.
+    #[wasm_bindgen(js_name = WebSocket)]
     type TextSocket;
+    #[wasm_bindgen(constructor, js_class = "WebSocket", catch)]
+    fn new(address: &JsValue, protocol: &JsValue) -> Result<TextSocket, JsValue>;
     #[wasm_bindgen(method, structural, catch)]
-    fn send(this: &TextSocket, text: &JsString) -> Result<(), JsValue>;
+    fn send(this: &TextSocket, text: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, structural, catch)]
+    fn close(this: &TextSocket, code: u16, reason: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, getter, structural)]
+    fn protocol(this: &TextSocket) -> JsValue;
 }
 
 /// A socket with its handlers; dropping it takes them off, so that nothing of it is heard again. The host reads its messages.
@@ -22,8 +27,8 @@ extern "C" {
 pub(super) struct Socket {
     pub(super) id: SocketId,
     pub(super) web: WebSocket,
-    _open: Closure<dyn Fn()>,
-    _close: Closure<dyn Fn(CloseEvent)>,
+    _open: Closure<dyn Fn(JsValue)>,
+    _close: Closure<dyn Fn(JsValue)>,
 }
 
 /// What a socket does.
@@ -38,41 +43,51 @@ impl Socket {
     /// Opens a socket.
     pub(super) fn open(
         id: SocketId,
-        url: &str,
+        address: Text,
+        host: &Host,
         hear: impl Fn(Heard) + Clone + 'static,
     ) -> Result<Self, JsValue> {
-        Ok(Self::attach(id, WebSocket::new_with_str(url, SUBPROTOCOL)?, hear))
+        let web = TextSocket::new(&host.text(address.0), &host.text(Text::SUBPROTOCOL.0))?;
+        Ok(Self::attach(id, web.unchecked_into(), host, hear))
     }
 
     /// Takes over a socket that was opened elsewhere.
-    pub(super) fn attach(id: SocketId, web: WebSocket, hear: impl Fn(Heard) + Clone + 'static) -> Self {
+    pub(super) fn attach(
+        id: SocketId,
+        web: WebSocket,
+        host: &Host,
+        hear: impl Fn(Heard) + Clone + 'static,
+    ) -> Self {
         let on_open = {
-            let (hear, web) = (hear.clone(), web.clone());
-            Closure::new(move || hear(opened(&web)))
+            let (hear, web, host) = (hear.clone(), web.clone(), host.clone());
+            Closure::new(move |_| hear(opened(&web, &host)))
         };
-        let on_close = Closure::new(move |event: CloseEvent| hear(Heard::Closed(CloseCode(event.code()))));
+        let on_close = Closure::new(move |event: JsValue| {
+            hear(Heard::Closed(CloseCode(event.unchecked_ref::<CloseEvent>().code())));
+        });
         web.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         web.set_onclose(Some(on_close.as_ref().unchecked_ref()));
         Self { id, web, _open: on_open, _close: on_close }
     }
 
     /// Returns what an adopted socket did before its handlers were on.
-    pub(super) fn missed(&self) -> Option<Heard> {
+    pub(super) fn missed(&self, host: &Host) -> Option<Heard> {
         match self.web.ready_state() {
             WebSocket::CONNECTING => None,
-            WebSocket::OPEN => Some(opened(&self.web)),
+            WebSocket::OPEN => Some(opened(&self.web, host)),
             _ => Some(Heard::Closed(CloseCode::ABNORMAL)),
         }
     }
 
     /// Closes it with a code, if a page may send that code; the reason is the code's name and no secret.
-    pub(super) fn close(&self, code: CloseCode) {
-        let closed = match code.0 {
-            1000 | 3000..=4999 => self.web.close_with_code_and_reason(code.0, code.reason()),
+    pub(super) fn close(&self, code: CloseCode, host: &Host) {
+        // It fails for codes outside these ranges only.
+        let _ = match code.0 {
+            1000 | 3000..=4999 => {
+                self.web.unchecked_ref::<TextSocket>().close(code.0, &host.text(code.reason().0))
+            }
             _ => self.web.close(),
         };
-        // It fails for codes outside these ranges only.
-        debug_assert!(closed.is_ok());
     }
 }
 
@@ -84,10 +99,12 @@ impl Drop for Socket {
     }
 }
 
-pub(super) fn send(web: &WebSocket, text: &JsString) -> Result<(), JsValue> {
+pub(super) fn send(web: &WebSocket, text: &JsValue) -> Result<(), JsValue> {
     web.unchecked_ref::<TextSocket>().send(text)
 }
 
-fn opened(web: &WebSocket) -> Heard {
-    Heard::Opened { subprotocol: web.protocol() == SUBPROTOCOL }
+fn opened(web: &WebSocket, host: &Host) -> Heard {
+    Heard::Opened {
+        subprotocol: web.unchecked_ref::<TextSocket>().protocol() == host.text(Text::SUBPROTOCOL.0),
+    }
 }

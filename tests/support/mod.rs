@@ -1,7 +1,7 @@
 //! The harness of `agentwire-sim`: the core, a model server and a link between them, in virtual time. And where most tests begin.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part")]
 
-use std::time::Duration;
+use agentwire::proto::Duration;
 
 use agentwire::proto::{Begin, Config, wire::Open};
 pub use agentwire_sim::{Item, Receiver, World, expand};

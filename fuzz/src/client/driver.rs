@@ -1,15 +1,14 @@
 //! A driver as ARCHITECTURE describes it, which distrusts the core: it does what the core says and checks that it may.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::{
     Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Output, SendKind, SocketId,
     State, StreamId,
     config::MAX_PARKED,
-    wire::{ClientFrame, DecodeError, Name, Open, Problem, ServerFrame, StreamRequest, decode, encode},
+    wire::{ClientFrame, Malformed, Open, ServerFrame, StreamRequest, decode, encode},
 };
 use serde_json::{Value, json};
 
@@ -130,11 +129,13 @@ impl Driver {
                 self.input(Input::Online(online));
             }
             Step::Send { kind, stream, id } => self.send(kind, stream, id),
-            Step::SendTooLarge { stream, id } => self.input(Input::SendTooLarge { id: send_id(stream, id) }),
+            Step::SendTooLarge { stream, id } => {
+                self.input(Input::SendTooLarge { id: send_id(stream, id).into() })
+            }
             Step::Settle => self.settle(),
             Step::Signal { stream } => {
                 let signal = self.slots.keep(Held::Value(json!({"type": "typing"})));
-                self.input(Input::Signal { stream: stream_name(stream), signal });
+                self.input(Input::Signal { stream: stream_name(stream).into(), signal });
             }
             Step::SocketClosed { socket, code } => {
                 let Some(socket) = self.which(socket) else { return };
@@ -201,8 +202,7 @@ impl Driver {
 
     fn message(&mut self, socket: Which, message: Option<&Value>) {
         let Some(socket) = self.which(socket) else { return };
-        let unreadable = DecodeError { field: Name::Type, problem: Problem::NotAnObject };
-        match message.map_or(Err(unreadable), |value| decode(&value)) {
+        match decode(message.unwrap_or(&Value::Null)) {
             Ok(frame) => {
                 let range = match &frame {
                     ServerFrame::Events { first, count, .. } => Some((*first, *count)),
@@ -213,7 +213,14 @@ impl Driver {
                 let bytes = message.map_or(0, |value| value.to_string().len() as u32);
                 self.input(Input::Frame { socket, frame, slot, bytes });
             }
-            Err(error) => self.input(Input::BadFrame { socket, error }),
+            Err(Malformed::Contradiction(contradiction)) => {
+                let slot = self.slots.keep(Held::Frame(None));
+                self.input(Input::Contradiction { socket, contradiction, slot });
+            }
+            Err(error) => {
+                let slot = self.slots.keep(Held::Value(error.to_string().into()));
+                self.input(Input::BadFrame { socket, slot });
+            }
         }
     }
 
@@ -227,9 +234,9 @@ impl Driver {
             ServerFrame::Subscribed(answer) => {
                 // A server may not use a number again (SUB-3). This one does, and then acknowledgements begin again.
                 socket.acked.remove(&answer.ch);
-                socket.asked.answer(&answer.name, answer.ch);
+                socket.asked.answer(&answer.name.as_rc(), answer.ch);
             }
-            ServerFrame::Unsubscribed { ch, name, .. } => socket.asked.end(name, *ch),
+            ServerFrame::Unsubscribed { ch, name, .. } => socket.asked.end(&name.as_rc(), *ch),
             _ => {}
         }
     }
@@ -267,6 +274,7 @@ impl Driver {
         let (id, stream) = (send_id(stream, id), stream_name(stream));
         let body = self.slots.keep(Held::Value(body));
         self.sends.push(&id);
+        let (id, stream) = (id.into(), stream.into());
         self.input(Input::Send { kind, id, stream, body, sent_ago: None });
     }
 
@@ -282,7 +290,7 @@ impl Driver {
         let (begin_at, next) = match begin % 4 {
             0 | 1 => (Begin::Stream, None),
             2 => (Begin::After(offset), None),
-            _ => (Begin::Position { epoch: epoch_name(begin / 4), offset }, Some(offset + 1)),
+            _ => (Begin::Position { epoch: epoch_name(begin / 4).into(), offset }, Some(offset + 1)),
         };
         // Two numbers for each name: the one given last is the stream's.
         let name = stream_name(stream);
@@ -298,7 +306,17 @@ impl Driver {
             }
         }
         self.consumers.push(known);
-        self.input(Input::Subscribe { stream: number, consumer, name, open, begin: begin_at, max_queued });
+        let (name, name_bytes) = (name.as_str().into(), name.len() as u32);
+        let stream = number;
+        self.input(Input::Subscribe {
+            stream,
+            consumer,
+            name,
+            name_bytes,
+            open,
+            begin: begin_at,
+            max_queued,
+        });
         if begin & 64 == 0 {
             self.flush();
         }
@@ -421,7 +439,7 @@ impl Driver {
                 if let Outcome::Receipt { slot } = outcome {
                     self.slots.get(slot);
                 }
-                self.sends.settle(&id);
+                self.sends.settle(&id.as_rc());
             }
             Event::StateChanged { state, .. } => self.state = state,
             Event::Welcomed { .. } => {
@@ -429,7 +447,10 @@ impl Driver {
                 assert!(socket.greeted, "a welcome before the hello");
                 socket.welcomed = true;
             }
-            Event::Error(agentwire::proto::ClientError::Server { slot, .. }) => {
+            Event::Error(
+                agentwire::proto::ClientError::BadServerFrame(slot)
+                | agentwire::proto::ClientError::Server { slot, .. },
+            ) => {
                 self.slots.get(slot);
             }
             Event::Error(_) => {}
@@ -453,7 +474,7 @@ impl Driver {
         if let ClientFrame::Hello { streams, .. } | ClientFrame::Subscribe { streams } = frame {
             self.subscribes += u32::from(matches!(frame, ClientFrame::Subscribe { .. }));
             for StreamRequest { name, position, seen, .. } in streams {
-                socket.asked.request(name);
+                socket.asked.request(&name.as_rc());
                 let offset = position.as_ref().map(|(_, offset)| *offset);
                 assert!(seen.is_none_or(|seen| offset.is_some_and(|offset| seen > offset)), "{frame:?}");
                 let of_stream =
@@ -484,9 +505,7 @@ impl Driver {
             assert!(before.is_none_or(|before| before < *req), "the request {req} after {before:?}");
             assert!(from <= to && to - from < 16, "a request for {from} to {to}");
         }
-        let text = encode::<Value>(frame, |slot| self.slots.value(slot))
-            .expect("the slot holds a value")
-            .to_string();
+        let text = encode(frame, |slot| self.slots.value(slot)).expect("the slot holds a value").to_string();
         assert!(text.len() <= 65_536, "a frame of {} bytes", text.len());
         match agentwire_bridge::fuzz::decode(&text) {
             Ok(Some(_)) => {}

@@ -3,41 +3,29 @@
  * client's side goes back into the core, which ignores it: it is reported here.
  */
 import type { Host, RawEventsFrame, RawGap, RawResumeResult, RawState } from "./raw.js";
-import { FrameReader, type ReaderCore } from "./reader.js";
 
 /** Close code `wasm_restarted` (CLS-2). */
 const WASM_RESTARTED = 4486;
 
 /** What goes through to the client. */
-export interface ClientSide extends Omit<Host, "socket" | "frame" | "release" | "deliver"> {
-	/** As {@link Host.deliver}, with the frame itself. */
-	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number;
-}
+export type ClientSide = Omit<Host, "socket" | "trapped">;
 
 export class Gate implements Host {
 	#client: ClientSide | undefined;
 	#socket: WebSocket | undefined;
 	readonly #threw: (cause: unknown) => void;
 	readonly #lost: (cause: unknown) => void;
-	readonly #reader: FrameReader;
 
 	/** `threw` gets what a callback of `client` throws; `lost` is called when the core then knows more than was delivered. */
 	constructor(client: ClientSide, threw: (cause: unknown) => void, lost: (cause: unknown) => void) {
 		this.#client = client;
 		this.#threw = threw;
 		this.#lost = lost;
-		this.#reader = new FrameReader((frame) => this.wellFormed(frame));
-	}
-
-	/** Gives what comes on sockets to the core behind this gate. */
-	serve(core: ReaderCore): void {
-		this.#reader.serve(core);
 	}
 
 	/** Lets nothing through from now on. */
 	shut(): void {
 		this.#client = undefined;
-		this.#reader.end();
 	}
 
 	/** Shuts, and closes the socket of a core that cannot do so any more. */
@@ -47,19 +35,14 @@ export class Gate implements Host {
 		this.#socket = undefined;
 	}
 
-	socket(socket: WebSocket | undefined, id: number): void {
+	socket(socket: WebSocket | undefined): void {
 		// The core of a shut gate may still run to the end of its task.
 		if (this.#client === undefined) return detach(socket);
 		this.#socket = socket;
-		if (socket !== undefined) this.#reader.attach(socket, id);
 	}
 
-	frame(slot: number): object | undefined {
-		return this.#reader.frame(slot);
-	}
-
-	release(slot: number): void {
-		this.#reader.release(slot);
+	trapped(error: unknown): void {
+		if (this.#client !== undefined) this.#lost(error);
 	}
 
 	wellFormed(frame: RawEventsFrame): boolean {
@@ -67,9 +50,7 @@ export class Gate implements Host {
 		return this.#client === undefined || this.#ask((client) => client.wellFormed(frame), false);
 	}
 
-	deliver(consumer: number, slot: number, skip: number, take: number, offset: number, replayThrough: number): number {
-		const frame = this.#reader.frame(slot) as RawEventsFrame | undefined;
-		if (frame === undefined) return 0;
+	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number {
 		try {
 			return this.#client?.deliver(consumer, frame, skip, take, offset, replayThrough) ?? 0;
 		} catch (error) {
@@ -96,9 +77,8 @@ export class Gate implements Host {
 		this.#tell((client) => client.state(to, reason, retryInMs, attempt));
 	}
 
-	welcome(session: string, subject: string, maxFrameBytes: number): void {
-		this.#reader.welcomed(maxFrameBytes);
-		this.#tell((client) => client.welcome(session, subject, maxFrameBytes));
+	welcome(session: string, subject: string): void {
+		this.#tell((client) => client.welcome(session, subject));
 	}
 
 	resumed(consumer: number, result: RawResumeResult): void {

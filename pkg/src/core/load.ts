@@ -2,68 +2,43 @@
  * Makes the wasm instance of the page, and is the only file that knows the generated glue. `agentwire` fetches the
  * module (`fetch.ts`) and `agentwire/inline` brings it along; both use the same glue, and so the same instance.
  */
-import * as generated from "../../wasm/agentwire.js";
+import { __wbg_reset_state as reset, initSync, RawClient } from "../../wasm/agentwire.js";
 import { AgentwireError, describe } from "../shared/errors.js";
+import { Core } from "./core.js";
+import type { CoreHost, NumberCore } from "./glue.js";
 import { type Engine, Instance } from "./instance.js";
-import type { Host, RawClient, RawConfig } from "./raw.js";
 
-/** What the package uses of the glue. The generated declarations know callbacks and configuration only as `any`. */
-interface Glue {
-	default(options: { readonly module_or_path: WebAssembly.Module }): Promise<unknown>;
-	initSync(options: { readonly module: BufferSource }): unknown;
-	readonly RawClient: new (host: Host, config: RawConfig) => RawClient;
-	/** Makes a new instance of the module. */
-	__wbg_reset_state?(): void;
-}
+/** The generated declarations know the host only as `any`. */
+const Made = RawClient as unknown as new (host: CoreHost) => NumberCore;
 
-const glue = generated as unknown as Glue;
-
-const engine: Engine = {
-	create: (host, config) => new glue.RawClient(host, config),
-	// Absent from a glue that was made without it; then the new client lives in what is left of the old instance.
-	reset: () => glue.__wbg_reset_state?.(),
-};
+const engine: Engine = { create: (host, config) => new Core(Made, host, config), reset };
 
 let instance: Instance | undefined;
-/** The instance that is being made. A second one would take the glue away from the clients of the first. */
-let making: Promise<Instance> | undefined;
 
 /** The instance of this page, if there is one. */
 export function presentInstance(): Instance | undefined {
 	return instance;
 }
 
-/** Makes the instance from a compiled module, unless there is one. */
-export function instanceOf(module: WebAssembly.Module): Promise<Instance> {
-	const former = making?.catch(() => undefined) ?? Promise.resolve();
-	const made = former.then(async () => {
-		if (instance !== undefined) return instance;
-		try {
-			await glue.default({ module_or_path: module });
-		} catch (error) {
-			throw compileError(error);
-		}
-		return (instance ??= new Instance(engine));
-	});
-	making = made;
-	const over = (): void => {
-		if (making === made) making = undefined;
-	};
-	made.then(over, over);
-	return made;
-}
-
-/** Compiles the module that `base64` holds, now. Answers later only while another entry is making an instance. */
-export function inlineInstance(base64: string): Instance | Promise<Instance> {
+/** Makes the instance from a compiled module, unless there is one: a second one would take the glue away from the clients of the first. */
+export function instanceOf(module: WebAssembly.Module): Instance {
 	if (instance !== undefined) return instance;
-	if (making !== undefined) return making.catch(() => inlineInstance(base64));
-	checkEnvironment();
 	try {
-		glue.initSync({ module: bytesOf(base64) });
+		initSync({ module });
 	} catch (error) {
 		throw compileError(error);
 	}
 	return (instance = new Instance(engine));
+}
+
+/** Compiles the module that `base64` holds, beside everything else that the page does. */
+export function inlineInstance(base64: string): Instance | Promise<Instance> {
+	if (instance !== undefined) return instance;
+	checkEnvironment();
+	const failed = (error: unknown): never => {
+		throw compileError(error);
+	};
+	return WebAssembly.compile(bytesOf(base64)).catch(failed).then(instanceOf);
 }
 
 /** Throws when the environment lacks what the module needs, which does not change while the page lives. */

@@ -64,12 +64,10 @@ export interface RawGap {
  * None may throw: the core ignores what is thrown. The `Gate` catches and reports it.
  */
 export interface Host {
-	/** The socket in use now, with its number: the host reads its messages, and detaches it when the wasm instance is lost. */
-	socket(socket: WebSocket | undefined, id: number): void;
-	/** The frame that the host keeps under `slot`. */
-	frame(slot: number): object | undefined;
-	/** The core no longer needs a frame that `events` or `frame` of {@link RawClient} had the host keep. */
-	release(slot: number): void;
+	/** The socket in use now: the host detaches it when the wasm instance is lost. */
+	socket(socket: WebSocket | undefined): void;
+	/** A call into the core threw where nobody else hears of it: a message of the socket came. */
+	trapped(error: unknown): void;
 	/**
 	 * Answers whether each event of a frame is an object with a text `type` (EVT-1), or the parts of a `deltas` frame are what
 	 * DLT-1 says. The check is here because a look at each event from wasm costs a crossing per event.
@@ -78,11 +76,11 @@ export interface Host {
 	/** Asks for a token, which `tokenReady` or `tokenFailed` answers. Called again without an answer, the earlier question needs none any more. */
 	token(): void;
 	/**
-	 * Delivers `take` events of the frame in `slot` to one consumer, beginning at index `skip`. `offset` belongs to the first of them;
+	 * Delivers `take` events of a frame to one consumer, beginning at index `skip`. `offset` belongs to the first of them;
 	 * offsets up to `replayThrough` are replays. Returns how many were delivered before it returned (0 for an iterator,
 	 * which reports what it pulls by `RawClient.delivered`).
 	 */
-	deliver(consumer: number, slot: number, skip: number, take: number, offset: number, replayThrough: number): number;
+	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number;
 	/**
 	 * A consumer that was attached without an epoch begins here: `offset` is the last one before what it gets first. Called once
 	 * for each of them, as soon as the place is known and before anything else goes to it.
@@ -91,7 +89,7 @@ export interface Host {
 	/** The state has changed. `retryInMs` is given only for `waiting`. */
 	state(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void;
 	/** The server has named the connection and the user. */
-	welcome(session: string, subject: string, maxFrameBytes: number): void;
+	welcome(session: string, subject: string): void;
 	/**
 	 * Offsets that this consumer will never get. Returns whether the gap was delivered at once (handlers) or waits in a queue (an
 	 * iterator, which reports it by `delivered(consumer, gap.life, gap.next - 1)` when it is pulled). With `to` undefined the
@@ -142,15 +140,6 @@ export interface RawClient {
 	adopt(socket: WebSocket, token: string): void;
 	/** Closes for good. Pending sends settle with `closed`. */
 	close(): void;
-	/**
-	 * A frame of events has come on a socket: its numbers. `bytes` is about the length of the message, `now` is `performance.now()`. Returns whether the host must keep the
-	 * frame under `slot` until `Host.release`.
-	 */
-	events(socket: number, slot: number, ch: number, first: number, count: number, bytes: number, now: number): boolean;
-	/** Any other frame has come. Returns the same. */
-	frame(socket: number, slot: number, frame: object): boolean;
-	/** A message has come that is no frame: 0, it is not one JSON object; 1, it is larger than a frame may be. */
-	badFrame(socket: number, problem: 0 | 1): void;
 	/**
 	 * Attaches a consumer to a stream; `flush` asks the server. Consumer ids are the caller's and are never used twice. A name
 	 * may come under a new stream id: the core keeps one stream per name, and uses the newest id.

@@ -138,7 +138,6 @@ export class Supervisor implements Tenant {
 		}
 		this.#gate = gate;
 		this.#generation = instance.generation;
-		if (this.#raw !== undefined) gate.serve({ raw: this.#raw, trapped: (error) => instance.trapped(error) });
 	}
 
 	#letGo(): void {

@@ -2,13 +2,15 @@
  * The real core: the glue and the module that `cargo xtask build` put into `pkg/wasm`, compiled once per test file. Each
  * page gets a fresh instance of it, and a test can destroy one.
  */
-import type { Engine, Host, RawClient, RawConfig } from "./package.js";
+import { Core } from "../../src/core/core.js";
+import type { CoreHost, NumberCore } from "../../src/core/glue.js";
+import type { Engine } from "./package.js";
 
 /** What is used of the generated glue. */
 interface Glue {
 	/** Makes the first instance; later calls return what is there. */
 	initSync(options: { readonly module: BufferSource }): { readonly memory: WebAssembly.Memory };
-	readonly RawClient: new (host: Host, config: RawConfig) => RawClient;
+	readonly RawClient: new (host: CoreHost) => NumberCore;
 	__wbg_reset_state(): void;
 }
 
@@ -80,7 +82,7 @@ export function realEngine(faults: Faults): Engine {
 	return {
 		create(host, config) {
 			before("new");
-			const core = new glue.RawClient(watched(host, (call) => faults.onHostCall?.(call)), config);
+			const core = new Core(glue.RawClient, watched(host, (call) => faults.onHostCall?.(call)), config);
 			faults.cores += 1;
 			return watched(core, before);
 		},

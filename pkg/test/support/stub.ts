@@ -1,11 +1,11 @@
 /** A core that only takes notes, for what the real one can't be made to do: to trap, and to be looked at from behind. */
-import type { Host, RawClient, RawConfig, RawEventsFrame } from "../../src/core/raw.js";
+import type { Host, RawClient, RawConfig } from "../../src/core/raw.js";
 import { Instance } from "../../src/core/instance.js";
 
 /** Counts how it is closed, and is what a page sees of a socket otherwise. */
 export class StubSocket {
 	onopen: unknown = () => undefined;
-	onmessage: ((message: { readonly data: unknown }) => void) | null = () => undefined;
+	onmessage: unknown = () => undefined;
 	onerror: unknown = () => undefined;
 	onclose: unknown = () => undefined;
 	closedWith: number | undefined;
@@ -28,9 +28,6 @@ export class StubCore implements RawClient {
 	/** Is a call being made, or was one left in the middle? */
 	inside = false;
 	freed = false;
-	/** The slot of the frame of events that came last. */
-	#slot = 0;
-	#opened = false;
 
 	constructor(host: Host, config: RawConfig) {
 		this.host = host;
@@ -39,15 +36,7 @@ export class StubCore implements RawClient {
 
 	connect(): void {
 		this.#note("connect");
-		this.#open();
-	}
-
-	/** A frame of events comes on the socket; returns its slot, and the events as they were parsed. */
-	receive(frame: RawEventsFrame): { readonly slot: number; readonly events: NonNullable<RawEventsFrame["events"]> } {
-		if (!this.#opened) this.#open();
-		this.socket.onmessage?.({ data: JSON.stringify(frame) });
-		const { events } = this.host.frame(this.#slot) as RawEventsFrame;
-		return { slot: this.#slot, events: events ?? [] };
+		this.host.socket(this.socket as unknown as WebSocket);
 	}
 
 	adopt(): void {
@@ -99,21 +88,6 @@ export class StubCore implements RawClient {
 		this.#note("away", away);
 	}
 
-	/** Keeps every frame. */
-	events(_socket: number, slot: number): boolean {
-		this.#slot = slot;
-		return true;
-	}
-
-	frame(): boolean {
-		this.#note("frame");
-		return false;
-	}
-
-	badFrame(_socket: number, problem: number): void {
-		this.#note("badFrame", problem);
-	}
-
 	counter(place: number): number {
 		this.#note("counter", place);
 		return 0;
@@ -125,11 +99,6 @@ export class StubCore implements RawClient {
 
 	free(): void {
 		this.freed = true;
-	}
-
-	#open(): void {
-		this.#opened = true;
-		this.host.socket(this.socket as unknown as WebSocket, 0);
 	}
 
 	#note(name: string, ...rest: unknown[]): void {

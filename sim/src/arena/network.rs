@@ -1,9 +1,8 @@
 //! Messages on their way, in the order they arrive.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::Instant;
 

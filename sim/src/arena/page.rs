@@ -1,9 +1,8 @@
 //! One page life in the arena: a core with its driver, its browser and its user.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::{Client, Config, ConsumerId, Input, Instant, SocketId, StreamId, wire::Open};
 use serde_json::json;

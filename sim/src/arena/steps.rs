@@ -1,6 +1,8 @@
 //! What each kind of step does.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::{Begin, Config, ConsumerId, Input, State, StreamId, wire::Open};
 use serde_json::json;
@@ -146,7 +148,7 @@ impl Arena {
         let stored = page.positions().remove(&id);
         let consumer = ConsumerId(page.next_consumer);
         let begin = match (first, stored) {
-            (true, Some((epoch, offset))) => Begin::Position { epoch, offset },
+            (true, Some((epoch, offset))) => Begin::Position { epoch: epoch.into(), offset },
             (_, None) => Begin::Stream,
             (false, Some((epoch, offset))) => match rng.below(4) {
                 0 => Begin::Stream,
@@ -154,7 +156,7 @@ impl Arena {
                 _ => {
                     // Some bring more than the page has, as if another page had stored it.
                     let beyond = if consumer.0.is_multiple_of(3) { offset } else { 0 };
-                    Begin::Position { epoch, offset: beyond + rng.below(offset + 1) }
+                    Begin::Position { epoch: epoch.into(), offset: beyond + rng.below(offset + 1) }
                 }
             },
         };

@@ -1,6 +1,8 @@
 //! One page life: its connection, its sends, its subject.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+
+use agentwire::proto::Duration;
 
 use agentwire::proto::{
     Config, ConsumerId, Event, Instant, SocketId, State, StreamId,
@@ -57,7 +59,7 @@ pub(super) struct PageView {
     attempt: u32,
     /// Delays as thousandths of their bound.
     delays: (u64, u32),
-    failed: Option<&'static str>,
+    failed: Option<String>,
 }
 
 impl PageView {
@@ -124,7 +126,7 @@ impl PageView {
                 self.floor = false;
                 self.heartbeat = Duration::from_millis(2 * welcome.heartbeat_ms).max(Duration::from_secs(10));
                 self.foreign |= self.subject.as_ref().is_some_and(|known| *known != welcome.subject);
-                self.subject.get_or_insert_with(|| welcome.subject.clone());
+                self.subject.get_or_insert_with(|| welcome.subject.into());
             }
             if let ServerFrame::Error { retry_after_ms: Some(_), .. } = frame {
                 self.floor = true;
@@ -134,7 +136,8 @@ impl PageView {
         match frame {
             ServerFrame::CaughtUp { ch, offset, open_runs } => {
                 if let Some(stream) = self.by_ch(*ch) {
-                    stream.on_caught_up(*offset, open_runs.as_deref().unwrap_or_default());
+                    let runs: Vec<String> = open_runs.iter().flatten().map(|&run| run.into()).collect();
+                    stream.on_caught_up(*offset, &runs);
                 }
             }
             ServerFrame::Error { retry_after_ms, .. } => self.floor |= retry_after_ms.is_some(),
@@ -150,7 +153,7 @@ impl PageView {
             }
             ServerFrame::GoAway { .. } => self.floor = true,
             ServerFrame::Receipt { id, error: Some(error), .. } if error.retryable => {
-                if let Some(send) = self.sends.get_mut(id) {
+                if let Some(send) = self.sends.get_mut(&*id.as_rc()) {
                     send.on_way = false;
                 }
             }
@@ -168,7 +171,7 @@ impl PageView {
             }
             ServerFrame::Unsubscribed { ch, name, reason } => {
                 if let Some(stream) = self.streams.iter_mut().find(|stream| stream.name == *name) {
-                    stream.on_unsubscribed(*ch, reason);
+                    stream.on_unsubscribed(*ch, &reason.as_rc());
                 }
             }
             _ => {}
@@ -255,7 +258,7 @@ impl PageView {
             }
             Note::Settled { id, receipt, failed } => {
                 counts.sends += 1;
-                self.settled(id, receipt.as_ref(), *failed, server)?;
+                self.settled(id, receipt.as_ref(), failed.as_deref(), server)?;
             }
             Note::TokenWanted => {}
             Note::Trapped => {
@@ -301,14 +304,15 @@ impl PageView {
                 require!(self.by_ch(*ch).is_some(), "RPL-1", "a request names ch {ch}, which is not in use");
             }
             ClientFrame::Send { id, stream, .. } => {
-                let send = self.sends.get(id).filter(|send| !send.settled && send.stream == *stream);
+                let send =
+                    self.sends.get(&*id.as_rc()).filter(|send| !send.settled && send.stream == *stream);
                 require!(send.is_some(), "I6", "{id} is sent to {stream} and is not waiting there");
                 let made = send.map_or(0, |send| send.made);
                 let waits =
                     |send: &Send| send.made < made && send.stream == *stream && !send.settled && !send.on_way;
                 let overtaken = self.sends.iter().find(|(_, send)| waits(send)).map(|(id, _)| id);
                 require!(overtaken.is_none(), "SND-4", "{id} goes out before {overtaken:?} of its stream");
-                if let Some(send) = self.sends.get_mut(id) {
+                if let Some(send) = self.sends.get_mut(&*id.as_rc()) {
                     (send.sent, send.on_way) = (true, true);
                 }
             }
@@ -346,7 +350,7 @@ impl PageView {
         &mut self,
         id: &str,
         receipt: Option<&(String, String)>,
-        failed: Option<&'static str>,
+        failed: Option<&str>,
         server: &Server,
     ) -> Judgement {
         let pending = self.sends.values().filter(|send| !send.settled).count();
@@ -375,7 +379,7 @@ impl PageView {
             Some("outbox_full") => pending > self.max_pending,
             Some(reason) => {
                 reason == "outcome_unknown" && send.sent
-                    || self.failed == Some(reason)
+                    || self.failed.as_deref() == Some(reason)
                     || self.may_fail(reason)
             }
         };
@@ -402,7 +406,7 @@ impl PageView {
         match fact {
             Event::Placed { consumer, epoch, offset } => {
                 if let Some(stream) = self.of_consumer(*consumer) {
-                    stream.placed(*consumer, epoch, *offset)?;
+                    stream.placed(*consumer, &epoch.as_rc(), *offset)?;
                 }
             }
             Event::Resumed { consumer, result, .. } => {
@@ -437,7 +441,7 @@ impl PageView {
                 );
                 self.attempt = *attempt;
                 if !floor {
-                    self.delays.0 += (delay.as_millis() * 1_000 / bound.as_millis()) as u64;
+                    self.delays.0 += delay.as_millis() * 1_000 / bound.as_millis();
                     self.delays.1 += 1;
                     let (sum, count) = self.delays;
                     require!(
@@ -449,12 +453,12 @@ impl PageView {
                 }
             }
             Event::StateChanged { state: State::Failed, reason, .. } => {
-                self.failed = Some(reason);
+                self.failed = Some((*reason).into());
                 self.socket_gone();
             }
             Event::Ended { stream, reason } => {
                 if let Some(stream) = self.by_id(*stream) {
-                    stream.end_reported(reason)?;
+                    stream.end_reported(&reason.as_rc())?;
                 }
             }
             Event::Error(_)
@@ -478,7 +482,7 @@ impl PageView {
     }
 
     pub(super) fn justify_failure(&self) -> Judgement {
-        let reason = self.failed.unwrap_or("nothing");
+        let reason = self.failed.as_deref().unwrap_or("nothing");
         require!(self.may_fail(reason), "I7", "failed with {reason}, which the plan does not explain");
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! One stream of a page: who follows it, what each consumer got, and whether it may have got it.
 
-use std::time::Duration;
+use agentwire::proto::Duration;
 
 use agentwire::proto::{
     Begin, ConsumerId, Instant, ResumeResult, StreamId,
@@ -215,15 +215,15 @@ impl StreamView {
         if let Some(Consumer { at: At::Next { epoch, next }, began: true, .. }) =
             kept.map(|index| self.kept.swap_remove(index))
         {
-            let there = Begin::Position { epoch, offset: next - 1 };
+            let there = Begin::Position { epoch: epoch.into(), offset: next - 1 };
             require!(*begin == there, "I1", "{}: after a trap {begin:?} instead of {there:?}", self.name);
         }
         self.ended = false;
         let asked = self.requested.is_some() || self.ch.is_some();
         if let (false, Begin::Position { epoch, offset }) = (asked, begin) {
             if self.has_none_placed() {
-                self.begin_at(epoch, *offset);
-            } else if self.epoch.as_ref() == Some(epoch) {
+                self.begin_at(&epoch.as_rc(), *offset);
+            } else if self.epoch.as_deref() == Some(&*epoch.as_rc()) {
                 // What the others have is brought again, for this one.
                 self.flow = self.flow.min(offset + 1);
             }
@@ -257,7 +257,7 @@ impl StreamView {
     /// Before the stream is asked for, without a consumer that has a place, it takes the first position that one brought.
     fn take_waiting_position(&mut self) {
         let waiting = self.consumers.iter().find_map(|consumer| match &consumer.at {
-            At::Unplaced(Begin::Position { epoch, offset }) => Some((epoch.clone(), *offset)),
+            At::Unplaced(Begin::Position { epoch, offset }) => Some((String::from(*epoch), *offset)),
             _ => None,
         });
         if let Some((epoch, offset)) = waiting.filter(|_| self.has_none_placed()) {
@@ -277,7 +277,7 @@ impl StreamView {
     }
 
     fn place(&self, begin: &Begin) -> At {
-        let Some(epoch) = self.epoch.clone() else { return At::Unplaced(begin.clone()) };
+        let Some(epoch) = self.epoch.clone() else { return At::Unplaced(*begin) };
         let low = self.slowest().map_or(self.flow, |done| done.saturating_add(1).min(self.flow));
         // The furthest of the others may be ahead of what flows again for the slowest.
         let furthest = self.consumers.iter().filter_map(|consumer| self.next(consumer)).max();
@@ -288,10 +288,10 @@ impl StreamView {
             Begin::Position { epoch: own, offset } if *own == epoch => (offset + 1, offset + 1),
             // Which of the two is over is the server's word.
             Begin::Position { .. } if !self.confirmed || self.ch.is_none() => {
-                return At::Unplaced(begin.clone());
+                return At::Unplaced(*begin);
             }
             Begin::Position { epoch: own, offset } => {
-                return At::Reset { former: own.clone(), from: offset + 1, epoch, next: self.owed() };
+                return At::Reset { former: (*own).into(), from: offset + 1, epoch, next: self.owed() };
             }
         };
         if low == high { At::Next { epoch, next: low } } else { At::Within { epoch, low, high } }
@@ -303,7 +303,7 @@ impl StreamView {
         let first = first.max(furthest.unwrap_or(0));
         for index in 0..self.consumers.len() {
             let At::Unplaced(begin) = &self.consumers[index].at else { continue };
-            let next = match begin.clone() {
+            let next = match *begin {
                 Begin::Stream => first,
                 Begin::After(offset) => first.min(offset + 1),
                 begin @ Begin::Position { .. } => {
@@ -537,12 +537,12 @@ impl StreamView {
             None => {
                 let first = if answer.recovered { answer.next } else { 1 };
                 (self.flow, self.entry) = (first, first);
-                self.epoch = Some(answer.epoch.clone());
-                self.place_the_waiting(&answer.epoch, first);
+                self.epoch = Some(answer.epoch.into());
+                self.place_the_waiting(&answer.epoch.as_rc(), first);
                 self.flow = self.flow.max(answer.next);
             }
             Some((epoch, _)) if epoch == answer.epoch => {
-                self.place_the_waiting(&answer.epoch, self.flow);
+                self.place_the_waiting(&answer.epoch.as_rc(), self.flow);
                 self.flow = self.flow.max(answer.next);
             }
             Some(_) => self.enter(answer),
@@ -551,7 +551,7 @@ impl StreamView {
 
     fn enter(&mut self, answer: &Subscribed) {
         let owed = self.owed();
-        (self.epoch, self.flow, self.entry) = (Some(answer.epoch.clone()), owed, owed);
+        (self.epoch, self.flow, self.entry) = (Some(answer.epoch.into()), owed, owed);
         self.early.clear();
         for consumer in &mut self.consumers {
             consumer.given = 0;
@@ -562,7 +562,7 @@ impl StreamView {
                 catch_up.skipped = (self.oldest < owed).then_some((self.oldest, owed - 1));
             }
         }
-        self.place_the_waiting(&answer.epoch, owed);
+        self.place_the_waiting(&answer.epoch.as_rc(), owed);
         self.flow = self.flow.max(answer.next);
     }
 
@@ -651,9 +651,10 @@ impl StreamView {
             "{name} is asked for twice on one socket"
         );
         let slowest = self.slowest().unwrap_or_default();
-        let position = request.position.clone();
+        let position = request.position;
         if let Some(epoch) = &self.epoch {
-            let (asked, offset) = position.clone().unwrap_or_default();
+            let (asked, offset) =
+                position.map_or_else(Default::default, |(epoch, offset)| (String::from(epoch), offset));
             require!(asked == *epoch, "I4", "{name} resumes in {asked:?}, it is in {epoch}");
             // Asked again at once for one that is ahead, it may not know yet that a gap was delivered.
             let is_exact = self.is_exact() && !self.is_ahead();
@@ -680,7 +681,7 @@ impl StreamView {
         for (consumer, from) in self.consumers.iter_mut().zip(places) {
             consumer.request(from);
         }
-        self.requested = Some(position);
+        self.requested = Some(position.map(|(epoch, offset)| (epoch.into(), offset)));
         Ok(())
     }
 
@@ -732,7 +733,7 @@ impl StreamView {
         };
         let behind = result.from > through + 1;
         require!(
-            Some(&result.epoch) == self.epoch.as_ref()
+            Some(&*result.epoch.as_rc()) == self.epoch.as_deref()
                 && result.to == if behind { result.from - 1 } else { through },
             "I3",
             "{name}, {id:?}: {result:?}, caught up is {through} of {:?}",
@@ -768,9 +769,9 @@ impl StreamView {
             "{name}, {id:?}: {result:?}, of the epoch {:?} exists and is not owed",
             catch_up.skipped
         );
-        let open_runs = (!behind).then_some(&self.open_runs);
+        let open_runs = (!behind).then(|| self.open_runs.iter().map(Into::into).collect());
         require!(
-            result.open_runs.as_ref() == open_runs,
+            result.open_runs == open_runs,
             "I5",
             "{name}, {id:?}: {result:?}, the server named {open_runs:?} as open"
         );

@@ -6,6 +6,7 @@ use crate::proto::{
     config::{MAX_HELLO_REQUESTS, REFRESH_RETRY, WELCOME_TIMEOUT},
     ids::{Slot, SocketId},
     output::{ClientError, Output},
+    text::Text,
     timer::Timer,
     wire::ClientFrame,
 };
@@ -20,11 +21,11 @@ impl Client {
         }
         self.fx.stats.attempts += 1;
         self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
-        self.go(Link::Opening { socket, token }, "connect", None);
+        self.go(Link::Opening { socket, token }, Text::CONNECT, None);
     }
 
     /// Makes an attempt: a token first, so that each socket has a fresh one.
-    pub(super) fn attempt(&mut self, reason: &'static str) {
+    pub(super) fn attempt(&mut self, reason: Text) {
         if let Some(reason) = self.named_wait() {
             self.go(Link::Offline, reason, None);
             return;
@@ -79,12 +80,12 @@ impl Client {
         self.token_asked = false;
         match self.link {
             Link::Token if retryable => {
-                self.fx.error(ClientError::Token("token_failed"));
-                self.wait_to_reconnect("token_failed");
+                self.fx.error(ClientError::Token(Text::TOKEN_FAILED));
+                self.wait_to_reconnect(Text::TOKEN_FAILED);
             }
-            Link::Token => self.fail("token_failed"),
+            Link::Token => self.fail(Text::TOKEN_FAILED),
             Link::Live(_) => {
-                self.fx.error(ClientError::Token("token_failed"));
+                self.fx.error(ClientError::Token(Text::TOKEN_FAILED));
                 if retryable {
                     self.timers.set(Timer::Refresh, self.now + REFRESH_RETRY);
                 } else {
@@ -113,14 +114,13 @@ impl Client {
         };
         if !subprotocol {
             self.fx.push(Output::CloseSocket { socket, code: CloseCode::NORMAL });
-            self.fail("unsupported_protocol");
+            self.fail(Text::UNSUPPORTED_PROTOCOL);
             return;
         }
         // The others are asked for after the welcome.
         let streams = self.requests(MAX_HELLO_REQUESTS);
         let hello = ClientFrame::Hello {
             token,
-            version: self.config.client_version.clone(),
             window_events: self.config.window_events,
             window_bytes: self.config.window_bytes,
             window_total_bytes: self.config.window_total_bytes,

@@ -1,6 +1,6 @@
 //! What the server's frames do.
 
-use std::time::Duration;
+use crate::proto::Duration;
 
 use super::{
     Client,
@@ -11,9 +11,10 @@ use crate::proto::{
     config::{MIN_REFRESH, REFRESH_RETRY},
     ids::{Slot, StreamId},
     output::{ClientError, Event, Output},
-    stream::{Contradiction, Phase, Refused, Stream},
+    stream::{Phase, Refused, Stream},
+    text::Text,
     timer::Timer,
-    wire::{ClientFrame, EPOCH_ENDED, ServerFrame, Subscribed, Welcome},
+    wire::{ClientFrame, Contradiction, ServerFrame, Subscribed, Welcome},
 };
 
 impl Client {
@@ -50,8 +51,8 @@ impl Client {
     pub(super) fn on_greeting_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
             ServerFrame::Welcome(welcome) => self.on_welcome(welcome),
-            ServerFrame::Error { code, message, retry_after_ms, .. } => {
-                self.on_error(code, message, retry_after_ms, slot);
+            ServerFrame::Error { code, retry_after_ms, .. } => {
+                self.on_error(code, retry_after_ms, slot);
             }
             ServerFrame::Unknown => self.fx.stats.frames_ignored += 1,
             ServerFrame::CaughtUp { .. }
@@ -69,7 +70,7 @@ impl Client {
             | ServerFrame::Signal
             | ServerFrame::Subscribed(_)
             | ServerFrame::Unsubscribed { .. } => {
-                self.bad_server_frame(ClientError::Contradiction("a frame came before the welcome"));
+                self.contradicted(Contradiction::BeforeWelcome);
             }
         }
         self.fx.release(slot);
@@ -79,13 +80,13 @@ impl Client {
         let Link::Greeting { socket } = self.link else {
             return;
         };
-        if self.subject.as_ref().is_some_and(|subject| *subject != welcome.subject) {
+        if self.subject.is_some_and(|subject| subject != welcome.subject) {
             // Nothing of the former user may be sent or shown (HEL-6).
             self.fx.push(Output::CloseSocket { socket, code: CloseCode::NORMAL });
-            self.fail("subject_changed");
+            self.fail(Text::SUBJECT_CHANGED);
             return;
         }
-        self.subject = Some(welcome.subject.clone());
+        self.subject = Some(welcome.subject);
         self.fx.stats.connects += 1;
         self.token_refusals = 0;
         let heartbeat_timeout = heartbeat_timeout(welcome.heartbeat_ms);
@@ -103,7 +104,7 @@ impl Client {
             next_req: 1,
             refreshing: false,
         };
-        self.go(Link::Live(session), "welcome", None);
+        self.go(Link::Live(session), Text::WELCOME, None);
         self.fx.report(Event::Welcomed {
             session: welcome.session,
             subject: welcome.subject,
@@ -151,16 +152,16 @@ impl Client {
                     self.serve_or_refuse(id, taken.unwrap_or(Ok(())));
                 }
             }
-            ServerFrame::Error { code, message, retry_after_ms, req } => {
+            ServerFrame::Error { code, retry_after_ms, req } => {
                 if let Some(req) = req {
                     self.on_replay_refused(req);
                 }
-                self.on_error(code, message, retry_after_ms, slot);
+                self.on_error(code, retry_after_ms, slot);
             }
             ServerFrame::Gap { ch, from, to, reason } => {
                 if let Some(id) = self.stream_of(ch) {
                     let fx = &mut self.fx;
-                    let taken = self.streams.get(id).map(|stream| stream.on_gap(from, to, &reason, fx));
+                    let taken = self.streams.get(id).map(|stream| stream.on_gap(from, to, reason, fx));
                     self.serve_or_refuse(id, taken.unwrap_or(Ok(())));
                 }
             }
@@ -188,7 +189,7 @@ impl Client {
             // That it came is all that matters.
             ServerFrame::Pong { .. } => {}
             ServerFrame::Receipt { id, error, .. } => {
-                let retry_at = self.outbox.on_receipt(&id, error.as_ref(), slot, self.now, &mut self.fx);
+                let retry_at = self.outbox.on_receipt(id, error.as_ref(), slot, self.now, &mut self.fx);
                 if let Some(at) = retry_at {
                     self.timers.set_earliest(Timer::Resend, at);
                 }
@@ -201,10 +202,10 @@ impl Client {
             }
             ServerFrame::ReplayEnd { req, oldest, .. } => self.on_replay_end(req, oldest),
             ServerFrame::Subscribed(answer) => self.on_subscribed(&answer),
-            ServerFrame::Unsubscribed { ch, name, reason } => self.on_unsubscribed(ch, &name, reason),
+            ServerFrame::Unsubscribed { ch, name, reason } => self.on_unsubscribed(ch, name, reason),
             ServerFrame::Unknown => self.fx.stats.frames_ignored += 1,
             ServerFrame::Welcome(_) => {
-                self.bad_server_frame(ClientError::Contradiction("a second welcome"));
+                self.contradicted(Contradiction::SecondWelcome);
             }
             // Taken before, because it keeps its slot.
             ServerFrame::Events { .. } => {}
@@ -215,11 +216,11 @@ impl Client {
         let Link::Live(session) = &mut self.link else { return };
         let socket = session.socket;
         if session.stream_of(answer.ch).is_some() {
-            self.contradicted(Contradiction("subscribed: the ch is in use"));
+            self.contradicted(Contradiction::ChInUse);
             return;
         }
-        let Some(stream) = self.streams.named(&answer.name) else {
-            self.contradicted(Contradiction("subscribed: nobody asked for the stream"));
+        let Some(stream) = self.streams.named(answer.name) else {
+            self.contradicted(Contradiction::NotAskedFor);
             return;
         };
         if stream.is_outdated() {
@@ -248,19 +249,19 @@ impl Client {
         }
     }
 
-    pub(super) fn on_unsubscribed(&mut self, ch: Option<u32>, name: &str, reason: String) {
+    pub(super) fn on_unsubscribed(&mut self, ch: Option<u32>, name: Text, reason: Text) {
         let Link::Live(session) = &mut self.link else { return };
         let named = self.streams.named(name);
         let of_channel = ch.and_then(|ch| session.stream_of(ch));
         if of_channel.is_some() && of_channel != named.as_ref().map(|stream| stream.id) {
-            self.contradicted(Contradiction("unsubscribed: the ch is another stream's"));
+            self.contradicted(Contradiction::ChOfAnother);
             return;
         }
         let Some(stream) = named else { return };
-        let has_epoch_ended = reason == EPOCH_ENDED;
+        let has_epoch_ended = reason == Text::EPOCH;
         match (&stream.phase, ch) {
             (Phase::Subscribed(_), None) => {
-                self.contradicted(Contradiction("unsubscribed: no ch, and the stream is subscribed"));
+                self.contradicted(Contradiction::ChMissing);
                 return;
             }
             (Phase::Subscribed(subscription), Some(ch)) if subscription.ch == ch => {
@@ -279,28 +280,22 @@ impl Client {
         self.reset_backoff_if_caught_up();
     }
 
-    pub(super) fn on_error(
-        &mut self,
-        code: String,
-        message: String,
-        retry_after_ms: Option<u64>,
-        slot: Slot,
-    ) {
+    pub(super) fn on_error(&mut self, code: Text, retry_after_ms: Option<u64>, slot: Slot) {
         if let Some(ms) = retry_after_ms {
             self.not_before = Some(self.now + Duration::from_millis(ms));
         }
-        if matches!(code.as_str(), "token_invalid" | "unavailable")
+        if matches!(code, Text::TOKEN_INVALID | Text::UNAVAILABLE)
             && let Link::Live(session) = &mut self.link
             && std::mem::take(&mut session.refreshing)
         {
             // The refresh was refused or could not be looked at: the socket goes on with the former token (TOK-1).
             self.timers.set(Timer::Refresh, self.now + REFRESH_RETRY);
         }
-        self.fx.error(ClientError::Server { code, message, slot });
+        self.fx.error(ClientError::Server { code, slot });
     }
 
     pub(super) fn contradicted(&mut self, contradiction: Contradiction) {
-        self.bad_server_frame(ClientError::Contradiction(contradiction.0));
+        self.bad_server_frame(ClientError::Contradiction(contradiction));
     }
 
     /// Finds the stream of a `ch`; frames of one that is not in use are ignored (SUB-12).

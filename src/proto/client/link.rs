@@ -1,6 +1,6 @@
 //! Where the connection is.
 
-use std::time::Duration;
+use crate::proto::Duration;
 
 use super::replay::Replay;
 use crate::proto::{

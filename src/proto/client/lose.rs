@@ -6,6 +6,7 @@ use crate::proto::{
     config::MAX_TOKEN_REFUSALS,
     instant::Instant,
     output::{ClientError, Output},
+    text::Text,
     timer::Timer,
 };
 
@@ -14,7 +15,7 @@ impl Client {
         if code.needs_token() {
             self.token_refusals += 1;
             if self.token_refusals >= MAX_TOKEN_REFUSALS {
-                self.fail("token_rejected");
+                self.fail(Text::TOKEN_REJECTED);
                 return;
             }
         }
@@ -39,12 +40,12 @@ impl Client {
         self.drop_socket(CloseCode::BAD_SERVER_FRAME);
     }
 
-    pub(super) fn lose(&mut self, reason: &'static str) {
+    pub(super) fn lose(&mut self, reason: Text) {
         self.unlink();
         self.wait_to_reconnect(reason);
     }
 
-    pub(super) fn wait_to_reconnect(&mut self, reason: &'static str) {
+    pub(super) fn wait_to_reconnect(&mut self, reason: Text) {
         self.timers.clear();
         if let Some(reason) = self.named_wait() {
             self.go(Link::Offline, reason, None);
@@ -55,7 +56,7 @@ impl Client {
         self.wait_until(self.not_before.map_or(at, |floor| floor.max(at)), reason);
     }
 
-    pub(super) fn wait_until(&mut self, at: Instant, reason: &'static str) {
+    pub(super) fn wait_until(&mut self, at: Instant, reason: Text) {
         self.timers.set(Timer::Reconnect, at);
         self.go(Link::Waiting, reason, Some(at.since(self.now)));
     }
@@ -72,10 +73,10 @@ impl Client {
     pub(super) fn on_online(&mut self, online: bool) {
         self.online = online;
         match self.link {
-            Link::Offline if online => self.attempt("online"),
+            Link::Offline if online => self.attempt(Text::ONLINE),
             Link::Waiting if !online => {
                 self.timers.stop(Timer::Reconnect);
-                self.go(Link::Offline, "offline", None);
+                self.go(Link::Offline, Text::OFFLINE, None);
             }
             // A wait that knew of the network goes on: the hint is no news. An open socket is not given up for one: the
             // heartbeat decides.
@@ -104,18 +105,18 @@ impl Client {
             self.timers.clear();
             self.go(Link::Offline, CloseCode::PAGE_LEFT.reason(), None);
         } else if !away && matches!(self.link, Link::Offline) {
-            self.attempt("page_back");
+            self.attempt(Text::PAGE_BACK);
         }
     }
 
     /// Says what the client waits for when no attempt can succeed.
-    pub(super) const fn named_wait(&self) -> Option<&'static str> {
+    pub(super) const fn named_wait(&self) -> Option<Text> {
         if self.away {
             Some(CloseCode::PAGE_LEFT.reason())
         } else if self.online {
             None
         } else {
-            Some("offline")
+            Some(Text::OFFLINE)
         }
     }
 
@@ -128,14 +129,14 @@ impl Client {
         if let Some(socket) = self.link.socket() {
             self.fx.push(Output::CloseSocket { socket, code: CloseCode::NORMAL });
         }
-        self.end(Link::Closed, "closed");
+        self.end(Link::Closed, Text::CLOSED);
     }
 
-    pub(super) fn fail(&mut self, reason: &'static str) {
+    pub(super) fn fail(&mut self, reason: Text) {
         self.end(Link::Failed, reason);
     }
 
-    pub(super) fn end(&mut self, link: Link, reason: &'static str) {
+    pub(super) fn end(&mut self, link: Link, reason: Text) {
         self.unlink();
         self.timers.clear();
         self.outbox.settle_all(reason, &mut self.fx);

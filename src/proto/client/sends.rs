@@ -1,6 +1,6 @@
 //! Sends: when they go out, and how long their receipts may take.
 
-use std::time::Duration;
+use crate::proto::Duration;
 
 use super::{Client, Link, Session};
 use crate::proto::{
@@ -8,6 +8,7 @@ use crate::proto::{
     ids::Slot,
     input::SendKind,
     output::{Event, Outcome, Output},
+    text::Text,
     timer::Timer,
 };
 
@@ -15,13 +16,13 @@ impl Client {
     pub(super) fn on_send(
         &mut self,
         kind: SendKind,
-        id: String,
-        stream: String,
+        id: Text,
+        stream: Text,
         body: Slot,
         sent_ago: Option<Duration>,
     ) {
         if self.is_terminal() {
-            self.fx.report(Event::Settled { id, outcome: Outcome::Failed("closed") });
+            self.fx.report(Event::Settled { id, outcome: Outcome::Failed(Text::CLOSED) });
             self.fx.release(body);
         } else {
             self.outbox.push(kind, id, stream, body, (sent_ago, self.now), &mut self.fx);

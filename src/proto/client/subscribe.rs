@@ -5,13 +5,14 @@ use crate::proto::{
     ids::{ConsumerId, StreamId},
     input::Begin,
     stream::{Phase, Stream},
+    text::Text,
     wire::{ClientFrame, Open, StreamRequest},
 };
 
 impl Client {
     pub(super) fn on_subscribe(
         &mut self,
-        (id, name): (StreamId, &str),
+        (id, name, name_bytes): (StreamId, Text, u32),
         open: Open,
         (consumer, begin, max_queued): (ConsumerId, Begin, Option<u32>),
     ) {
@@ -19,7 +20,7 @@ impl Client {
         if self.is_terminal() || self.streams.of_consumer(consumer).is_some() {
             return;
         }
-        let Some((stream, renamed)) = self.streams.open(id, name, open) else { return };
+        let Some((stream, renamed)) = self.streams.open(id, (name, name_bytes), open) else { return };
         stream.attach(consumer, begin, max_queued, &mut self.fx);
         if let (Link::Live(session), Some(renamed)) = (&mut self.link, renamed) {
             session.rename(renamed);

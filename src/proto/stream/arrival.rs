@@ -1,7 +1,7 @@
 //! What comes on a subscription: events, gaps, the end of the catch-up.
 
 use super::{
-    Contradiction, Phase, Refused, Stream, Subscription,
+    Phase, Refused, Stream, Subscription,
     consumer::Consumer,
     sequencer::{Arrival, Parked},
     subscription::CaughtUp,
@@ -9,6 +9,8 @@ use super::{
 use crate::proto::{
     effects::Effects,
     ids::{ConsumerId, Slot},
+    text::Text,
+    wire::Contradiction,
 };
 
 impl Stream {
@@ -25,7 +27,7 @@ impl Stream {
             frame.last() > subscription.received && subscription.unacknowledged() > self.window
         };
         if self.subscription().is_some_and(exceeds) {
-            return Err(Refused::Contradiction(Contradiction("events: more than the window and one frame")));
+            return Err(Refused::Contradiction(Contradiction::BeyondWindow));
         }
         match self.sequencer.classify(first, count) {
             Arrival::Early => {
@@ -52,9 +54,8 @@ impl Stream {
     fn take(&mut self, frame: Parked, fx: &mut Effects) {
         let (first, last, known) = (frame.first, frame.last(), self.sequencer.next());
         let Self { id, epoch, consumers, phase, sequencer, has_concluded, .. } = self;
-        if let Phase::Subscribed(subscription) = phase {
+        if let (Phase::Subscribed(subscription), Some(epoch)) = (phase, *epoch) {
             let mut wanted = false;
-            let epoch = epoch.as_deref().unwrap_or_default();
             for consumer in consumers.iter_mut() {
                 if !consumer.next().is_some_and(|next| (first..=last).contains(&next)) {
                     continue;
@@ -90,11 +91,11 @@ impl Stream {
         &mut self,
         from: u64,
         to: u64,
-        reason: &str,
+        reason: Text,
         fx: &mut Effects,
     ) -> Result<(), Contradiction> {
         if from > self.sequencer.next() {
-            return Err(Contradiction("gap: begins after an offset that did not come"));
+            return Err(Contradiction::GapTooEarly);
         }
         self.skip_to(from, to + 1, reason, fx);
         Ok(())
@@ -102,7 +103,7 @@ impl Stream {
 
     /// Takes the end of a request that the server owed: what it leaves missing below `oldest` is trimmed (RPL-3).
     pub(crate) fn on_repaired(&mut self, oldest: u64, fx: &mut Effects) {
-        self.skip_to(1, oldest, "trimmed", fx);
+        self.skip_to(1, oldest, Text::TRIMMED, fx);
     }
 
     /// The same for a consumer that asked for what the others have: it concerns nobody else.
@@ -110,13 +111,13 @@ impl Stream {
         let lagging =
             |consumer: &&mut Consumer| consumer.id == id && consumer.next().is_some_and(|next| next < oldest);
         if let Some(consumer) = self.consumers.iter_mut().find(lagging) {
-            consumer.skip_to(oldest, "trimmed", fx);
+            consumer.skip_to(oldest, Text::TRIMMED, fx);
             fx.stats.gaps += 1;
         }
     }
 
     /// Reports the gap to each consumer whose next offset is in `from..after`, and moves it behind.
-    pub(super) fn skip_to(&mut self, from: u64, after: u64, reason: &str, fx: &mut Effects) {
+    pub(super) fn skip_to(&mut self, from: u64, after: u64, reason: Text, fx: &mut Effects) {
         let concerned =
             |consumer: &&mut Consumer| consumer.next().is_some_and(|next| (from..after).contains(&next));
         let mut concerns_any = false;
@@ -138,14 +139,14 @@ impl Stream {
     pub(crate) fn on_caught_up(
         &mut self,
         offset: u64,
-        open_runs: Option<Vec<String>>,
+        open_runs: Option<Vec<Text>>,
     ) -> Result<(), Contradiction> {
         let Some(subscription) = self.subscription_mut() else { return Ok(()) };
         if offset != subscription.head {
-            return Err(Contradiction("caughtUp: offset is not the head of subscribed"));
+            return Err(Contradiction::CaughtUpElsewhere);
         }
         if subscription.is_caught_up() {
-            return Err(Contradiction("caughtUp: a second one"));
+            return Err(Contradiction::SecondCaughtUp);
         }
         subscription.expect(offset);
         subscription.caught_up = Some(CaughtUp { open_runs });
@@ -160,7 +161,7 @@ impl Stream {
         {
             for consumer in consumers {
                 self.has_concluded |=
-                    consumer.conclude((*id, epoch), subscription.head, open_runs.as_deref(), fx);
+                    consumer.conclude((*id, *epoch), subscription.head, open_runs.as_deref(), fx);
             }
         }
         std::mem::take(&mut self.has_concluded)

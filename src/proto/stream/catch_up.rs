@@ -1,6 +1,9 @@
 //! What a consumer was missing, and what of it came.
 
-use crate::proto::output::{Gap, ResumeResult};
+use crate::proto::{
+    output::{Gap, ResumeResult},
+    text::Text,
+};
 
 /// The catch-up of one consumer: from the request for its stream until the last missing offset was sent to it.
 #[derive(Debug, Default)]
@@ -20,17 +23,17 @@ impl CatchUp {
     /// `next` is the consumer's next offset, `through` the end of the catch-up, `open_runs` the runs open there.
     pub(super) fn result(
         self,
-        epoch: &str,
+        epoch: Text,
         next: u64,
         through: u64,
-        open_runs: Option<&[String]>,
+        open_runs: Option<&[Text]>,
     ) -> ResumeResult {
         // A consumer that begins behind the end of the catch-up missed nothing, and the runs open there say nothing
         // about the place where it is.
         let began_behind = self.from > through + 1;
         ResumeResult {
             recovered: self.gap.is_none(),
-            epoch: epoch.into(),
+            epoch,
             from: self.from,
             to: if began_behind { next - 1 } else { through },
             replayed: self.replayed,
@@ -38,7 +41,7 @@ impl CatchUp {
             gap: self.gap,
             skipped: self.skipped,
             attempts: self.attempts,
-            open_runs: open_runs.filter(|_| !began_behind).map(<[String]>::to_vec),
+            open_runs: open_runs.filter(|_| !began_behind).map(<[Text]>::to_vec),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::proto::{
     ids::{ConsumerId, StreamId},
     input::Begin,
     output::{Event, Gap, Output},
+    text::Text,
 };
 
 /// A receiver of events.
@@ -50,6 +51,17 @@ impl Consumer {
     pub(super) fn new(id: ConsumerId, begin: Begin, max_queued: Option<u32>) -> Self {
         let max_queued = max_queued.map_or(u64::MAX, u64::from);
         Self { id, place: Place::Waiting(begin), life: 0, max_queued, catch_up: None }
+    }
+
+    /// Gives each text that it holds.
+    pub(super) fn texts(&self, mark: &mut dyn FnMut(Text)) {
+        if let Place::Waiting(Begin::Position { epoch, .. }) = self.place {
+            mark(epoch);
+        }
+        if let Some(Gap { reason, epoch, .. }) = self.catch_up.as_ref().and_then(|catch_up| catch_up.gap) {
+            mark(reason);
+            epoch.into_iter().for_each(mark);
+        }
     }
 
     /// Where it asked to begin, while it has no place.
@@ -126,17 +138,10 @@ impl Consumer {
     }
 
     /// Moves it behind offsets that will never come, and reports the gap.
-    pub(super) fn skip_to(&mut self, after: u64, reason: &str, fx: &mut Effects) {
+    pub(super) fn skip_to(&mut self, after: u64, reason: Text, fx: &mut Effects) {
         let Place::Placed { next, .. } = &mut self.place else { return };
         let from = std::mem::replace(next, after);
-        let gap = Gap {
-            from,
-            to: Some(after - 1),
-            reason: reason.into(),
-            epoch: None,
-            life: self.life,
-            next: after,
-        };
+        let gap = Gap { from, to: Some(after - 1), reason, epoch: None, life: self.life, next: after };
         self.report_gap(gap, fx);
     }
 
@@ -146,9 +151,9 @@ impl Consumer {
     pub(super) fn enter_epoch(
         &mut self,
         delivered: u64,
-        epoch: &str,
+        epoch: Text,
         next: u64,
-        reason: &str,
+        reason: Text,
         fx: &mut Effects,
     ) {
         let pending = if let Place::Placed { reset, .. } = self.place { reset } else { None };
@@ -158,8 +163,7 @@ impl Consumer {
         if let Some(catch_up) = &mut self.catch_up {
             catch_up.from = next;
         }
-        let reason = reason.into();
-        let (from, epoch) = (reset.from, Some(epoch.into()));
+        let (from, epoch) = (reset.from, Some(epoch));
         self.report_gap(Gap { from, to: None, reason, epoch, life: self.life, next }, fx);
     }
 
@@ -172,7 +176,7 @@ impl Consumer {
 
     fn report_gap(&mut self, gap: Gap, fx: &mut Effects) {
         if let Some(catch_up) = &mut self.catch_up {
-            catch_up.gap = Some(gap.clone());
+            catch_up.gap = Some(gap);
         }
         fx.report(Event::Gap { consumer: self.id, gap });
     }
@@ -205,9 +209,9 @@ impl Consumer {
     /// Reports the resume result when everything up to `through` was sent to it (I3); returns whether it did.
     pub(super) fn conclude(
         &mut self,
-        (stream, epoch): (StreamId, &str),
+        (stream, epoch): (StreamId, Text),
         through: u64,
-        open_runs: Option<&[String]>,
+        open_runs: Option<&[Text]>,
         fx: &mut Effects,
     ) -> bool {
         let Some(next) = self.next().filter(|&next| next > through) else { return false };

@@ -1,12 +1,12 @@
 //! A stream's subscription on the present socket: what came, what was acknowledged, and what is still owed.
 
-use crate::proto::{instant::Instant, wire::Subscribed};
+use crate::proto::{instant::Instant, text::Text, wire::Subscribed};
 
 /// What the server said at the end of a catch-up.
 #[derive(Debug)]
 pub(super) struct CaughtUp {
     /// The runs open at the head, unless there are more than it names.
-    pub(super) open_runs: Option<Vec<String>>,
+    pub(super) open_runs: Option<Vec<Text>>,
 }
 
 /// What one subscription has brought.
@@ -50,6 +50,12 @@ impl Subscription {
             expected: 0,
             suspect: None,
         }
+    }
+
+    /// Gives each text that it holds.
+    pub(super) fn texts(&self, mark: &mut dyn FnMut(Text)) {
+        let runs = self.caught_up.iter().filter_map(|caught_up| caught_up.open_runs.as_ref());
+        runs.flatten().copied().for_each(mark);
     }
 
     /// Tells whether the server has sent everything that was there at the moment of subscribing.

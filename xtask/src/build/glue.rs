@@ -1,26 +1,70 @@
 //! Changes to the glue that wasm-bindgen makes, so that the package can be imported everywhere.
 //!
-//! The glue makes a `TextDecoder` and a `TextEncoder` while it is imported; where they are absent, as in Jest's jsdom,
-//! the import throws. Here they are made when they are needed first. The text of the glue may change with each version
+//! The glue makes a `TextDecoder` while it is imported; where there is none, as in Jest's jsdom, the import throws. Here it is
+//! made when it is needed first. The text of the glue may change with each version
 //! of wasm-bindgen, so each change must find exactly what it expects.
 
 use anyhow::{Result, bail};
 
 /// What stands once in the glue, and what takes its place.
-const CHANGES: [(&str, &str); 3] = [
+const CHANGES: [(&str, &str); 7] = [
+    // Texts come out of wasm only with a trap: one decoder for each is enough.
     (
         "let cachedTextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });\ncachedTextDecoder.decode();\n",
-        "let cachedTextDecoder;\n",
+        "",
     ),
     (
-        "    if (numBytesDecoded >= MAX_SAFARI_DECODE_BYTES) {\n        cachedTextDecoder = new TextDecoder(",
-        "    if (cachedTextDecoder === undefined || numBytesDecoded >= MAX_SAFARI_DECODE_BYTES) {\n        cachedTextDecoder = new TextDecoder(",
+        "    numBytesDecoded += bytes.length;
+    if (numBytesDecoded >= MAX_SAFARI_DECODE_BYTES) {
+        cachedTextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
+        cachedTextDecoder.decode();
+        numBytesDecoded = bytes.length;
+    }
+    return cachedTextDecoder.decode(bytes);
+",
+        "    return new TextDecoder().decode(bytes);\n",
     ),
-    ("const cachedTextEncoder = new TextEncoder();\n", "let cachedTextEncoder;\n"),
+    ("const MAX_SAFARI_DECODE_BYTES = 2146435072;\nlet numBytesDecoded = 0;\n", ""),
+    ("    if (typeof numBytesDecoded !== 'undefined') numBytesDecoded = 0;\n", ""),
+    // The package frees what it makes; nothing waits for a collector.
+    (
+        "const RawClientFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(({ ptr, instance }) => {
+    if (instance === __wbg_instance_id) wasm.__wbg_rawclient_free(ptr, 1);
+});
+",
+        "",
+    ),
+    (
+        "const CLOSURE_DTORS = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(state => {
+    if (state.instance === __wbg_instance_id) {
+        wasm.__wbindgen_destroy_closure(state.a, state.b);
+    }
+});
+",
+        "",
+    ),
+    // Nothing ever schedules what this looks for.
+    (
+        "function __wbg_call_guard() {
+    if (__wbg_reinit_scheduled) {
+        __wbg_reset_state();
+        return;
+    }
+}
+",
+        "",
+    ),
 ];
 
-/// Each use of the encoder, and the same for one that may not be there yet.
-const ENCODE: (&str, &str) = ("cachedTextEncoder.encode", "(cachedTextEncoder ??= new TextEncoder()).encode");
+/// Each line that uses what is taken out above.
+const USES: [&str; 3] = ["__wbg_call_guard();", "RawClientFinalization.", "CLOSURE_DTORS."];
+
+/// What the glue has only when a text goes into wasm: numbers go in, and nothing else.
+const ENCODER: &str = "TextEncoder";
 
 /// What no part of the glue may hold: with it, bundlers add the .wasm file also to what imports `agentwire/inline`.
 const OWN_ADDRESS: &str = "import.meta";
@@ -37,18 +81,17 @@ pub(super) fn made_lazy(glue: &str) -> Result<String> {
             found => bail!("{}", unknown(&format!("it has {found} times, not once:\n{expected}"))),
         }
     }
-    text = text.replace(ENCODE.0, ENCODE.1);
+    let is_left = |line: &&str| !USES.iter().any(|used| line.trim_start().starts_with(used));
+    text = text.lines().filter(is_left).map(|line| format!("{line}\n")).collect();
     // A line at the margin runs while the module is imported, unless it begins a function.
-    if let Some(line) = text.lines().find(|line| {
-        !line.starts_with(' ') && (line.contains("TextDecoder(") || line.contains("TextEncoder("))
-    }) {
-        bail!("{}", unknown(&format!("it still makes a coder while it is imported:\n{line}")));
+    if let Some(line) = text.lines().find(|line| !line.starts_with(' ') && line.contains("TextDecoder(")) {
+        bail!("{}", unknown(&format!("it still makes a decoder while it is imported:\n{line}")));
     }
-    // Each use that is left is one of the changes above.
-    let uses = text.matches("cachedTextEncoder").count();
-    let known = 1 + text.matches(ENCODE.1).count();
-    if uses != known {
-        bail!("{}", unknown("it uses the encoder in a way that is not known"));
+    if text.contains(ENCODER) {
+        bail!(
+            "{}",
+            unknown("it has a TextEncoder, so a text goes into wasm; give its number (src/proto/text.rs)")
+        );
     }
     if text.contains(OWN_ADDRESS) {
         bail!("{}", unknown(&format!("it has {OWN_ADDRESS}, which makes bundlers add the .wasm file")));
@@ -68,9 +111,38 @@ mod tests {
 
     /// The parts of a real glue that matter here.
     const GLUE: &str = "\
-function passStringToWasm0(arg, malloc, realloc) {
-        const buf = cachedTextEncoder.encode(arg);
-        const ret = cachedTextEncoder.encodeInto(arg, view);
+export class RawClient {
+    __destroy_into_raw() {
+        RawClientFinalization.unregister(this);
+    }
+    close() {
+        __wbg_call_guard();
+        wasm.rawclient_close(this.__wbg_ptr);
+    }
+}
+const RawClientFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(({ ptr, instance }) => {
+    if (instance === __wbg_instance_id) wasm.__wbg_rawclient_free(ptr, 1);
+});
+const CLOSURE_DTORS = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(state => {
+    if (state.instance === __wbg_instance_id) {
+        wasm.__wbindgen_destroy_closure(state.a, state.b);
+    }
+});
+function makeClosure(real, state) {
+    CLOSURE_DTORS.register(real, state, state);
+}
+export function __wbg_reset_state () {
+    if (typeof numBytesDecoded !== 'undefined') numBytesDecoded = 0;
+}
+function __wbg_call_guard() {
+    if (__wbg_reinit_scheduled) {
+        __wbg_reset_state();
+        return;
+    }
 }
 
 let cachedTextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -86,23 +158,19 @@ function decodeText(bytes) {
     }
     return cachedTextDecoder.decode(bytes);
 }
-
-const cachedTextEncoder = new TextEncoder();
-
-let WASM_VECTOR_LEN = 0;
 ";
 
     #[test]
-    fn f2_the_known_glue_makes_its_coders_when_they_are_needed() {
+    fn f2_the_known_glue_makes_its_decoder_when_it_is_needed() {
         let text = made_lazy(GLUE).unwrap();
-        for made in [
-            "\nlet cachedTextDecoder;\nconst MAX_SAFARI_DECODE_BYTES",
-            "\nlet cachedTextEncoder;\n\nlet WASM_VECTOR_LEN",
-            "    if (cachedTextDecoder === undefined || numBytesDecoded >= MAX",
-            "const buf = (cachedTextEncoder ??= new TextEncoder()).encode(arg);",
-            "const ret = (cachedTextEncoder ??= new TextEncoder()).encodeInto(arg, view);",
-        ] {
-            assert!(text.contains(made), "{made} is missing in:\n{text}");
+        assert!(
+            text.contains("function decodeText(bytes) {\n    return new TextDecoder().decode(bytes);\n}"),
+            "{text}"
+        );
+        for gone in
+            ["cachedTextDecoder", "numBytesDecoded", "__wbg_call_guard", "Finalization", "CLOSURE_DTORS"]
+        {
+            assert!(!text.contains(gone), "{gone} is left in:\n{text}");
         }
     }
 
@@ -111,10 +179,10 @@ let WASM_VECTOR_LEN = 0;
         let refused = |glue: &str| made_lazy(glue).unwrap_err().to_string();
         assert!(refused(&GLUE.replace("utf-8", "utf8")).contains("it has 0 times"));
         assert!(refused(&format!("{GLUE}{GLUE}")).contains("it has 2 times"));
-        let polyfill = format!("{GLUE}if (!('encodeInto' in cachedTextEncoder)) {{}}\n");
-        assert!(refused(&polyfill).contains("in a way that is not known"));
+        let encoder = format!("{GLUE}    cachedTextEncoder = new TextEncoder();\n");
+        assert!(refused(&encoder).contains("a text goes into wasm"));
         let another = format!("{GLUE}const other = new TextDecoder();\n");
-        assert!(refused(&another).contains("still makes a coder"));
+        assert!(refused(&another).contains("still makes a decoder"));
     }
 
     #[test]

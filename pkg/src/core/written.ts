@@ -1,0 +1,82 @@
+/** Frames of the page, written from the numbers that the core gives. The kinds are those of `PageKind` in `src/proto/wire/numbers.rs`. */
+import type { Slots } from "./slots.js";
+import type { Texts } from "./texts.js";
+
+const ACK = 0;
+const APPROVE = 1;
+const CANCEL = 2;
+const SEND = 3;
+const HELLO = 4;
+const PING = 5;
+const PONG = 6;
+const REFRESH = 7;
+const REPLAY = 8;
+const SIGNAL = 9;
+const SUBSCRIBE = 10;
+
+/** What frames are written with. */
+export interface Writing {
+	readonly texts: Texts;
+	readonly slots: Slots;
+	/** Named in `hello`. */
+	readonly version: string;
+}
+
+/** Does a frame of this kind settle by a receipt? */
+export function isKeyed(kind: number): boolean {
+	return kind === APPROVE || kind === CANCEL || kind === SEND;
+}
+
+/** The frame of a kind. */
+export function frameOf(kind: number, numbers: readonly number[], { texts, slots, version }: Writing): object {
+	const [first = 0, second = 0, third = 0, fourth = 0] = numbers;
+	const value = (slot: number): unknown => slots.get(slot);
+	switch (kind) {
+		case ACK:
+			return { type: "ack", offsets: Object.fromEntries(inGroups(numbers, 2)) };
+		case APPROVE:
+		case CANCEL:
+		case SEND: {
+			const type = kind === APPROVE ? "approve" : kind === CANCEL ? "cancel" : "send";
+			const key = { type, id: texts.text(first), stream: texts.text(second) };
+			// The body brings the rest and cannot replace the key.
+			return { ...key, ...(value(third) as object), ...key };
+		}
+		case HELLO:
+			return {
+				type: "hello",
+				token: value(first),
+				client: { name: "agentwire-js", version },
+				features: ["deltas"],
+				window: { events: second, bytes: third, totalBytes: fourth },
+				streams: requests(numbers.slice(4), texts),
+			};
+		case PING:
+		case PONG:
+			return { type: kind === PING ? "ping" : "pong", n: first };
+		case REFRESH:
+			return { type: "refresh", token: value(first) };
+		case REPLAY:
+			return { type: "replay", req: first, ch: second, from: third, to: fourth };
+		case SIGNAL:
+			return { type: "signal", stream: texts.text(first), signal: value(second) };
+		case SUBSCRIBE:
+			return { type: "subscribe", streams: requests(numbers, texts) };
+		default:
+			return { type: "unsubscribe", ch: first };
+	}
+}
+
+/** Requests of streams (SUB-1): name, epoch, offset, seen and `open` of each; -1 is none, or live. */
+function requests(numbers: readonly number[], texts: Texts): object[] {
+	return inGroups(numbers, 5).map(([name = 0, epoch = 0, offset = 0, seen = 0, open = 0]) => ({
+		name: texts.text(name),
+		...(epoch < 0 ? {} : { position: { epoch: texts.text(epoch), offset } }),
+		...(seen < 0 ? {} : { seen }),
+		open: open > 0 ? { last: open } : { from: open === 0 ? "start" : "live" },
+	}));
+}
+
+function inGroups(numbers: readonly number[], size: number): number[][] {
+	return Array.from({ length: numbers.length / size }, (_, group) => numbers.slice(group * size, (group + 1) * size));
+}
