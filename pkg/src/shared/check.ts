@@ -18,7 +18,7 @@ export function fields(name: string, value: unknown, known: readonly string[]): 
 	for (const key of Object.keys(value)) {
 		if (known.includes(key)) continue;
 		const path = name === "options" ? key : `${name}.${key}`;
-		throw new AgentwireError("invalid_option", `${path} is not an option, did you mean ${nearest(key, known)}?`);
+		throw new AgentwireError("invalid_option", `${path} is not an option, did you mean ${meant(key, known)}?`);
 	}
 	return value as Fields;
 }
@@ -68,22 +68,8 @@ function show(value: unknown): string {
 	return isUrl(value) ? JSON.stringify(value.href) : `a value of type ${typeof value}`;
 }
 
-function nearest(key: string, known: readonly string[]): string {
-	const ranked = known.map((name) => ({ name, distance: distance(key.toLowerCase(), name.toLowerCase()) }));
-	ranked.sort((one, other) => one.distance - other.distance);
-	return ranked[0]?.name ?? "";
-}
-
-/** The number of letters to insert, delete or replace (Levenshtein). */
-function distance(one: string, other: string): number {
-	let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-	for (let line = 1; line <= one.length; line += 1) {
-		const next = [line];
-		for (let column = 1; column <= other.length; column += 1) {
-			const swap = (row[column - 1] ?? 0) + (one[line - 1] === other[column - 1] ? 0 : 1);
-			next.push(Math.min(swap, (row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
-		}
-		row = next;
-	}
-	return row[other.length] ?? 0;
+/** The known key that begins as this one does; all, if none does. */
+function meant(key: string, known: readonly string[]): string {
+	const begin = key.slice(0, 2).toLowerCase();
+	return known.find((name) => name.toLowerCase().startsWith(begin)) ?? known.join(", ");
 }

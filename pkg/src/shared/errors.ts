@@ -2,44 +2,47 @@
  * Every error that the package reports or throws, and what to do about it, in one table.
  */
 
-/** What each code means to the one who meets it: may the same be tried again, and what helps. */
-const TABLE: Readonly<Record<KnownErrorCode, readonly [retryable: boolean, remediation: string]>> = {
+/** What helps, by code. The texts are short because every page loads them; the README has more. */
+const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	// Of this page.
-	aborted: [false, "The AbortSignal of the call was aborted; call again when the result is wanted."],
-	closed: [false, "The client or thread was closed, or the client has failed (see `cause`): make a new one. A message that was still pending may have been applied: send it with the same id."],
-	handler_threw: [false, "A handler of the application threw; see `cause`. The other handlers got the event."],
-	internal: [true, "A fault of agentwire or of the server. Nothing needs to be done; please report it if it comes again."],
-	invalid_option: [false, "Correct the named option."],
-	invalid_message: [false, "Send an object with a text `type`, or text `content` of at least one character, that JSON can hold and that is not nested too deep."],
-	message_too_large: [false, "Send less: a message must fit into the server's `maxFrameBytes`, a signal into 4,096 bytes."],
-	no_websocket: [false, "There is no WebSocket here. Call `createClient` in a browser or a worker, not while rendering on a server."],
-	outbox_full: [true, "Wait until pending messages are settled, or raise `maxPendingSends`."],
-	outcome_unknown: [false, "The server no longer remembers whether it got the message. Look for it in the thread; if it is not there, send it again with a new id."],
-	socket_refused: [true, "The browser refuses to open this address: a policy of the page forbids it, or an https page names ws://. Use wss:// and allow it in `connect-src`."],
-	stream_conflict: [false, "The thread is open with another `from`. Use the same one, leave it out, or close the other handles first."],
-	stream_ended: [false, "The server ended this subscription for good; see the reason in the message."],
-	subject_changed: [false, "The token names another user. Close this client and make a new one for that user."],
-	token_failed: [true, "Make the `token` function resolve to a text of 1 to 16,384 bytes."],
-	token_rejected: [false, "The server refused the token three times. Sign in again, then make a new client."],
-	unsupported_protocol: [false, "The server did not select the subprotocol agentwire.v1. Check the url."],
-	wasm_failed: [false, "The WebAssembly module could not be compiled. Allow 'wasm-unsafe-eval' in the Content-Security-Policy and check that the .wasm file is served unchanged."],
-	wasm_unavailable: [true, "The WebAssembly module could not be fetched. It is tried again; check that the .wasm file is served and that `connect-src` of the Content-Security-Policy allows it."],
-	token_timeout: [true, "The `token` function did not answer in time (`tokenTimeoutMs`); it is asked again. Give its request a timeout."],
-	bad_server_frame: [true, "The server sent what the protocol does not allow. The connection is made anew; report it to the server's makers."],
+	aborted: "Call again when the result is wanted.",
+	closed: "Make a new client. A message that was pending may have been applied: send it with the same id.",
+	handler_threw: "See `cause`: a handler of the application threw it.",
+	internal: "Report it if it comes again.",
+	invalid_option: "Correct the named option.",
+	invalid_message: "Send an object with a text `type`, or text `content`, that JSON can hold.",
+	message_too_large: "Send less.",
+	no_websocket: "Call `createClient` in a browser or a worker.",
+	outbox_full: "Wait until pending messages are settled, or raise `maxPendingSends`.",
+	outcome_unknown: "Look for the message in the thread. If it is not there, send it again with a new id.",
+	socket_refused: "Use wss:// and allow the address in `connect-src`.",
+	stream_conflict: "Use the same `from`, leave it out, or close the other handles first.",
+	stream_ended: "See the reason in the message.",
+	subject_changed: "Make a new client for the new user.",
+	token_failed: "Make the `token` function resolve to a text of 1 to 16,384 bytes.",
+	token_rejected: "Sign in again, then make a new client.",
+	unsupported_protocol: "Check the url: the server does not speak agentwire.v1.",
+	wasm_failed: "Allow 'wasm-unsafe-eval' in the Content-Security-Policy, and serve the .wasm file unchanged.",
+	wasm_unavailable: "Serve the .wasm file, and allow it in `connect-src`. It is tried again.",
+	token_timeout: "Give the request of the `token` function a timeout. It is asked again.",
+	bad_server_frame: "Report it to the server's makers.",
 	// Of the server (PROTOCOL section 10).
-	bad_frame: [false, "Page and server do not understand each other. Check that both speak agentwire.v1 and report it."],
-	conflict: [false, "Use a new id: this one was used for another message."],
-	forbidden: [false, "This user may not do this. Check the rights of the user."],
-	frame_too_large: [false, "Send less: the frame is larger than the server takes."],
-	hello_expected: [false, "Page and server do not understand each other. Check that both speak agentwire.v1 and report it."],
-	overloaded: [true, "A limit of the server is reached; try again later."],
-	refused: [false, "The server does not want this client to come back. See its documentation for the close code."],
-	token_expired: [true, "A new token is asked for by itself."],
-	token_invalid: [true, "A new token is asked for by itself; check what the `token` function returns."],
-	too_many_requests: [true, "Nothing needs to be done: it is asked again when another request is over."],
-	unavailable: [true, "The log of the server cannot be written now; it is tried again."],
-	unsupported: [false, "The server does not offer this."],
+	bad_frame: "Check that page and server both speak agentwire.v1.",
+	conflict: "Use a new id.",
+	forbidden: "Check the rights of the user.",
+	frame_too_large: "Send less.",
+	hello_expected: "Check that page and server both speak agentwire.v1.",
+	overloaded: "Try again later.",
+	refused: "See the documentation of the server for the close code.",
+	token_expired: "A new token is asked for by itself.",
+	token_invalid: "Check what the `token` function returns.",
+	too_many_requests: "It is asked again by itself.",
+	unavailable: "It is tried again by itself.",
+	unsupported: "The server does not offer this.",
 };
+
+/** The codes after which the same may be tried again. */
+const RETRYABLE: readonly string[] = "internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid too_many_requests unavailable".split(" ");
 
 /** The codes that agentwire and its protocol define. */
 export type KnownErrorCode =
@@ -102,17 +105,14 @@ export class AgentwireError extends Error {
 
 	constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
 		super(message, details.cause === undefined ? undefined : { cause: details.cause });
-		const [retryable, remediation] = isKnown(code) ? TABLE[code] : UNKNOWN;
 		this.code = code;
-		this.retryable = details.retryable ?? retryable;
-		this.remediation = details.remediation ?? remediation;
+		this.retryable = details.retryable ?? RETRYABLE.includes(code);
+		this.remediation = details.remediation ?? (isKnown(code) ? REMEDIATIONS[code] : "See the documentation of the server for this code.");
 	}
 }
 
-const UNKNOWN = [false, "See the documentation of the server for this code."] as const;
-
 function isKnown(code: string): code is KnownErrorCode {
-	return Object.hasOwn(TABLE, code);
+	return Object.hasOwn(REMEDIATIONS, code);
 }
 
 /** The text of what somebody threw, which may be anything: also an error of another realm, or an object whose fields throw. */
