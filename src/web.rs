@@ -9,6 +9,7 @@ mod driver;
 mod host;
 mod report;
 mod socket;
+mod timer;
 
 pub use client::RawClient;
 pub use host::Host;

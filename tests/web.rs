@@ -75,7 +75,9 @@ export class TestHost {
 		];
 		return JSON.stringify(frames[kind]());
 	}
-	refused() { this.errors.push("socket_refused"); this.look(); }
+	open(address) {
+		try { return new WebSocket(this.text(address), "agentwire.v1"); } catch { this.errors.push("socket_refused"); this.look(); return undefined; }
+	}
 	report(kind) {
 		const [first, second, third] = this.numbers.splice(0);
 		const states = ["closed", "connected", "connecting", "failed", "idle", "offline", "waiting"];

@@ -3,10 +3,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    rc::Rc,
+    rc::{Rc, Weak},
 };
 
-use gloo_timers::callback::Timeout;
 use web_sys::WebSocket;
 
 use super::{
@@ -14,14 +13,12 @@ use super::{
     host::Host,
     report::{Report, number},
     socket::{self, Heard, Socket},
+    timer::Timer,
 };
 use crate::proto::{
     Client, CloseCode, Config, Event, Input, Instant, Output, Slot, SocketId, Text,
     wire::{self, ClientFrame, ServerFrame},
 };
-
-/// The longest delay `setTimeout` takes, in milliseconds; a longer one would fire at once.
-const MAX_TIMEOUT_MS: u64 = (1 << 31) - 1;
 
 /// The number of the socket that the package opened itself.
 const ADOPTED: SocketId = SocketId(0);
@@ -37,7 +34,7 @@ pub(super) struct Driver {
     address: Text,
     clock: Clock,
     socket: RefCell<Option<Socket>>,
-    timer: RefCell<Option<(Instant, Timeout)>>,
+    timer: Timer,
     /// What came while the loop ran: calls made inside a handler only queue (I10).
     inbox: RefCell<VecDeque<Input>>,
     /// The time of the step that runs: read once for all that the step leads to.
@@ -60,18 +57,27 @@ impl Drop for Entered<'_> {
 
 impl Driver {
     pub(super) fn new(config: Config, address: Text, host: Host) -> Rc<Self> {
-        Rc::new(Self {
-            core: RefCell::new(Client::new(config)),
-            host,
-            address,
-            clock: Clock::new(),
-            socket: RefCell::default(),
-            timer: RefCell::default(),
-            inbox: RefCell::default(),
-            now: Cell::new(Instant::ZERO),
-            current: Cell::new(None),
-            draining: Cell::new(false),
-            entered: Cell::new(0),
+        Rc::new_cyclic(|driver: &Weak<Self>| {
+            let driver = driver.clone();
+            let timer = Timer::new(move |_| {
+                if let Some(driver) = driver.upgrade() {
+                    driver.timer.fired();
+                    driver.feed(Input::Timeout);
+                }
+            });
+            Self {
+                core: RefCell::new(Client::new(config)),
+                host,
+                address,
+                clock: Clock::new(),
+                socket: RefCell::default(),
+                timer,
+                inbox: RefCell::default(),
+                now: Cell::new(Instant::ZERO),
+                current: Cell::new(None),
+                draining: Cell::new(false),
+                entered: Cell::new(0),
+            }
         })
     }
 
@@ -201,7 +207,7 @@ impl Driver {
             }
         }
         self.draining.set(false);
-        self.arm(deadline);
+        self.timer.arm(deadline, self.now.get());
     }
 
     fn perform(self: &Rc<Self>, output: Output) {
@@ -258,22 +264,18 @@ impl Driver {
         }
         // A socket that is closing takes no more; its close event follows.
         if web.ready_state() == WebSocket::OPEN {
-            let _ = socket::send(&web, &text);
+            socket::send(&web, &text);
         }
     }
 
     fn open(self: &Rc<Self>, socket: SocketId) {
-        match Socket::open(socket, self.address, &self.host, self.listener(socket)) {
-            Ok(opened) => {
-                self.host.socket(Some(&opened.web), socket.0);
-                *self.socket.borrow_mut() = Some(opened);
-            }
+        if let Some(web) = self.host.open(self.address.0) {
+            let opened = Socket::attach(socket, web, &self.host, self.listener(socket));
+            self.host.socket(Some(&opened.web), socket.0);
+            *self.socket.borrow_mut() = Some(opened);
+        } else {
             // A policy of the page can refuse the address; the core tries again by its backoff.
-            Err(error) => {
-                self.host.refused(&error);
-                let code = CloseCode::ABNORMAL;
-                self.inbox.borrow_mut().push_back(Input::SocketClosed { socket, code });
-            }
+            self.inbox.borrow_mut().push_back(Input::SocketClosed { socket, code: CloseCode::ABNORMAL });
         }
     }
 
@@ -288,28 +290,5 @@ impl Driver {
     /// Adds to what the core knows while the loop runs; what follows from it comes out of the same loop.
     fn feed_running(&self, input: Input) {
         self.core.borrow_mut().handle_input(input, self.now.get());
-    }
-
-    /// Arms the one timer for the next deadline; leaves it alone when it fires in time: one that fires early finds nothing to do
-    /// and is armed again, which is cheaper than to arm it anew with each frame.
-    fn arm(self: &Rc<Self>, deadline: Option<Instant>) {
-        let armed = self.timer.borrow().as_ref().map(|(at, _)| *at);
-        if armed.is_some() && armed <= deadline {
-            return;
-        }
-        let timer = deadline.map(|at| {
-            // One more than the rest: a timer may fire a fraction of a millisecond early.
-            let delay = at.since(self.now.get()).as_millis() as u64 + 1;
-            let driver = Rc::downgrade(self);
-            let timeout = Timeout::new(delay.min(MAX_TIMEOUT_MS) as u32, move || {
-                if let Some(driver) = driver.upgrade() {
-                    // It has fired: dropping it clears nothing.
-                    drop(driver.timer.borrow_mut().take());
-                    driver.feed(Input::Timeout);
-                }
-            });
-            (at, timeout)
-        });
-        drop(self.timer.replace(timer));
     }
 }

@@ -29,9 +29,9 @@ extern "C" {
     /// The text of a number.
     #[wasm_bindgen(method, structural)]
     pub(super) fn text(this: &Host, text: u32) -> JsValue;
-    /// A socket could not be opened.
+    /// Opens a socket at the address of this number. `undefined`: the page may not open it.
     #[wasm_bindgen(method, structural)]
-    pub(super) fn refused(this: &Host, error: &JsValue);
+    pub(super) fn open(this: &Host, address: u32) -> Option<WebSocket>;
     #[wasm_bindgen(method, structural)]
     pub(super) fn socket(this: &Host, socket: Option<&WebSocket>, id: u32);
     #[wasm_bindgen(method, structural)]

@@ -12,12 +12,14 @@ extern "C" {
     /// The parts of `WebSocket` that web-sys offers for Rust strings only: no text enters wasm.
     #[wasm_bindgen(js_name = WebSocket)]
     type TextSocket;
-    #[wasm_bindgen(constructor, js_class = "WebSocket", catch)]
-    fn new(address: &JsValue, protocol: &JsValue) -> Result<TextSocket, JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn send(this: &TextSocket, text: &JsValue) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, structural, catch)]
-    fn close(this: &TextSocket, code: u16, reason: &JsValue) -> Result<(), JsValue>;
+    // It throws only while the socket is being opened, when nothing is sent.
+    #[wasm_bindgen(method, structural)]
+    fn send(this: &TextSocket, text: &JsValue);
+    // It throws only for codes that a page may not send.
+    #[wasm_bindgen(method, structural)]
+    fn close(this: &TextSocket, code: u16, reason: &JsValue);
+    #[wasm_bindgen(method, structural, js_name = close)]
+    fn close_without_code(this: &TextSocket);
     #[wasm_bindgen(method, getter, structural)]
     fn protocol(this: &TextSocket) -> JsValue;
 }
@@ -40,17 +42,6 @@ pub(super) enum Heard {
 }
 
 impl Socket {
-    /// Opens a socket.
-    pub(super) fn open(
-        id: SocketId,
-        address: Text,
-        host: &Host,
-        hear: impl Fn(Heard) + Clone + 'static,
-    ) -> Result<Self, JsValue> {
-        let web = TextSocket::new(&host.text(address.0), &host.text(Text::SUBPROTOCOL.0))?;
-        Ok(Self::attach(id, web.unchecked_into(), host, hear))
-    }
-
     /// Takes over a socket that was opened elsewhere.
     pub(super) fn attach(
         id: SocketId,
@@ -81,13 +72,11 @@ impl Socket {
 
     /// Closes it with a code, if a page may send that code; the reason is the code's name and no secret.
     pub(super) fn close(&self, code: CloseCode, host: &Host) {
-        // It fails for codes outside these ranges only.
-        let _ = match code.0 {
-            1000 | 3000..=4999 => {
-                self.web.unchecked_ref::<TextSocket>().close(code.0, &host.text(code.reason().0))
-            }
-            _ => self.web.close(),
-        };
+        let web = self.web.unchecked_ref::<TextSocket>();
+        match code.0 {
+            1000 | 3000..=4999 => web.close(code.0, &host.text(code.reason().0)),
+            _ => web.close_without_code(),
+        }
     }
 }
 
@@ -99,8 +88,9 @@ impl Drop for Socket {
     }
 }
 
-pub(super) fn send(web: &WebSocket, text: &JsValue) -> Result<(), JsValue> {
-    web.unchecked_ref::<TextSocket>().send(text)
+/// Sends a text on an open socket.
+pub(super) fn send(web: &WebSocket, text: &JsValue) {
+    web.unchecked_ref::<TextSocket>().send(text);
 }
 
 fn opened(web: &WebSocket, host: &Host) -> Heard {

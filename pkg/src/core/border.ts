@@ -25,6 +25,9 @@ const TOKEN = 8;
 /** In the order of `State` in `src/proto/output.rs`. */
 const STATES: readonly RawState[] = ["closed", "connected", "connecting", "failed", "idle", "offline", "waiting"];
 
+/** The subprotocol (GEN-1). */
+const PROTOCOL = "agentwire.v1";
+
 /** Texts beyond which those that the core does not hold are forgotten. */
 const MOST_TEXTS = 1_024;
 
@@ -92,9 +95,14 @@ export class Border implements CoreHost {
 		return isKeyed(kind) && isLonger(text, this.#reader.maxBytes) ? undefined : text;
 	}
 
-	refused(error: unknown): void {
-		const message = (error as { readonly message?: unknown } | undefined)?.message;
-		this.#host.error("socket_refused", typeof message === "string" ? message : "", undefined);
+	open(address: number): WebSocket | undefined {
+		try {
+			return new WebSocket(this.text(address), PROTOCOL);
+		} catch (error) {
+			const { message } = error as { readonly message?: unknown };
+			this.#host.error("socket_refused", typeof message === "string" ? message : "", undefined);
+			return undefined;
+		}
 	}
 
 	socket(socket: WebSocket | undefined, id: number): void {

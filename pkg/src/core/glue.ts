@@ -20,7 +20,7 @@ export interface CoreHost {
 	report(kind: number): boolean;
 	write(kind: number): string | undefined;
 	text(number: number): string;
-	refused(error: unknown): void;
+	open(address: number): WebSocket | undefined;
 	socket(socket: WebSocket | undefined, id: number): void;
 	release(slot: number): void;
 	deliver(consumer: number, slot: number, skip: number, take: number, offset: number, replayThrough: number): number;

@@ -7,7 +7,7 @@
 use anyhow::{Result, bail};
 
 /// What stands once in the glue, and what takes its place.
-const CHANGES: [(&str, &str); 7] = [
+const CHANGES: [(&str, &str); 9] = [
     // Texts come out of wasm only with a trap: one decoder for each is enough.
     (
         "let cachedTextDecoder = new TextDecoder('utf-8', { ignoreBOM: true });\ncachedTextDecoder.decode();\n",
@@ -46,6 +46,20 @@ const CHANGES: [(&str, &str); 7] = [
 });
 ",
         "",
+    ),
+    ("if (Symbol.dispose) RawClient.prototype[Symbol.dispose] = RawClient.prototype.free;\n", ""),
+    // The package calls it as it is meant to be called.
+    (
+        "
+    if (module !== undefined) {
+        if (Object.getPrototypeOf(module) === Object.prototype) {
+            ({module} = module)
+        } else {
+            console.warn('using deprecated parameters for `initSync()`; pass a single object instead')
+        }
+    }
+",
+        "    ({module} = module)\n",
     ),
     // Nothing ever schedules what this looks for.
     (
@@ -132,6 +146,17 @@ const CLOSURE_DTORS = (typeof FinalizationRegistry === 'undefined')
         wasm.__wbindgen_destroy_closure(state.a, state.b);
     }
 });
+if (Symbol.dispose) RawClient.prototype[Symbol.dispose] = RawClient.prototype.free;
+function initSync(module) {
+
+    if (module !== undefined) {
+        if (Object.getPrototypeOf(module) === Object.prototype) {
+            ({module} = module)
+        } else {
+            console.warn('using deprecated parameters for `initSync()`; pass a single object instead')
+        }
+    }
+}
 function makeClosure(real, state) {
     CLOSURE_DTORS.register(real, state, state);
 }
