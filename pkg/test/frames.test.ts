@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { eventsOf, wellFormed } from "../src/thread/frames.js";
+import { isWellFormed } from "../src/core/events.js";
+import { eventsOf } from "../src/thread/frames.js";
 import type { RawEventsFrame } from "../src/core/raw.js";
 
 interface Vectors {
@@ -17,7 +18,7 @@ test("deltas expand as the vectors say (DLT-1)", async (t) => {
 	assert.ok(vectors.deltas.length > 0);
 	for (const { name, frame, events } of vectors.deltas) {
 		await t.test(name, () => {
-			assert.ok(wellFormed(frame));
+			assert.ok(isWellFormed(frame));
 			const expanded = eventsOf(frame);
 			assert.deepEqual(expanded, events);
 			assert.deepEqual(expanded.map((event) => Object.keys(event)), events.map((event) => Object.keys(event)));
@@ -46,6 +47,6 @@ test("frames of events are well-formed or not as the vectors say (EVT-1, DLT-1)"
 		const frame = JSON.parse(text) as RawEventsFrame;
 		// The other numbers are the core's business.
 		if (!(frame.count > 0)) continue;
-		await t.test(name, () => assert.equal(wellFormed(frame), kind === "events"));
+		await t.test(name, () => assert.equal(isWellFormed(frame), kind === "events"));
 	}
 });

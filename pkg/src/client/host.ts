@@ -3,7 +3,6 @@ import { errorOf } from "../sends/receipt.js";
 import type { Outbox } from "../sends/outbox.js";
 import type { AgentwireError } from "../shared/errors.js";
 import type { Metric } from "../shared/metrics.js";
-import { wellFormed } from "../thread/frames.js";
 import type { Seat } from "../thread/stream.js";
 import type { Streams } from "../thread/streams.js";
 import type { ClientSide } from "../core/gate.js";
@@ -32,10 +31,6 @@ export class ClientHost implements ClientSide {
 	constructor(parts: HostParts, tokenTimeoutMs: number) {
 		this.#parts = parts;
 		this.#tokenTimeoutMs = tokenTimeoutMs;
-	}
-
-	wellFormed(frame: RawEventsFrame): boolean {
-		return wellFormed(frame);
 	}
 
 	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number {

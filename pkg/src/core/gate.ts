@@ -45,11 +45,6 @@ export class Gate implements Host {
 		if (this.#client !== undefined) this.#lost(error);
 	}
 
-	wellFormed(frame: RawEventsFrame): boolean {
-		// What cannot be looked at is not well-formed.
-		return this.#client === undefined || this.#ask((client) => client.wellFormed(frame), false);
-	}
-
 	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number {
 		try {
 			return this.#client?.deliver(consumer, frame, skip, take, offset, replayThrough) ?? 0;

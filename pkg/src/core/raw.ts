@@ -68,11 +68,6 @@ export interface Host {
 	socket(socket: WebSocket | undefined): void;
 	/** A call into the core threw where nobody else hears of it: a message of the socket came. */
 	trapped(error: unknown): void;
-	/**
-	 * Answers whether each event of a frame is an object with a text `type` (EVT-1), or the parts of a `deltas` frame are what
-	 * DLT-1 says. The check is here because a look at each event from wasm costs a crossing per event.
-	 */
-	wellFormed(frame: RawEventsFrame): boolean;
 	/** Asks for a token, which `tokenReady` or `tokenFailed` answers. Called again without an answer, the earlier question needs none any more. */
 	token(): void;
 	/**

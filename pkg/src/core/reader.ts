@@ -2,16 +2,15 @@
  * Reads the messages of a socket. Each is parsed once, here; a frame of events goes into the core as its numbers, and the
  * object stays here, where it is delivered from.
  */
+import { isOfEvents, isWellFormed } from "./events.js";
 import { isLonger, read } from "./frames.js";
 import type { NumberCore } from "./glue.js";
-import type { Host, RawEventsFrame } from "./raw.js";
+import type { Host } from "./raw.js";
 import type { Slots } from "./slots.js";
 import type { Texts } from "./texts.js";
 
 /** Largest frame before the welcome, in bytes (GEN-7). */
 const MAX_HELLO_BYTES = 65_536;
-const MAX_CH = 2 ** 31 - 1;
-const MAX_COUNT = 10_000;
 
 /** Number of the call (`src/web/client.rs`). */
 const BAD_FRAME = 1;
@@ -64,7 +63,8 @@ export class FrameReader {
 			return this.#refuse(core, socket, isTooLarge ? "the message is larger than maxFrameBytes" : "the message is not one JSON object");
 		}
 		const { slots } = this.#border;
-		if (isEvents(frame) && this.#host.wellFormed(frame)) {
+		const isEvents = isOfEvents(frame);
+		if (isEvents && isWellFormed(frame)) {
 			const slot = slots.keep(frame);
 			if (!core.events(socket, slot, frame.ch, frame.first, frame.count, (data as string).length, performance.now())) slots.release(slot);
 			return;
@@ -73,7 +73,7 @@ export class FrameReader {
 		const numbers: number[] = [];
 		const kind = read(frame, this.#border.texts, numbers);
 		if (typeof kind === "string") return this.#refuse(core, socket, kind);
-		if (isOfEvents(frame)) return this.#refuse(core, socket, "events is not what count says, or an event has no type");
+		if (isEvents) return this.#refuse(core, socket, "events is not what count says, or an event has no type");
 		const slot = slots.keep(frame);
 		this.#border.give(numbers);
 		if (!core.frame(socket, slot, kind)) slots.release(slot);
@@ -93,20 +93,4 @@ function parsed(data: string): object | undefined {
 	} catch {
 		return undefined;
 	}
-}
-
-function isOfEvents(frame: object): boolean {
-	const { type } = frame as { readonly type?: unknown };
-	return type === "events" || type === "deltas";
-}
-
-/** Is it a frame of events whose numbers are in their ranges? */
-function isEvents(frame: object): frame is RawEventsFrame {
-	if (!isOfEvents(frame)) return false;
-	const { ch, first, count } = frame as Readonly<Record<string, unknown>>;
-	return isInteger(ch, MAX_CH) && isInteger(count, MAX_COUNT) && isInteger(first, Number.MAX_SAFE_INTEGER - count + 1);
-}
-
-function isInteger(value: unknown, most: number): value is number {
-	return typeof value === "number" && value >= 1 && value <= most && Number.isInteger(value);
 }

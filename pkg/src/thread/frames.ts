@@ -7,26 +7,6 @@ import type { RawEventsFrame } from "../core/raw.js";
 /** An event as `JSON.parse` made it. */
 export type ParsedEvent = Record<string, unknown>;
 
-/** Is each event an object with a text `type` (EVT-1), or are the parts of a `deltas` frame what DLT-1 says? */
-export function wellFormed(frame: RawEventsFrame): boolean {
-	const { count, events, head, times, texts } = frame;
-	if (frame.type === "events") return isList(events) && events.length === count && events.every(isTyped);
-	if (!isList(times) || !isList(texts) || times.length !== count || texts.length !== count) return false;
-	return isTyped(head) && !("time" in head) && !("text" in head) && times.every(isTime) && texts.every((text) => typeof text === "string");
-}
-
-function isList(value: unknown): value is readonly unknown[] {
-	return Array.isArray(value);
-}
-
-function isTyped(value: unknown): value is ParsedEvent {
-	return typeof value === "object" && value !== null && !Array.isArray(value) && "type" in value && typeof value.type === "string";
-}
-
-function isTime(value: unknown): boolean {
-	return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
 /** What `deltas` frames stand for, expanded once. Not kept in the frame: a field `events` there is one that nobody knows (GEN-3). */
 const expansions = new WeakMap<RawEventsFrame, readonly ParsedEvent[]>();
 

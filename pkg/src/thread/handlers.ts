@@ -56,6 +56,12 @@ export class HandlerConsumer implements Consumer {
 		this.#before = before;
 		const end = Math.min(skip + take, events.length);
 		let index = skip;
+		if (!this.#listeners.hasEventHandlers) {
+			// Batch handlers get the whole part of the frame below.
+			index = Math.max(index, end);
+			this.offset = offset + index - skip - 1;
+			if (this.#listeners.batches.list.length === 0) before.offset = this.offset;
+		}
 		while (index < end && this.#active) {
 			// Before the calls: a handler that leaves and one that joins meanwhile both count from here.
 			const place = offset + index - skip;

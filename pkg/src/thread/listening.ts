@@ -14,6 +14,11 @@ export class ThreadListeners {
 		return this.#typed.size === 0 && [this.every, this.batches, this.gaps, this.resumes].every(({ list }) => list.length === 0);
 	}
 
+	/** Does anybody get single events? */
+	get hasEventHandlers(): boolean {
+		return this.#typed.size > 0 || this.every.list.length > 0;
+	}
+
 	/** The handlers of one type. */
 	ofType(type: string): readonly Entry<EventHandler>[] | undefined {
 		return this.#typed.get(type)?.list;
