@@ -69,7 +69,7 @@ test("defaults are what the documentation says", () => {
 	assert.equal(url, "wss://chat.example.com/ws");
 	assert.equal(autoConnect, true);
 	const { seed: _seed, clientVersion: _version, url: _url, ...numbers } = config;
-	assert.deepEqual(numbers, { windowEvents: 16_384, windowBytes: 8_388_608, windowTotalBytes: 16_777_216, maxPending: 256, backoffBaseMs: 500, backoffMaxMs: 20_000, connectTimeoutMs: 10_000, tokenTimeoutMs: 30_000 });
+	assert.deepEqual(numbers, { windowEvents: 32_768, windowBytes: 8_388_608, windowTotalBytes: 16_777_216, maxPending: 256, backoffBaseMs: 500, backoffMaxMs: 20_000, connectTimeoutMs: 10_000, tokenTimeoutMs: 30_000 });
 });
 
 test("http and https stand for ws and wss, and a page's address is the base", () => {

@@ -10,7 +10,7 @@ use super::text::Text;
 pub struct Config {
     /// Where the jitter starts; two clients with one seed draw the same delays.
     pub seed: u64,
-    /// Events the server may send per stream without an acknowledgement, 1 to 65,536. Defaults to 16,384.
+    /// Events the server may send per stream without an acknowledgement, 1 to 65,536. Defaults to 32,768.
     pub window_events: u32,
     /// Bytes of events the server may send per stream without an acknowledgement, 1,024 to 67,108,864. Defaults to 8 MiB.
     pub window_bytes: u32,
@@ -36,7 +36,7 @@ impl Config {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
-            window_events: 16_384,
+            window_events: 32_768,
             window_bytes: 8 << 20,
             window_total_bytes: 16 << 20,
             max_pending: 256,

@@ -8,7 +8,7 @@ import type { TokenFunction } from "./token.js";
 
 /** What the server may have sent without an `ack`: it fills the line, and bounds what waits in the page. */
 export interface WindowOptions {
-	/** Number of events per thread, 1 to 65,536. @default 16_384 */
+	/** Number of events per thread, 1 to 65,536. @default 32_768 */
 	readonly events?: number | undefined;
 	/** Bytes of the events' JSON per thread, 1,024 to 67,108,864. @default 8_388_608 (8 MiB) */
 	readonly bytes?: number | undefined;
@@ -101,7 +101,7 @@ export function settingsOf(options: unknown): Settings {
 			seed: 0,
 			url: addressOf(given["url"]),
 			clientVersion: VERSION,
-			windowEvents: integer("window.events", window["events"], 1, 65_536, 16_384),
+			windowEvents: integer("window.events", window["events"], 1, 65_536, 32_768),
 			windowBytes,
 			windowTotalBytes: integer("window.totalBytes", window["totalBytes"], windowBytes, 268_435_456, Math.max(16_777_216, windowBytes)),
 			maxPending: integer("maxPendingSends", given["maxPendingSends"], 1, 65_536, 256),
