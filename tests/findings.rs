@@ -16,7 +16,7 @@ fn position(world: &World) -> (String, u64) {
 
 fn last_result(world: &World) -> ResumeResult {
     let mut results = world.facts.iter().filter_map(|fact| match fact {
-        Event::Resumed { result, .. } => Some(result.clone()),
+        Event::Resumed { result, .. } => Some((**result).clone()),
         _ => None,
     });
     results.next_back().expect("a resume result")

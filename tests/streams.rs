@@ -12,7 +12,7 @@ fn results(world: &World) -> Vec<&ResumeResult> {
         .facts
         .iter()
         .filter_map(|fact| match fact {
-            Event::Resumed { result, .. } => Some(result),
+            Event::Resumed { result, .. } => Some(&**result),
             _ => None,
         })
         .collect()

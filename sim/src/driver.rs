@@ -661,7 +661,7 @@ impl Driver {
                 None
             }
             Event::Resumed { consumer, ref result, .. } => {
-                let result = result.clone();
+                let result = (**result).clone();
                 self.notes.push(Note::Fact(event));
                 let receiver = self.receivers.get_mut(&consumer).filter(|receiver| !receiver.gone)?;
                 if receiver.pulls {

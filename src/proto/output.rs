@@ -96,8 +96,8 @@ pub enum Event {
         stream: StreamId,
         /// The consumer.
         consumer: ConsumerId,
-        /// What the catch-up brought.
-        result: ResumeResult,
+        /// What the catch-up brought. Boxed: it comes rarely, and every output would be as large.
+        result: Box<ResumeResult>,
     },
     /// A send is settled; nothing else will come for its id.
     Settled {

@@ -174,28 +174,26 @@ impl Driver {
             return true;
         }
         self.current.set(Some(slot));
-        self.inbox.borrow_mut().push_back(input);
-        self.drain(now);
+        self.drain(input, now);
         self.current.take().is_some()
     }
 
     /// Feeds the core and does what it says, until there is nothing left to do.
     pub(super) fn feed(self: &Rc<Self>, input: Input) {
         let _entered = self.enter();
-        self.inbox.borrow_mut().push_back(input);
-        if !self.draining.get() {
-            self.drain(self.clock.now());
+        if self.draining.get() {
+            self.inbox.borrow_mut().push_back(input);
+        } else {
+            self.drain(input, self.clock.now());
         }
     }
 
-    fn drain(self: &Rc<Self>, now: Instant) {
+    fn drain(self: &Rc<Self>, input: Input, now: Instant) {
         self.draining.set(true);
         self.now.set(now);
+        let mut next = Some(input);
         let mut deadline = None;
-        loop {
-            let Some(input) = self.inbox.borrow_mut().pop_front() else {
-                break;
-            };
+        while let Some(input) = next {
             self.core.borrow_mut().handle_input(input, now);
             loop {
                 let output = self.core.borrow_mut().poll_output();
@@ -205,6 +203,7 @@ impl Driver {
                 }
                 self.perform(output);
             }
+            next = self.inbox.borrow_mut().pop_front();
         }
         self.draining.set(false);
         self.timer.arm(deadline, self.now.get());

@@ -216,7 +216,7 @@ impl Consumer {
     ) -> bool {
         let Some(next) = self.next().filter(|&next| next > through) else { return false };
         let Some(catch_up) = self.catch_up.take() else { return false };
-        let result = catch_up.result(epoch, next, through, open_runs);
+        let result = Box::new(catch_up.result(epoch, next, through, open_runs));
         fx.report(Event::Resumed { stream, consumer: self.id, result });
         true
     }
