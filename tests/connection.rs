@@ -46,7 +46,7 @@ fn hello_is_the_first_frame_and_a_welcome_connects() {
     let hello = &world.sent[0].1;
     assert_eq!(hello["type"], "hello");
     assert_eq!(hello["token"], "token-of-ada");
-    let window = serde_json::json!({"events": 16_384, "bytes": 8_388_608, "totalBytes": 16_777_216});
+    let window = serde_json::json!({"events": 32_768, "bytes": 8_388_608, "totalBytes": 16_777_216});
     assert_eq!(hello["window"], window);
     assert_eq!(hello["streams"][0]["open"]["from"], "start");
     assert_eq!(reasons(&world), [("connecting", "connect"), ("connected", "welcome")]);

@@ -1,4 +1,4 @@
-// Weighs what a page loads. Prints one JSON object: label -> {raw, gzip, brotli, files}, in bytes.
+// Weighs what a page loads. Prints one JSON object: label -> {raw, gzip, brotli, files}, in bytes; and the parts of the default entry.
 //
 // usage: node weigh.mjs PKG
 import { readFileSync } from "node:fs";
@@ -31,7 +31,10 @@ async function bundle(entry) {
 		logLevel: "error",
 		outfile: "bundle.js",
 	});
+	const [output] = Object.values(result.metafile.outputs);
 	return {
+		/** What each module adds, minified: the largest first. */
+		parts: Object.entries(output.inputs).map(([path, { bytesInOutput }]) => [path, bytesInOutput]).sort(([, one], [, other]) => other - one),
 		bundled: weigh([result.outputFiles[0].contents]),
 		// Each module as it is served unbundled, compressed on its own.
 		modules: weigh(Object.keys(result.metafile.inputs).map((path) => readFileSync(join(pkg, path)))),
@@ -41,4 +44,4 @@ async function bundle(entry) {
 const main = await bundle("index.js");
 const inline = await bundle("inline.js");
 const wasm = weigh([readFileSync(join(pkg, "wasm", "agentwire_bg.wasm"))]);
-process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled }));
+process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, parts: main.parts }));

@@ -58,6 +58,32 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspection> {
     Ok(found)
 }
 
+/// The sections of a module, each with its bytes.
+pub(crate) fn sections(bytes: &[u8]) -> Result<Vec<(String, u64)>> {
+    let mut found = Vec::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload?;
+        let Some((id, range)) = payload.as_section() else { continue };
+        let name = match id {
+            0 => "custom",
+            1 => "types",
+            2 => "imports",
+            3 => "functions",
+            4 => "tables",
+            5 => "memory",
+            6 => "globals",
+            7 => "exports",
+            9 => "elements",
+            10 => "code",
+            11 => "data",
+            _ => continue,
+        };
+        found.push((name.to_owned(), range.end - range.start));
+    }
+    found.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    Ok(found)
+}
+
 impl Inspection {
     /// What is in the module and must not be, in words. A module that is not shipped yet must have names, or nothing could
     /// be found; its imports are still those of wasm-bindgen's own format.
