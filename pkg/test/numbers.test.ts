@@ -2,9 +2,14 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { Border } from "../src/core/border.js";
 import { read } from "../src/core/frames.js";
+import type { NumberCore } from "../src/core/glue.js";
+import type { Host } from "../src/core/raw.js";
 import { Texts } from "../src/core/texts.js";
 import { CONTRADICTIONS, WORDS } from "../src/core/words.js";
+import { rig } from "./support/rig.js";
+import { inWorld } from "./support/world.js";
 
 // From the compiled file: pkg/.test/test/numbers.test.js
 const root = new URL("../../../", import.meta.url);
@@ -99,3 +104,40 @@ test("texts that nobody holds are forgotten, and their numbers used again", () =
 	assert.equal(texts.number("another"), gone);
 	assert.equal(texts.number("trimmed"), WORDS.indexOf("trimmed"));
 });
+
+test("when there are many texts, those that the core does not hold are forgotten", () => {
+	const border = new Border({} as Host, "0");
+	const held = border.texts.number("thread");
+	let asked = 0;
+	const core = {
+		texts() {
+			asked += 1;
+			border.put(held);
+			return true;
+		},
+	} as Partial<NumberCore> as NumberCore;
+	for (let run = 0; run < 900; run += 1) border.texts.number(`run ${run}`);
+	border.tidy(core);
+	assert.equal(asked, 0, "there are not many yet");
+	for (let run = 900; run < 1_100; run += 1) border.texts.number(`run ${run}`);
+	border.tidy(core);
+	assert.deepEqual([border.texts.size, border.texts.text(held)], [WORDS.length + 1, "thread"]);
+});
+
+test("a page that sends thousands of messages keeps what it needs of their ids", inWorld(async (world) => {
+	const { client, server, connected } = rig(world);
+	const thread = client.thread("t");
+	const got: number[] = [];
+	thread.onEvent((_event, { offset }) => got.push(offset));
+	await connected();
+	for (let count = 0; count < 30; count += 1) {
+		const messages = Array.from({ length: 100 }, (_, index) => thread.send({ content: `${count} ${index}` }));
+		await world.settle();
+		for (const message of messages) assert.equal((await message.receipt).status, "accepted");
+	}
+	server.cut();
+	const last = thread.send({ content: "after a cut" });
+	await world.advance(5_000);
+	assert.equal((await last.receipt).status, "accepted");
+	assert.deepEqual(got, Array.from({ length: 3_001 }, (_, index) => index + 1));
+}));
