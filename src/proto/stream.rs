@@ -257,6 +257,13 @@ impl Stream {
             self.sequencer.start_at(delivered + 1);
         }
         self.consumers.retain(|consumer| consumer.id != id);
+        // What it alone lacked is waited for no more: it would hold back the acknowledgement of what the others have.
+        if let Some(lowest) = self.consumers.iter().filter_map(Consumer::next).min()
+            && self.sequencer.next() < lowest
+        {
+            self.sequencer.advance_past(lowest - 1);
+            self.take_ready(fx);
+        }
         self.consumers.is_empty()
     }
 

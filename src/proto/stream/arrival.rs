@@ -44,7 +44,7 @@ impl Stream {
         Ok(())
     }
 
-    fn take_ready(&mut self, fx: &mut Effects) {
+    pub(super) fn take_ready(&mut self, fx: &mut Effects) {
         while let Some(frame) = self.sequencer.take_ready() {
             self.take(frame, fx);
         }
