@@ -1,7 +1,7 @@
 /** Frames of events: the only ones that come often, so they are not read by the table of `frames.ts`. */
+import { isInteger, MAX_CH } from "./frames.js";
 import type { RawEventsFrame } from "./raw.js";
 
-const MAX_CH = 2 ** 31 - 1;
 const MAX_COUNT = 10_000;
 
 /** Is it a frame of events by its type? */
@@ -35,8 +35,4 @@ function isTime(value: unknown): boolean {
 
 function isText(value: unknown): boolean {
 	return typeof value === "string";
-}
-
-function isInteger(value: unknown, least: number, most: number): boolean {
-	return typeof value === "number" && value >= least && value <= most && Number.isInteger(value);
 }

@@ -27,7 +27,8 @@ welcome features?=X session=t128 subject=t256 heartbeatMs=i100,300000 maxFrameBy
 
 /** The number of a frame of an unknown type (GEN-3). */
 const UNKNOWN = 255;
-const MAX_CH = 2 ** 31 - 1;
+/** The largest number of a subscription on a socket (SUB-3). */
+export const MAX_CH: number = 2 ** 31 - 1;
 /** Stands for a field that is missing. */
 const NONE = -1;
 
@@ -147,8 +148,9 @@ function readValue(value: unknown, field: Field, texts: Texts, out: number[]): s
 	return readFields(value, fields, texts, out);
 }
 
-function isInteger(value: number, min: number, max: number): boolean {
-	return value >= min && value <= max && Number.isInteger(value);
+/** Is it an integer of the range? */
+export function isInteger(value: unknown, min: number, max: number): value is number {
+	return typeof value === "number" && value >= min && value <= max && Number.isInteger(value);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,9 +1,9 @@
 /**
  * The border between the wasm core and the package: what the core offers ({@link RawClient}) and what it asks of its
- * host ({@link Host}). Only `load.ts` imports the generated glue; everything else knows these types.
+ * host ({@link Host}), in words. Only `load.ts` imports the generated glue.
  *
- * Numbers, short texts and handles cross. Bodies of events never do: the core holds the parsed frame by reference and
- * says which of its events go to which consumer.
+ * What really crosses to wasm is numbers: `core.ts` and `border.ts` stand between these words and them. Bodies of events stay on
+ * this side: the core says which events of which frame go to which consumer.
  */
 
 /** A frame of events as `JSON.parse` made it: `events` (EVT-1) or `deltas` (DLT-1). */

@@ -57,11 +57,9 @@ export class FrameReader {
 	}
 
 	#take(core: NumberCore, data: unknown, socket: number): void {
-		const frame = typeof data === "string" && !isLonger(data, this.maxBytes) ? parsed(data) : undefined;
-		if (frame === undefined) {
-			const isTooLarge = typeof data === "string" && isLonger(data, this.maxBytes);
-			return this.#refuse(core, socket, isTooLarge ? "the message is larger than maxFrameBytes" : "the message is not one JSON object");
-		}
+		if (typeof data === "string" && isLonger(data, this.maxBytes)) return this.#refuse(core, socket, "the message is larger than maxFrameBytes");
+		const frame = typeof data === "string" ? parsed(data) : undefined;
+		if (frame === undefined) return this.#refuse(core, socket, "the message is not one JSON object");
 		const { slots } = this.#border;
 		const isEvents = isOfEvents(frame);
 		if (isEvents && isWellFormed(frame)) {

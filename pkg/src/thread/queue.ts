@@ -1,4 +1,4 @@
-/** What the core brought to an iterator and nobody has pulled yet. The window bounds it: the core counts only what was pulled. */
+/** What the core brought to an iterator and nobody has pulled yet. The core knows its bound: it counts what was pulled. */
 import type { RawEventsFrame, RawGap, RawResumeResult } from "../core/raw.js";
 import type { AgentEvent } from "./events.js";
 import { gapOf, metaOf, type Resumed, resumedOf, type ThreadItem } from "./facts.js";

@@ -201,27 +201,19 @@ pub enum PageKind {
 /// Gives the numbers of a frame of the page, and returns its kind. A token or body is given as its slot.
 #[allow(clippy::cast_precision_loss, reason = "offsets stay below 2^53 (GEN-5)")]
 pub fn to_numbers(frame: &ClientFrame, mut put: impl FnMut(f64)) -> PageKind {
-    let mut keyed = |id: Text, stream: Text, body: Slot| {
-        for number in [id.0, stream.0, body.0] {
-            put(f64::from(number));
-        }
-    };
-    match *frame {
+    match frame {
         ClientFrame::Approve { id, stream, body } => {
-            keyed(id, stream, body);
-            return PageKind::Approve;
+            keyed(*id, *stream, *body, put);
+            PageKind::Approve
         }
         ClientFrame::Cancel { id, stream, body } => {
-            keyed(id, stream, body);
-            return PageKind::Cancel;
+            keyed(*id, *stream, *body, put);
+            PageKind::Cancel
         }
         ClientFrame::Send { id, stream, body } => {
-            keyed(id, stream, body);
-            return PageKind::Send;
+            keyed(*id, *stream, *body, put);
+            PageKind::Send
         }
-        _ => {}
-    }
-    match frame {
         ClientFrame::Ack { offsets } => {
             for &(ch, offset) in offsets {
                 put(f64::from(ch));
@@ -267,9 +259,13 @@ pub fn to_numbers(frame: &ClientFrame, mut put: impl FnMut(f64)) -> PageKind {
             put(f64::from(*ch));
             PageKind::Unsubscribe
         }
-        ClientFrame::Approve { .. } | ClientFrame::Cancel { .. } | ClientFrame::Send { .. } => {
-            unreachable!("written above")
-        }
+    }
+}
+
+/// A frame that has an id and settles by a receipt.
+fn keyed(id: Text, stream: Text, body: Slot, mut put: impl FnMut(f64)) {
+    for number in [id.0, stream.0, body.0] {
+        put(f64::from(number));
     }
 }
 
