@@ -48,42 +48,50 @@ const TIMERS: [Timer; 12] = [
 
 /// The deadlines that are armed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TimerTable([Option<Instant>; TIMERS.len()]);
+pub(crate) struct TimerTable {
+    armed: [Option<Instant>; TIMERS.len()],
+    /// The earliest of them, kept because each frame asks for it several times.
+    earliest: Option<Instant>,
+}
 
 impl TimerTable {
-    pub(crate) const fn set(&mut self, timer: Timer, at: Instant) {
-        self.0[timer as usize] = Some(at);
+    pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
+        self.put(timer, Some(at));
     }
 
     /// Arms a timer unless it is armed for an earlier time.
     pub(crate) fn set_earliest(&mut self, timer: Timer, at: Instant) {
-        let slot = &mut self.0[timer as usize];
-        *slot = Some(slot.map_or(at, |armed| armed.min(at)));
+        if self.get(timer).is_none_or(|armed| at < armed) {
+            self.set(timer, at);
+        }
     }
 
-    pub(crate) const fn stop(&mut self, timer: Timer) {
-        self.0[timer as usize] = None;
+    pub(crate) fn stop(&mut self, timer: Timer) {
+        self.put(timer, None);
     }
 
     pub(crate) const fn get(&self, timer: Timer) -> Option<Instant> {
-        self.0[timer as usize]
+        self.armed[timer as usize]
     }
 
-    pub(crate) const fn clear(&mut self) {
-        self.0 = [None; TIMERS.len()];
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.0.iter().flatten().min().copied()
+    pub(crate) const fn next_deadline(&self) -> Option<Instant> {
+        self.earliest
     }
 
     /// Takes a timer that is due at `now`, the earliest first; a spurious call finds none.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
-        let timer = TIMERS
-            .into_iter()
-            .filter(|&timer| self.get(timer).is_some_and(|at| at <= now))
-            .min_by_key(|&timer| self.get(timer))?;
+        let due = self.earliest.filter(|&at| at <= now)?;
+        let timer = TIMERS.into_iter().find(|&timer| self.get(timer) == Some(due))?;
         self.stop(timer);
         Some(timer)
+    }
+
+    fn put(&mut self, timer: Timer, at: Option<Instant>) {
+        self.armed[timer as usize] = at;
+        self.earliest = self.armed.iter().flatten().min().copied();
     }
 }

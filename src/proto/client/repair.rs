@@ -123,8 +123,7 @@ impl Client {
 
     pub(super) fn request_repair(&mut self, id: StreamId) {
         // An answer counts against no window: it is asked for when there is room for it.
-        let missing =
-            self.streams.get(id).filter(|stream| stream.has_room()).and_then(|stream| stream.missing());
+        let missing = self.streams.get(id).and_then(|stream| stream.missing().filter(|_| stream.has_room()));
         if let Some((from, to)) = missing {
             self.request_replay(id, Purpose::Repair, from, to);
         }

@@ -106,6 +106,9 @@ impl Client {
 
     /// Starts the backoff anew when nothing is left to catch up with (CLS-4).
     pub(super) fn reset_backoff_if_caught_up(&mut self) {
+        if self.backoff.attempt() == 0 {
+            return;
+        }
         let mut wanted = self.streams.iter().filter(|stream| stream.is_wanted()).peekable();
         if matches!(self.link, Link::Live(_)) && wanted.peek().is_some() && wanted.all(Stream::has_caught_up)
         {
