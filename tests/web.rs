@@ -53,7 +53,7 @@ export class TestHost {
 			const slot = this.keep(frame);
 			const kind = this.kinds.findIndex(([name]) => name === frame.type);
 			this.give(this.fields(frame, this.kinds[kind].slice(1), []));
-			if (!this.onFrame(id, slot, frame.type === "events" ? -1 : kind, frame, data.length, performance.now())) this.release(slot);
+			if (!this.onFrame(id, slot, frame.type === "events" ? -1 : kind, frame, data.length, Date.now())) this.release(slot);
 		};
 		this.look();
 	}

@@ -404,3 +404,20 @@ test("a wrong clock of the machine does not disturb the connection", inWorld(asy
 	assert.equal(client.state.name, "connected");
 	assert.equal(server.sessions.length, 1);
 }));
+
+for (const [way, ms] of [["back", -3_600_000], ["forward", 900]] as const) {
+	test(`events that come after the clock was set ${way} keep the connection, and none is lost`, inWorld(async (world: World) => {
+		const { client, server, connected } = rig(world);
+		let got = 0;
+		client.thread("t").onEvent(() => (got += 1));
+		await connected();
+		for (let second = 0; second < 90; second += 1) {
+			if (second % 30 === 10) world.setWallClock(ms);
+			server.append("t", { type: "tick", time: 1 });
+			await world.advance(1_000);
+		}
+		assert.equal(got, 90);
+		assert.equal(server.sessions.length, 1);
+		assert.equal(client.state.name, "connected");
+	}));
+}

@@ -62,8 +62,8 @@ impl RawClient {
         self.driver.adopt(socket, Slot(token));
     }
 
-    /// Takes a frame of events that came on a socket, by its numbers; the host keeps it in `slot`. `now` is
-    /// `performance.now()`, `bytes` about the length of the message. Returns whether the host has to keep it until
+    /// Takes a frame of events that came on a socket, by its numbers; the host keeps it in `slot`. `wall` is
+    /// `Date.now()`, `bytes` about the length of the message. Returns whether the host has to keep it until
     /// [`Host::release`].
     #[allow(clippy::too_many_arguments, reason = "numbers cross the border, and nothing else")]
     pub fn events(
@@ -74,9 +74,9 @@ impl RawClient {
         first: f64,
         count: u32,
         bytes: u32,
-        now: f64,
+        wall: f64,
     ) -> bool {
-        self.driver.on_events(SocketId(socket), Slot(slot), (ch, first as u64, count), (bytes, now))
+        self.driver.on_events(SocketId(socket), Slot(slot), (ch, first as u64, count), (bytes, wall))
     }
 
     /// Takes any other frame, whose numbers the host gives. Returns whether the host has to keep it.

@@ -150,11 +150,11 @@ impl Driver {
         socket: SocketId,
         slot: Slot,
         (ch, first, count): (u32, u64, u32),
-        (bytes, now): (u32, f64),
+        (bytes, wall): (u32, f64),
     ) -> bool {
         let _entered = self.enter();
         let frame = ServerFrame::Events { ch, first, count };
-        self.feed_frame(Input::Frame { socket, frame, slot, bytes }, slot, self.clock.at(now))
+        self.feed_frame(Input::Frame { socket, frame, slot, bytes }, slot, self.clock.at_wall(wall))
     }
 
     /// Takes any other frame; returns whether the core keeps it.

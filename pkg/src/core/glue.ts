@@ -3,7 +3,7 @@
 /** The core of one client, as the glue offers it: `RawClient` of `src/web/client.rs`. */
 export interface NumberCore {
 	adopt(socket: WebSocket, token: number): void;
-	events(socket: number, slot: number, ch: number, first: number, count: number, bytes: number, now: number): boolean;
+	events(socket: number, slot: number, ch: number, first: number, count: number, bytes: number, wall: number): boolean;
 	frame(socket: number, slot: number, kind: number): boolean;
 	delivered(consumer: number, life: number, offset: number): void;
 	call(kind: number): void;

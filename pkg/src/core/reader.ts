@@ -64,7 +64,7 @@ export class FrameReader {
 		const isEvents = isOfEvents(frame);
 		if (isEvents && isWellFormed(frame)) {
 			const slot = slots.keep(frame);
-			if (!core.events(socket, slot, frame.ch, frame.first, frame.count, (data as string).length, performance.now())) slots.release(slot);
+			if (!core.events(socket, slot, frame.ch, frame.first, frame.count, (data as string).length, Date.now())) slots.release(slot);
 			return;
 		}
 		this.#border.tidy(core);
