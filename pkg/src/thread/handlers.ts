@@ -71,8 +71,9 @@ export class HandlerConsumer implements Consumer {
 			// With batch handlers, an event is delivered when they got it too.
 			if (this.#listeners.batches.list.length === 0) before.offset = place;
 		}
-		if (this.#active && index > skip) this.#deliverBatch(events, skip, index - skip, offset, replayThrough);
-		this.#late.clear();
+		if (this.#active && index > skip && this.#listeners.batches.list.length > 0) this.#deliverBatch(events, skip, index - skip, offset, replayThrough);
+		// To clear a map costs as much as the delivery of two events, also where it is empty.
+		if (this.#late.size > 0) this.#late.clear();
 		this.#before = undefined;
 		return index - skip;
 	}
@@ -107,12 +108,11 @@ export class HandlerConsumer implements Consumer {
 		if (typed === undefined && every.length === 0) return;
 		const meta = metaOf(this.epoch ?? "", offset, replayThrough);
 		if (typed !== undefined) emitWith(typed, event, meta, this.#failed);
-		emitWith(every, event, meta, this.#failed);
+		if (every.length > 0) emitWith(every, event, meta, this.#failed);
 	}
 
 	#deliverBatch(events: readonly AgentEvent[], skip: number, count: number, first: number, replayThrough: number): void {
 		const { list } = this.#listeners.batches;
-		if (list.length === 0) return;
 		const epoch = this.epoch ?? "";
 		// The frame's own array only where nobody else reads it: a handler may change it.
 		const whole = skip === 0 && count === events.length && this.#isAlone() ? events : events.slice(skip, skip + count);
