@@ -125,7 +125,7 @@ fn wasm(ctx: &Context, variant: Variant, std: Std, out: &Path) -> Result<String>
         let small = work.join("small.wasm");
         ctx.npm_bin("wasm-opt", "build-wasm-opt")
             // Address 0 is the end of the stack, which grows down to it: nothing else is there. The rest is what compressed best.
-            .args(["-Oz", "--low-memory-unused", "--flatten", "--rereloop", "-Oz", "-Oz"])
+            .args(["-O3", "--low-memory-unused", "--flatten", "--rereloop", "-O3", "-O3"])
             .arg("--reorder-functions-by-name")
             .arg(&module)
             .arg("-o")
