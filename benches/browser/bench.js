@@ -93,7 +93,7 @@ function chosen(all, names, what) {
 
 /** The loads with their clients. Raw is always one of them, as nothing can be compared without it. */
 function plan() {
-	const clients = chosen(CLIENTS, options.clients, "client");
+	const clients = options.clients === undefined ? CLIENTS.filter(({ isExperiment }) => isExperiment !== true) : chosen(CLIENTS, options.clients, "client");
 	const withReference = CLIENTS.filter((client) => client.id === REFERENCE || client.id === CONTROL || clients.includes(client));
 	return chosen(LOADS, options.only, "load").map((load) => {
 		const used = options.quick ? { ...load, ...load.quick } : load;

@@ -1,9 +1,9 @@
 /**
  * The clients. `page` is the script in `page/clients`, `dialect` what its server speaks. `only` lists the kinds of load that a client
- * is for, if it is not for all. `perMessage`: its servers send one event per message, so a burst costs it a message per event.
+ * is for, if it is not for all. `isExperiment`: it is measured only if it is named. `perMessage`: its servers send one event per message, so a burst costs it a message per event.
  */
 
-/** @typedef {{ id: string, label: string, page: string, dialect: string, use?: string, only?: string[], perMessage?: boolean }} Client */
+/** @typedef {{ id: string, label: string, page: string, dialect: string, use?: string, only?: string[], perMessage?: boolean, isExperiment?: boolean }} Client */
 
 /** The limit that the others are compared with. */
 export const REFERENCE = "raw";
@@ -26,6 +26,9 @@ export const CLIENTS = [
 	{ id: "agentwire-iterator", label: "agentwire, iterator", page: "agentwire", dialect: "agentwire", use: "iterator" },
 	{ id: "agentwire-deltas", label: "agentwire, deltas frames", page: "agentwire", dialect: "agentwire-deltas", use: "handlers", only: ["tokens"] },
 	{ id: "agentwire-inline", label: "agentwire/inline", page: "agentwire-inline", dialect: "agentwire", use: "handlers", only: ["startup", "startup-50"] },
+	// What the cost of ours is made of. Measured only if they are named.
+	...["envelope", "handlers", "checks", "wasm", "meta"].map((use) => ({ id: `layer-${use}`, label: `layer: ${use}`, page: "layers", dialect: "agentwire", use, isExperiment: true })),
+	{ id: "layer-unread", label: "layer: unread", page: "layers", dialect: "agentwire", use: "unread", only: ["tokens"], isExperiment: true },
 ];
 
 /** Whether it is ours, for tables and charts. */

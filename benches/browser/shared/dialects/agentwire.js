@@ -7,6 +7,8 @@ import { T0, TOKEN_HEAD, token } from "../events.js";
 const CH = 1;
 /** Most events that the bridge puts into one frame by default. */
 const PAGE_EVENTS = 512;
+/** Frames that can be on their way: more than the window has events. */
+const RING = 2 ** 16;
 
 /** @param {string} name @param {(events: string[], first: number) => string} encode */
 const dialect = (name, encode) => ({ name, burst: (/** @type {number} */ size) => Math.min(size, PAGE_EVENTS), encode, session });
@@ -25,11 +27,12 @@ function session({ send, subscribed, fail, history }) {
 	let window = { events: 0, bytes: 0 };
 	let acked = 0;
 	/**
-	 * Frames that were sent: the last number of each, and the bytes up to its end. Plain numbers, because in the synthetic dispatch
-	 * the page pays for them: an object for each frame cost more than the client that was measured.
+	 * Frames that were sent and are not acknowledged: the last number of each, and the bytes up to its end. Rings of plain numbers,
+	 * because in the synthetic dispatch the page pays for them: an object for each frame cost more than the client that was measured.
 	 */
-	const lasts = [];
-	const sums = [];
+	const lasts = new Float64Array(RING);
+	const sums = new Float64Array(RING);
+	let sentFrames = 0;
 	let sentBytes = 0;
 	/** How many of them are acknowledged, and their bytes. */
 	let ackedFrames = 0;
@@ -57,8 +60,8 @@ function session({ send, subscribed, fail, history }) {
 					return subscribe(frame.streams);
 				case "ack": {
 					acked = Math.max(acked, frame.offsets[CH] ?? 0);
-					while (ackedFrames < lasts.length && lasts[ackedFrames] <= acked) {
-						ackedBytes = sums[ackedFrames];
+					while (ackedFrames < sentFrames && lasts[ackedFrames % RING] <= acked) {
+						ackedBytes = sums[ackedFrames % RING];
 						ackedFrames += 1;
 					}
 					return;
@@ -71,12 +74,13 @@ function session({ send, subscribed, fail, history }) {
 		},
 		sent(last, bytes) {
 			sentBytes += bytes;
-			lasts.push(last);
-			sums.push(sentBytes);
+			lasts[sentFrames % RING] = last;
+			sums[sentFrames % RING] = sentBytes;
+			sentFrames += 1;
 			if (caughtUp || last < history) return;
 			caughtUp = true;
 			send(`{"type":"caughtUp","ch":${CH},"offset":${history},"openRuns":[]}`);
 		},
-		room: (first, count, bytes) => first + count - 1 - acked <= window.events && (sentBytes - ackedBytes + bytes <= window.bytes || ackedFrames === lasts.length),
+		room: (first, count, bytes) => first + count - 1 - acked <= window.events && (sentBytes - ackedBytes + bytes <= window.bytes || ackedFrames === sentFrames),
 	};
 }
