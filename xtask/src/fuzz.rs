@@ -1,4 +1,7 @@
-//! Runs the fuzz targets under libFuzzer, makes their seeds, and replays these without it.
+//! Runs the fuzz targets under libFuzzer, makes their seeds, and replays these without it. The reader of the package is fuzzed
+//! beside them (`reader.rs`).
+
+pub(crate) mod reader;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,8 +37,11 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Fuzzes only this target.
-    #[arg(long, value_parser = TARGETS)]
+    #[arg(long, value_parser = [TARGETS[0], TARGETS[1], TARGETS[2], reader::NAME])]
     target: Option<String>,
+    /// Seed of the messages that the package's reader gets.
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
     /// Makes the committed seeds from tests/vectors/protocol.json instead: those of which each adds coverage.
     #[arg(long)]
     seed_corpus: bool,
@@ -58,15 +64,25 @@ enum Failure {
 }
 
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
-    let targets: Vec<&str> = match &args.target {
+    let targets: Vec<&str> = match args.target.as_deref() {
+        Some(reader::NAME) => Vec::new(),
         Some(target) => vec![target],
         None => TARGETS.to_vec(),
     };
+    let with_reader = !args.seed_corpus && args.target.as_deref().is_none_or(|target| target == reader::NAME);
+    let share = (args.seconds / (targets.len() as u64 + u64::from(with_reader)).max(1)).max(1);
+    if with_reader {
+        println!("  {}: {share} s", reader::NAME);
+        println!("    {}", reader::hunt(ctx, args, share)?);
+    }
+    if targets.is_empty() {
+        return Ok(());
+    }
     let fuzz = CargoFuzz::ready(ctx)?;
     step("building the fuzz targets with the address sanitizer", || {
         fuzz.tool("fuzz-build", &["build"]).time_limit(BUILD_LIMIT).check("the fuzz targets can't be built")
     })?;
-    if args.seed_corpus { make_seeds(&fuzz, &targets) } else { hunt(&fuzz, &targets, args.seconds) }
+    if args.seed_corpus { make_seeds(&fuzz, &targets) } else { hunt(&fuzz, &targets, share) }
 }
 
 /// Runs the committed seeds and those of the vectors through the checks of the targets, on the toolchain in use.
@@ -153,9 +169,8 @@ fn made(folder: PathBuf) -> Result<PathBuf> {
 
 // --- Fuzzing ---
 
-fn hunt(fuzz: &CargoFuzz<'_>, targets: &[&str], seconds: u64) -> Result<()> {
+fn hunt(fuzz: &CargoFuzz<'_>, targets: &[&str], share: u64) -> Result<()> {
     crate::run::isolate()?;
-    let share = (seconds / targets.len() as u64).max(1);
     let started = Instant::now();
     let (mut executions, mut crashes, mut hangs) = (0, 0, 0);
     for target in targets {

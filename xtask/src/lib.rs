@@ -110,7 +110,7 @@ enum Command {
     Simulate(checks::Simulate),
     /// Checks that each clause of the protocol has a test that names it; `--write` puts the table into docs/TESTING.md.
     Clauses(checks::Clauses),
-    /// Fuzzes the decoders and the whole client with libFuzzer.
+    /// Fuzzes the decoders and the whole client with libFuzzer, and the reader of the package against the one of the core.
     Fuzz(checks::Fuzz),
     /// Changes the core in one place after the other; the tests must notice at least 85 of 100 changes.
     Mutants(checks::Mutants),

@@ -92,6 +92,12 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part { name: "unit", about: "types and unit tests of the npm package", needs: Needs::build, run: unit },
     Part {
+        name: "reader",
+        about: "the package and the core read the same frames, and refuse the same",
+        needs: Needs::build,
+        run: crate::fuzz::reader::check,
+    },
+    Part {
         name: "page-unit",
         about: "how the chat page folds events and compares them with the log",
         needs: Needs::page,
