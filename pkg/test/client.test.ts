@@ -421,3 +421,22 @@ for (const [way, ms] of [["back", -3_600_000], ["forward", 900]] as const) {
 		assert.equal(client.state.name, "connected");
 	}));
 }
+
+// PROTOCOL: FLO-2
+test("in a hidden page, whose timers wait for a minute, events are acknowledged with the next frame", inWorld(async (world: World) => {
+	const { client, server, connected } = rig(world);
+	let got = 0;
+	client.thread("t").onEvent(() => (got += 1));
+	await connected();
+	world.minTimerMs = 60_000;
+	const inFlight = (): number | undefined => [...(server.sessions[0]?.subs.values() ?? [])][0]?.flight.length;
+	for (let second = 0; second < 20; second += 2) {
+		server.append("t", { type: "tick", time: 1 });
+		await world.advance(2_000);
+		assert.ok((inFlight() ?? Number.NaN) <= 1, `${inFlight()} events are not acknowledged`);
+	}
+	// The heartbeat is a frame too.
+	await world.advance(server.heartbeatMs);
+	assert.equal(inFlight(), 0);
+	assert.equal(got, 10);
+}));

@@ -42,6 +42,8 @@ export class World implements SocketHost {
 	latency = 0;
 	/** How long a socket is closing when the server has closed it, in milliseconds. */
 	closingMs = 0;
+	/** The least delay of a timer of the page, in milliseconds: browsers clamp those of a page that is hidden for long to a minute. */
+	minTimerMs = 0;
 	/** How often the page read a clock. */
 	clockReads = 0;
 	/** Timers of lost instances, which nobody can take back. */
@@ -210,7 +212,7 @@ export class World implements SocketHost {
 			}
 		}
 		this.define("WebSocket", WebSocket);
-		this.define("setTimeout", (run: () => void, ms = 0) => this.#add(ms, run, true));
+		this.define("setTimeout", (run: () => void, ms = 0) => this.#add(Math.max(ms, this.minTimerMs), run, true));
 		this.define("clearTimeout", (id: unknown) => this.#cancel(id));
 		this.define("addEventListener", this.page.addEventListener.bind(this.page));
 		this.define("removeEventListener", this.page.removeEventListener.bind(this.page));
