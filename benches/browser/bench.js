@@ -1,9 +1,9 @@
 /**
  * Measures the clients in a real browser. `cargo xtask bench` builds and installs the package first, and then runs this.
  *
- * usage: node bench.js [--quick] [--only LOAD,…] [--clients CLIENT,…] [--rounds N] [--seed N] [--minutes N] [--json FILE] [--commit NAME] [--svg FILE] [--list]
+ * usage: node bench.js [--quick] [--only LOAD,…] [--clients CLIENT,…] [--rounds N] [--seed N] [--minutes N] [--json FILE] [--commit NAME] [--svg FILE] [--markdown FILE] [--list]
  */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -14,6 +14,7 @@ import { CLIENTS, CONTROL, REFERENCE } from "./lib/clients.js";
 import { checkProc } from "./lib/cpu.js";
 import { LOADS } from "./lib/loads.js";
 import { machine } from "./lib/machine.js";
+import { replaced } from "./lib/markdown.js";
 import { measure } from "./lib/measures.js";
 import { randomFrom, shuffled } from "./lib/random.js";
 import { judged, tables, verdicts } from "./lib/report.js";
@@ -33,6 +34,7 @@ const OPTIONS = /** @type {const} */ ({
 	json: { type: "string" },
 	commit: { type: "string" },
 	svg: { type: "string" },
+	markdown: { type: "string" },
 	list: { type: "boolean", default: false },
 });
 
@@ -197,6 +199,7 @@ async function finish(results, chromium, { rounds, seed, started }) {
 		const report = { date: new Date().toISOString(), commit: options.commit, machine: system, rounds, seed, loads: LOADS.filter(({ id }) => results.loads().includes(id)), results, targets: judged(results), errors: results.errors };
 		if (options.json !== undefined) await write(options.json, `${JSON.stringify(report, undefined, "\t")}\n`);
 		if (options.svg !== undefined) await write(options.svg, chart(results, system));
+		if (options.markdown !== undefined) await write(options.markdown, replaced(await readFile(options.markdown, "utf8"), results, report));
 		console.log(tables(results));
 		console.log(verdicts(results));
 	}

@@ -45,9 +45,9 @@ pub(crate) struct Args {
     /// Also writes everything that was measured to this file; it is always in target/xtask/bench/results.json.
     #[arg(long, value_name = "FILE", conflicts_with = "quick")]
     json: Option<PathBuf>,
-    /// Draws the chart of the README, docs/images/bench.svg.
+    /// Draws docs/images/bench.svg and writes the tables of docs/PERFORMANCE.md.
     #[arg(long, conflicts_with = "quick")]
-    svg: bool,
+    docs: bool,
     /// Lists the loads and clients and runs nothing.
     #[arg(long)]
     list: bool,
@@ -104,8 +104,10 @@ fn driver(args: &Args, ctx: &Context) -> Result<Command> {
             node.args(["--commit", &commit]);
         }
     }
-    if args.svg {
-        node.arg("--svg").arg(ctx.root.join("docs/images/bench.svg"));
+    if args.docs {
+        let docs = ctx.root.join("docs");
+        node.arg("--svg").arg(docs.join("images/bench.svg"));
+        node.arg("--markdown").arg(docs.join("PERFORMANCE.md"));
     }
     Ok(node)
 }
