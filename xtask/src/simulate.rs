@@ -83,6 +83,11 @@ fn build(ctx: &Context) -> Result<PathBuf> {
     built(ctx.cargo("simulate-build"), ctx, "simulate-clean", &["--locked"])
 }
 
+/// The other side of the fuzzing of the package's reader, which is built beside the simulation.
+pub(crate) fn frame_reader(ctx: &Context) -> Result<PathBuf> {
+    Ok(build(ctx)?.with_file_name(format!("read_frames{}", std::env::consts::EXE_SUFFIX)))
+}
+
 /// The program with every bug of the list, from a copy of its sources.
 fn build_planted(ctx: &Context) -> Result<PathBuf> {
     let list = planted::text_of(&ctx.root.join(planted::LIST))?;

@@ -4,7 +4,7 @@
  *
  * usage: node reader.js --peer PROGRAM --vectors FILE [--seconds N | --texts N] [--seed N]
  *
- * The peer is `tests/support/read_frames.rs`: it takes a line per message, and answers an empty one with what it counted.
+ * The peer is `sim/src/bin/read_frames.rs`: it takes a line per message, and answers an empty one with what it counted.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

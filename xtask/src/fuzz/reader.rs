@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Args, BUILD_LIMIT};
+use super::Args;
 use crate::context::Context;
 use crate::run::step;
 use crate::setup::{self, Needs};
@@ -48,24 +48,11 @@ pub(crate) fn check(ctx: &Context) -> Result<Report> {
 }
 
 fn run(ctx: &Context, args: &[&str], seconds: u64) -> Result<String> {
-    ctx.cargo("fuzz-peer")
-        .args([
-            "build",
-            "--locked",
-            "--package",
-            "agentwire",
-            "--features",
-            "json",
-            "--example",
-            "read_frames",
-        ])
-        .time_limit(BUILD_LIMIT)
-        .check("the other side of the reader can't be built")?;
     let outcome = ctx
         .tool("node", "fuzz-reader")
         .arg(ctx.pkg().join(".test/test/fuzz/reader.js"))
         .arg("--peer")
-        .arg(ctx.target.join("debug/examples/read_frames"))
+        .arg(crate::simulate::frame_reader(ctx)?)
         .arg("--vectors")
         .arg(ctx.root.join("tests/vectors/protocol.json"))
         .args(args)
