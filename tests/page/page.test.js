@@ -136,7 +136,8 @@ test("an answer that a restart interrupts says so, and asking again completes it
 	await one.press("Restart the server");
 	await one.runs("failed").waitFor();
 	const interrupted = one.runs("failed");
-	await interrupted.getByText("Interrupted", { exact: true }).waitFor();
+	// A sub-agent that was at work says so too, beside the run.
+	await interrupted.getByTestId("run-status").filter({ hasText: "Interrupted" }).waitFor();
 	await interrupted.getByText(/^The server was restarted while the agent was at work\./).waitFor();
 	await one.isTrue();
 	await interrupted.getByRole("button", { name: "Ask again" }).click();
