@@ -40,7 +40,7 @@ export function chart(results, machine) {
 function rowsOf(results, { load, of }) {
 	return results
 		.clients(load)
-		.filter(({ id }) => id !== CONTROL && !(of === "over" && id === REFERENCE))
+		.filter(({ id, isExperiment }) => isExperiment !== true && id !== CONTROL && !(of === "over" && id === REFERENCE))
 		.map(({ id, label }) => ({ id, label, estimate: results[of](load, id) }))
 		.filter(({ estimate }) => estimate !== undefined);
 }
