@@ -65,6 +65,9 @@ enum Failure {
 
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
     let targets: Vec<&str> = match args.target.as_deref() {
+        Some(reader::NAME) if args.seed_corpus => {
+            bail!("{} has no seeds: it changes the frames of the vectors", reader::NAME)
+        }
         Some(reader::NAME) => Vec::new(),
         Some(target) => vec![target],
         None => TARGETS.to_vec(),
