@@ -1,7 +1,7 @@
 /** The tables of docs/PERFORMANCE.md. */
 import { CONTROL, isOurs, REFERENCE } from "./clients.js";
 import { LOADS } from "./loads.js";
-import { judged } from "./report.js";
+import { judged, withInterval } from "./report.js";
 import { TARGETS } from "./targets.js";
 
 const BEGIN = "<!-- Written by `cargo xtask bench --docs`. -->";
@@ -18,7 +18,7 @@ export function replaced(page, results, { date, commit, machine, rounds }) {
 
 function targets(results) {
 	const rows = judged(results).map(({ what, unit, must, aim, measured, verdict }, index) => {
-		const shown = measured === undefined ? "" : between(measured, TARGETS[index].digits);
+		const shown = measured === undefined ? "" : withInterval(measured, TARGETS[index].digits);
 		return `| ${what}, ${unit} | ${shown} | ${must} | ${aim ?? ""} | ${verdict} |`;
 	});
 	return ["| target | measured | must | aim | |", "|---|---|---|---|---|", ...rows].join("\n");
@@ -28,17 +28,13 @@ function table(load, results) {
 	const isRatio = load.compare === "ratio";
 	const head = ["client", load.unit, ...(isRatio ? ["ratio to raw"] : []), "over raw"];
 	const rows = results.clients(load.id).map(({ id, label }) => {
-		const against = (estimate, digits) => (estimate === undefined || id === REFERENCE ? "" : between(estimate, digits));
+		const against = (estimate, digits) => (estimate === undefined || id === REFERENCE ? "" : withInterval(estimate, digits));
 		const value = results.value(load.id, id)?.point.toFixed(load.digits) ?? "failed";
 		const ratio = isRatio ? [against(results.ratio(load.id, id), 2)] : [];
 		return [isOurs(id) ? `**${label}**` : label, value, ...ratio, against(results.over(load.id, id), load.digits)];
 	});
 	const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
 	const spread = results.rounds(load.id, CONTROL).length > 0 ? results.ratio(load.id, CONTROL) : undefined;
-	const last = spread === undefined ? [] : ["", `A/A: ${between(spread, 2)} over ${spread.rounds} rounds`];
+	const last = spread === undefined ? [] : ["", `A/A: ${withInterval(spread, 2)} over ${spread.rounds} rounds`];
 	return [`**${load.title}** (\`${load.id}\`)`, "", ...lines, ...last].join("\n");
-}
-
-function between({ point, low, high }, digits) {
-	return `${point.toFixed(digits)} [${low.toFixed(digits)} to ${high.toFixed(digits)}]`;
 }

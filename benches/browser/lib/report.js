@@ -5,6 +5,8 @@ import { judge, TARGETS } from "./targets.js";
 
 const figure = (value, digits) => value.toFixed(digits);
 const interval = ({ low, high }, digits) => `[${figure(low, digits)} to ${figure(high, digits)}]`;
+/** An estimate with its interval. */
+export const withInterval = (estimate, digits) => `${figure(estimate.point, digits)} ${interval(estimate, digits)}`;
 
 /** One table per load. @param {import("./results.js").Results} results */
 export function tables(results) {
@@ -22,13 +24,13 @@ function table(load, results) {
 		return `  ${name} ${figure(value.point, load.digits).padStart(10)}${ratio}${compared(results.over(load.id, id), load.digits, id, 26)}`.trimEnd();
 	});
 	const spread = results.rounds(load.id, CONTROL).length > 0 ? results.ratio(load.id, CONTROL) : undefined;
-	const last = spread === undefined ? [] : [`  A/A: ${figure(spread.point, 2)} ${interval(spread, 2)} over ${spread.rounds} rounds`];
+	const last = spread === undefined ? [] : [`  A/A: ${withInterval(spread, 2)} over ${spread.rounds} rounds`];
 	return [...head, ...rows.filter(Boolean), ...last].join("\n");
 }
 
 /** An estimate against raw; raw itself has none. */
 function compared(against, digits, id, width) {
-	return (against === undefined || id === REFERENCE ? "" : `${figure(against.point, digits)} ${interval(against, digits)}`).padStart(width);
+	return (against === undefined || id === REFERENCE ? "" : withInterval(against, digits)).padStart(width);
 }
 
 /** A line per target, and the last one. @param {import("./results.js").Results} results */
@@ -40,7 +42,7 @@ export function verdicts(results) {
 		const measured = target.of(results);
 		const verdict = measured === undefined ? "not measured" : judge(target, measured);
 		if (verdict === "aim" || verdict === "must") met += 1;
-		const shown = measured === undefined ? "–" : `${figure(measured.point, digits)} ${interval(measured, digits)}`;
+		const shown = measured === undefined ? "–" : withInterval(measured, digits);
 		lines.push(`  ${`${what}, ${unit}`.padEnd(58)} ${shown.padStart(22)} ${String(must).padStart(8)} ${String(aim ?? "").padStart(8)}  ${verdict}`);
 	}
 	lines.push(`\nbench: ${met} of ${TARGETS.length} targets met`);
