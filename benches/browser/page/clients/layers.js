@@ -45,25 +45,24 @@ begin(async () => {
 	/** When the last message came. */
 	let heard = 0;
 	socket.onmessage = (event) => {
-		const { data } = event;
-		const last = use === "unread" ? skim(data) : read(data);
+		const last = use === "unread" ? skim(event.data) : read(event.data);
 		if (last - acked < ACK_EVENTS) return;
 		acked = last;
 		socket.send(JSON.stringify({ type: "ack", offsets: { 1: last } }));
-
-		function read(text) {
-			const frame = JSON.parse(text);
-			if (frame.type !== "events") return 0;
-			if (hasChecks && !isWellFormed(frame)) throw new Error("the frame is wrong");
-			if (hasWasm) {
-				heard = Date.now();
-				frames[0] = frame;
-				core(0, 0, frame.first);
-				frames[0] = undefined;
-			} else deliver(frame, 0, frame.first);
-			return frame.first + frame.count - 1;
-		}
 	};
+
+	function read(text) {
+		const frame = JSON.parse(text);
+		if (frame.type !== "events") return 0;
+		if (hasChecks && !isWellFormed(frame)) throw new Error("the frame is wrong");
+		if (hasWasm) {
+			heard = Date.now();
+			frames[0] = frame;
+			core(0, 0, frame.first);
+			frames[0] = undefined;
+		} else deliver(frame, 0, frame.first);
+		return frame.first + frame.count - 1;
+	}
 });
 
 /** Reads the two numbers of a frame, and calls the callback with what must be in it. */
