@@ -23,7 +23,7 @@ const BAD_FRAME = 1;
 /** Slots begin with it. */
 const FIRST_SLOT = 0;
 
-/** What the core is told of a message. A number from that of the last word on stands for one of `texts`. */
+/** What the reader gives the core for one message. A number behind those of `WORDS` is that of one of `texts`. */
 type Said = { readonly bad: string } | { readonly kind: number; readonly numbers: readonly number[]; readonly texts: readonly string[] } | { readonly events: readonly number[] };
 
 /** What a batch came to, as the peer counts it. */
