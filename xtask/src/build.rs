@@ -6,7 +6,7 @@ mod names;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use names::GLUE_MODULE;
+pub use names::GLUE_MODULE;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -14,7 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 
 use crate::context::Context;
-use crate::fingerprint::{Fingerprint, Stamp};
+use crate::fingerprint::{self, Fingerprint, Stamp};
+use crate::lock::lock;
 use crate::run::{capture, step};
 use crate::setup::{self, Needs};
 
@@ -40,14 +41,16 @@ pub(crate) struct Args {
 
 /// Which package is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Variant {
+#[expect(missing_docs, reason = "the option says what each is")]
+pub enum Variant {
     Default,
     Trap,
 }
 
 /// Where the std inside the module comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Std {
+#[expect(missing_docs, reason = "the option says what each is")]
+pub enum Std {
     Auto,
     Rebuilt,
     Prebuilt,
@@ -65,9 +68,8 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
 }
 
 /// Brings the package up to date and says which std is in it. The set-up is the caller's.
-pub(crate) fn package(ctx: &Context, variant: Variant, std: Std) -> Result<String> {
-    let _lock =
-        setup::lock(&ctx.state.join("build.lock"), "another `cargo xtask` is building; waiting for it")?;
+pub fn package(ctx: &Context, variant: Variant, std: Std) -> Result<String> {
+    let _lock = lock(&ctx.state.join("build.lock"), "another `cargo xtask` is building; waiting for it")?;
     match variant {
         Variant::Default => {
             let how = wasm(ctx, variant, std, &ctx.pkg().join("wasm"))?;
@@ -87,7 +89,7 @@ pub(crate) fn package(ctx: &Context, variant: Variant, std: Std) -> Result<Strin
 }
 
 /// The module as cargo made it, with its names, before the tools went over it.
-pub(crate) fn unstripped(ctx: &Context) -> PathBuf {
+pub fn unstripped(ctx: &Context) -> PathBuf {
     work_folder(ctx, Variant::Default).join("cargo.wasm")
 }
 
@@ -274,7 +276,7 @@ fn facade(ctx: &Context) -> Result<()> {
 /// Makes `to` a copy of `from`, without what it held before.
 fn replace_folder(from: &Path, to: &Path) -> Result<()> {
     clear(to)?;
-    for file in crate::fingerprint::files_below(from)? {
+    for file in fingerprint::files_below(from)? {
         let name = file.strip_prefix(from).unwrap_or(&file);
         copy(&file, &to.join(name))?;
     }

@@ -10,23 +10,23 @@ use crate::run::Tool;
 
 /// The paths that every command works with.
 #[derive(Debug, Clone)]
-pub(crate) struct Context {
+pub struct Context {
     /// The root of the checkout.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
     /// Cargo's target folder: `CARGO_TARGET_DIR`, else `target` in the checkout.
-    pub(crate) target: PathBuf,
+    pub target: PathBuf,
     /// What xtask remembers about this checkout: stamps, logs, locks. Always `target/xtask` in the checkout, because
     /// it tells about files of the checkout.
-    pub(crate) state: PathBuf,
+    pub state: PathBuf,
     /// Tools that outlive the checkout: `AGENTWIRE_CACHE`, else `agentwire` in the user's cache folder.
-    pub(crate) cache: PathBuf,
+    pub cache: PathBuf,
     /// This program, for what it runs in a process of its own.
-    pub(crate) program: PathBuf,
+    pub program: PathBuf,
 }
 
 impl Context {
     /// Finds the checkout and makes the folders for state and logs.
-    pub(crate) fn find() -> Result<Self> {
+    pub fn find() -> Result<Self> {
         let here = env::current_dir().context("the current folder can't be read")?;
         // `cargo run` sets the variable; a binary started by hand uses what it was built from.
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
@@ -61,38 +61,38 @@ impl Context {
     }
 
     /// The npm package.
-    pub(crate) fn pkg(&self) -> PathBuf {
+    pub fn pkg(&self) -> PathBuf {
         self.root.join("pkg")
     }
 
     /// The benchmark: a driver, a server and pages.
-    pub(crate) fn bench(&self) -> PathBuf {
+    pub fn bench(&self) -> PathBuf {
         self.root.join("benches/browser")
     }
 
     /// The copy of the npm package whose core can be made to trap.
-    pub(crate) fn trap_pkg(&self) -> PathBuf {
+    pub fn trap_pkg(&self) -> PathBuf {
         self.root.join("target/trap-pkg")
     }
 
     /// The log file for the step called `name`.
-    pub(crate) fn log(&self, name: &str) -> PathBuf {
+    pub fn log(&self, name: &str) -> PathBuf {
         self.state.join("logs").join(format!("{name}.log"))
     }
 
     /// A command whose output goes to the log called `log`, run in the root of the checkout.
-    pub(crate) fn tool(&self, program: impl AsRef<Path>, log: &str) -> Tool {
+    pub fn tool(&self, program: impl AsRef<Path>, log: &str) -> Tool {
         Tool::new(program.as_ref(), self.log(log)).dir(&self.root)
     }
 
     /// Cargo, on this workspace and its target folder.
-    pub(crate) fn cargo(&self, log: &str) -> Tool {
+    pub fn cargo(&self, log: &str) -> Tool {
         let program = env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
         self.tool(program, log).env("CARGO_TARGET_DIR", &self.target).env("CARGO_TERM_PROGRESS_WHEN", "never")
     }
 
     /// npm, in `folder`.
-    pub(crate) fn npm(&self, folder: &Path, log: &str) -> Tool {
+    pub fn npm(&self, folder: &Path, log: &str) -> Tool {
         self.tool(script("npm"), log)
             .dir(folder)
             .env("npm_config_update_notifier", "false")
@@ -100,7 +100,7 @@ impl Context {
     }
 
     /// A program that an npm package of `pkg` brings, such as `wasm-opt`.
-    pub(crate) fn npm_bin(&self, name: &str, log: &str) -> Tool {
+    pub fn npm_bin(&self, name: &str, log: &str) -> Tool {
         self.tool(self.pkg().join("node_modules/.bin").join(script(name)), log)
     }
 }

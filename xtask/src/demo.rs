@@ -1,65 +1,57 @@
-//! `cargo xtask demo`: the chat page to play with ([`serve`]), and with `--check` the proof ([`proof`]): the whole path under
-//! faults, in a real browser, judged by the log alone.
-//!
-//! For the proof a headless browser loads a page that follows one thread of a real chat server. While an agent answers, the proxy
-//! between them cuts the connection, the server is killed with SIGKILL and started again, and the page is loaded
-//! again. The page reports what its handlers were given. At the end the log file says what they should have been given.
-
-mod interrupt;
-#[cfg(feature = "checks")]
-mod proof;
-mod serve;
-mod server;
+//! `cargo xtask demo`: builds the chat page and its server and serves them, with switches that break the connection between
+//! them. With `--check` the same is checked without a window, by the proof.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use agentwire_faults::server::{Plan, free_address};
+use agentwire_faults::switches;
+use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
 
-#[cfg(feature = "checks")]
-pub(crate) use proof::{Faults, Order, Work, prove, run, seed, signals};
-pub(crate) use serve::serve;
-
+use crate::build;
 use crate::context::Context;
-use crate::run::step;
-use crate::setup::Browser as Engine;
+use crate::page;
+use crate::run::{both, step};
+use crate::setup::{self, Browser, Needs};
 
 /// The name of the chat server's package and program.
 const CHAT_SERVER: &str = "agent-chat";
 
+/// The arguments of the command.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub struct Args {
     /// Prove headless that nothing is lost, repeated or reordered under faults.
     #[arg(long)]
-    check: bool,
+    pub check: bool,
     /// The browser that runs the page.
-    #[arg(long, value_enum, default_value_t = Engine::Chromium, requires = "check")]
-    engine: Engine,
+    #[arg(long, value_enum, default_value_t = Browser::Chromium, requires = "check")]
+    pub engine: Browser,
     /// The least number of events that the log must hold in the end.
     #[arg(long, default_value_t = 2000, requires = "check")]
-    events: u64,
+    pub events: u64,
     /// How often the connection is cut.
     #[arg(long, default_value_t = 50, requires = "check")]
-    cuts: usize,
+    pub cuts: usize,
     /// How often the server is killed (SIGKILL) and started again while an agent answers.
     #[arg(long, default_value_t = 5, requires = "check")]
-    kills: usize,
+    pub kills: usize,
     /// How often the page is loaded again while events stream.
     #[arg(long, default_value_t = 10, requires = "check")]
-    reloads: usize,
+    pub reloads: usize,
     /// How often the wasm core traps while events stream; more than 0 checks the package's copy that can.
     #[arg(long, default_value_t = 0, requires = "check")]
-    traps: usize,
+    pub traps: usize,
     /// Seed of the fault plan; drawn and printed when absent.
     #[arg(long, requires = "check")]
-    seed: Option<u64>,
+    pub seed: Option<u64>,
     /// Make the server break its promise in this way; the check must find it and fail.
     #[arg(long, value_enum, requires = "check")]
-    sabotage: Option<Sabotage>,
+    pub sabotage: Option<Sabotage>,
     /// Keep the log, the recordings and the output of all processes also when there is nothing to look for.
     #[arg(long, requires = "check")]
-    keep: bool,
+    pub keep: bool,
     /// The loopback port of the page; 0 takes a free one.
     #[arg(long, default_value_t = 8787, conflicts_with = "check")]
     port: u16,
@@ -76,7 +68,7 @@ pub(crate) struct Args {
 
 /// Faults of the server itself (its feature `faults`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Sabotage {
+pub enum Sabotage {
     /// Sends the body of the following event in place of some.
     Skip,
     /// Sends the body of the previous event in place of some.
@@ -88,7 +80,9 @@ pub(crate) enum Sabotage {
 }
 
 impl Sabotage {
-    fn name(self) -> &'static str {
+    /// Its name, as the command line and the server take it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Skip => "skip",
             Self::Repeat => "repeat",
@@ -98,16 +92,49 @@ impl Sabotage {
     }
 }
 
-impl Args {
-    /// Whether this is the proof, and not the page to play with.
-    pub(crate) fn is_check(&self) -> bool {
-        self.check
-    }
+/// Builds everything and serves the page until Ctrl-C.
+///
+/// # Errors
+/// When something can't be built or started, and when the chat server ends by itself.
+pub fn serve(args: &Args, ctx: &Context) -> Result<()> {
+    // Before anything that takes long: a port that is taken is the most likely thing to go wrong.
+    setup::node()?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
+    let listener = TcpListener::bind(address).map_err(|error| {
+        anyhow!("{address} can't be used ({error}); stop what listens there, or choose with --port")
+    })?;
+    let folder = ctx.root.join(".agentwire");
+    fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    // A program of this run's own: another demo may be running the last one.
+    let own = tempfile::Builder::new()
+        .prefix("agentwire-demo-")
+        .tempdir()
+        .context("no temporary folder can be made")?;
+    let built_page = || {
+        setup::ensure(ctx, &Needs::page())?;
+        build::package(ctx, build::Variant::Default, build::Std::Auto)?;
+        page::build(ctx)
+    };
+    let (program, page) = both(|| chat_server(ctx, false, own.path()), built_page)?;
+    let plan = Plan {
+        program,
+        address: free_address()?,
+        log: args.log.clone().unwrap_or_else(|| folder.join("demo.sqlite")),
+        folder: args.folder.clone().unwrap_or_else(|| ctx.root.clone()),
+        page,
+        pace_ms: args.pace_ms,
+        sabotage: None,
+        stderr: folder.join("agent-chat.log"),
+    };
+    switches::serve(listener, plan)
 }
 
 /// Builds the chat server and puts its program into `folder`: whoever builds it again, with or without its fault
 /// switches, does not change what a check starts after a kill.
-fn chat_server(ctx: &Context, faults: bool, folder: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it can't be built or copied.
+pub fn chat_server(ctx: &Context, faults: bool, folder: &Path) -> Result<PathBuf> {
     step("compiling the chat server (the longest step, about a minute)", || {
         let features: &[&str] = if faults { &["--features", "faults"] } else { &[] };
         ctx.cargo("demo-agent-chat")
@@ -117,27 +144,7 @@ fn chat_server(ctx: &Context, faults: bool, folder: &Path) -> Result<PathBuf> {
     })?;
     let name = format!("{CHAT_SERVER}{}", std::env::consts::EXE_SUFFIX);
     let built = ctx.target.join("debug").join(&name);
-    let program = file(folder, &name);
+    let program = folder.join(&name);
     fs::copy(&built, &program).with_context(|| format!("{} can't be copied", built.display()))?;
     Ok(program)
-}
-
-/// The files of one check.
-fn file(folder: &Path, name: &str) -> PathBuf {
-    folder.join(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::Command;
-
-    /// The vectors of the fingerprints among them.
-    #[test]
-    fn the_recorder_page_passes_its_own_tests() {
-        let tests = ["canonical", "outbox", "runs"].map(|name| format!("{name}.test.js"));
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/e2e");
-        let output = Command::new("node").arg("--test").args(tests).current_dir(folder).output();
-        let output = output.expect("node is needed: install Node.js 20 or later");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    }
 }

@@ -40,21 +40,23 @@ impl Stamp {
 
 /// A hash under way.
 #[derive(Debug, Default)]
-pub(crate) struct Fingerprint(Sha256);
+pub struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    pub(crate) fn new() -> Self {
+    /// A hash of nothing so far.
+    #[must_use]
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a text, such as a version or a list of flags.
-    pub(crate) fn text(mut self, text: &str) -> Self {
+    pub fn text(mut self, text: &str) -> Self {
         self.add(b"text", text.as_bytes());
         self
     }
 
     /// Adds a file, or all files below a folder in the order of their names. What does not exist counts as that.
-    pub(crate) fn tree(mut self, path: &Path) -> Result<Self> {
+    pub fn tree(mut self, path: &Path) -> Result<Self> {
         if path.is_dir() {
             for file in files_below(path)? {
                 let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
@@ -69,7 +71,7 @@ impl Fingerprint {
     }
 
     /// The hash as text.
-    pub(crate) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -83,7 +85,7 @@ impl Fingerprint {
 }
 
 /// All files below `folder`, sorted.
-pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {

@@ -1,4 +1,4 @@
-//! From the small program to the whole one.
+//! From this program to the proof, which has the commands that a first start does not need.
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use crate::context::Context;
 use crate::run::step_if_slow;
 
-/// The program with all commands.
-const PROGRAM: &str = "xtask-checks";
+/// The package and its program.
+const PROOF: &str = "agentwire-proof";
 
 /// The arguments of a command that is only passed on.
 #[derive(Debug, clap::Args)]
@@ -19,17 +19,15 @@ pub(crate) struct Rest {
     rest: Vec<String>,
 }
 
-/// Builds the whole program and runs it with the arguments of this one.
+/// Builds the proof and runs it with the arguments of this program.
 ///
 /// # Errors
 /// When it can't be built or started.
-pub(crate) fn become_the_checks(ctx: &Context) -> Result<ExitCode> {
+pub(crate) fn become_the_proof(ctx: &Context) -> Result<ExitCode> {
     step_if_slow("compiling the checks (the first time this takes a minute or two)", || {
-        ctx.cargo("build-checks")
-            .args(["build", "--package", "xtask", "--features", "checks", "--bin", PROGRAM])
-            .check("the checks can't be compiled")
+        ctx.cargo("build-proof").args(["build", "--package", PROOF]).check("the checks can't be compiled")
     })?;
-    let program = ctx.target.join("debug").join(format!("{PROGRAM}{}", env::consts::EXE_SUFFIX));
+    let program = ctx.target.join("debug").join(format!("{PROOF}{}", env::consts::EXE_SUFFIX));
     let mut command = Command::new(&program);
     command.args(env::args_os().skip(1));
     replace(command).with_context(|| format!("{} can't be run", program.display()))

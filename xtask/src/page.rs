@@ -13,12 +13,12 @@ const SOURCES: [&str; 6] =
     ["index.html", "package-lock.json", "public", "src", "tsconfig.json", "vite.config.ts"];
 
 /// Where the page's sources are.
-pub(crate) fn folder(ctx: &Context) -> PathBuf {
+pub fn folder(ctx: &Context) -> PathBuf {
     ctx.root.join("examples/agent-chat/page")
 }
 
 /// Brings the page up to date and says where it is. The set-up, and the package it imports, are the caller's.
-pub(crate) fn build(ctx: &Context) -> Result<PathBuf> {
+pub fn build(ctx: &Context) -> Result<PathBuf> {
     let (folder, stamp) = (folder(ctx), ctx.state.join("page.stamp"));
     let out = folder.join("dist");
     let mut inputs = Fingerprint::new().tree(&ctx.pkg().join("dist"))?.tree(&ctx.pkg().join("wasm"))?;

@@ -42,7 +42,7 @@ impl Screen {
 }
 
 /// Runs one step with a line that names it, says now and then how long it has taken, and says so when it is over.
-pub(crate) fn step<T>(label: impl Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn step<T>(label: impl Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
     shown(&label.to_string(), Duration::ZERO, work)
 }
 

@@ -12,9 +12,11 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use agentwire_faults::ending::{Ending, signal};
 use anyhow::{Context as _, Result, anyhow, bail};
 
-pub(crate) use crate::progress::{both, step, step_if_slow};
+pub use crate::progress::step;
+pub(crate) use crate::progress::{both, step_if_slow};
 
 /// How long a command may take unless its step says otherwise.
 const TIME_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -35,7 +37,7 @@ static GONE: Condvar = Condvar::new();
 
 /// One command to run.
 #[derive(Debug)]
-pub(crate) struct Tool {
+pub struct Tool {
     command: Command,
     log: PathBuf,
     time_limit: Duration,
@@ -43,47 +45,55 @@ pub(crate) struct Tool {
 
 /// What came of a command.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// Whether it ended with exit code 0, in time.
-    pub(crate) success: bool,
+    pub success: bool,
     /// Standard output and standard error, as they were interleaved.
-    pub(crate) output: String,
+    pub output: String,
     /// How it ended, in words.
-    pub(crate) end: String,
+    pub end: String,
     /// Where the output is kept.
-    pub(crate) log: PathBuf,
+    pub log: PathBuf,
 }
 
 impl Tool {
     /// A command that writes both its outputs to `log`, replacing what was there.
-    pub(crate) fn new(program: &Path, log: PathBuf) -> Self {
+    pub fn new(program: &Path, log: PathBuf) -> Self {
         let mut command = Command::new(program);
         command.env("CARGO_TERM_COLOR", "never").env("NO_COLOR", "1").stdin(Stdio::null());
         Self { command, log, time_limit: TIME_LIMIT }
     }
 
-    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
         self
     }
 
-    pub(crate) fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, args: I) -> Self {
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, args: I) -> Self {
         self.command.args(args);
         self
     }
 
-    pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
         self
     }
 
-    pub(crate) fn dir(mut self, folder: &Path) -> Self {
+    /// Sets the folder that it runs in.
+    #[must_use]
+    pub fn dir(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
     }
 
     /// Sets how long the command may take. Defaults to 20 minutes.
-    pub(crate) fn time_limit(mut self, limit: Duration) -> Self {
+    pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
@@ -92,7 +102,7 @@ impl Tool {
     ///
     /// # Errors
     /// Only when it can't be started at all.
-    pub(crate) fn run(mut self) -> Result<Outcome> {
+    pub fn run(mut self) -> Result<Outcome> {
         let name = self.name();
         if INTERRUPTED.load(Ordering::Relaxed) {
             bail!("interrupted before `{name}`");
@@ -127,7 +137,7 @@ impl Tool {
 
     /// Runs the command and takes any end but success for an error that says `failed`, what the command said last, and
     /// where the rest is.
-    pub(crate) fn check(self, failed: &str) -> Result<Outcome> {
+    pub fn check(self, failed: &str) -> Result<Outcome> {
         let outcome = self.run()?;
         if outcome.success {
             return Ok(outcome);
@@ -143,14 +153,14 @@ impl Tool {
 
 impl Outcome {
     /// The last lines of the output, indented.
-    pub(crate) fn tail(&self) -> String {
+    pub fn tail(&self) -> String {
         let lines: Vec<&str> = self.output.trim_end().lines().collect();
         let from = lines.len().saturating_sub(TAIL_LINES);
         lines[from..].iter().map(|line| format!("    {line}\n")).collect()
     }
 
     /// An error about this end of the command.
-    pub(crate) fn error(&self, failed: &str) -> anyhow::Error {
+    pub fn error(&self, failed: &str) -> anyhow::Error {
         if let Some(host) = offline(&self.output) {
             return anyhow!(
                 "{failed}: the network did not answer ({host}); check the connection or the proxy settings and run the command again (full output in {})",
@@ -192,36 +202,34 @@ fn wait(mut child: std::process::Child, limit: Duration, isolated: bool) -> Resu
     result.context("a command could not be waited for")
 }
 
-/// Makes commands run in groups of their own from now on, so that a time limit or an interrupt ends all that they
-/// started, and ends them when this process is interrupted.
-#[cfg(feature = "checks")]
-pub(crate) fn isolate() -> Result<()> {
+/// Makes commands run in groups of their own from now on, so that a time limit or [`interrupt`] ends all that they started.
+pub fn isolate() {
     ISOLATE.store(true, Ordering::Relaxed);
-    ctrlc::set_handler(|| {
-        INTERRUPTED.store(true, Ordering::Relaxed);
-        let alive = groups();
-        for id in alive.iter() {
-            signal(*id, true, Ending::Interrupt);
-        }
-        // The exit must not be faster than the tidying up.
-        let (alive, _) = GONE
-            .wait_timeout_while(alive, GRACE, |alive| !alive.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
-        for id in alive.iter() {
-            signal(*id, true, Ending::Kill);
-        }
-        std::process::exit(130);
-    })
-    .context("interrupts can't be handled")
+}
+
+/// Starts nothing new, asks all groups to end, and kills those that have not tidied up in time.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+    let alive = groups();
+    for id in alive.iter() {
+        signal(*id, true, Ending::Interrupt);
+    }
+    // The exit must not be faster than the tidying up.
+    let (alive, _) = GONE
+        .wait_timeout_while(alive, GRACE, |alive| !alive.is_empty())
+        .unwrap_or_else(PoisonError::into_inner);
+    for id in alive.iter() {
+        signal(*id, true, Ending::Kill);
+    }
 }
 
 /// Notes that the group led by `id` is to be ended with this process.
-pub(crate) fn enter(id: u32) {
+pub fn enter(id: u32) {
     groups().insert(id);
 }
 
 /// Notes that the group led by `id` is gone.
-pub(crate) fn leave(id: u32) {
+pub fn leave(id: u32) {
     groups().remove(&id);
     GONE.notify_all();
 }
@@ -230,41 +238,8 @@ fn groups() -> std::sync::MutexGuard<'static, BTreeSet<u32>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How to end a process.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Ending {
-    /// As a terminal does on Ctrl-C.
-    Interrupt,
-    /// Asks it to stop.
-    Ask,
-    /// Leaves it no time.
-    Kill,
-}
-
-/// Ends the process `id`, or the whole group that it leads. One that is gone already is no error.
-#[cfg(unix)]
-pub(crate) fn signal(id: u32, group: bool, ending: Ending) {
-    use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-    let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else {
-        return;
-    };
-    let signal = match ending {
-        Ending::Interrupt => Signal::INT,
-        Ending::Ask => Signal::TERM,
-        Ending::Kill => Signal::KILL,
-    };
-    // ESRCH is what an ended process answers.
-    let _gone = if group { kill_process_group(pid, signal) } else { kill_process(pid, signal) };
-}
-
-/// Ends the process `id` and its children; this system knows no gentle way.
-#[cfg(not(unix))]
-pub(crate) fn signal(id: u32, _group: bool, _ending: Ending) {
-    let _gone = Command::new("taskkill").args(["/T", "/F", "/PID", &id.to_string()]).output();
-}
-
 /// The standard output of a short command such as `rustc --version`.
-pub(crate) fn capture(program: impl AsRef<OsStr>, args: &[&str]) -> Result<String> {
+pub fn capture(program: impl AsRef<OsStr>, args: &[&str]) -> Result<String> {
     let program = program.as_ref();
     let name = program.to_string_lossy();
     let output =

@@ -3,57 +3,58 @@
 mod bindgen;
 mod browsers;
 mod npm;
-pub(crate) mod rust;
+pub mod rust;
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-pub(crate) use bindgen::{GLUE_MAKER, TEST_RUNNER, Tools, tool as bindgen_tool, version as bindgen_version};
-pub(crate) use browsers::{Browser, chromium, firefox, mini_browser, xvfb};
+pub(crate) use bindgen::{GLUE_MAKER, version as bindgen_version};
+pub use bindgen::{TEST_RUNNER, Tools, tool as bindgen_tool};
+pub use browsers::{Browser, chromium, firefox, mini_browser, xvfb};
 pub(crate) use npm::node;
 
 use crate::context::Context;
+use crate::lock::lock;
 use crate::page;
 use crate::run::both;
 
 /// What a command needs.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Needs {
+pub struct Needs {
     /// The wasm32 target.
-    pub(crate) target: bool,
+    pub target: bool,
     /// Tools of wasm-bindgen.
-    pub(crate) tools: Option<Tools>,
+    pub tools: Option<Tools>,
     /// The npm packages of `pkg/`.
-    pub(crate) npm: bool,
-    /// The npm packages of `xtask/size/`.
-    pub(crate) size: bool,
+    pub npm: bool,
+    /// The npm packages of `proof/size/`.
+    pub size: bool,
     /// The npm packages of the chat page.
-    pub(crate) page: bool,
+    pub page: bool,
     /// The npm packages of `tests/page/`.
-    pub(crate) tests: bool,
+    pub tests: bool,
     /// The npm packages of `tests/packaging/importers/`.
-    pub(crate) importers: bool,
+    pub importers: bool,
     /// The npm packages of `benches/browser/`.
-    pub(crate) bench: bool,
+    pub bench: bool,
     /// Browsers and their drivers.
-    pub(crate) browsers: Vec<Browser>,
+    pub browsers: Vec<Browser>,
 }
 
 impl Needs {
     /// What building the package takes.
-    pub(crate) fn build() -> Self {
+    pub fn build() -> Self {
         Self { target: true, tools: Some(Tools::GlueMaker), npm: true, ..Self::default() }
     }
 
     /// What building the chat page takes.
-    pub(crate) fn page() -> Self {
+    pub fn page() -> Self {
         Self { page: true, ..Self::build() }
     }
 
     /// What building the package and running it in `browsers` takes.
-    pub(crate) fn browsers(browsers: &[Browser]) -> Self {
+    pub fn browsers(browsers: &[Browser]) -> Self {
         Self { browsers: browsers.to_vec(), ..Self::build() }
     }
 }
@@ -87,7 +88,10 @@ impl Piece {
 }
 
 /// Brings what is missing of `needs`. Two runs at the same time take turns.
-pub(crate) fn ensure(ctx: &Context, needs: &Needs) -> Result<()> {
+///
+/// # Errors
+/// When something can't be had; the error says how to get it.
+pub fn ensure(ctx: &Context, needs: &Needs) -> Result<()> {
     if missing(ctx, needs)?.is_empty() {
         return Ok(());
     }
@@ -110,7 +114,7 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
         pieces.push(Piece::Npm(ctx.pkg()));
     }
     if needs.size {
-        pieces.push(Piece::Npm(ctx.root.join("xtask/size")));
+        pieces.push(Piece::Npm(ctx.root.join("proof/size")));
     }
     if needs.page {
         pieces.push(Piece::Npm(page::folder(ctx)));
@@ -132,25 +136,4 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
         }
     }
     Ok(absent)
-}
-
-/// Holds the lock `file` until the answer is dropped; says `waiting` when that takes a while.
-pub(crate) fn lock(file: &Path, waiting: &str) -> Result<File> {
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(file)
-        .with_context(|| format!("{} can't be opened", file.display()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            println!("  {waiting}");
-            lock.lock().with_context(|| format!("{} can't be locked", file.display()))?;
-            Ok(lock)
-        }
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("{} can't be locked", file.display()))
-        }
-    }
 }

@@ -9,7 +9,7 @@ use wasm_encoder::{ExportSection, ImportSection, Module, RawSection};
 use wasmparser::{Parser, Payload};
 
 /// The module that all imports come from, after the change.
-pub(crate) const GLUE_MODULE: &str = "a";
+pub const GLUE_MODULE: &str = "a";
 
 /// What wasm-bindgen calls it.
 const LONG_GLUE_MODULE: &str = "./agentwire_bg.js";

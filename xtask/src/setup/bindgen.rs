@@ -18,11 +18,12 @@ use crate::run::step;
 pub(crate) const GLUE_MAKER: &str = "agentwire-bindgen";
 
 /// Runs tests in browsers.
-pub(crate) const TEST_RUNNER: &str = "agentwire-bindgen-test-runner";
+pub const TEST_RUNNER: &str = "agentwire-bindgen-test-runner";
 
 /// Which of the tools a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Tools {
+pub enum Tools {
+    /// What a build needs.
     GlueMaker,
     /// The test runner with the glue maker: built together, they share what both are made of.
     Both,
@@ -44,17 +45,17 @@ pub(crate) fn version(ctx: &Context) -> Result<String> {
     agreed(&read(&ctx.root.join("Cargo.lock"))?, &read(&ctx.root.join("xtask/bindgen/Cargo.lock"))?)
 }
 
-/// The path of one of the tools: [`GLUE_MAKER`] or [`TEST_RUNNER`].
-pub(crate) fn tool(ctx: &Context, name: &str) -> Result<PathBuf> {
+/// The path of one of the tools, by its name.
+pub fn tool(ctx: &Context, name: &str) -> Result<PathBuf> {
     Ok(folder(ctx)?.join(format!("{name}{EXE_SUFFIX}")))
 }
 
-pub(crate) fn missing(ctx: &Context, tools: Tools) -> Result<bool> {
+pub(super) fn missing(ctx: &Context, tools: Tools) -> Result<bool> {
     let folder = folder(ctx)?;
     Ok(tools.programs().iter().any(|name| !folder.join(format!("{name}{EXE_SUFFIX}")).is_file()))
 }
 
-pub(crate) fn build(ctx: &Context, tools: Tools) -> Result<()> {
+pub(super) fn build(ctx: &Context, tools: Tools) -> Result<()> {
     let version = version(ctx)?;
     let folder = folder(ctx)?;
     let building = folder.with_extension("building");

@@ -17,7 +17,7 @@ const MINI_BROWSER: &str = "webkit2gtk-4.1/MiniBrowser";
 
 /// The engines that pages are tested in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Browser {
+pub enum Browser {
     /// Chromium or Chrome, by chromedriver.
     Chromium,
     /// Firefox, by geckodriver.
@@ -27,7 +27,7 @@ pub(crate) enum Browser {
 }
 
 /// Chromium's program: `CHROME`, else the first known name in `PATH`.
-pub(crate) fn chromium() -> Option<PathBuf> {
+pub fn chromium() -> Option<PathBuf> {
     chosen("CHROME", &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"])
 }
 
@@ -37,7 +37,7 @@ fn chromedriver() -> Option<PathBuf> {
 }
 
 /// Firefox's program: `FIREFOX`, else the first known name in `PATH`.
-pub(crate) fn firefox() -> Option<PathBuf> {
+pub fn firefox() -> Option<PathBuf> {
     chosen("FIREFOX", &["firefox-esr", "firefox"])
 }
 
@@ -47,20 +47,20 @@ fn webkit_driver() -> Option<PathBuf> {
 }
 
 /// WebKit's browser: `MINIBROWSER`, else the one that Debian has for this machine.
-pub(crate) fn mini_browser() -> Option<PathBuf> {
+pub fn mini_browser() -> Option<PathBuf> {
     let library = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);
     chosen("MINIBROWSER", &[])
         .or_else(|| Some(Path::new(&library).join(MINI_BROWSER)).filter(|path| path.is_file()))
 }
 
 /// The X server that needs no screen.
-pub(crate) fn xvfb() -> Option<PathBuf> {
+pub fn xvfb() -> Option<PathBuf> {
     in_path("Xvfb")
 }
 
 impl Browser {
     /// Its name, as the command line takes it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Chromium => "chromium",
             Self::Firefox => "firefox",
@@ -69,7 +69,7 @@ impl Browser {
     }
 
     /// Its driver's program, if it is installed.
-    pub(crate) fn driver(self, ctx: &Context) -> Option<PathBuf> {
+    pub fn driver(self, ctx: &Context) -> Option<PathBuf> {
         match self {
             Self::Chromium => chromedriver(),
             Self::Firefox => geckodriver(ctx),
@@ -78,12 +78,12 @@ impl Browser {
     }
 
     /// Whether the browser or its driver is absent.
-    pub(crate) fn missing(self, ctx: &Context) -> bool {
+    pub(super) fn missing(self, ctx: &Context) -> bool {
         self.packages_missing() || (self == Self::Firefox && geckodriver(ctx).is_none())
     }
 
     /// Installs the browser where that can be done without asking: on Debian, as root.
-    pub(crate) fn install(self, ctx: &Context) -> Result<()> {
+    pub(super) fn install(self, ctx: &Context) -> Result<()> {
         if self.packages_missing() {
             if !debian_root() {
                 bail!("{}", self.advice());

@@ -13,7 +13,7 @@ use crate::run::{capture, step};
 const NODE_MAJOR: u32 = 20;
 
 /// Whether the packages of `folder` are absent, or are those of another lock file.
-pub(crate) fn missing(folder: &Path) -> Result<bool> {
+pub(super) fn missing(folder: &Path) -> Result<bool> {
     let lock = folder.join("package-lock.json");
     if !lock.is_file() {
         bail!("{} does not exist; write it with `npm install` in {}", lock.display(), folder.display());
@@ -22,7 +22,7 @@ pub(crate) fn missing(folder: &Path) -> Result<bool> {
     Ok(recorded != hash(folder)?)
 }
 
-pub(crate) fn install(ctx: &Context, folder: &Path) -> Result<()> {
+pub(super) fn install(ctx: &Context, folder: &Path) -> Result<()> {
     node()?;
     let name = folder.strip_prefix(&ctx.root).unwrap_or(folder).display().to_string();
     step(format!("installing the npm packages of {name}"), || {

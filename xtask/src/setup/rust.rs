@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::context::Context;
+use crate::lock::lock;
 use crate::run::{capture, step};
-use crate::setup::lock;
 
 /// The target of everything a page loads.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Where the toolchain keeps, or would keep, the compiled std of [`TARGET`].
 fn target_libdir() -> Result<PathBuf> {
@@ -19,11 +19,11 @@ fn target_libdir() -> Result<PathBuf> {
     Ok(PathBuf::from(folder))
 }
 
-pub(crate) fn target_missing() -> Result<bool> {
+pub(super) fn target_missing() -> Result<bool> {
     Ok(!target_libdir()?.is_dir())
 }
 
-pub(crate) fn add_target(ctx: &Context) -> Result<()> {
+pub(super) fn add_target(ctx: &Context) -> Result<()> {
     step(format!("adding the Rust target {TARGET}"), || {
         let failed = format!(
             "the Rust target {TARGET} can't be added; without rustup, install it by the system's packages"
@@ -58,7 +58,7 @@ pub(crate) fn std_source(ctx: &Context) -> Result<bool> {
 }
 
 /// The program of a crate of the registry, built once into the cache.
-pub(crate) fn installed(ctx: &Context, name: &str, version: &str) -> Result<PathBuf> {
+pub fn installed(ctx: &Context, name: &str, version: &str) -> Result<PathBuf> {
     let folder = ctx.cache.join(format!("{name}-{version}"));
     let program = folder.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     if program.is_file() {
@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    /// Crates that the small xtask and the chat server have with other features: they and few others are compiled twice.
+    /// Crates that xtask and the chat server have with other features: they and few others are compiled twice.
     const TWICE: [&str; 5] = ["axum", "digest", "generic-array", "once_cell", "sha2"];
 
     /// The features of each crate that `package` is made of, by name and version.
@@ -118,7 +118,7 @@ mod tests {
             .collect();
         assert!(
             unexpected.is_empty(),
-            "name, features in xtask, features in agent-chat: {unexpected:#?}\nbring xtask/Cargo.toml and examples/agent-chat/Cargo.toml into line"
+            "name, features in xtask, features in agent-chat: {unexpected:#?}\nbring the manifests in xtask, proof/faults and examples/agent-chat into line"
         );
     }
 }

@@ -4,18 +4,21 @@ use std::iter::Sum;
 
 /// Tests by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) passed: u64,
-    pub(crate) failed: u64,
-    pub(crate) ignored: u64,
+pub struct Counts {
+    /// Those that passed.
+    pub passed: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that were not run.
+    pub ignored: u64,
 }
 
 impl Counts {
     /// One thing that passed and is not counted by a runner.
-    pub(crate) const ONE: Self = Self { passed: 1, failed: 0, ignored: 0 };
+    pub const ONE: Self = Self { passed: 1, failed: 0, ignored: 0 };
 
     /// Tests that ran.
-    pub(crate) fn ran(self) -> u64 {
+    pub fn ran(self) -> u64 {
         self.passed + self.failed
     }
 }
@@ -32,7 +35,7 @@ impl Sum for Counts {
 
 /// Adds up the result lines of `cargo test`: one per test binary, one for the examples in the docs. The runner of
 /// wasm-bindgen prints the same.
-pub(crate) fn cargo(output: &str) -> Counts {
+pub fn cargo(output: &str) -> Counts {
     output
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("test result: "))
@@ -53,7 +56,7 @@ pub(crate) fn cargo(output: &str) -> Counts {
 }
 
 /// Adds up the summaries of `node --test`, as TAP (`# pass 12`) or as its reporter for people prints them (`ℹ pass 12`).
-pub(crate) fn node(output: &str) -> Counts {
+pub fn node(output: &str) -> Counts {
     let mut counts = Counts::default();
     for line in output.lines() {
         let Some(rest) = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ ")) else {

@@ -1,0 +1,36 @@
+//! The package as a newcomer gets it: the tarball in bundlers, test runners, Node.js and a page without a bundler, and
+//! the snippets of the READMEs.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use xtask::build::{self, Std, Variant};
+use xtask::context::Context;
+use xtask::test::counts;
+use xtask::test::report::{Report, counted};
+
+use super::page::chromium;
+use crate::server::Server;
+use crate::tarball::pack;
+
+/// How long the tests may take, with the packages that they install: a minute and a half on two idle cores.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// Packs the package and runs `tests/packaging` with the tarball and a chat server.
+pub(crate) fn run(ctx: &Context) -> Result<Report> {
+    build::package(ctx, Variant::Default, Std::Auto)?;
+    let tarball = pack(ctx, "packaging")?;
+    let server = Server::start(ctx)?;
+    let tests = ctx
+        .tool("node", "test-packaging")
+        .arg("--test")
+        // Relative: Node takes these for patterns, in which the names of folders above may mean something else.
+        .args(["tests/packaging/packaging.test.js", "tests/packaging/importers.test.js"])
+        .env("AGENTWIRE_TARBALL", tarball)
+        .env("AGENTWIRE_TEST_WS", server.websocket())
+        .env("AGENTWIRE_CHROMIUM", chromium()?)
+        .time_limit(LIMIT);
+    let report = counted(tests, counts::node)?;
+    server.stop()?;
+    Ok(report)
+}

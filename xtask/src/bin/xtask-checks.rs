@@ -1,5 +1,0 @@
-//! All commands.
-
-fn main() -> std::process::ExitCode {
-    xtask::main()
-}

@@ -1,5 +1,0 @@
-//! What a first start needs; becomes `xtask-checks` for the rest.
-
-fn main() -> std::process::ExitCode {
-    xtask::main()
-}

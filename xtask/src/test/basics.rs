@@ -1,0 +1,122 @@
+//! The parts that take nothing but cargo and npm.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::build::{self, Std, Variant};
+use crate::context::Context;
+use crate::fingerprint::files_below;
+use crate::page;
+use crate::setup;
+use crate::test::counts;
+use crate::test::report::{Report, counted};
+
+/// Rust is formatted.
+pub fn fmt(ctx: &Context) -> Result<Report> {
+    let advice = "the code is not formatted: run `cargo fmt --all`";
+    ctx.cargo("test-fmt").args(["fmt", "--all", "--check", "--", "--color", "never"]).check(advice)?;
+    Ok(Report::passed(""))
+}
+
+/// Lints, native and for wasm32.
+pub fn clippy(ctx: &Context) -> Result<Report> {
+    ctx.cargo("test-clippy")
+        .args([
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "--deny",
+            "warnings",
+        ])
+        .check("clippy found something in the native code")?;
+    ctx.cargo("test-clippy-wasm")
+        .args([
+            "clippy",
+            "--locked",
+            "--package",
+            "agentwire",
+            "--target",
+            setup::rust::TARGET,
+            "--",
+            "--deny",
+            "warnings",
+        ])
+        .check("clippy found something in the code for wasm32")?;
+    Ok(Report::passed("native and wasm32"))
+}
+
+/// The docs build without a warning.
+pub fn docs(ctx: &Context) -> Result<Report> {
+    ctx.cargo("test-docs")
+        .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features"])
+        .env("RUSTDOCFLAGS", "--deny warnings")
+        .check("the docs have faults")?;
+    Ok(Report::passed(""))
+}
+
+/// The core, compiled natively.
+pub fn native(ctx: &Context) -> Result<Report> {
+    cargo_test(ctx, "native", &["--package", "agentwire", "--features", "json"])
+}
+
+/// The server half.
+pub fn bridge(ctx: &Context) -> Result<Report> {
+    cargo_test(ctx, "bridge", &["--package", "agentwire-bridge", "--features", "faults"])
+}
+
+/// The example server and its agent.
+pub fn agent_chat(ctx: &Context) -> Result<Report> {
+    cargo_test(ctx, "agent-chat", &["--package", "agent-chat"])
+}
+
+/// xtask, the proof with what it breaks, and the recorder page.
+pub fn xtask(ctx: &Context) -> Result<Report> {
+    let mut report = cargo_test(
+        ctx,
+        "xtask",
+        &["--package", "xtask", "--package", "agentwire-faults", "--package", "agentwire-proof"],
+    )?;
+    let recorder =
+        counted(ctx.tool("node", "test-recorder").arg("--test").args(recorder_tests(ctx)?), counts::node)?;
+    report.counts = [report.counts, recorder.counts].into_iter().sum();
+    report.failures.extend(recorder.failures);
+    Ok(report)
+}
+
+/// The tests of the recorder page, one by one and relative to the checkout: what Node takes for a folder or a pattern
+/// differs by version.
+fn recorder_tests(ctx: &Context) -> Result<Vec<PathBuf>> {
+    let files = files_below(&ctx.root.join("tests/e2e"))?;
+    let tests = files.into_iter().filter(|file| file.to_string_lossy().ends_with(".test.js"));
+    Ok(tests.map(|file| file.strip_prefix(&ctx.root).unwrap_or(&file).to_path_buf()).collect())
+}
+
+/// The npm package, and its copy that can trap.
+pub fn build_both(ctx: &Context) -> Result<Report> {
+    let how = build::package(ctx, Variant::Default, Std::Auto)?;
+    build::package(ctx, Variant::Trap, Std::Auto)?;
+    Ok(Report::passed(&format!("{how} std")))
+}
+
+/// Types and unit tests of the npm package.
+pub fn unit(ctx: &Context) -> Result<Report> {
+    build::package(ctx, Variant::Default, Std::Auto)?;
+    counted(ctx.npm(&ctx.pkg(), "test-unit").arg("test"), counts::node)
+}
+
+/// The chat page's own tests: its fold, its comparison with the log.
+pub fn page_unit(ctx: &Context) -> Result<Report> {
+    build::package(ctx, Variant::Default, Std::Auto)?;
+    counted(ctx.npm(&page::folder(ctx), "test-page-unit").arg("test"), counts::node)
+}
+
+fn cargo_test(ctx: &Context, name: &str, args: &[&str]) -> Result<Report> {
+    counted(
+        ctx.cargo(&format!("test-{name}")).args(["test", "--locked", "--no-fail-fast"]).args(args),
+        counts::cargo,
+    )
+}
