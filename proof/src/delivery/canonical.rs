@@ -31,58 +31,14 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Writes `body` with keys in the order of their UTF-16 code units and numbers as ECMAScript prints them. The page gets
-/// an event as it is in the log, without a field more or less (EVT-9).
+/// Writes `body` as RFC 8785 has it: keys in the order of their UTF-16 code units, numbers as ECMAScript prints them. The page
+/// gets an event as it is in the log, without a field more or less (EVT-9).
 ///
 /// # Errors
 /// When the text is not JSON.
 pub(crate) fn canonical(body: &str) -> Result<String> {
     let value: Value = serde_json::from_str(body).context("a body in the log is not JSON")?;
-    let mut text = String::with_capacity(body.len());
-    write(&value, &mut text);
-    Ok(text)
-}
-
-fn write(value: &Value, text: &mut String) {
-    match value {
-        Value::Null => text.push_str("null"),
-        Value::Bool(true) => text.push_str("true"),
-        Value::Bool(false) => text.push_str("false"),
-        // Every number is a double in a page, also the integers that are none here.
-        Value::Number(number) => {
-            text.push_str(ryu_js::Buffer::new().format(number.as_f64().unwrap_or(f64::NAN)));
-        }
-        Value::String(string) => write_string(string, text),
-        Value::Array(items) => {
-            text.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                write(item, text);
-            }
-            text.push(']');
-        }
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-            text.push('{');
-            for (index, (key, item)) in fields.into_iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                write_string(key, text);
-                text.push(':');
-                write(item, text);
-            }
-            text.push('}');
-        }
-    }
-}
-
-/// `JSON.stringify` and serde_json escape the same characters in the same way.
-fn write_string(string: &str, text: &mut String) {
-    text.push_str(&Value::from(string).to_string());
+    serde_json_canonicalizer::to_string(&value).context("a body in the log can't be written again")
 }
 
 /// Two multiplicative lanes over the UTF-16 code units, mixed at the end (the construction known as cyrb53, with all
