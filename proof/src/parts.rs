@@ -75,7 +75,7 @@ pub(crate) const PARTS: &[Part] = &[
     Part {
         name: "xtask",
         about: "this tool, the delivery checker and the recorder page",
-        needs: Needs::default,
+        needs: npm,
         run: basics::xtask,
     },
     Part {
@@ -155,6 +155,11 @@ pub(crate) const PARTS: &[Part] = &[
 
 fn wasm_target() -> Needs {
     Needs { target: true, ..Needs::default() }
+}
+
+/// The recorder page takes a development tool of the package.
+fn npm() -> Needs {
+    Needs { npm: true, ..Needs::default() }
 }
 
 fn in_chromium() -> Needs {

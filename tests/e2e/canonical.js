@@ -1,17 +1,10 @@
-// One text and one fingerprint for the body of an event: the twin of xtask/src/demo/canonical.rs.
+// One text and one fingerprint for the body of an event: the twin of proof/src/delivery/canonical.rs.
 
-/** Writes an event's body with its keys in the order of their code units. The package passes it on as it is in the log (EVT-9). */
-export function canonical(value) {
-	if (typeof value !== "object" || value === null) return JSON.stringify(value);
-	if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-	let text = "{";
-	// The default order of `sort` is that of UTF-16 code units.
-	for (const key of Object.keys(value).sort()) {
-		if (text.length > 1) text += ",";
-		text += `${JSON.stringify(key)}:${canonical(value[key])}`;
-	}
-	return `${text}}`;
-}
+// A development tool of the package, at the same place in the checkout and on the recorder's site.
+import canonicalize from "../../pkg/node_modules/canonicalize/lib/canonicalize.js";
+
+/** Writes an event's body as RFC 8785 has it. The package passes it on as it is in the log (EVT-9). */
+export const canonical = canonicalize;
 
 /** 64 bits over the UTF-16 code units of a text, as 16 hexadecimal digits. */
 export function fingerprint(text) {

@@ -1,5 +1,7 @@
 /** Looks at values of JSON. */
 
+import canonicalize from "canonicalize";
+
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 	return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -19,5 +21,6 @@ export function sizeOf(value: unknown): number {
 
 /** The JSON of a value with its keys in order, so that equal values have equal texts (SND-2). */
 export function canonical(value: unknown): string {
-	return JSON.stringify(value, (_key, inner: unknown) => (isObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([one], [other]) => (one < other ? -1 : 1))) : inner));
+	// Only what JSON does not know has no text.
+	return canonicalize(value) as string;
 }

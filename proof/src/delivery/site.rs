@@ -35,6 +35,9 @@ const MAX_BATCH: usize = 4 * 1024 * 1024;
 /// The most that a token's answer may hold, in bytes.
 const MAX_TOKEN: u64 = 64 * 1024;
 
+/// What writes the bodies of events in the page, below the site and below the checkout.
+const CANONICALIZE: &str = "/pkg/node_modules/canonicalize";
+
 /// The running site; it stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -71,6 +74,7 @@ impl Site {
             .route("/token", post(token))
             .nest_service("/pkg/dist", ServeDir::new(package.join("dist")))
             .nest_service("/pkg/wasm", ServeDir::new(package.join("wasm")))
+            .nest_service(CANONICALIZE, ServeDir::new(root.join(&CANONICALIZE[1..])))
             .fallback_service(ServeDir::new(root.join("tests/e2e")))
             .layer(DefaultBodyLimit::max(MAX_BATCH))
             .with_state(Arc::clone(&shared));

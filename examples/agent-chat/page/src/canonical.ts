@@ -1,17 +1,11 @@
 /** One text and one fingerprint for the body of an event: the same as tests/e2e/canonical.js of the repository makes. */
 
-/** Writes an event with its keys in the order of their code units. agentwire adds no field, so this is what the log holds. */
-export function canonical(value: unknown): string {
-	if (typeof value !== "object" || value === null) return JSON.stringify(value);
-	if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-	const fields = value as Readonly<Record<string, unknown>>;
-	let text = "{";
-	// The default order of `sort` is that of UTF-16 code units.
-	for (const key of Object.keys(fields).sort()) {
-		if (text.length > 1) text += ",";
-		text += `${JSON.stringify(key)}:${canonical(fields[key])}`;
-	}
-	return `${text}}`;
+import canonicalize from "canonicalize";
+
+/** Writes an event as RFC 8785 has it, with its keys in order. agentwire adds no field, so this is what the log holds. */
+export function canonical(event: object): string {
+	// Only what JSON does not know has no text.
+	return canonicalize(event) as string;
 }
 
 /** 64 bits over the UTF-16 code units of a text, as 16 hexadecimal digits. */
