@@ -189,8 +189,7 @@ impl Proxy {
     }
 
     /// Whether it resets new connections until it is told not to.
-    #[must_use]
-    pub fn is_refusing(&self) -> bool {
+    pub(crate) fn is_refusing(&self) -> bool {
         self.shared.refusing.load(Ordering::Relaxed)
     }
 
@@ -200,8 +199,7 @@ impl Proxy {
     }
 
     /// Whether it holds all bytes.
-    #[must_use]
-    pub fn is_frozen(&self) -> bool {
+    pub(crate) fn is_frozen(&self) -> bool {
         *self.shared.frozen.borrow()
     }
 
