@@ -239,11 +239,11 @@ fn test_at(lines: &[&str], index: usize) -> Result<String, &'static str> {
         Some(opened) => {
             // The signature may take several lines.
             let from = opened.saturating_sub(4);
-            (from..=opened).rev().find_map(|at| named(lines[at]).map(|name| (at, name)))
+            (from..=opened).rev().find_map(|at| named(&lines[at..]).map(|name| (at, name)))
         }
         None => {
             let to = (index + 8).min(lines.len());
-            (index + 1..to).find_map(|at| named(lines[at]).map(|name| (at, name)))
+            (index + 1..to).find_map(|at| named(&lines[at..]).map(|name| (at, name)))
         }
     };
     let Some((at, name)) = found else {
@@ -270,10 +270,11 @@ enum Named {
     Rust(String),
 }
 
-/// The test or function that a line begins.
-fn named(line: &str) -> Option<Named> {
-    let line = line.trim_start();
+/// The test or function that the first line begins. The name of a test may be in the second.
+fn named(lines: &[&str]) -> Option<Named> {
+    let line = lines.first()?.trim_start();
     if let Some(rest) = line.strip_prefix("test(").or_else(|| line.strip_prefix("await test(")) {
+        let rest = if rest.is_empty() { lines.get(1)?.trim_start() } else { rest };
         let quote = rest.chars().next().filter(|char| ['"', '\'', '`'].contains(char))?;
         return Some(Named::Js(rest[1..].split(quote).next()?.to_owned()));
     }
@@ -344,12 +345,14 @@ mod tests {
         let before = survey("// PROTOCOL: SUB-1, GAP-2; I3\n#[tokio::test]\nasync fn before() {\n");
         let inside = survey("#[test]\nfn inside() {\n    // PROTOCOL: GAP-2: the words\n");
         let js = survey("// PROTOCOL: SUB-1\ntest(\"in words, (with) more\", () => {\n");
+        let below = survey("// PROTOCOL: SUB-1\ntest(\n\t\"on a line of its own\",\n\tinWorld(() => {\n");
         let name = |survey: &Survey, clause: &str| survey.tests[clause].iter().next().unwrap().1.clone();
         assert_eq!(name(&before, "SUB-1"), "before");
         assert_eq!(name(&before, "GAP-2"), "before");
         assert_eq!(name(&inside, "GAP-2"), "inside");
         assert_eq!(name(&js, "SUB-1"), "in words, (with) more");
-        assert!([before, inside, js].iter().all(|survey| survey.faults.is_empty()));
+        assert_eq!(name(&below, "SUB-1"), "on a line of its own");
+        assert!([before, inside, js, below].iter().all(|survey| survey.faults.is_empty()));
     }
 
     #[test]
