@@ -159,7 +159,9 @@ async function inRounds(bench, jobs, results, rounds, seed) {
 			}
 			const order = clients.map(({ id }) => id);
 			shown.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
-			console.log(`  round ${round + 1}/${Math.min(rounds, load.maxRounds ?? rounds)} ${load.id} (${load.unit}): ${shown.map((pair) => pair.join(" ")).join(", ")} in ${seconds(began)} s`);
+			console.log(
+				`  round ${round + 1}/${Math.min(rounds, load.maxRounds ?? rounds)} ${load.id} (${load.unit}): ${shown.map((pair) => pair.join(" ")).join(", ")} in ${seconds(began)} s`,
+			);
 		}
 	}
 }
@@ -196,7 +198,17 @@ async function finish(results, chromium, { rounds, seed, started }) {
 		console.log(`bench: ${right} runs delivered every event once and in order, ${failures} failed in ${seconds(started)} s`);
 	} else {
 		const system = machine(chromium);
-		const report = { date: new Date().toISOString(), commit: options.commit, machine: system, rounds, seed, loads: LOADS.filter(({ id }) => results.loads().includes(id)), results, targets: judged(results), errors: results.errors };
+		const report = {
+			date: new Date().toISOString(),
+			commit: options.commit,
+			machine: system,
+			rounds,
+			seed,
+			loads: LOADS.filter(({ id }) => results.loads().includes(id)),
+			results,
+			targets: judged(results),
+			errors: results.errors,
+		};
 		if (options.json !== undefined) await write(options.json, `${JSON.stringify(report, undefined, "\t")}\n`);
 		if (options.svg !== undefined) await write(options.svg, chart(results, system));
 		if (options.markdown !== undefined) await write(options.markdown, replaced(await readFile(options.markdown, "utf8"), results, report));

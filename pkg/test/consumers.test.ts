@@ -48,16 +48,32 @@ test("a_frozen_event_reaches_handlers_and_iterators_as_it_was_parsed", () =>
 		const bodies = [{ type: "tick", offset: 99, epoch: "mine", delivery: "never" }, { type: "tick" }];
 		const texts = bodies.map((body) => JSON.stringify(body));
 		assert.deepEqual(deliver(5, bodies, [0, 1], 5), [2, 0]);
-		assert.deepEqual(seen.map(([event]) => event), bodies);
-		assert.ok(seen.every(([event], index) => event === (bodies[index] as unknown)), "the objects themselves");
-		assert.deepEqual(bodies.map((body) => JSON.stringify(body)), texts);
+		assert.deepEqual(
+			seen.map(([event]) => event),
+			bodies,
+		);
+		assert.ok(
+			seen.every(([event], index) => event === (bodies[index] as unknown)),
+			"the objects themselves",
+		);
+		assert.deepEqual(
+			bodies.map((body) => JSON.stringify(body)),
+			texts,
+		);
 		const metas: EventMeta[] = [
 			{ offset: 5, epoch: "e1", delivery: "replay", position: { epoch: "e1", offset: 5 } },
 			{ offset: 6, epoch: "e1", delivery: "live", position: { epoch: "e1", offset: 6 } },
 		];
-		assert.deepEqual(seen.map(([, meta]) => meta), metas);
-		for (const [index, pull] of [first, iterator.next()].entries()) assert.deepEqual((await pull).value, { kind: "event", event: bodies[index], meta: metas[index] });
-		assert.deepEqual(core.calls.filter((call) => call.startsWith("delivered")), ["delivered 1 0 5", "delivered 1 0 6"]);
+		assert.deepEqual(
+			seen.map(([, meta]) => meta),
+			metas,
+		);
+		for (const [index, pull] of [first, iterator.next()].entries())
+			assert.deepEqual((await pull).value, { kind: "event", event: bodies[index], meta: metas[index] });
+		assert.deepEqual(
+			core.calls.filter((call) => call.startsWith("delivered")),
+			["delivered 1 0 5", "delivered 1 0 6"],
+		);
 		end();
 	}));
 
@@ -92,8 +108,15 @@ test("an_event_whose_type_is_the_name_of_a_fact_is_an_event", () =>
 		const first = iterator.next();
 		place(0, 0);
 		place(1, 0);
-		deliver(1, types.map((type) => ({ type, kind: "gap", remedy: "reset" })), [0, 1]);
-		assert.deepEqual(got, types.map((type, index) => `reset ${type} ${index + 1}`));
+		deliver(
+			1,
+			types.map((type) => ({ type, kind: "gap", remedy: "reset" })),
+			[0, 1],
+		);
+		assert.deepEqual(
+			got,
+			types.map((type, index) => `reset ${type} ${index + 1}`),
+		);
 		assert.equal((await first).value?.kind, "event");
 		end();
 	}));
@@ -137,7 +160,10 @@ test("a_batch_handler_that_changes_its_array_changes_nothing_for_an_iterator", (
 		place(0, 0);
 		place(1, 0);
 		deliver(1, ticks(2), [0, 1]);
-		assert.deepEqual((await Promise.all(pulls)).map(({ value }) => value?.kind === "event" && value.event["n" as never]), [0, 1]);
+		assert.deepEqual(
+			(await Promise.all(pulls)).map(({ value }) => value?.kind === "event" && value.event["n" as never]),
+			[0, 1],
+		);
 		end();
 	}));
 
@@ -151,7 +177,10 @@ test("a_batch_handler_that_is_added_inside_a_frame_gets_the_events_after_it", ()
 		place(0, 0);
 		deliver(1, ticks(4));
 		deliver(5, ticks(1));
-		assert.deepEqual(got, [[2, 3, 4], [1, 5, 5]]);
+		assert.deepEqual(got, [
+			[2, 3, 4],
+			[1, 5, 5],
+		]);
 		end();
 	}));
 
@@ -194,14 +223,36 @@ test("facts_have_handlers_of_their_own_with_the_position_they_lead_to", () =>
 		const trimmed = { from: 3, to: 4, reason: "trimmed", life: 0, next: 5 };
 		const epoch = { from: 5, reason: "epoch", epoch: "e2", life: 1, next: 1 };
 		assert.deepEqual([core.host.gap(id(0), trimmed), core.host.gap(id(0), epoch)], [true, true]);
-		core.host.resumed(id(0), { recovered: false, epoch: "e2", from: 1, to: 0, replayed: 0, duplicatesDropped: 0, attempts: 1, gap: epoch, skipped: { from: 1, to: 3 } });
+		core.host.resumed(id(0), {
+			recovered: false,
+			epoch: "e2",
+			from: 1,
+			to: 0,
+			replayed: 0,
+			duplicatesDropped: 0,
+			attempts: 1,
+			gap: epoch,
+			skipped: { from: 1, to: 3 },
+		});
 		core.host.ended(Number(core.calls.find((call) => call.startsWith("subscribe"))?.match(/#(\d+)/)?.[1]), "deleted");
 		const gaps = [
 			{ from: 3, to: 4, reason: "trimmed", remedy: "refetch", epoch: undefined, position: { epoch: "e1", offset: 4 } },
 			{ from: 5, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2", position: { epoch: "e2", offset: 0 } },
 		];
 		const position = { epoch: "e2", offset: 0 };
-		const resumed = { recovered: false, epoch: "e2", from: 1, to: 0, replayed: 0, duplicatesDropped: 0, attempts: 1, openRuns: undefined, gap: gaps[1], skipped: { from: 1, to: 3 }, position };
+		const resumed = {
+			recovered: false,
+			epoch: "e2",
+			from: 1,
+			to: 0,
+			replayed: 0,
+			duplicatesDropped: 0,
+			attempts: 1,
+			openRuns: undefined,
+			gap: gaps[1],
+			skipped: { from: 1, to: 3 },
+			position,
+		};
 		assert.deepEqual(facts, [...gaps, resumed, { reason: "deleted", position }]);
 		end();
 	}));
@@ -222,7 +273,10 @@ test("what_is_pulled_of_an_ended_epoch_is_reported_with_its_life", () =>
 		pulled.push(iterator.next(), iterator.next());
 		const items = (await Promise.all(pulled)).map(({ value }) => (value?.kind === "event" ? `${value.meta.epoch}/${value.meta.offset}` : value?.kind));
 		assert.deepEqual(items, ["e1/1", "e1/2", "gap", "e2/1"]);
-		assert.deepEqual(core.calls.filter((call) => call.startsWith("delivered")), ["delivered 0 0 1", "delivered 0 0 2", "delivered 0 1 0", "delivered 0 1 1"]);
+		assert.deepEqual(
+			core.calls.filter((call) => call.startsWith("delivered")),
+			["delivered 0 0 1", "delivered 0 0 2", "delivered 0 1 0", "delivered 0 1 1"],
+		);
 		end();
 	}));
 
@@ -238,9 +292,24 @@ test("an_iterator_yields_the_end_of_a_catch_up_in_its_place_and_reports_nothing_
 		deliver(3, ticks(1));
 		while (pulled.length < 4) pulled.push(iterator.next());
 		const items = (await Promise.all(pulled)).map(({ value }) => (value?.kind === "event" ? value.meta.offset : value));
-		const resumed = { recovered: true, epoch: "e1", from: 1, to: 2, replayed: 2, duplicatesDropped: 0, attempts: 1, openRuns: ["r"], gap: undefined, skipped: undefined, position: { epoch: "e1", offset: 2 } };
+		const resumed = {
+			recovered: true,
+			epoch: "e1",
+			from: 1,
+			to: 2,
+			replayed: 2,
+			duplicatesDropped: 0,
+			attempts: 1,
+			openRuns: ["r"],
+			gap: undefined,
+			skipped: undefined,
+			position: { epoch: "e1", offset: 2 },
+		};
 		assert.deepEqual(items, [1, 2, { kind: "resumed", resumed }, 3]);
-		assert.deepEqual(core.calls.filter((call) => call.startsWith("delivered")), ["delivered 0 0 1", "delivered 0 0 2", "delivered 0 0 3"]);
+		assert.deepEqual(
+			core.calls.filter((call) => call.startsWith("delivered")),
+			["delivered 0 0 1", "delivered 0 0 2", "delivered 0 0 3"],
+		);
 		end();
 	}));
 
@@ -260,7 +329,10 @@ test("after_a_trap_an_iterator_forgets_what_it_queued_gaps_included", () =>
 		client.stats();
 		await settled();
 		const next = cores[1] as StubCore;
-		assert.deepEqual(next.calls.filter((call) => call.startsWith("subscribe")).map((call) => call.replace(/#\d+ /, "")), ["subscribe t 0 e2 1"]);
+		assert.deepEqual(
+			next.calls.filter((call) => call.startsWith("subscribe")).map((call) => call.replace(/#\d+ /, "")),
+			["subscribe t 0 e2 1"],
+		);
 		const waiting = iterator.next();
 		const frame = { type: "events", ch: 1, first: 2, count: 1, events: ticks(1) };
 		next.host.deliver(next.consumers[0] ?? 0, frame, 0, 1, 2, 0);

@@ -34,21 +34,24 @@ async function mostOf(world: World, made: Rig, events: number): Promise<number> 
 }
 
 for (const events of [1, 50]) {
-	test(`a frame of ${events} costs at most ${MOST} crossings for one consumer, and 1 more for each further one`, inWorld(async (world) => {
-		const made = rig(world);
-		made.server.batch = events;
-		const thread = made.client.thread("t");
-		let handled = 0;
-		thread.onEvent(() => (handled += 1));
-		thread.on("tick", () => (handled += 1));
-		await made.connected();
-		const one = await mostOf(world, made, events);
-		assert.equal(handled, 2 * FRAMES * events);
-		assert.ok(one <= MOST, `${one} crossings`);
-		const iterators = [thread.events({ maxQueued: 65_536 }), thread.events({ maxQueued: 65_536 })];
-		for (const iterator of iterators) void iterator.next();
-		await world.settle();
-		const three = await mostOf(world, made, events);
-		assert.ok(three <= MOST + iterators.length, `${three} crossings for three consumers`);
-	}));
+	test(
+		`a frame of ${events} costs at most ${MOST} crossings for one consumer, and 1 more for each further one`,
+		inWorld(async (world) => {
+			const made = rig(world);
+			made.server.batch = events;
+			const thread = made.client.thread("t");
+			let handled = 0;
+			thread.onEvent(() => (handled += 1));
+			thread.on("tick", () => (handled += 1));
+			await made.connected();
+			const one = await mostOf(world, made, events);
+			assert.equal(handled, 2 * FRAMES * events);
+			assert.ok(one <= MOST, `${one} crossings`);
+			const iterators = [thread.events({ maxQueued: 65_536 }), thread.events({ maxQueued: 65_536 })];
+			for (const iterator of iterators) void iterator.next();
+			await world.settle();
+			const three = await mostOf(world, made, events);
+			assert.ok(three <= MOST + iterators.length, `${three} crossings for three consumers`);
+		}),
+	);
 }

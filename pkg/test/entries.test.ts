@@ -113,7 +113,14 @@ test("agentwire fetches the wasm once, opens the socket meanwhile and hands it o
 	while (!log.some(([name]) => name === "adopt")) await tick();
 	const other = createClient({ url: "wss://y/ws", token: () => "secret", wasm: "/elsewhere.wasm" });
 	await tick();
-	assert.deepEqual(log, [["init", true], ["new", "wss://x/ws", true], ["adopt", "agentwire.v1", "secret"], ["new", "wss://y/ws", true], ["connect"], ["tokenReady", "secret"]]);
+	assert.deepEqual(log, [
+		["init", true],
+		["new", "wss://x/ws", true],
+		["adopt", "agentwire.v1", "secret"],
+		["new", "wss://y/ws", true],
+		["connect"],
+		["tokenReady", "secret"],
+	]);
 	client.close();
 	other.close();
 	await tick();
@@ -126,7 +133,11 @@ test("agentwire/inline compiles its bytes while the socket opens, and hands it o
 	const client = (await entry("inline")).createClient({ url: "wss://x/ws", token: () => "secret" });
 	const { log } = await glue();
 	while (!log.some(([name]) => name === "adopt")) await tick();
-	assert.deepEqual(log.slice(0, 3), [["init", true], ["new", "wss://x/ws", true], ["adopt", "agentwire.v1", "secret"]]);
+	assert.deepEqual(log.slice(0, 3), [
+		["init", true],
+		["new", "wss://x/ws", true],
+		["adopt", "agentwire.v1", "secret"],
+	]);
 	client.close();
 });
 

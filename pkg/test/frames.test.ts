@@ -21,7 +21,10 @@ test("deltas expand as the vectors say (DLT-1)", async (t) => {
 			assert.ok(isWellFormed(frame));
 			const expanded = eventsOf(frame);
 			assert.deepEqual(expanded, events);
-			assert.deepEqual(expanded.map((event) => Object.keys(event)), events.map((event) => Object.keys(event)));
+			assert.deepEqual(
+				expanded.map((event) => Object.keys(event)),
+				events.map((event) => Object.keys(event)),
+			);
 			assert.equal(eventsOf(frame), expanded, "the same frame gives the same objects to every consumer (DLT-2)");
 		});
 	}

@@ -52,7 +52,10 @@ test("a_trap_in_a_callback_of_the_core_rebuilds_it_even_if_every_call_still_answ
 		page.dispatchEvent(Object.assign(new Event("error"), { error }));
 		await settled();
 		assert.equal(cores.length, 2);
-		assert.deepEqual(errors.map(({ code, cause }) => [code, cause]), [["internal", error]]);
+		assert.deepEqual(
+			errors.map(({ code, cause }) => [code, cause]),
+			[["internal", error]],
+		);
 		assert.equal(client.stats().rebuilds, 1);
 		client.close();
 	}));
@@ -75,7 +78,8 @@ test("what_timers_of_a_discarded_instance_throw_is_kept_from_the_console_only_af
 	inPage(async (page) => {
 		const { instance, cores } = stubInstance();
 		const { client } = clientIn(instance);
-		const stale = (): boolean => page.dispatchEvent(Object.assign(new Event("error", { cancelable: true }), { error: new Error("Cannot invoke closure from previous WASM instance") }));
+		const stale = (): boolean =>
+			page.dispatchEvent(Object.assign(new Event("error", { cancelable: true }), { error: new Error("Cannot invoke closure from previous WASM instance") }));
 		assert.equal(stale(), true, "it is somebody else's");
 		trap(cores[0], client);
 		await settled();
@@ -98,7 +102,10 @@ test("a_rebuild_whose_first_core_traps_leaves_no_gate_and_no_socket_behind", () 
 		await settled();
 		assert.equal(counts.resets, 2);
 		assert.equal(cores.length, 4, "each client has one core beside the first one");
-		assert.deepEqual(cores.map(({ socket }) => socket.closedWith), [4486, 4486, undefined, undefined]);
+		assert.deepEqual(
+			cores.map(({ socket }) => socket.closedWith),
+			[4486, 4486, undefined, undefined],
+		);
 		assert.deepEqual(heard(cores, [one.client, two.client]), ["0 from 2", "1 from 3"], "the gates of the lost cores are shut");
 		one.client.close();
 		two.client.close();
@@ -117,7 +124,10 @@ test("a_core_that_traps_while_it_is_filled_is_let_go_with_all_others", () =>
 		trap(cores[1], two.client);
 		await settled();
 		assert.deepEqual([one.client.stats().rebuilds, two.client.stats().rebuilds], [3, 1]);
-		assert.deepEqual(cores.map(({ calls }) => calls.includes("send x -1")), [true, false, false, false, true, false]);
+		assert.deepEqual(
+			cores.map(({ calls }) => calls.includes("send x -1")),
+			[true, false, false, false, true, false],
+		);
 		assert.deepEqual(heard(cores, [one.client, two.client]), ["0 from 4", "1 from 5"]);
 		one.client.close();
 		two.client.close();
@@ -163,8 +173,15 @@ test("a_client_that_fails_for_good_keeps_the_reason", () =>
 		assert.deepEqual(late, [], "not within the call");
 		await settled();
 		assert.deepEqual(late, [reason]);
-		const calls = [() => client.thread("t"), () => thread.send({ content: "x" }), () => thread.on("a", () => undefined), () => thread.events(), () => thread.signal({ type: "a" })];
-		for (const call of calls) assert.throws(call, (error: AgentwireError) => error.code === "closed" && error.cause === reason && error.message.includes("internal"));
+		const calls = [
+			() => client.thread("t"),
+			() => thread.send({ content: "x" }),
+			() => thread.on("a", () => undefined),
+			() => thread.events(),
+			() => thread.signal({ type: "a" }),
+		];
+		for (const call of calls)
+			assert.throws(call, (error: AgentwireError) => error.code === "closed" && error.cause === reason && error.message.includes("internal"));
 		await assert.rejects(thread.cancel("r"), (error: AgentwireError) => error.code === "closed" && error.cause === reason);
 	}));
 
@@ -196,6 +213,9 @@ test("what_a_callback_of_the_core_throws_is_reported_and_goes_no_further", () =>
 		// No frame is like that: the first access throws.
 		const broken = new Proxy({}, { get: () => assert.fail("of a frame") });
 		assert.doesNotThrow(() => host.message(broken));
-		assert.deepEqual(errors.map(({ code }) => code), ["internal"]);
+		assert.deepEqual(
+			errors.map(({ code }) => code),
+			["internal"],
+		);
 		client.close();
 	}));

@@ -35,7 +35,12 @@ test("the_id_of_a_pending_message_with_other_content_is_a_conflict", () =>
 	inPage(async () => {
 		const { client, sends, thread } = connected();
 		thread.send({ content: "x", metadata: { a: 1 } }, { id: "m" });
-		const others: readonly MessageContent[] = [{ content: "y", metadata: { a: 1 } }, { content: "x" }, { content: "x", metadata: { a: 1, b: 2 } }, { type: "x", content: "x", metadata: { a: 1 } }];
+		const others: readonly MessageContent[] = [
+			{ content: "y", metadata: { a: 1 } },
+			{ content: "x" },
+			{ content: "x", metadata: { a: 1, b: 2 } },
+			{ type: "x", content: "x", metadata: { a: 1 } },
+		];
 		for (const other of others) await assert.rejects(thread.send(other, { id: "m" }).receipt, { code: "conflict" });
 		await assert.rejects(client.thread("u").send({ content: "x", metadata: { a: 1 } }, { id: "m" }).receipt, { code: "conflict" });
 		assert.equal(sends().length, 1);

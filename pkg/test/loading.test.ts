@@ -45,10 +45,13 @@ let asked: string[];
 beforeEach(() => {
 	kept = NAMES.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
 	asked = [];
-	set("WebSocket", class {
-		readonly readyState = 0;
-		close(): void {}
-	});
+	set(
+		"WebSocket",
+		class {
+			readonly readyState = 0;
+			close(): void {}
+		},
+	);
 });
 
 afterEach(() => {
@@ -205,7 +208,10 @@ test("a module that does not compile or does not fit the glue is final, and the 
 	const { entry, glue } = await page();
 	const { createClient } = await entry("index");
 	const { log, failWith } = await glue();
-	for (const [fetch, at] of [[true, "https://x/a.wasm"], [false, undefined]] as const) {
+	for (const [fetch, at] of [
+		[true, "https://x/a.wasm"],
+		[false, undefined],
+	] as const) {
 		failWith(fetch ? undefined : new WebAssembly.LinkError("import 3 is missing"));
 		const { code, retryable } = await failure(createClient({ ...OPTIONS, wasm: at }));
 		assert.deepEqual([code, retryable], ["wasm_failed", false]);

@@ -23,363 +23,468 @@ function answerWith(made: Rig, ...receipts: readonly Readonly<Record<string, unk
 	};
 }
 
-const refused = (code: string, retryable: boolean, more: Readonly<Record<string, unknown>> = {}) => ({ status: "rejected", error: { code, message: "used", retryable, ...more } });
+const refused = (code: string, retryable: boolean, more: Readonly<Record<string, unknown>> = {}) => ({
+	status: "rejected",
+	error: { code, message: "used", retryable, ...more },
+});
 
-test("a message is pending at once and sent with its receipt", inWorld(async (world) => {
-	const { thread, server, sent } = await connectedTo(world);
-	const message = thread.send({ content: "Hi", metadata: { a: [1] } });
-	assert.equal(message.state, "pending");
-	assert.match(message.id, /^[0-9a-f-]{36}$/);
-	await world.settle();
-	assert.deepEqual(sent("send"), [{ type: "send", id: message.id, stream: "t", message: { type: "user_message", content: "Hi", metadata: { a: [1] } } }]);
-	assert.deepEqual(await message.receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 1 } });
-	assert.deepEqual([message.state, message.error], ["sent", undefined]);
-	assert.deepEqual(server.log("t").at(1), { time: 1, type: "user_message", content: "Hi", metadata: { a: [1] }, sendId: message.id, user: "ada" });
-}));
-
-test("a refusal fails the message with the server's error", inWorld(async (world) => {
-	const made = await connectedTo(world);
-	answerWith(made, refused("conflict", false, { remediation: "Use a new id." }));
-	const message = made.thread.send({ content: "Hi" });
-	await world.settle();
-	await assert.rejects(message.receipt, (error: unknown) => {
-		assert.ok(isAgentwireError(error));
-		assert.deepEqual([error.code, error.message, error.retryable, error.remediation], ["conflict", "used", false, "Use a new id."]);
-		return true;
-	});
-	assert.deepEqual([message.state, message.error?.code], ["failed", "conflict"]);
-}));
-
-test("a message settles once, whatever comes later", inWorld(async (world) => {
-	const made = await connectedTo(world);
-	const { client, thread, server } = made;
-	answerWith(made, refused("forbidden", false));
-	const message = thread.send({ content: "Hi" });
-	const states: string[] = [];
-	message.on("change", ({ state }) => states.push(state));
-	await world.settle();
-	server.tell({ type: "receipt", id: message.id, status: "accepted", position: { epoch: "e1", offset: 7 } });
-	await world.settle();
-	client.close();
-	await world.settle();
-	assert.deepEqual(states, ["failed"]);
-	assert.equal(message.error?.code, "forbidden");
-}));
-
-test("a failure that nobody looks at is not an unhandled rejection", inWorld(async (world) => {
-	const unhandled: unknown[] = [];
-	const note = (error: unknown): void => void unhandled.push(error);
-	process.on("unhandledRejection", note);
-	try {
-		const { client, thread } = await connectedTo(world);
-		thread.send({ content: "Hi" });
-		thread.send({ content: "Hi" }, { signal: AbortSignal.abort() });
-		client.close();
-		await microtasks();
-		await microtasks();
-	} finally {
-		process.off("unhandledRejection", note);
-	}
-	assert.deepEqual(unhandled, []);
-}));
-
-test("what was given is copied: a later change does not change the message", inWorld(async (world) => {
-	const { thread, sent } = await connectedTo(world);
-	const content: { content: string; references: string[] } = { content: "Hi", references: ["a"] };
-	thread.send(content);
-	content.content = "Bye";
-	content.references.push("b");
-	await world.settle();
-	assert.deepEqual(sent("send")[0]?.["message"], { type: "user_message", content: "Hi", references: ["a"] });
-}));
-
-test("bad messages throw where the caller reads it", inWorld(async (world) => {
-	const { thread, sent } = await connectedTo(world);
-	const circular: Record<string, unknown> = { type: "x" };
-	circular["self"] = circular;
-	const cases: readonly [string, unknown][] = [
-		["nothing", undefined],
-		["text", "Hi"],
-		["a list", []],
-		["no content", {}],
-		["empty content", { content: "" }],
-		["a number as type", { type: 7 }],
-		["circular", circular],
-		["bigint", { type: "x", n: 1n }],
-	];
-	for (const [name, content] of cases) assert.throws(() => thread.send(content as MessageContent), { code: "invalid_message" }, name);
-	assert.throws(() => thread.send({ content: "x" }, { id: "" }), { code: "invalid_option" });
-	assert.throws(() => thread.send({ content: "x" }, { id: "é".repeat(65) }), { code: "invalid_option" });
-	assert.throws(() => thread.send({ content: "x" }, { idd: "a" } as object), /send options\.idd is not an option, did you mean id\?/);
-	await world.settle();
-	assert.deepEqual(sent("send"), []);
-}));
-
-test("the outbox is bounded, and a message too many fails at once", inWorld(async (world) => {
-	const { thread, server } = await connectedTo(world, { maxPendingSends: 2 });
-	const messages = ["a", "b", "c"].map((id) => thread.send({ content: id }, { id }));
-	await assert.rejects(messages[2]?.receipt ?? Promise.resolve(), { code: "outbox_full", retryable: true });
-	await world.settle();
-	assert.equal(thread.send({ content: "d" }, { id: "d" }).state, "pending");
-	await world.settle();
-	assert.deepEqual(server.applied.map(({ id }) => id), ["a", "b", "d"]);
-}));
-
-test("abort before the call fails the message; later only the waiting ends", inWorld(async (world) => {
-	const { thread, server } = await connectedTo(world);
-	const never = thread.send({ content: "x" }, { signal: AbortSignal.abort() });
-	await assert.rejects(never.receipt, { code: "aborted" });
-	assert.equal(never.state, "failed");
-	const controller = new AbortController();
-	const message = thread.send({ content: "x" }, { signal: controller.signal });
-	controller.abort();
-	await assert.rejects(message.receipt, { name: "AbortError" });
-	assert.equal(message.state, "pending");
-	await world.settle();
-	assert.equal(message.state, "sent");
-	assert.equal(server.applied.length, 1);
-}));
-
-test("messages that were sent before the connection wait, and go out in order", inWorld(async (world) => {
-	const { client, server } = rig(world, { autoConnect: false });
-	const thread = client.thread("t");
-	const messages = ["a", "b", "c"].map((id) => thread.send({ content: id }, { id }));
-	await world.settle();
-	assert.deepEqual(messages.map(({ state }) => state), ["pending", "pending", "pending"]);
-	client.connect();
-	await world.settle();
-	assert.deepEqual(server.applied.map(({ id }) => id), ["a", "b", "c"]);
-}));
-
-test("closing settles what is pending, also before there is a core", inWorld(async (world) => {
-	const early = rig(world, { autoConnect: false });
-	const waiting = early.client.thread("t").send({ content: "x" });
-	early.client.close();
-	await assert.rejects(waiting.receipt, { code: "closed" });
-	const { client, thread, server } = await connectedTo(world);
-	server.withholdReceipts = true;
-	const message = thread.send({ content: "x" });
-	client.close();
-	await assert.rejects(message.receipt, { code: "closed" });
-	assert.throws(() => client.thread("t"), { code: "closed" });
-}));
-
-test("a message without a receipt goes out again on the next socket, and is applied once", inWorld(async (world) => {
-	const { thread, server, connected } = await connectedTo(world);
-	server.withholdReceipts = true;
-	const message = thread.send({ content: "x" });
-	await world.settle();
-	server.withholdReceipts = false;
-	server.cut();
-	await world.settle();
-	await connected();
-	assert.deepEqual(await message.receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 1 } });
-	assert.equal(server.applied.length, 1);
-}));
-
-test("messages that the server puts off come again in their order", inWorld(async (world) => {
-	const { thread, server } = await connectedTo(world);
-	server.overloaded = 2;
-	const messages = ["a", "b", "c"].map((id) => thread.send({ content: id }, { id }));
-	await world.advance(10_000);
-	assert.deepEqual(messages.map(({ state }) => state), ["sent", "sent", "sent"]);
-	assert.deepEqual(server.applied.map(({ id }) => id), ["a", "b", "c"]);
-}));
-
-test("cancel and approve resolve to the server's word", inWorld(async (world) => {
-	const { thread, server, sent } = await connectedTo(world);
-	const answers: unknown[] = [];
-	const ask = async (question: Promise<unknown>): Promise<void> => {
-		void question.then((answer) => answers.push(answer));
+test(
+	"a message is pending at once and sent with its receipt",
+	inWorld(async (world) => {
+		const { thread, server, sent } = await connectedTo(world);
+		const message = thread.send({ content: "Hi", metadata: { a: [1] } });
+		assert.equal(message.state, "pending");
+		assert.match(message.id, /^[0-9a-f-]{36}$/);
 		await world.settle();
-	};
-	await ask(thread.cancel("r1"));
-	server.append("t", { type: "agent_started", runId: "r1", agent: "a" });
-	await ask(thread.cancel("r1"));
-	await ask(thread.cancel("r1"));
-	await ask(thread.approve("a1", "denied"));
-	server.append("t", { type: "approval_requested", runId: "r1", approvalId: "a1", prompt: "?" });
-	await ask(thread.approve("a1", "denied"));
-	await ask(thread.approve("a1", "approved"));
-	assert.deepEqual(answers, ["unknown_run", "cancelled", "already_finished", "unknown_approval", "accepted", "already_resolved"]);
-	assert.deepEqual(sent("approve").map(({ decision }) => decision), ["denied", "denied", "approved"]);
-	await assert.rejects(thread.approve("a1", "maybe" as "denied"), { code: "invalid_option" });
-	await assert.rejects(thread.cancel(""), { code: "invalid_option" });
-}));
+		assert.deepEqual(sent("send"), [{ type: "send", id: message.id, stream: "t", message: { type: "user_message", content: "Hi", metadata: { a: [1] } } }]);
+		assert.deepEqual(await message.receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 1 } });
+		assert.deepEqual([message.state, message.error], ["sent", undefined]);
+		assert.deepEqual(server.log("t").at(1), { time: 1, type: "user_message", content: "Hi", metadata: { a: [1] }, sendId: message.id, user: "ada" });
+	}),
+);
 
-test("a refused or odd answer to a cancel rejects", inWorld(async (world) => {
-	const made = await connectedTo(world);
-	answerWith(made, refused("forbidden", false), { status: "perhaps" });
-	const settled = Promise.all([
-		assert.rejects(made.thread.cancel("r2"), { code: "forbidden" }),
-		assert.rejects(made.thread.cancel("r3"), (error: unknown) => isAgentwireError(error)),
-	]);
-	await world.advance(60_000);
-	await Promise.race([settled, microtasks()]);
-	assert.deepEqual(made.server.violations, []);
-}));
+test(
+	"a refusal fails the message with the server's error",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("conflict", false, { remediation: "Use a new id." }));
+		const message = made.thread.send({ content: "Hi" });
+		await world.settle();
+		await assert.rejects(message.receipt, (error: unknown) => {
+			assert.ok(isAgentwireError(error));
+			assert.deepEqual([error.code, error.message, error.retryable, error.remediation], ["conflict", "used", false, "Use a new id."]);
+			return true;
+		});
+		assert.deepEqual([message.state, message.error?.code], ["failed", "conflict"]);
+	}),
+);
 
-test("change handlers may be removed, aborted, and throw", inWorld(async (world) => {
-	const { thread, codes } = await connectedTo(world);
-	const message = thread.send({ content: "x" });
-	const seen: Message[] = [];
-	message.subscribe(() => assert.fail("was removed"))();
-	message.on("change", () => assert.fail("was aborted"), { signal: AbortSignal.abort() });
-	message.on("change", () => {
-		throw new Error("boom");
-	});
-	message.subscribe((changed) => seen.push(changed));
-	await world.settle();
-	assert.deepEqual(seen, [message]);
-	assert.deepEqual(codes(), ["handler_threw"]);
-}));
+test(
+	"a message settles once, whatever comes later",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		const { client, thread, server } = made;
+		answerWith(made, refused("forbidden", false));
+		const message = thread.send({ content: "Hi" });
+		const states: string[] = [];
+		message.on("change", ({ state }) => states.push(state));
+		await world.settle();
+		server.tell({ type: "receipt", id: message.id, status: "accepted", position: { epoch: "e1", offset: 7 } });
+		await world.settle();
+		client.close();
+		await world.settle();
+		assert.deepEqual(states, ["failed"]);
+		assert.equal(message.error?.code, "forbidden");
+	}),
+);
 
-test("ids are drawn also where there is no randomUUID", inWorld(async (world) => {
-	const { thread } = await connectedTo(world, { maxPendingSends: 64 });
-	world.define("randomUUID", undefined, crypto);
-	const ids = new Set(Array.from({ length: 50 }, () => thread.send({ content: "x" }).id));
-	assert.equal(ids.size, 50);
-	for (const id of ids) assert.match(id, /^[0-9a-f]{32}$/);
-}));
+test(
+	"a failure that nobody looks at is not an unhandled rejection",
+	inWorld(async (world) => {
+		const unhandled: unknown[] = [];
+		const note = (error: unknown): void => void unhandled.push(error);
+		process.on("unhandledRejection", note);
+		try {
+			const { client, thread } = await connectedTo(world);
+			thread.send({ content: "Hi" });
+			thread.send({ content: "Hi" }, { signal: AbortSignal.abort() });
+			client.close();
+			await microtasks();
+			await microtasks();
+		} finally {
+			process.off("unhandledRejection", note);
+		}
+		assert.deepEqual(unhandled, []);
+	}),
+);
+
+test(
+	"what was given is copied: a later change does not change the message",
+	inWorld(async (world) => {
+		const { thread, sent } = await connectedTo(world);
+		const content: { content: string; references: string[] } = { content: "Hi", references: ["a"] };
+		thread.send(content);
+		content.content = "Bye";
+		content.references.push("b");
+		await world.settle();
+		assert.deepEqual(sent("send")[0]?.["message"], { type: "user_message", content: "Hi", references: ["a"] });
+	}),
+);
+
+test(
+	"bad messages throw where the caller reads it",
+	inWorld(async (world) => {
+		const { thread, sent } = await connectedTo(world);
+		const circular: Record<string, unknown> = { type: "x" };
+		circular["self"] = circular;
+		const cases: readonly [string, unknown][] = [
+			["nothing", undefined],
+			["text", "Hi"],
+			["a list", []],
+			["no content", {}],
+			["empty content", { content: "" }],
+			["a number as type", { type: 7 }],
+			["circular", circular],
+			["bigint", { type: "x", n: 1n }],
+		];
+		for (const [name, content] of cases) assert.throws(() => thread.send(content as MessageContent), { code: "invalid_message" }, name);
+		assert.throws(() => thread.send({ content: "x" }, { id: "" }), { code: "invalid_option" });
+		assert.throws(() => thread.send({ content: "x" }, { id: "é".repeat(65) }), { code: "invalid_option" });
+		assert.throws(() => thread.send({ content: "x" }, { idd: "a" } as object), /send options\.idd is not an option, did you mean id\?/);
+		await world.settle();
+		assert.deepEqual(sent("send"), []);
+	}),
+);
+
+test(
+	"the outbox is bounded, and a message too many fails at once",
+	inWorld(async (world) => {
+		const { thread, server } = await connectedTo(world, { maxPendingSends: 2 });
+		const messages = ["a", "b", "c"].map((id) => thread.send({ content: id }, { id }));
+		await assert.rejects(messages[2]?.receipt ?? Promise.resolve(), { code: "outbox_full", retryable: true });
+		await world.settle();
+		assert.equal(thread.send({ content: "d" }, { id: "d" }).state, "pending");
+		await world.settle();
+		assert.deepEqual(
+			server.applied.map(({ id }) => id),
+			["a", "b", "d"],
+		);
+	}),
+);
+
+test(
+	"abort before the call fails the message; later only the waiting ends",
+	inWorld(async (world) => {
+		const { thread, server } = await connectedTo(world);
+		const never = thread.send({ content: "x" }, { signal: AbortSignal.abort() });
+		await assert.rejects(never.receipt, { code: "aborted" });
+		assert.equal(never.state, "failed");
+		const controller = new AbortController();
+		const message = thread.send({ content: "x" }, { signal: controller.signal });
+		controller.abort();
+		await assert.rejects(message.receipt, { name: "AbortError" });
+		assert.equal(message.state, "pending");
+		await world.settle();
+		assert.equal(message.state, "sent");
+		assert.equal(server.applied.length, 1);
+	}),
+);
+
+test(
+	"messages that were sent before the connection wait, and go out in order",
+	inWorld(async (world) => {
+		const { client, server } = rig(world, { autoConnect: false });
+		const thread = client.thread("t");
+		const messages = ["a", "b", "c"].map((id) => thread.send({ content: id }, { id }));
+		await world.settle();
+		assert.deepEqual(
+			messages.map(({ state }) => state),
+			["pending", "pending", "pending"],
+		);
+		client.connect();
+		await world.settle();
+		assert.deepEqual(
+			server.applied.map(({ id }) => id),
+			["a", "b", "c"],
+		);
+	}),
+);
+
+test(
+	"closing settles what is pending, also before there is a core",
+	inWorld(async (world) => {
+		const early = rig(world, { autoConnect: false });
+		const waiting = early.client.thread("t").send({ content: "x" });
+		early.client.close();
+		await assert.rejects(waiting.receipt, { code: "closed" });
+		const { client, thread, server } = await connectedTo(world);
+		server.withholdReceipts = true;
+		const message = thread.send({ content: "x" });
+		client.close();
+		await assert.rejects(message.receipt, { code: "closed" });
+		assert.throws(() => client.thread("t"), { code: "closed" });
+	}),
+);
+
+test(
+	"a message without a receipt goes out again on the next socket, and is applied once",
+	inWorld(async (world) => {
+		const { thread, server, connected } = await connectedTo(world);
+		server.withholdReceipts = true;
+		const message = thread.send({ content: "x" });
+		await world.settle();
+		server.withholdReceipts = false;
+		server.cut();
+		await world.settle();
+		await connected();
+		assert.deepEqual(await message.receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 1 } });
+		assert.equal(server.applied.length, 1);
+	}),
+);
+
+test(
+	"messages that the server puts off come again in their order",
+	inWorld(async (world) => {
+		const { thread, server } = await connectedTo(world);
+		server.overloaded = 2;
+		const messages = ["a", "b", "c"].map((id) => thread.send({ content: id }, { id }));
+		await world.advance(10_000);
+		assert.deepEqual(
+			messages.map(({ state }) => state),
+			["sent", "sent", "sent"],
+		);
+		assert.deepEqual(
+			server.applied.map(({ id }) => id),
+			["a", "b", "c"],
+		);
+	}),
+);
+
+test(
+	"cancel and approve resolve to the server's word",
+	inWorld(async (world) => {
+		const { thread, server, sent } = await connectedTo(world);
+		const answers: unknown[] = [];
+		const ask = async (question: Promise<unknown>): Promise<void> => {
+			void question.then((answer) => answers.push(answer));
+			await world.settle();
+		};
+		await ask(thread.cancel("r1"));
+		server.append("t", { type: "agent_started", runId: "r1", agent: "a" });
+		await ask(thread.cancel("r1"));
+		await ask(thread.cancel("r1"));
+		await ask(thread.approve("a1", "denied"));
+		server.append("t", { type: "approval_requested", runId: "r1", approvalId: "a1", prompt: "?" });
+		await ask(thread.approve("a1", "denied"));
+		await ask(thread.approve("a1", "approved"));
+		assert.deepEqual(answers, ["unknown_run", "cancelled", "already_finished", "unknown_approval", "accepted", "already_resolved"]);
+		assert.deepEqual(
+			sent("approve").map(({ decision }) => decision),
+			["denied", "denied", "approved"],
+		);
+		await assert.rejects(thread.approve("a1", "maybe" as "denied"), { code: "invalid_option" });
+		await assert.rejects(thread.cancel(""), { code: "invalid_option" });
+	}),
+);
+
+test(
+	"a refused or odd answer to a cancel rejects",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("forbidden", false), { status: "perhaps" });
+		const settled = Promise.all([
+			assert.rejects(made.thread.cancel("r2"), { code: "forbidden" }),
+			assert.rejects(made.thread.cancel("r3"), (error: unknown) => isAgentwireError(error)),
+		]);
+		await world.advance(60_000);
+		await Promise.race([settled, microtasks()]);
+		assert.deepEqual(made.server.violations, []);
+	}),
+);
+
+test(
+	"change handlers may be removed, aborted, and throw",
+	inWorld(async (world) => {
+		const { thread, codes } = await connectedTo(world);
+		const message = thread.send({ content: "x" });
+		const seen: Message[] = [];
+		message.subscribe(() => assert.fail("was removed"))();
+		message.on("change", () => assert.fail("was aborted"), { signal: AbortSignal.abort() });
+		message.on("change", () => {
+			throw new Error("boom");
+		});
+		message.subscribe((changed) => seen.push(changed));
+		await world.settle();
+		assert.deepEqual(seen, [message]);
+		assert.deepEqual(codes(), ["handler_threw"]);
+	}),
+);
+
+test(
+	"ids are drawn also where there is no randomUUID",
+	inWorld(async (world) => {
+		const { thread } = await connectedTo(world, { maxPendingSends: 64 });
+		world.define("randomUUID", undefined, crypto);
+		const ids = new Set(Array.from({ length: 50 }, () => thread.send({ content: "x" }).id));
+		assert.equal(ids.size, 50);
+		for (const id of ids) assert.match(id, /^[0-9a-f]{32}$/);
+	}),
+);
 
 // --- the same id (C1), and again (C2) ---
 
-test("C1: sending a pending id with the same content joins that message", inWorld(async (world) => {
-	const { thread, server } = await connectedTo(world);
-	const first = thread.send({ content: "one", metadata: { a: 1, b: 2 } }, { id: "m" });
-	const again = thread.send({ metadata: { b: 2, a: 1 }, content: "one", type: "user_message" }, { id: "m" });
-	assert.deepEqual([again.id, again.state], ["m", "pending"]);
-	await world.settle();
-	assert.deepEqual(await again.receipt, await first.receipt);
-	assert.deepEqual([first.state, again.state], ["sent", "sent"]);
-	assert.equal(server.received("send").length, 1);
-	assert.equal(server.applied.length, 1);
-}));
+test(
+	"C1: sending a pending id with the same content joins that message",
+	inWorld(async (world) => {
+		const { thread, server } = await connectedTo(world);
+		const first = thread.send({ content: "one", metadata: { a: 1, b: 2 } }, { id: "m" });
+		const again = thread.send({ metadata: { b: 2, a: 1 }, content: "one", type: "user_message" }, { id: "m" });
+		assert.deepEqual([again.id, again.state], ["m", "pending"]);
+		await world.settle();
+		assert.deepEqual(await again.receipt, await first.receipt);
+		assert.deepEqual([first.state, again.state], ["sent", "sent"]);
+		assert.equal(server.received("send").length, 1);
+		assert.equal(server.applied.length, 1);
+	}),
+);
 
-test("C1: sending a pending id with other content is a conflict, and harms the pending one not", inWorld(async (world) => {
-	const { thread, server } = await connectedTo(world);
-	const first = thread.send({ content: "one" }, { id: "m" });
-	const other = thread.send({ content: "two" }, { id: "m" });
-	await assert.rejects(other.receipt, { code: "conflict" });
-	assert.equal(other.state, "failed");
-	await world.settle();
-	assert.equal(first.state, "sent");
-	assert.deepEqual(server.applied.map(({ body }) => JSON.parse(body).content), ["one"]);
-}));
+test(
+	"C1: sending a pending id with other content is a conflict, and harms the pending one not",
+	inWorld(async (world) => {
+		const { thread, server } = await connectedTo(world);
+		const first = thread.send({ content: "one" }, { id: "m" });
+		const other = thread.send({ content: "two" }, { id: "m" });
+		await assert.rejects(other.receipt, { code: "conflict" });
+		assert.equal(other.state, "failed");
+		await world.settle();
+		assert.equal(first.state, "sent");
+		assert.deepEqual(
+			server.applied.map(({ body }) => JSON.parse(body).content),
+			["one"],
+		);
+	}),
+);
 
-test("C1: a message that joined settles with the other, also when it fails", inWorld(async (world) => {
-	const made = await connectedTo(world);
-	answerWith(made, refused("forbidden", false));
-	const first = made.thread.send({ content: "one" }, { id: "m" });
-	const again = made.thread.send({ content: "one" }, { id: "m" });
-	await world.settle();
-	await assert.rejects(first.receipt, { code: "forbidden" });
-	await assert.rejects(again.receipt, { code: "forbidden" });
-	assert.deepEqual([first.state, again.state], ["failed", "failed"]);
-}));
+test(
+	"C1: a message that joined settles with the other, also when it fails",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("forbidden", false));
+		const first = made.thread.send({ content: "one" }, { id: "m" });
+		const again = made.thread.send({ content: "one" }, { id: "m" });
+		await world.settle();
+		await assert.rejects(first.receipt, { code: "forbidden" });
+		await assert.rejects(again.receipt, { code: "forbidden" });
+		assert.deepEqual([first.state, again.state], ["failed", "failed"]);
+	}),
+);
 
-test("C2: retry sends a failed message again under its id", inWorld(async (world) => {
-	const made = await connectedTo(world);
-	answerWith(made, refused("forbidden", false));
-	const message = made.thread.send({ content: "x" });
-	const states: string[] = [];
-	message.on("change", ({ state }) => states.push(state));
-	await world.settle();
-	const first = message.receipt;
-	const receipt = message.retry();
-	assert.deepEqual([message.state, message.error, message.receipt], ["pending", undefined, receipt]);
-	await world.settle();
-	assert.deepEqual(await receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 1 } });
-	assert.equal(message.state, "sent");
-	assert.deepEqual(made.sent("send").map(({ id }) => id), [message.id, message.id]);
-	assert.deepEqual(states, ["failed", "pending", "sent"]);
-	await assert.rejects(first, { code: "forbidden" }, "a receipt settles once");
-}));
+test(
+	"C2: retry sends a failed message again under its id",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("forbidden", false));
+		const message = made.thread.send({ content: "x" });
+		const states: string[] = [];
+		message.on("change", ({ state }) => states.push(state));
+		await world.settle();
+		const first = message.receipt;
+		const receipt = message.retry();
+		assert.deepEqual([message.state, message.error, message.receipt], ["pending", undefined, receipt]);
+		await world.settle();
+		assert.deepEqual(await receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 1 } });
+		assert.equal(message.state, "sent");
+		assert.deepEqual(
+			made.sent("send").map(({ id }) => id),
+			[message.id, message.id],
+		);
+		assert.deepEqual(states, ["failed", "pending", "sent"]);
+		await assert.rejects(first, { code: "forbidden" }, "a receipt settles once");
+	}),
+);
 
-test("C2: retry of a pending or a sent message gives its receipt and sends nothing", inWorld(async (world) => {
-	const { thread, server } = await connectedTo(world);
-	const message = thread.send({ content: "x" });
-	const early = message.retry();
-	await world.settle();
-	const late = message.retry();
-	const [one, two, three] = await Promise.all([message.receipt, early, late]);
-	assert.deepEqual([two, three], [one, one]);
-	assert.equal(server.received("send").length, 1);
-}));
+test(
+	"C2: retry of a pending or a sent message gives its receipt and sends nothing",
+	inWorld(async (world) => {
+		const { thread, server } = await connectedTo(world);
+		const message = thread.send({ content: "x" });
+		const early = message.retry();
+		await world.settle();
+		const late = message.retry();
+		const [one, two, three] = await Promise.all([message.receipt, early, late]);
+		assert.deepEqual([two, three], [one, one]);
+		assert.equal(server.received("send").length, 1);
+	}),
+);
 
-test("C2: retry keeps the time of the first transmission: beyond the horizon the outcome stays unknown", inWorld(async (world) => {
-	const { client, thread, server, connected } = await connectedTo(world);
-	server.sendHorizonMs = 60_000;
-	server.cut();
-	await world.settle();
-	await connected();
-	server.withholdReceipts = true;
-	const message = thread.send({ content: "x" });
-	await world.settle();
-	server.cut();
-	server.down = true;
-	await world.advance(61_000);
-	server.down = false;
-	await world.until(() => message.state !== "pending", "settled");
-	assert.equal(message.error?.code, "outcome_unknown");
-	message.retry().catch(() => undefined);
-	await world.until(() => message.state !== "pending", "settled again");
-	assert.deepEqual([message.state, message.error?.code], ["failed", "outcome_unknown"]);
-	assert.equal(server.applied.length, 1, "there is one message");
-	assert.equal(server.received("send").length, 1, "and it was sent once");
-	assert.equal(client.state.name, "connected");
-}));
+test(
+	"C2: retry keeps the time of the first transmission: beyond the horizon the outcome stays unknown",
+	inWorld(async (world) => {
+		const { client, thread, server, connected } = await connectedTo(world);
+		server.sendHorizonMs = 60_000;
+		server.cut();
+		await world.settle();
+		await connected();
+		server.withholdReceipts = true;
+		const message = thread.send({ content: "x" });
+		await world.settle();
+		server.cut();
+		server.down = true;
+		await world.advance(61_000);
+		server.down = false;
+		await world.until(() => message.state !== "pending", "settled");
+		assert.equal(message.error?.code, "outcome_unknown");
+		message.retry().catch(() => undefined);
+		await world.until(() => message.state !== "pending", "settled again");
+		assert.deepEqual([message.state, message.error?.code], ["failed", "outcome_unknown"]);
+		assert.equal(server.applied.length, 1, "there is one message");
+		assert.equal(server.received("send").length, 1, "and it was sent once");
+		assert.equal(client.state.name, "connected");
+	}),
+);
 
-test("C2: within the horizon a retry after outcome-preserving failure is applied once", inWorld(async (world) => {
-	const made = await connectedTo(world);
-	const { thread, server } = made;
-	// The server applied it, and then said that it is not allowed.
-	server.withholdReceipts = true;
-	const message = thread.send({ content: "x" });
-	await world.settle();
-	server.withholdReceipts = false;
-	server.tell({ type: "receipt", id: message.id, ...refused("forbidden", false) });
-	await world.settle();
-	assert.equal(message.state, "failed");
-	const receipt = message.retry();
-	await world.settle();
-	assert.equal((await receipt).status, "accepted");
-	assert.equal(server.applied.length, 1);
-}));
+test(
+	"C2: within the horizon a retry after outcome-preserving failure is applied once",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		const { thread, server } = made;
+		// The server applied it, and then said that it is not allowed.
+		server.withholdReceipts = true;
+		const message = thread.send({ content: "x" });
+		await world.settle();
+		server.withholdReceipts = false;
+		server.tell({ type: "receipt", id: message.id, ...refused("forbidden", false) });
+		await world.settle();
+		assert.equal(message.state, "failed");
+		const receipt = message.retry();
+		await world.settle();
+		assert.equal((await receipt).status, "accepted");
+		assert.equal(server.applied.length, 1);
+	}),
+);
 
-test("C2: retry after the client was closed fails with the reason", inWorld(async (world) => {
-	const { client, thread } = await connectedTo(world);
-	const message = thread.send({ content: "x" }, { signal: AbortSignal.abort() });
-	await microtasks();
-	assert.equal(message.state, "failed");
-	client.close();
-	await assert.rejects(message.retry(), { code: "closed" });
-}));
+test(
+	"C2: retry after the client was closed fails with the reason",
+	inWorld(async (world) => {
+		const { client, thread } = await connectedTo(world);
+		const message = thread.send({ content: "x" }, { signal: AbortSignal.abort() });
+		await microtasks();
+		assert.equal(message.state, "failed");
+		client.close();
+		await assert.rejects(message.retry(), { code: "closed" });
+	}),
+);
 
-test("C2: two calls of retry are one", inWorld(async (world) => {
-	const made = await connectedTo(world);
-	answerWith(made, refused("forbidden", false));
-	const message = made.thread.send({ content: "x" });
-	await world.settle();
-	const receipts = [message.retry(), message.retry()];
-	await world.settle();
-	const [one, two] = await Promise.all(receipts);
-	assert.deepEqual(one, two);
-	assert.equal(made.sent("send").length, 2);
-}));
+test(
+	"C2: two calls of retry are one",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("forbidden", false));
+		const message = made.thread.send({ content: "x" });
+		await world.settle();
+		const receipts = [message.retry(), message.retry()];
+		await world.settle();
+		const [one, two] = await Promise.all(receipts);
+		assert.deepEqual(one, two);
+		assert.equal(made.sent("send").length, 2);
+	}),
+);
 
-test("C2: a retry survives a trap of the core", inWorld(async (world) => {
-	const made = await connectedTo(world);
-	answerWith(made, refused("forbidden", false));
-	const message = made.thread.send({ content: "x" });
-	await world.settle();
-	made.page.faults.trapOn = "send";
-	const receipt = message.retry();
-	await world.settle();
-	await made.connected();
-	assert.equal((await receipt).status, "accepted");
-	assert.deepEqual(made.codes(), ["internal"]);
-}));
+test(
+	"C2: a retry survives a trap of the core",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("forbidden", false));
+		const message = made.thread.send({ content: "x" });
+		await world.settle();
+		made.page.faults.trapOn = "send";
+		const receipt = message.retry();
+		await world.settle();
+		await made.connected();
+		assert.equal((await receipt).status, "accepted");
+		assert.deepEqual(made.codes(), ["internal"]);
+	}),
+);
 
 // --- bodies ---
 
@@ -391,24 +496,30 @@ function nested(levels: number): Record<string, unknown> {
 }
 
 // PROTOCOL: GEN-8
-test("what is nested deeper than a server takes is refused at once (GEN-8)", inWorld(async (world) => {
-	const { thread, sent } = await connectedTo(world);
-	const wrapped = (levels: number): Record<string, unknown> => {
-		let value: unknown = 1;
-		for (let level = 0; level < levels; level += 1) value = [value];
-		return { type: "form", value };
-	};
-	const deepest = wrapped(98);
-	thread.send(deepest as MessageContent);
-	assert.equal(depthOf(JSON.stringify({ message: deepest })), 100);
-	assert.throws(() => thread.send(wrapped(99) as MessageContent), { code: "invalid_message", message: /the message is nested deeper than 99 levels: a frame has at most 100/ });
-	assert.throws(() => thread.send(wrapped(5_000) as MessageContent), { code: "invalid_message" });
-	assert.throws(() => thread.send({ content: "x", metadata: nested(80) }), { code: "invalid_message" });
-	thread.signal(deepest as { type: string });
-	assert.throws(() => thread.signal(wrapped(99) as { type: string }), { code: "invalid_message", message: /the signal is nested/ });
-	await world.settle();
-	assert.deepEqual([sent("send").length, sent("signal").length], [1, 1]);
-}));
+test(
+	"what is nested deeper than a server takes is refused at once (GEN-8)",
+	inWorld(async (world) => {
+		const { thread, sent } = await connectedTo(world);
+		const wrapped = (levels: number): Record<string, unknown> => {
+			let value: unknown = 1;
+			for (let level = 0; level < levels; level += 1) value = [value];
+			return { type: "form", value };
+		};
+		const deepest = wrapped(98);
+		thread.send(deepest as MessageContent);
+		assert.equal(depthOf(JSON.stringify({ message: deepest })), 100);
+		assert.throws(() => thread.send(wrapped(99) as MessageContent), {
+			code: "invalid_message",
+			message: /the message is nested deeper than 99 levels: a frame has at most 100/,
+		});
+		assert.throws(() => thread.send(wrapped(5_000) as MessageContent), { code: "invalid_message" });
+		assert.throws(() => thread.send({ content: "x", metadata: nested(80) }), { code: "invalid_message" });
+		thread.signal(deepest as { type: string });
+		assert.throws(() => thread.signal(wrapped(99) as { type: string }), { code: "invalid_message", message: /the signal is nested/ });
+		await world.settle();
+		assert.deepEqual([sent("send").length, sent("signal").length], [1, 1]);
+	}),
+);
 
 /** As the bridge counts it. */
 function depthOf(text: string): number {
@@ -421,55 +532,70 @@ function depthOf(text: string): number {
 }
 
 // PROTOCOL: GEN-7
-test("a message that does not fit into a frame of the server is refused before it is sent (GEN-7)", inWorld(async (world) => {
-	const { thread, server, connected } = await connectedTo(world);
-	server.maxFrameBytes = 4_096;
-	server.cut();
-	await world.settle();
-	await connected();
-	const message = thread.send({ content: "x".repeat(5_000) });
-	const small = thread.send({ content: "x" });
-	await world.settle();
-	await assert.rejects(message.receipt, { code: "message_too_large" });
-	assert.equal(small.state, "sent");
-}));
+test(
+	"a message that does not fit into a frame of the server is refused before it is sent (GEN-7)",
+	inWorld(async (world) => {
+		const { thread, server, connected } = await connectedTo(world);
+		server.maxFrameBytes = 4_096;
+		server.cut();
+		await world.settle();
+		await connected();
+		const message = thread.send({ content: "x".repeat(5_000) });
+		const small = thread.send({ content: "x" });
+		await world.settle();
+		await assert.rejects(message.receipt, { code: "message_too_large" });
+		assert.equal(small.state, "sent");
+	}),
+);
 
 // PROTOCOL: SIG-1
-test("a signal goes to the others as it is; it has a type of 1 to 64 bytes and at most 4,096 bytes of JSON (SIG-1)", inWorld(async (world) => {
-	const { thread, server, sent } = await connectedTo(world);
-	const other = rig(world, { server });
-	const heard: unknown[] = [];
-	other.client.on("signal", ({ signal }) => heard.push(signal));
-	other.client.thread("t").onEvent(() => {});
-	await world.settle();
-	for (const type of ["", "é".repeat(33), "\ud800", 7, undefined]) {
-		assert.throws(() => thread.signal({ type } as { type: string }), { code: "invalid_message", message: /1 to 64 bytes/ });
-	}
-	const empty = JSON.stringify({ type: "t", text: "" }).length;
-	assert.throws(() => thread.signal({ type: "t", text: "x".repeat(4_097 - empty) }), { code: "message_too_large", message: /4097 bytes/ });
-	assert.throws(() => thread.signal({ type: "t", text: "é".repeat(2_048) }), { code: "message_too_large" });
-	await world.settle();
-	assert.deepEqual(sent("signal"), []);
-	const good = [{ type: "t", text: "x".repeat(4_096 - empty) }, { type: "é".repeat(32) }, { type: "user_message" }];
-	for (const signal of good) thread.signal(signal);
-	await world.settle();
-	assert.deepEqual(heard, good);
-}));
+test(
+	"a signal goes to the others as it is; it has a type of 1 to 64 bytes and at most 4,096 bytes of JSON (SIG-1)",
+	inWorld(async (world) => {
+		const { thread, server, sent } = await connectedTo(world);
+		const other = rig(world, { server });
+		const heard: unknown[] = [];
+		other.client.on("signal", ({ signal }) => heard.push(signal));
+		other.client.thread("t").onEvent(() => {});
+		await world.settle();
+		for (const type of ["", "é".repeat(33), "\ud800", 7, undefined]) {
+			assert.throws(() => thread.signal({ type } as { type: string }), { code: "invalid_message", message: /1 to 64 bytes/ });
+		}
+		const empty = JSON.stringify({ type: "t", text: "" }).length;
+		assert.throws(() => thread.signal({ type: "t", text: "x".repeat(4_097 - empty) }), { code: "message_too_large", message: /4097 bytes/ });
+		assert.throws(() => thread.signal({ type: "t", text: "é".repeat(2_048) }), { code: "message_too_large" });
+		await world.settle();
+		assert.deepEqual(sent("signal"), []);
+		const good = [{ type: "t", text: "x".repeat(4_096 - empty) }, { type: "é".repeat(32) }, { type: "user_message" }];
+		for (const signal of good) thread.signal(signal);
+		await world.settle();
+		assert.deepEqual(heard, good);
+	}),
+);
 
-test("a signal while disconnected is lost, and harms nothing", inWorld(async (world) => {
-	const { thread, server, sent, connected } = await connectedTo(world);
-	server.cut();
-	await world.settle();
-	thread.signal({ type: "typing" });
-	await connected();
-	await world.settle();
-	assert.deepEqual(sent("signal"), []);
-}));
+test(
+	"a signal while disconnected is lost, and harms nothing",
+	inWorld(async (world) => {
+		const { thread, server, sent, connected } = await connectedTo(world);
+		server.cut();
+		await world.settle();
+		thread.signal({ type: "typing" });
+		await connected();
+		await world.settle();
+		assert.deepEqual(sent("signal"), []);
+	}),
+);
 
-test("errors of a message are errors of the package", inWorld(async (world) => {
-	const { thread } = await connectedTo(world);
-	const message = thread.send({ content: "x" }, { signal: AbortSignal.abort() });
-	const error = await message.receipt.then(() => undefined, (thrown: unknown) => thrown as AgentwireError);
-	assert.ok(isAgentwireError(error));
-	assert.equal(message.error, error);
-}));
+test(
+	"errors of a message are errors of the package",
+	inWorld(async (world) => {
+		const { thread } = await connectedTo(world);
+		const message = thread.send({ content: "x" }, { signal: AbortSignal.abort() });
+		const error = await message.receipt.then(
+			() => undefined,
+			(thrown: unknown) => thrown as AgentwireError,
+		);
+		assert.ok(isAgentwireError(error));
+		assert.equal(message.error, error);
+	}),
+);

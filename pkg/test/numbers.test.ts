@@ -48,7 +48,12 @@ test("reports, calls, states and frames of the page have the core's numbers", as
 	assert.deepEqual([...constants(border).values()], [...reports.keys()].slice(0, -1), "the last one is what is left");
 	const states = all(between(await source("src/proto/output.rs"), "pub enum State {", "\n}"), /^ {4}(\w+),/gm).map((name) => name.toLowerCase());
 	assert.deepEqual(all(between(border, "STATES: readonly RawState[] = [", "]"), /"(\w+)"/g), states);
-	const calls = new Map([...between(await source("src/web/client.rs"), "mod call {", "\n}").matchAll(/const (\w+): u32 = (\d+)/g)].map(([, name = "", number]) => [name, Number(number)]));
+	const calls = new Map(
+		[...between(await source("src/web/client.rs"), "mod call {", "\n}").matchAll(/const (\w+): u32 = (\d+)/g)].map(([, name = "", number]) => [
+			name,
+			Number(number),
+		]),
+	);
 	const used = new Map([...constants(await source("pkg/src/core/core.ts")), ...constants(await source("pkg/src/core/reader.ts"))]);
 	assert.deepEqual([...used].filter(([name]) => calls.has(name)).sort(), [...calls].sort());
 	const kinds = all(between(await source("src/proto/wire/numbers.rs"), "pub enum PageKind {", "}"), /(\w+),/g).map(screaming);
@@ -124,20 +129,26 @@ test("when there are many texts, those that the core does not hold are forgotten
 	assert.deepEqual([border.texts.size, border.texts.text(held)], [WORDS.length + 1, "thread"]);
 });
 
-test("a page that sends thousands of messages keeps what it needs of their ids", inWorld(async (world) => {
-	const { client, server, connected } = rig(world);
-	const thread = client.thread("t");
-	const got: number[] = [];
-	thread.onEvent((_event, { offset }) => got.push(offset));
-	await connected();
-	for (let count = 0; count < 30; count += 1) {
-		const messages = Array.from({ length: 100 }, (_, index) => thread.send({ content: `${count} ${index}` }));
-		await world.settle();
-		for (const message of messages) assert.equal((await message.receipt).status, "accepted");
-	}
-	server.cut();
-	const last = thread.send({ content: "after a cut" });
-	await world.advance(5_000);
-	assert.equal((await last.receipt).status, "accepted");
-	assert.deepEqual(got, Array.from({ length: 3_001 }, (_, index) => index + 1));
-}));
+test(
+	"a page that sends thousands of messages keeps what it needs of their ids",
+	inWorld(async (world) => {
+		const { client, server, connected } = rig(world);
+		const thread = client.thread("t");
+		const got: number[] = [];
+		thread.onEvent((_event, { offset }) => got.push(offset));
+		await connected();
+		for (let count = 0; count < 30; count += 1) {
+			const messages = Array.from({ length: 100 }, (_, index) => thread.send({ content: `${count} ${index}` }));
+			await world.settle();
+			for (const message of messages) assert.equal((await message.receipt).status, "accepted");
+		}
+		server.cut();
+		const last = thread.send({ content: "after a cut" });
+		await world.advance(5_000);
+		assert.equal((await last.receipt).status, "accepted");
+		assert.deepEqual(
+			got,
+			Array.from({ length: 3_001 }, (_, index) => index + 1),
+		);
+	}),
+);

@@ -29,7 +29,11 @@ const bad: readonly [name: string, options: unknown, message: RegExp][] = [
 	["window.events too large", { ...good, window: { events: 65_537 } }, /^window\.events is 65537/],
 	["window.events with a fraction", { ...good, window: { events: 1.5 } }, /^window\.events is 1\.5/],
 	["window.bytes too small", { ...good, window: { bytes: 1_023 } }, /^window\.bytes is 1023, it must be an integer from 1024 to 67108864/],
-	["window.totalBytes below bytes", { ...good, window: { bytes: 2_048, totalBytes: 2_047 } }, /^window\.totalBytes is 2047, it must be an integer from 2048 to 268435456/],
+	[
+		"window.totalBytes below bytes",
+		{ ...good, window: { bytes: 2_048, totalBytes: 2_047 } },
+		/^window\.totalBytes is 2047, it must be an integer from 2048 to 268435456/,
+	],
 	["window.totalBytes as text", { ...good, window: { totalBytes: "1" } }, /^window\.totalBytes is "1"/],
 	["window.size unknown", { ...good, window: { byte: 1 } }, /^window\.byte is not an option, did you mean bytes\?/],
 	["backoff.baseMs 0", { ...good, backoff: { baseMs: 0 } }, /^backoff\.baseMs is 0/],
@@ -51,15 +55,18 @@ const bad: readonly [name: string, options: unknown, message: RegExp][] = [
 test("each bad option throws, with a text that says what to do", async (t) => {
 	for (const [name, options, message] of bad) {
 		await t.test(name, () => {
-			assert.throws(() => settingsOf(options), (error: unknown) => {
-				assert.ok(error instanceof AgentwireError);
-				assert.equal(error.code, "invalid_option");
-				assert.match(error.message, message);
-				assert.equal(error.retryable, false);
-				assert.notEqual(error.remediation, "");
-				assert.doesNotMatch(error.message, /hunter2/);
-				return true;
-			});
+			assert.throws(
+				() => settingsOf(options),
+				(error: unknown) => {
+					assert.ok(error instanceof AgentwireError);
+					assert.equal(error.code, "invalid_option");
+					assert.match(error.message, message);
+					assert.equal(error.retryable, false);
+					assert.notEqual(error.remediation, "");
+					assert.doesNotMatch(error.message, /hunter2/);
+					return true;
+				},
+			);
 		});
 	}
 });
@@ -69,7 +76,16 @@ test("defaults are what the documentation says", () => {
 	assert.equal(url, "wss://chat.example.com/ws");
 	assert.equal(autoConnect, true);
 	const { seed: _seed, clientVersion: _version, url: _url, ...numbers } = config;
-	assert.deepEqual(numbers, { windowEvents: 32_768, windowBytes: 8_388_608, windowTotalBytes: 16_777_216, maxPending: 256, backoffBaseMs: 500, backoffMaxMs: 20_000, connectTimeoutMs: 10_000, tokenTimeoutMs: 30_000 });
+	assert.deepEqual(numbers, {
+		windowEvents: 32_768,
+		windowBytes: 8_388_608,
+		windowTotalBytes: 16_777_216,
+		maxPending: 256,
+		backoffBaseMs: 500,
+		backoffMaxMs: 20_000,
+		connectTimeoutMs: 10_000,
+		tokenTimeoutMs: 30_000,
+	});
 });
 
 test("http and https stand for ws and wss, and a page's address is the base", () => {

@@ -95,7 +95,8 @@ test("each_from_reaches_the_core_in_its_words", async (t) => {
 				client.thread("t", { from }).onGap(listen);
 				assert.equal(asked().at(-1)?.replace(/#\d+ /, ""), `subscribe t ${words}`);
 				client.close();
-			}));
+			}),
+		);
 	}
 });
 
@@ -188,7 +189,10 @@ test("after_a_trap_those_of_the_present_epoch_come_first_and_of_them_the_furthes
 		core.trapOn = "counter";
 		client.stats();
 		await settled();
-		assert.deepEqual(asked(cores[1]).map((call) => call.replace(/#\d+ /, "")), ["subscribe t 0 e2 4", "subscribe t 0 e2 1", "subscribe t 0 e1 1"]);
+		assert.deepEqual(
+			asked(cores[1]).map((call) => call.replace(/#\d+ /, "")),
+			["subscribe t 0 e2 4", "subscribe t 0 e2 1", "subscribe t 0 e1 1"],
+		);
 		client.close();
 	}));
 
@@ -203,7 +207,12 @@ test("after_the_server_ended_a_thread_an_iterator_has_its_handlers_asked_for_too
 		deliver(0, 1, 3);
 		core.host.ended(Number(/#(\d+)/.exec(asked()[0] ?? "")?.[1]), "forbidden");
 		void thread.events({ from: "start" }).next();
-		assert.deepEqual(asked().slice(1).map((call) => call.replace(/#\d+ /, "")), ["subscribe t 0 e1 3", "subscribe t 0 - 0"]);
+		assert.deepEqual(
+			asked()
+				.slice(1)
+				.map((call) => call.replace(/#\d+ /, "")),
+			["subscribe t 0 e1 3", "subscribe t 0 - 0"],
+		);
 		assert.deepEqual(reasons, ["forbidden"]);
 		client.close();
 	}));

@@ -56,7 +56,12 @@ if (ONE === undefined) {
 		const outcomes = await Promise.all(Array.from({ length: THREADS }, (_, thread) => half(seeds.filter((_seed, index) => index % THREADS === thread))));
 		const tally = new Tally();
 		for (const { counts } of outcomes) for (const [what, count] of counts) tally.add(what, count);
-		t.diagnostic([...tally.counts].sort().map(([what, count]) => `${what} ${count}`).join(", "));
+		t.diagnostic(
+			[...tally.counts]
+				.sort()
+				.map(([what, count]) => `${what} ${count}`)
+				.join(", "),
+		);
 		const failures = outcomes.flatMap((outcome) => outcome.failures);
 		if (failures.length > 0) assert.fail(`${failures.length} scenarios failed; AGENTWIRE_SEED=<seed> runs one again\n${failures.join("\n")}\n`);
 		for (const [what, least] of Object.entries(LEAST)) assert.ok((tally.counts.get(what) ?? 0) >= (least * COUNT) / 1_000, `too few: ${what}`);

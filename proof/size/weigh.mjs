@@ -34,7 +34,9 @@ async function bundle(entry) {
 	const [output] = Object.values(result.metafile.outputs);
 	return {
 		/** What each module adds, minified: the largest first. */
-		parts: Object.entries(output.inputs).map(([path, { bytesInOutput }]) => [path, bytesInOutput]).sort(([, one], [, other]) => other - one),
+		parts: Object.entries(output.inputs)
+			.map(([path, { bytesInOutput }]) => [path, bytesInOutput])
+			.sort(([, one], [, other]) => other - one),
 		bundled: weigh([result.outputFiles[0].contents]),
 		// Each module as it is served unbundled, compressed on its own.
 		modules: weigh(Object.keys(result.metafile.inputs).map((path) => readFileSync(join(pkg, path)))),

@@ -37,7 +37,11 @@ async function until(condition) {
 }
 
 const make = () => {
-	outbox = new Outbox(3, () => ({}), () => {});
+	outbox = new Outbox(
+		3,
+		() => ({}),
+		() => {},
+	);
 };
 const record = (offset) => outbox.record(offset, "e1", false, "00", "{}");
 
@@ -48,8 +52,17 @@ test("a batch that was not answered when the page left goes again, and the last 
 	await until(() => posted.length === 1);
 	record(2);
 	outbox.leave();
-	assert.deepEqual(beacons.map(({ seq, final }) => [seq, final]), [[0, false], [1, true]]);
-	assert.deepEqual(beacons.flatMap(({ records }) => records.map(([offset]) => offset)), [1, 2]);
+	assert.deepEqual(
+		beacons.map(({ seq, final }) => [seq, final]),
+		[
+			[0, false],
+			[1, true],
+		],
+	);
+	assert.deepEqual(
+		beacons.flatMap(({ records }) => records.map(([offset]) => offset)),
+		[1, 2],
+	);
 });
 
 test("a batch that was answered does not go again, and the good-bye comes all the same", async () => {
@@ -71,7 +84,13 @@ test("what comes after the good-bye goes by beacon at once, with the next number
 	make();
 	outbox.leave();
 	record(7);
-	assert.deepEqual(beacons.map(({ seq, final }) => [seq, final]), [[0, true], [1, true]]);
+	assert.deepEqual(
+		beacons.map(({ seq, final }) => [seq, final]),
+		[
+			[0, true],
+			[1, true],
+		],
+	);
 	assert.equal(beacons[1].records[0][0], 7);
 });
 
@@ -80,7 +99,10 @@ test("many records are split, so that no beacon is too large", () => {
 	for (let offset = 1; offset <= 2500; offset += 1) record(offset);
 	outbox.leave();
 	const offsets = beacons.flatMap(({ records }) => records.map(([offset]) => offset));
-	assert.deepEqual(offsets, Array.from({ length: 2500 }, (_, index) => index + 1));
+	assert.deepEqual(
+		offsets,
+		Array.from({ length: 2500 }, (_, index) => index + 1),
+	);
 	assert.ok(beacons.every(({ records }) => records.length <= 1000));
 });
 
@@ -114,5 +136,8 @@ test("a page that is back after its good-bye posts again, and says good-bye agai
 	assert.deepEqual([posted[0].seq, posted[0].records[0][0]], [1, 2]);
 	answer();
 	outbox.leave();
-	assert.deepEqual(beacons.map(({ final }) => final), [true, true]);
+	assert.deepEqual(
+		beacons.map(({ final }) => final),
+		[true, true],
+	);
 });

@@ -26,7 +26,10 @@ export async function expected(name) {
 	assert.equal(response.status, 200);
 	const { head, events } = await response.json();
 	assert.ok(head > 5, `the log has only ${head} events`);
-	const text = events.filter(({ type }) => type === "message_delta").map((event) => event.text).join("");
+	const text = events
+		.filter(({ type }) => type === "message_delta")
+		.map((event) => event.text)
+		.join("");
 	assert.notEqual(text, "");
 	return { events: head, last: events.at(-1).type, text };
 }
@@ -50,9 +53,12 @@ export async function asksAt(browser, address) {
 	await page.route("**/token", async (route) => route.fulfill({ body: await aToken() }));
 	try {
 		await page.goto(addressOf(address, name));
-		await page.getByText(/events, last agent_completed$/).waitFor({ timeout: ANSWER }).catch(async (error) => {
-			assert.fail(`the answer did not end: the page shows “${await page.locator("body").innerText()}” (${[error.message, ...wrong].join("; ")})`);
-		});
+		await page
+			.getByText(/events, last agent_completed$/)
+			.waitFor({ timeout: ANSWER })
+			.catch(async (error) => {
+				assert.fail(`the answer did not end: the page shows “${await page.locator("body").innerText()}” (${[error.message, ...wrong].join("; ")})`);
+			});
 		const { events, last, text } = await expected(name);
 		assert.equal(await page.locator("#events").innerText(), `${events} events, last ${last}`);
 		assert.equal(await page.locator("#answer").textContent(), text);
@@ -72,10 +78,17 @@ export async function fails(browser, root) {
 	});
 	try {
 		await page.goto(addressOf(served.address, newThread()));
-		await page.locator("#errors").filter({ hasText: '"state":"failed"' }).waitFor({ timeout: ANSWER }).catch(async (error) => {
-			assert.fail(`the page did not fail for good; it shows “${await page.locator("body").innerText()}” (${error.message})`);
-		});
-		const errors = (await page.locator("#errors").innerText()).trim().split("\n").map((line) => JSON.parse(line));
+		await page
+			.locator("#errors")
+			.filter({ hasText: '"state":"failed"' })
+			.waitFor({ timeout: ANSWER })
+			.catch(async (error) => {
+				assert.fail(`the page did not fail for good; it shows “${await page.locator("body").innerText()}” (${error.message})`);
+			});
+		const errors = (await page.locator("#errors").innerText())
+			.trim()
+			.split("\n")
+			.map((line) => JSON.parse(line));
 		return { errors, asked };
 	} finally {
 		await page.close();

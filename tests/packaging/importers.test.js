@@ -105,7 +105,8 @@ for (const world of ["node", "jsdom"]) {
 			const { without } = await converses((more) => run(process.execPath, args, app, { ...env, ...more, NODE_OPTIONS: options }));
 			// jsdom has no TextDecoder: the import must not care, and a client must say so.
 			assert.equal(without?.code, world === "jsdom" ? "wasm_failed" : undefined);
-			if (without !== undefined) assert.match(`${without.state} ${without.retryable} ${without.message} ${without.remediation}`, /^failed false .*no TextDecoder.*node:util/);
+			if (without !== undefined)
+				assert.match(`${without.state} ${without.retryable} ${without.message} ${without.remediation}`, /^failed false .*no TextDecoder.*node:util/);
 		});
 	}
 }

@@ -39,7 +39,10 @@ describe("a fresh Vite app", { concurrency: false }, () => {
 	});
 
 	test("is served while it is written, and gets every event of an answer, also after a reload", async () => {
-		const server = spawn(process.execPath, [vite(), "--host", "127.0.0.1", "--port", "0", "--clearScreen", "false"], { cwd: app, env: { ...process.env, NO_COLOR: "1" } });
+		const server = spawn(process.execPath, [vite(), "--host", "127.0.0.1", "--port", "0", "--clearScreen", "false"], {
+			cwd: app,
+			env: { ...process.env, NO_COLOR: "1" },
+		});
 		try {
 			const address = await listening(server);
 			await asksAt(browser, address);

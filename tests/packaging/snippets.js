@@ -75,6 +75,8 @@ export async function check(found, readme, app) {
 function compile(folder, app) {
 	const tsc = join(app, "node_modules", "typescript", "bin", "tsc");
 	return new Promise((resolve) => {
-		execFile(process.execPath, [tsc, "--project", "tsconfig.json", "--pretty", "false"], { cwd: folder }, (error, stdout, stderr) => resolve({ error, output: stdout + stderr }));
+		execFile(process.execPath, [tsc, "--project", "tsconfig.json", "--pretty", "false"], { cwd: folder }, (error, stdout, stderr) =>
+			resolve({ error, output: stdout + stderr }),
+		);
 	});
 }

@@ -1,7 +1,16 @@
 // Chromium for the tests of pages: headless, and with an ear for what goes wrong in a page.
 import { chromium } from "playwright-core";
 
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"];
+const FLAGS = [
+	"--no-sandbox",
+	"--disable-gpu",
+	"--disable-dev-shm-usage",
+	"--disable-background-networking",
+	"--disable-component-update",
+	"--disable-sync",
+	"--no-first-run",
+	"--disable-quic",
+];
 
 /** Starts the browser that `AGENTWIRE_CHROMIUM` names. */
 export function launch() {

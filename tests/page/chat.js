@@ -7,7 +7,10 @@ const BACK = 20_000;
 const ANSWER = 45_000;
 
 /** What the browser says when a connection is cut or a server is away: faults that the tests make. */
-const OF_FAULTS = [/^console: WebSocket connection to 'ws:\/\/127\.0\.0\.1:\d+\/ws' failed/, /^console: Failed to load resource: (net::ERR_|the server responded with a status of 502)/];
+const OF_FAULTS = [
+	/^console: WebSocket connection to 'ws:\/\/127\.0\.0\.1:\d+\/ws' failed/,
+	/^console: Failed to load resource: (net::ERR_|the server responded with a status of 502)/,
+];
 
 export class Chat {
 	/** `wrong` is what the page complained about so far. */
@@ -33,7 +36,10 @@ export class Chat {
 	}
 
 	connected() {
-		return this.page.getByTestId("connection").filter({ hasText: /^Connected$/ }).waitFor({ timeout: BACK });
+		return this.page
+			.getByTestId("connection")
+			.filter({ hasText: /^Connected$/ })
+			.waitFor({ timeout: BACK });
 	}
 
 	async create() {
@@ -54,13 +60,18 @@ export class Chat {
 
 	/** Waits until `count` answers are finished and nothing is at work. */
 	async finished(count = 1) {
-		await this.runs("completed").nth(count - 1).waitFor({ timeout: ANSWER });
+		await this.runs("completed")
+			.nth(count - 1)
+			.waitFor({ timeout: ANSWER });
 		assert.equal(await this.runs("running").count(), 0);
 	}
 
 	/** Waits until the answer at work shows `count` sub-agents. */
 	async visited(count) {
-		await this.runs("running").getByTestId("sub-agent").nth(count - 1).waitFor({ timeout: ANSWER });
+		await this.runs("running")
+			.getByTestId("sub-agent")
+			.nth(count - 1)
+			.waitFor({ timeout: ANSWER });
 	}
 
 	async openFaults() {
@@ -75,7 +86,9 @@ export class Chat {
 
 	/** Presses the control of a fault, as people find it: by the name of its group. */
 	press(fault) {
-		return this.fault(fault).getByRole(["Keep cutting", "Freeze traffic", "Go offline"].includes(fault) ? "switch" : "button").click();
+		return this.fault(fault)
+			.getByRole(["Keep cutting", "Freeze traffic", "Go offline"].includes(fault) ? "switch" : "button")
+			.click();
 	}
 
 	fault(name) {
@@ -89,7 +102,9 @@ export class Chat {
 
 	/** How often a fault was made, as the panel says. */
 	async times(fault) {
-		const facts = await this.fault(fault).getByText(/ so far$/).allInnerTexts();
+		const facts = await this.fault(fault)
+			.getByText(/ so far$/)
+			.allInnerTexts();
 		return facts.length === 0 ? 0 : Number.parseInt(facts[0].replaceAll(",", ""), 10);
 	}
 

@@ -57,29 +57,30 @@ async function chat({ viewport = WIDE, colorScheme = "light", socket } = {}) {
 }
 
 // First, while the list of conversations is short.
-if (process.env.AGENTWIRE_SHOTS === "1") test("pictures for the docs", async () => {
-	const light = await chat();
-	await light.part("empty").waitFor();
-	await picture(light.page, "empty-light");
-	await light.ask(BROAD);
-	await light.visited(3);
-	await picture(light.page, "streaming-light");
-	await light.openFaults();
-	await light.cut();
-	const back = await light.head();
-	await until("more of the answer to come after the fault", async () => (await light.head()) > back + 40);
-	await picture(light.page, "after-fault-light");
+if (process.env.AGENTWIRE_SHOTS === "1")
+	test("pictures for the docs", async () => {
+		const light = await chat();
+		await light.part("empty").waitFor();
+		await picture(light.page, "empty-light");
+		await light.ask(BROAD);
+		await light.visited(3);
+		await picture(light.page, "streaming-light");
+		await light.openFaults();
+		await light.cut();
+		const back = await light.head();
+		await until("more of the answer to come after the fault", async () => (await light.head()) > back + 40);
+		await picture(light.page, "after-fault-light");
 
-	const dark = await chat({ colorScheme: "dark" });
-	await dark.ask(BROAD);
-	await dark.visited(3);
-	await picture(dark.page, "streaming-dark");
+		const dark = await chat({ colorScheme: "dark" });
+		await dark.ask(BROAD);
+		await dark.visited(3);
+		await picture(dark.page, "streaming-dark");
 
-	const narrow = await chat({ viewport: NARROW });
-	await narrow.ask(SHORT);
-	await narrow.finished();
-	await picture(narrow.page, "narrow-390");
-});
+		const narrow = await chat({ viewport: NARROW });
+		await narrow.ask(SHORT);
+		await narrow.finished();
+		await picture(narrow.page, "narrow-390");
+	});
 
 test("an undisturbed answer arrives whole", async () => {
 	const one = await chat();
@@ -107,7 +108,10 @@ test("cut, frozen and loaded again in the middle, the same answer reads the same
 	const frozenAt = await one.head();
 	await until("the agent to go on while nothing comes through", async () => (await one.head()) > frozenAt + 20);
 	await one.part("verify").click();
-	await one.part("verified").getByText(/on the way$/).waitFor();
+	await one
+		.part("verified")
+		.getByText(/on the way$/)
+		.waitFor();
 	await one.press("Freeze traffic");
 	await one.switched("Freeze traffic", false);
 
@@ -272,7 +276,9 @@ test("nothing stands in the way of people who see, hear or move differently", as
 				const violations = await one.page.evaluate(async () => (await globalThis.axe.run(document, { resultTypes: ["violations"] })).violations);
 				for (const { id, impact, help, nodes } of violations) {
 					if (impact !== "serious" && impact !== "critical") continue;
-					found.push(`${what}, ${colorScheme}, ${viewport.width} px: ${id} (${impact}): ${help}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(" ")}`);
+					found.push(
+						`${what}, ${colorScheme}, ${viewport.width} px: ${id} (${impact}): ${help}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(" ")}`,
+					);
 				}
 			}
 		}

@@ -50,7 +50,8 @@ function drawn({ title, unit, digits, isOne }, rows, top) {
 	const scale = (value) => (Math.max(0, value) / (most || 1)) * (WIDTH - LABEL - VALUE);
 	const bottom = top + HEAD + rows.length * ROW - 6;
 	const parts = [`<text class="title" x="0" y="${top + 16}">${escaped(title)}</text>`];
-	for (const x of isOne ? [0, 1] : [0]) parts.push(`<line class="axis" x1="${at(LABEL + scale(x))}" x2="${at(LABEL + scale(x))}" y1="${top + HEAD - 10}" y2="${bottom}"/>`);
+	for (const x of isOne ? [0, 1] : [0])
+		parts.push(`<line class="axis" x1="${at(LABEL + scale(x))}" x2="${at(LABEL + scale(x))}" y1="${top + HEAD - 10}" y2="${bottom}"/>`);
 	for (const [index, { id, label, estimate }] of rows.entries()) {
 		const y = top + HEAD + index * ROW;
 		const kind = isOurs(id) ? "ours" : id === REFERENCE ? "raw" : "bar";

@@ -46,7 +46,8 @@ export function findChromium() {
 	const named = process.env["AGENTWIRE_CHROMIUM"];
 	const places = named ? [named] : (process.env["PATH"] ?? "").split(delimiter).flatMap((folder) => NAMES.map((name) => join(folder, name)));
 	const program = places.find((place) => existsSync(place));
-	if (program === undefined) throw new Error("Chromium is not installed: install it (on Debian: apt-get install chromium), or name its program in AGENTWIRE_CHROMIUM");
+	if (program === undefined)
+		throw new Error("Chromium is not installed: install it (on Debian: apt-get install chromium), or name its program in AGENTWIRE_CHROMIUM");
 	return program;
 }
 
@@ -66,7 +67,10 @@ export class Chromium {
 		// The sandbox refuses to work for root.
 		const flags = process.getuid?.() === 0 ? [...FLAGS, "--no-sandbox"] : FLAGS;
 		// A group of its own: a Ctrl-C reaches the driver alone, which then closes the browser, with all its processes.
-		const child = spawn(program, [...flags, `--user-data-dir=${profile}`, "about:blank"], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], detached: true });
+		const child = spawn(program, [...flags, `--user-data-dir=${profile}`, "about:blank"], {
+			stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+			detached: true,
+		});
 		const cdp = new Cdp(/** @type {any} */ (child.stdio[3]), /** @type {any} */ (child.stdio[4]));
 		child.on("error", (error) => cdp.lost(new Error(`Chromium can't be started: ${error.message}`)));
 		child.on("exit", (code, signal) => cdp.lost(new Error(`Chromium ended (${code ?? signal})`)));
@@ -118,7 +122,8 @@ export class Chromium {
 
 	/** Ends the browser with all its processes, and removes its profile. */
 	async close() {
-		const ended = this.#process.exitCode !== null || this.#process.signalCode !== null ? Promise.resolve() : new Promise((resolve) => this.#process.once("exit", resolve));
+		const ended =
+			this.#process.exitCode !== null || this.#process.signalCode !== null ? Promise.resolve() : new Promise((resolve) => this.#process.once("exit", resolve));
 		this.kill();
 		await Promise.race([ended, sleep(5_000)]);
 		await rm(this.#profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }).catch(() => undefined);

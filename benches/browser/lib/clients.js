@@ -27,7 +27,15 @@ export const CLIENTS = [
 	{ id: "agentwire-deltas", label: "agentwire, deltas frames", page: "agentwire", dialect: "agentwire-deltas", use: "handlers", only: ["tokens"] },
 	{ id: "agentwire-inline", label: "agentwire/inline", page: "agentwire-inline", dialect: "agentwire", use: "handlers", only: ["startup", "startup-50"] },
 	// What the cost of ours is made of. Measured only if they are named.
-	...["envelope", "handlers", "checks", "wasm", "meta"].map((use) => ({ id: `layer-${use}`, label: `layer: ${use}`, page: "layers", dialect: "agentwire", use, only: ["frames-50", "tokens", "dispatch-1", "dispatch-50"], isExperiment: true })),
+	...["envelope", "handlers", "checks", "wasm", "meta"].map((use) => ({
+		id: `layer-${use}`,
+		label: `layer: ${use}`,
+		page: "layers",
+		dialect: "agentwire",
+		use,
+		only: ["frames-50", "tokens", "dispatch-1", "dispatch-50"],
+		isExperiment: true,
+	})),
 	{ id: "layer-unread", label: "layer: unread", page: "layers", dialect: "agentwire", use: "unread", only: ["tokens"], isExperiment: true },
 ];
 

@@ -102,9 +102,17 @@ export const LOADS = [
 	}),
 	dispatch("dispatch-1", "own cost by synthetic dispatch, 1 event per frame", 1, 40_000),
 	dispatch("dispatch-50", "own cost by synthetic dispatch, 50 events per frame", 50, 100_000),
-	time("catchup-50", "script start to event 100,000 of a catch-up, 50 ms round trip", "s", 2, "last", 100_000, 50, 50, { maxRounds: 5, quick: { count: 2_000, clients: ["raw", "agentwire"] } }),
-	time("catchup-200", "script start to event 100,000 of a catch-up, 200 ms round trip", "s", 2, "last", 100_000, 50, 200, { maxRounds: 5, quick: { count: 500, clients: ["agentwire"] } }),
-	time("startup", "script start to first event, loopback", "ms", 1, "first", 1, 1, undefined, { quick: { clients: ["raw", "socketio", "agentwire", "agentwire-inline"] } }),
+	time("catchup-50", "script start to event 100,000 of a catch-up, 50 ms round trip", "s", 2, "last", 100_000, 50, 50, {
+		maxRounds: 5,
+		quick: { count: 2_000, clients: ["raw", "agentwire"] },
+	}),
+	time("catchup-200", "script start to event 100,000 of a catch-up, 200 ms round trip", "s", 2, "last", 100_000, 50, 200, {
+		maxRounds: 5,
+		quick: { count: 500, clients: ["agentwire"] },
+	}),
+	time("startup", "script start to first event, loopback", "ms", 1, "first", 1, 1, undefined, {
+		quick: { clients: ["raw", "socketio", "agentwire", "agentwire-inline"] },
+	}),
 	time("startup-50", "script start to first event, 50 ms round trip", "ms", 1, "first", 1, 1, 50, { quick: { clients: ["agentwire"] } }),
 	{
 		id: "memory",

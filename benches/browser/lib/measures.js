@@ -63,7 +63,14 @@ async function network(bench, client, load, run) {
 		return await explained(page, bench, run, async () => {
 			const cpu = await ready(page, bench, run, load);
 			await warm(page, bench, run, load);
-			const { ms, ns } = await measured(page, cpu, bench, load, () => bench.server.go(run, load.count, load.pace), async () => (await bench.server.wait(run, "sent", load.seconds)).ms);
+			const { ms, ns } = await measured(
+				page,
+				cpu,
+				bench,
+				load,
+				() => bench.server.go(run, load.count, load.pace),
+				async () => (await bench.server.wait(run, "sent", load.seconds)).ms,
+			);
 			return { value: ns / load.count / 1000, sentMs: ms };
 		});
 	} finally {

@@ -10,12 +10,17 @@ export const withInterval = (estimate, digits) => `${figure(estimate.point, digi
 
 /** One table per load. @param {import("./results.js").Results} results */
 export function tables(results) {
-	return LOADS.filter(({ id }) => results.loads().includes(id)).map((load) => table(load, results)).join("\n");
+	return LOADS.filter(({ id }) => results.loads().includes(id))
+		.map((load) => table(load, results))
+		.join("\n");
 }
 
 function table(load, results) {
 	const isRatio = load.compare === "ratio";
-	const head = [`\n  ${load.id}: ${load.title}`, `  ${"".padEnd(32)} ${load.unit.padStart(10)}${isRatio ? "ratio to raw".padStart(22) : ""}${"over raw".padStart(26)}`];
+	const head = [
+		`\n  ${load.id}: ${load.title}`,
+		`  ${"".padEnd(32)} ${load.unit.padStart(10)}${isRatio ? "ratio to raw".padStart(22) : ""}${"over raw".padStart(26)}`,
+	];
 	const rows = results.clients(load.id).map(({ id, label }) => {
 		const value = results.value(load.id, id);
 		if (value === undefined) return undefined;

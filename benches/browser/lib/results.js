@@ -46,16 +46,25 @@ export class Results {
 	}
 
 	extra(load, client, field) {
-		return estimate(this.rounds(load, client, field).filter((value) => value !== undefined), this.#seed);
+		return estimate(
+			this.rounds(load, client, field).filter((value) => value !== undefined),
+			this.#seed,
+		);
 	}
 
 	/** Against raw of the same round, or another client. */
 	ratio(load, client, reference = REFERENCE) {
-		return estimate(paired(this.rounds(load, client), this.#references(load, client, reference), (value, other) => value / other), this.#seed);
+		return estimate(
+			paired(this.rounds(load, client), this.#references(load, client, reference), (value, other) => value / other),
+			this.#seed,
+		);
 	}
 
 	over(load, client, reference = REFERENCE) {
-		return estimate(paired(this.rounds(load, client), this.#references(load, client, reference), (value, other) => value - other), this.#seed);
+		return estimate(
+			paired(this.rounds(load, client), this.#references(load, client, reference), (value, other) => value - other),
+			this.#seed,
+		);
 	}
 
 	/** Raw runs twice in a round: the others are compared with the mean of the two, and the two with each other. */

@@ -29,7 +29,10 @@ export class Server {
 
 	/** Starts a server of the bundles in `pages`. */
 	static start(pages) {
-		const child = fork(fileURLToPath(new URL("../server/main.js", import.meta.url)), [pages], { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" });
+		const child = fork(fileURLToPath(new URL("../server/main.js", import.meta.url)), [pages], {
+			stdio: ["ignore", "inherit", "inherit", "ipc"],
+			serialization: "advanced",
+		});
 		const listening = new Promise((resolve, reject) => {
 			child.once("message", (/** @type {any} */ { port }) => resolve(new Server(child, port)));
 			child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));

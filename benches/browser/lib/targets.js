@@ -29,7 +29,15 @@ export const TARGETS = [
 	most("script start to first event, 50 ms round trip", "ms", 0, 175, 170, (results) => results.value("startup-50", "agentwire")),
 	most("script start to first event, loopback", "ms", 0, 40, 32, (results) => results.value("startup", "agentwire")),
 	most("the same, inline entry over default entry", "ms", 1, 5, undefined, (results) => results.over("startup", "agentwire-inline", "agentwire")),
-	{ what: "token bursts, CPU of peers that send a message per event", unit: "×", digits: 1, must: 8, aim: undefined, limit: "least", of: (results) => results.leastTokens() },
+	{
+		what: "token bursts, CPU of peers that send a message per event",
+		unit: "×",
+		digits: 1,
+		must: 8,
+		aim: undefined,
+		limit: "least",
+		of: (results) => results.leastTokens(),
+	},
 	most("linear memory at rest", "KiB", 0, 384, 256, (results) => results.extra("memory", "agentwire", "linearKiB")),
 	most("growth of the heap over 1,000,000 events", "B/event", 3, 0.1, undefined, (results) => results.value("memory", "agentwire")),
 ];

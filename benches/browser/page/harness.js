@@ -42,12 +42,19 @@ const result = () => ({ ...seen, ...times });
 
 /** @type {string[]} */
 const errors = [];
-for (const type of ["error", "unhandledrejection"]) addEventListener(type, (event) => errors.push(String(event.reason?.stack ?? event.reason ?? event.message)));
+for (const type of ["error", "unhandledrejection"])
+	addEventListener(type, (event) => errors.push(String(event.reason?.stack ?? event.reason ?? event.message)));
 
 /** The way in which a page uses its client, if there are several. */
 export const use = query.get("use") ?? "";
 /** Where this run's server is, for the client called `name`. */
-export const address = { run, host: location.host, origin: location.origin, path: (/** @type {string} */ name) => `/${name}/${run}`, url: (/** @type {string} */ name) => `ws://${location.host}/${name}/${run}` };
+export const address = {
+	run,
+	host: location.host,
+	origin: location.origin,
+	path: (/** @type {string} */ name) => `/${name}/${run}`,
+	url: (/** @type {string} */ name) => `ws://${location.host}/${name}/${run}`,
+};
 /** Tells the driver what went wrong, which makes the run fail. */
 export const report = (/** @type {unknown} */ problem) => errors.push(String(/** @type {any} */ (problem)?.stack ?? problem));
 

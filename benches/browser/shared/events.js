@@ -18,8 +18,7 @@ const MAX_BYTES = 340;
 
 const RUN = "run-7f3a90c1";
 const MESSAGE = "message-0b7c2d44";
-const WORDS =
-	"the agent reads the notes of the station and compares what the log says with what the page has shown since the last restart of the server ";
+const WORDS = "the agent reads the notes of the station and compares what the log says with what the page has shown since the last restart of the server ";
 const FILLER = WORDS.repeat(4);
 
 /** @param {number} n From 1. @returns {string} JSON. */
@@ -60,12 +59,21 @@ function around(n) {
 	const time = T0 + n;
 	switch (n % 4) {
 		case 0:
-			return [`{"type":"agent_thinking","runId":"${RUN}","agent":"triage","time":${time},"step":${(n % 9) + 1},"totalSteps":9,"progress":${n % 101},"text":"`, '"}'];
+			return [
+				`{"type":"agent_thinking","runId":"${RUN}","agent":"triage","time":${time},"step":${(n % 9) + 1},"totalSteps":9,"progress":${n % 101},"text":"`,
+				'"}',
+			];
 		case 1:
 			return [`{"type":"message_delta","runId":"${RUN}","messageId":"${MESSAGE}","time":${time},"text":"`, '"}'];
 		case 2:
-			return [`{"type":"tool_executing","runId":"${RUN}","toolCallId":"call-${n}","toolName":"search","time":${time},"text":"`, '","args":{"query":"station","limit":20}}'];
+			return [
+				`{"type":"tool_executing","runId":"${RUN}","toolCallId":"call-${n}","toolName":"search","time":${time},"text":"`,
+				'","args":{"query":"station","limit":20}}',
+			];
 		default:
-			return [`{"type":"tool_completed","runId":"${RUN}","toolCallId":"call-${n}","time":${time},"success":true,"durationMs":${n % 997},"text":"`, '","result":{"matches":[3,17,42],"more":false}}'];
+			return [
+				`{"type":"tool_completed","runId":"${RUN}","toolCallId":"call-${n}","time":${time},"success":true,"durationMs":${n % 997},"text":"`,
+				'","result":{"matches":[3,17,42],"more":false}}',
+			];
 	}
 }

@@ -36,7 +36,10 @@ test("a deltas frame stands for the events it was made of", () => {
 	const events = [1, 2, 3].map(tokenText);
 	const frame = JSON.parse(DIALECTS["agentwire-deltas"].encode(events, 1));
 	const expanded = frame.texts.map((text, index) => ({ ...frame.head, time: frame.times[index], text }));
-	assert.deepEqual(expanded, events.map((event) => JSON.parse(event)));
+	assert.deepEqual(
+		expanded,
+		events.map((event) => JSON.parse(event)),
+	);
 	assert.equal(frame.count, 3);
 });
 
@@ -53,7 +56,12 @@ test("only servers that batch put a burst into fewer frames", () => {
 test("the agentwire server keeps the window and sends caughtUp at the head", () => {
 	const sent = [];
 	let subscribed = 0;
-	const session = DIALECTS["agentwire"].session({ send: (text) => sent.push(JSON.parse(text).type), subscribed: () => (subscribed += 1), fail: assert.fail, history: 100 });
+	const session = DIALECTS["agentwire"].session({
+		send: (text) => sent.push(JSON.parse(text).type),
+		subscribed: () => (subscribed += 1),
+		fail: assert.fail,
+		history: 100,
+	});
 	session.received(JSON.stringify({ type: "hello", window: { events: 60, bytes: 1000 }, streams: [{ name: "bench" }] }));
 	assert.deepEqual(sent, ["welcome", "subscribed"]);
 	assert.equal(subscribed, 1);

@@ -19,7 +19,10 @@ test("an interval holds its point, is the same for the same seed, and is narrow 
 });
 
 test("rounds in which one of the two failed are left out of a pairing", () => {
-	assert.deepEqual(paired([2, undefined, 6], [1, 5, undefined], (value, other) => value / other), [2]);
+	assert.deepEqual(
+		paired([2, undefined, 6], [1, 5, undefined], (value, other) => value / other),
+		[2],
+	);
 });
 
 test("a ratio whose interval reaches above the slack is missed, another figure is judged by its point", () => {
@@ -39,7 +42,8 @@ test("a target without an aim is met as a whole, and one from below counts upwar
 
 test("the token target is about the cheapest peer that sends a message per event", () => {
 	const results = new Results(1);
-	for (const [client, value] of Object.entries({ raw: 20, "raw-again": 3, phoenix: 18, centrifuge: 4, agentwire: 2 })) results.add("tokens", client, 0, { value });
+	for (const [client, value] of Object.entries({ raw: 20, "raw-again": 3, phoenix: 18, centrifuge: 4, agentwire: 2 }))
+		results.add("tokens", client, 0, { value });
 	assert.equal(results.leastTokens()?.point, 9);
 });
 

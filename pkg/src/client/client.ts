@@ -229,7 +229,9 @@ export class AgentClient implements Client {
 			check: () => {
 				if (this.#over === undefined) return;
 				const { name, reason } = this.#over;
-				throw new AgentwireError("closed", name === "failed" ? `the client has failed with ${reason.code}: ${reason.message}` : reason.message, { cause: reason });
+				throw new AgentwireError("closed", name === "failed" ? `the client has failed with ${reason.code}: ${reason.message}` : reason.message, {
+					cause: reason,
+				});
 			},
 		};
 	}

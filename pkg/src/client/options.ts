@@ -79,7 +79,21 @@ export const VERSION = "0.1.0";
 
 const MAX_USER_BYTES = 256;
 
-const KEYS = ["url", "token", "user", "window", "backoff", "connectTimeoutMs", "tokenTimeoutMs", "maxPendingSends", "logger", "onMetric", "signal", "autoConnect", "wasm"];
+const KEYS = [
+	"url",
+	"token",
+	"user",
+	"window",
+	"backoff",
+	"connectTimeoutMs",
+	"tokenTimeoutMs",
+	"maxPendingSends",
+	"logger",
+	"onMetric",
+	"signal",
+	"autoConnect",
+	"wasm",
+];
 
 /** Checks what was given to `createClient`. Throws `invalid_option`. */
 export function settingsOf(options: unknown): Settings {

@@ -46,11 +46,13 @@ export class TokenSource {
 		const question = this.#held ?? this.#question(reason);
 		this.#held = undefined;
 		this.#open = question;
-		const unlessAbandoned = <T>(take: (value: T) => void): ((value: T) => void) => (value) => {
-			if (this.#open !== question) return;
-			this.#open = undefined;
-			take(value);
-		};
+		const unlessAbandoned =
+			<T>(take: (value: T) => void): ((value: T) => void) =>
+			(value) => {
+				if (this.#open !== question) return;
+				this.#open = undefined;
+				take(value);
+			};
 		question.answer.then(unlessAbandoned(ready), unlessAbandoned(failed));
 	}
 
@@ -90,7 +92,9 @@ export class TokenSource {
 			throw new AgentwireError("token_failed", `the token function failed: ${describe(cause)}`, { retryable: !final, cause });
 		}
 		if (typeof token !== "string") {
-			throw new AgentwireError("token_failed", `the token function resolved to ${token === null ? "null" : typeof token}, it must resolve to a text`, { retryable: false });
+			throw new AgentwireError("token_failed", `the token function resolved to ${token === null ? "null" : typeof token}, it must resolve to a text`, {
+				retryable: false,
+			});
 		}
 		const bytes = new TextEncoder().encode(token).length;
 		if (bytes < 1 || bytes > MAX_TOKEN_BYTES) {

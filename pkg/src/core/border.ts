@@ -175,7 +175,8 @@ export class Border implements CoreHost {
 	}
 
 	#resumed(numbers: readonly number[]): void {
-		const [consumer = 0, recovered, epoch = 0, from = 0, to = 0, replayed = 0, duplicatesDropped = 0, attempts = 0, skippedFrom = 0, skippedTo = 0, hasGap] = numbers;
+		const [consumer = 0, recovered, epoch = 0, from = 0, to = 0, replayed = 0, duplicatesDropped = 0, attempts = 0, skippedFrom = 0, skippedTo = 0, hasGap] =
+			numbers;
 		const runsAt = hasGap === 1 ? 17 : 11;
 		this.#host.resumed(consumer, {
 			recovered: recovered === 1,

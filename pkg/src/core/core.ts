@@ -24,9 +24,22 @@ export class Core implements RawClient {
 	constructor(Made: new (host: CoreHost) => NumberCore, host: Host, config: RawConfig) {
 		const border = new Border(host, config.clientVersion);
 		this.#border = border;
-		const { seed, url, windowEvents, windowBytes, windowTotalBytes, maxPending, backoffBaseMs, backoffMaxMs, connectTimeoutMs, tokenTimeoutMs, subject } = config;
+		const { seed, url, windowEvents, windowBytes, windowTotalBytes, maxPending, backoffBaseMs, backoffMaxMs, connectTimeoutMs, tokenTimeoutMs, subject } =
+			config;
 		const who = subject === undefined ? -1 : border.texts.number(subject);
-		border.give([seed, windowEvents, windowBytes, windowTotalBytes, maxPending, backoffBaseMs, backoffMaxMs, connectTimeoutMs, tokenTimeoutMs, who, border.texts.number(url)]);
+		border.give([
+			seed,
+			windowEvents,
+			windowBytes,
+			windowTotalBytes,
+			maxPending,
+			backoffBaseMs,
+			backoffMaxMs,
+			connectTimeoutMs,
+			tokenTimeoutMs,
+			who,
+			border.texts.number(url),
+		]);
 		this.#core = new Made(border);
 		border.serve(this.#core);
 	}

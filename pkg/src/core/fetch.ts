@@ -17,12 +17,14 @@ export function fetchInstance(wasm: string | URL | undefined): Instance | Promis
 	const key = wasm === undefined ? undefined : String(wasm);
 	const running = loads.get(key);
 	if (running !== undefined) return running;
-	const load = compiled(key).then(instanceOf).catch((error: unknown) => {
-		// Another entry, or a client with another address, may have made it meanwhile.
-		const made = presentInstance();
-		if (made !== undefined) return made;
-		throw error;
-	});
+	const load = compiled(key)
+		.then(instanceOf)
+		.catch((error: unknown) => {
+			// Another entry, or a client with another address, may have made it meanwhile.
+			const made = presentInstance();
+			if (made !== undefined) return made;
+			throw error;
+		});
 	loads.set(key, load);
 	const over = (): void => void loads.delete(key);
 	load.then(over, over);
@@ -56,7 +58,10 @@ function addressOf(wasm: string | undefined): URL {
 		if (wasm === undefined) return new URL("../../wasm/agentwire_bg.wasm", import.meta.url);
 		return new URL(wasm, globalThis.document?.baseURI ?? globalThis.location?.href);
 	} catch (error) {
-		throw absent(wasm === undefined ? "this bundle has no address of its own to find agentwire_bg.wasm by" : `the option \`wasm\` is no address: ${short(wasm)}`, error);
+		throw absent(
+			wasm === undefined ? "this bundle has no address of its own to find agentwire_bg.wasm by" : `the option \`wasm\` is no address: ${short(wasm)}`,
+			error,
+		);
 	}
 }
 

@@ -57,7 +57,11 @@ export class Instance {
 	}
 
 	join(tenant: Tenant): void {
-		if (this.#tenants.size === 0) this.#unwatch = watchErrors((error) => this.#suspect(error), () => this.#generation > 0);
+		if (this.#tenants.size === 0)
+			this.#unwatch = watchErrors(
+				(error) => this.#suspect(error),
+				() => this.#generation > 0,
+			);
 		this.#tenants.add(tenant);
 		// The rebuild makes its core.
 		if (this.#lost !== undefined) this.#schedule();

@@ -45,7 +45,8 @@ export function inlineInstance(base64: string): Instance | Promise<Instance> {
 export function checkEnvironment(): void {
 	if (typeof WebAssembly !== "object" || typeof WebAssembly.instantiate !== "function") {
 		throw new AgentwireError("wasm_failed", "this environment has no WebAssembly", {
-			remediation: "The browser has WebAssembly switched off, as Apple's Lockdown Mode and some security settings do. Its user can allow it for this site; a page can't.",
+			remediation:
+				"The browser has WebAssembly switched off, as Apple's Lockdown Mode and some security settings do. Its user can allow it for this site; a page can't.",
 		});
 	}
 	for (const name of ["TextDecoder", "TextEncoder"] as const) {

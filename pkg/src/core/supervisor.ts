@@ -110,7 +110,9 @@ export class Supervisor implements Tenant {
 
 	discard(error: unknown): void {
 		this.#letGo();
-		this.#hooks?.lost(new AgentwireError("internal", `the WebAssembly instance was lost and is replaced: ${describe(error)}`, { retryable: true, cause: error }));
+		this.#hooks?.lost(
+			new AgentwireError("internal", `the WebAssembly instance was lost and is replaced: ${describe(error)}`, { retryable: true, cause: error }),
+		);
 	}
 
 	rebuild(): void {
@@ -122,7 +124,10 @@ export class Supervisor implements Tenant {
 	fail(error: unknown): void {
 		this.#letGo();
 		this.#hooks?.failed(
-			new AgentwireError("internal", `the WebAssembly instance was lost ${MAX_REBUILDS + 1} times within a minute: ${describe(error)}`, { retryable: false, cause: error }),
+			new AgentwireError("internal", `the WebAssembly instance was lost ${MAX_REBUILDS + 1} times within a minute: ${describe(error)}`, {
+				retryable: false,
+				cause: error,
+			}),
 		);
 	}
 

@@ -40,7 +40,10 @@ export function copyOf(what: string, given: unknown): Readonly<Record<string, un
 	}
 	if (typeof copy !== "object" || copy === null || Array.isArray(copy)) throw new AgentwireError("invalid_message", `the ${what} must be an object`);
 	if (isDeeper(copy, MAX_BODY_DEPTH)) {
-		throw new AgentwireError("invalid_message", `the ${what} is nested deeper than ${MAX_BODY_DEPTH} levels: a frame has at most ${MAX_DEPTH}, and is one itself`);
+		throw new AgentwireError(
+			"invalid_message",
+			`the ${what} is nested deeper than ${MAX_BODY_DEPTH} levels: a frame has at most ${MAX_DEPTH}, and is one itself`,
+		);
 	}
 	return copy as Readonly<Record<string, unknown>>;
 }

@@ -42,7 +42,10 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 };
 
 /** The codes after which the same may be tried again. */
-const RETRYABLE: readonly string[] = "internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid too_many_requests unavailable".split(" ");
+const RETRYABLE: readonly string[] =
+	"internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid too_many_requests unavailable".split(
+		" ",
+	);
 
 /** The codes that agentwire and its protocol define. */
 export type KnownErrorCode =

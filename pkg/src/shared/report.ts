@@ -54,7 +54,8 @@ export class Reporter {
 	}
 
 	/** Something threw that must not, inside the package. It ends nothing. */
-	readonly internal = (cause: unknown): void => this.error(new AgentwireError("internal", `agentwire met a fault of its own and goes on: ${describe(cause)}`, { cause }));
+	readonly internal = (cause: unknown): void =>
+		this.error(new AgentwireError("internal", `agentwire met a fault of its own and goes on: ${describe(cause)}`, { cause }));
 
 	/** A handler threw, or its promise was rejected. */
 	readonly handlerThrew = (cause: unknown): void => this.error(threw("a handler", cause));

@@ -121,7 +121,8 @@ export class HandlerConsumer implements Consumer {
 		for (const entry of list) {
 			const missed = Math.max(0, (this.#late.get(entry) ?? 0) - first + 1);
 			if (missed === 0) emitWith([entry], whole, meta, this.#failed);
-			else if (missed < count) emitWith([entry], events.slice(skip + missed, skip + count), batchMetaOf(epoch, first + missed, count - missed, replayThrough), this.#failed);
+			else if (missed < count)
+				emitWith([entry], events.slice(skip + missed, skip + count), batchMetaOf(epoch, first + missed, count - missed, replayThrough), this.#failed);
 		}
 	}
 }

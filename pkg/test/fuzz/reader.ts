@@ -24,7 +24,10 @@ const BAD_FRAME = 1;
 const FIRST_SLOT = 0;
 
 /** What the reader gives the core for one message. A number behind those of `WORDS` is that of one of `texts`. */
-type Said = { readonly bad: string } | { readonly kind: number; readonly numbers: readonly number[]; readonly texts: readonly string[] } | { readonly events: readonly number[] };
+type Said =
+	| { readonly bad: string }
+	| { readonly kind: number; readonly numbers: readonly number[]; readonly texts: readonly string[] }
+	| { readonly events: readonly number[] };
 
 /** What a batch came to, as the peer counts it. */
 interface Counted {
@@ -55,7 +58,8 @@ function read(text: string): Said {
 	border.give = (numbers) => {
 		given = numbers;
 	};
-	const texts = (): readonly string[] => Array.from({ length: border.texts.size - WORDS.length }, (_, index) => wellFormed(border.texts.text(WORDS.length + index)));
+	const texts = (): readonly string[] =>
+		Array.from({ length: border.texts.size - WORDS.length }, (_, index) => wellFormed(border.texts.text(WORDS.length + index)));
 	const core: Partial<NumberCore> = {
 		events: (_socket, _slot, ...numbers) => note({ events: numbers.slice(0, 3) }),
 		frame: (_socket, _slot, kind) => note({ kind, numbers: given, texts: texts() }),
@@ -91,7 +95,10 @@ const most = values.texts === undefined ? Number.POSITIVE_INFINITY : Number(valu
 const end = values.seconds === undefined ? Number.POSITIVE_INFINITY : performance.now() + 1_000 * Number(values.seconds);
 
 const { server_frames: frames } = JSON.parse(await readFile(vectors, "utf8")) as { server_frames: { readonly text: string }[] };
-const source = new Texts(Number(values.seed), frames.map(({ text }) => text));
+const source = new Texts(
+	Number(values.seed),
+	frames.map(({ text }) => text),
+);
 const peer = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"] });
 const answers = createInterface({ input: peer.stdout })[Symbol.asyncIterator]();
 const sums = { accepted: 0, refused: 0, skipped: 0 };

@@ -3,6 +3,7 @@ import { Random } from "../support/seed.js";
 import { isObject } from "../support/values.js";
 
 /** Values at the edges of what fields may be. */
+// biome-ignore format: a line for each kind
 const VALUES: readonly unknown[] = [
 	null, true, false, 0, -0, 1, -1, 0.5, 2, 99, 100, 4_096, 10_000, 10_001, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53 - 2, 2 ** 53 - 1, 2 ** 53, 1e21, -1e21,
 	"", "a", "events", "deltas", "epoch", "rejected", "x".repeat(64), "x".repeat(65), "é".repeat(32), "é".repeat(33), "é".repeat(128), "😀".repeat(16), "😀".repeat(17), "x".repeat(128), "x".repeat(129), "\u0000", "1",

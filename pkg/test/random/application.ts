@@ -136,10 +136,12 @@ export class Application {
 			}),
 		];
 		if (this.#random.chance(0.3)) {
-			offs.push(thread.onEvent((event, meta) => {
-				Object.freeze(event);
-				Object.freeze(meta);
-			}));
+			offs.push(
+				thread.onEvent((event, meta) => {
+					Object.freeze(event);
+					Object.freeze(meta);
+				}),
+			);
 		}
 		handle.witness = witness;
 		handle.stop = () => offs.forEach((off) => off());
@@ -314,7 +316,13 @@ export class Application {
 		const begin = story.begin(own, ofHandlers, this.client.state.name === "connected");
 		const what = ofHandlers ? "handlers" : `iterator from ${JSON.stringify(own)}`;
 		const name = `${story.name}#${this.#journal.nextConsumer()} (${what}, begins ${beginText(begin)})`;
-		const witness = new Witness(name, story.log, begin, () => story.owed, (rule) => this.#journal.fail(rule));
+		const witness = new Witness(
+			name,
+			story.log,
+			begin,
+			() => story.owed,
+			(rule) => this.#journal.fail(rule),
+		);
 		// What the handlers before it were given in a catch-up that is under way, it has not seen.
 		if (joins) witness.forget();
 		return witness;
@@ -329,5 +337,9 @@ export class Application {
 }
 
 function beginText(begin: Begin): string {
-	return begin.kind === "at" ? `at ${placeText(begin.position)}` : begin.kind === "from" ? `from ${begin.life?.epoch ?? "anywhere"}/${begin.offset}` : "at the start";
+	return begin.kind === "at"
+		? `at ${placeText(begin.position)}`
+		: begin.kind === "from"
+			? `from ${begin.life?.epoch ?? "anywhere"}/${begin.offset}`
+			: "at the start";
 }

@@ -57,7 +57,8 @@ export class Witness {
 		const life = this.#life(epoch);
 		if (life === undefined) return this.#broken(`I1: ${placeText(meta)} is of an epoch that never was`);
 		const written = life.ever.get(offset) ?? [];
-		if (!written.some((body) => canonical(body) === canonical(event))) return this.#broken(`I1: ${placeText(meta)} is ${canonical(event)}, the log has ${canonical(written)}`);
+		if (!written.some((body) => canonical(body) === canonical(event)))
+			return this.#broken(`I1: ${placeText(meta)} is ${canonical(event)}, the log has ${canonical(written)}`);
 		if (placeText(meta.position) !== placeText(meta)) this.#broken(`I4: the meta of ${placeText(meta)} names the position ${placeText(meta.position)}`);
 		const place = this.place ?? this.#beginAt({ epoch, offset: offset - 1 });
 		if (epoch !== place.epoch || offset !== place.offset + 1) this.#broken(`I1: ${placeText(meta)} follows ${placeText(place)}`);
@@ -79,14 +80,17 @@ export class Witness {
 
 	#trimmed(gap: Gap, to: number, place: Position | undefined, life: Life): void {
 		if (gap.remedy !== "refetch" || gap.epoch !== undefined) this.#broken(`I2: a bounded gap has the remedy ${gap.remedy}`);
-		if (place !== undefined && gap.position.epoch !== place.epoch) this.#broken(`I2: a bounded gap leads from ${placeText(place)} to ${placeText(gap.position)}`);
+		if (place !== undefined && gap.position.epoch !== place.epoch)
+			this.#broken(`I2: a bounded gap leads from ${placeText(place)} to ${placeText(gap.position)}`);
 		if (gap.position.offset !== to || to < gap.from) this.#broken(`I2: the gap ${gap.from}-${to} leads to ${placeText(gap.position)}`);
 		if (!life.oldests.includes(to + 1)) this.#broken(`I2: ${gap.from}-${to} is not what the log lost: its oldest was ${life.oldests.join(", ")}`);
 	}
 
 	#reset(gap: Gap, place: Position | undefined, life: Life): void {
-		if (gap.remedy !== "reset" || gap.epoch !== life.epoch) this.#broken(`I2: the end of an epoch has the remedy ${gap.remedy} and the epoch ${String(gap.epoch)}`);
-		if (place !== undefined && this.#index(place.epoch) >= this.#index(life.epoch)) this.#broken(`I2: a gap leads from ${placeText(place)} back to ${placeText(gap.position)}`);
+		if (gap.remedy !== "reset" || gap.epoch !== life.epoch)
+			this.#broken(`I2: the end of an epoch has the remedy ${gap.remedy} and the epoch ${String(gap.epoch)}`);
+		if (place !== undefined && this.#index(place.epoch) >= this.#index(life.epoch))
+			this.#broken(`I2: a gap leads from ${placeText(place)} back to ${placeText(gap.position)}`);
 		const { offset } = gap.position;
 		const owed = this.#owed();
 		const allowed = owed === "all" ? [0] : owed === "written" ? life.bases : [0, ...life.bases];
@@ -99,19 +103,23 @@ export class Witness {
 		const { position, openRuns, gap, recovered, skipped } = resumed;
 		const place = this.place ?? this.#beginAt(position);
 		if (placeText(position) !== placeText(place)) this.#broken(`I3: the result of ${placeText(position)} came at ${placeText(place)}`);
-		if (position.offset < resumed.to || position.epoch !== resumed.epoch) this.#broken(`I3: the result names ${resumed.epoch}/${resumed.to} and the position ${placeText(position)}`);
+		if (position.offset < resumed.to || position.epoch !== resumed.epoch)
+			this.#broken(`I3: the result names ${resumed.epoch}/${resumed.to} and the position ${placeText(position)}`);
 		const life = this.#life(position.epoch);
 		if (life === undefined) return this.#broken(`I3: ${position.epoch} never was`);
 		if (openRuns !== undefined && life.events.length >= resumed.to) {
 			const open = this.log.openRuns(resumed.to, life);
-			if (canonical(openRuns) !== canonical(open)) this.#broken(`I3: open runs at ${resumed.epoch}/${resumed.to} are ${open.join(", ")}, and not ${openRuns.join(", ")}`);
+			if (canonical(openRuns) !== canonical(open))
+				this.#broken(`I3: open runs at ${resumed.epoch}/${resumed.to} are ${open.join(", ")}, and not ${openRuns.join(", ")}`);
 		}
 		if (recovered !== (gap === undefined)) this.#broken(`I3: recovered is ${recovered}, with the gap ${canonical(gap ?? null)}`);
 		// A gap that came while the stream was live belongs to no catch-up.
 		const mayBeNone = this.#forgotten || this.resumes > 1;
 		const mayBeUnseen = this.#forgotten && this.#gap === undefined;
-		if (canonical(gap ?? null) !== canonical(this.#gap ?? null) && !(gap === undefined ? mayBeNone : mayBeUnseen)) this.#broken(`I3: its gap is ${canonical(gap ?? null)}, the last that was delivered ${canonical(this.#gap ?? null)}`);
-		if (skipped !== undefined && (!life.bases.includes(skipped.to) || !life.oldests.includes(skipped.from))) this.#broken(`I2: skipped ${skipped.from}-${skipped.to}, the epoch began at ${life.base}`);
+		if (canonical(gap ?? null) !== canonical(this.#gap ?? null) && !(gap === undefined ? mayBeNone : mayBeUnseen))
+			this.#broken(`I3: its gap is ${canonical(gap ?? null)}, the last that was delivered ${canonical(this.#gap ?? null)}`);
+		if (skipped !== undefined && (!life.bases.includes(skipped.to) || !life.oldests.includes(skipped.from)))
+			this.#broken(`I2: skipped ${skipped.from}-${skipped.to}, the epoch began at ${life.base}`);
 		this.#gap = undefined;
 		this.#forgotten = false;
 		this.place = position;

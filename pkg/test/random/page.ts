@@ -1,6 +1,15 @@
 /** The application of a scenario: threads with handlers and iterators, each with a witness, and messages. */
 import type { StreamLog } from "../support/log.js";
-import { type AgentwireError, type From, isAgentwireError, type Message, type Position, type Receipt, type Thread, type ThreadItem } from "../support/package.js";
+import {
+	type AgentwireError,
+	type From,
+	isAgentwireError,
+	type Message,
+	type Position,
+	type Receipt,
+	type Thread,
+	type ThreadItem,
+} from "../support/package.js";
 import { placeText } from "../support/record.js";
 import { type Begin, type Owed, Witness } from "./oracle.js";
 
@@ -51,7 +60,10 @@ export class Story {
 	/** Its consumers: one for all handlers, and each iterator that was pulled. */
 	get witnesses(): Witness[] {
 		const handles = [...this.handles];
-		return [...(this.ended ? [] : this.listening), ...handles.flatMap(({ readings }) => [...readings].filter(({ detached }) => !detached).map(({ witness }) => witness))];
+		return [
+			...(this.ended ? [] : this.listening),
+			...handles.flatMap(({ readings }) => [...readings].filter(({ detached }) => !detached).map(({ witness }) => witness)),
+		];
 	}
 
 	/** The handlers, whether or not the server ended their subscription. */
@@ -79,7 +91,8 @@ export class Story {
 		this.ended = false;
 		const others = this.witnesses;
 		const listening = ofHandlers ? this.listening[0] : undefined;
-		if (listening !== undefined) return listening.place === undefined ? { kind: "from", life: undefined, offset: 0 } : { kind: "at", position: listening.place };
+		if (listening !== undefined)
+			return listening.place === undefined ? { kind: "from", life: undefined, offset: 0 } : { kind: "at", position: listening.place };
 		let from = own;
 		const isFirst = !this.started;
 		if (isFirst && (own === undefined || this.from === undefined)) {
@@ -96,10 +109,14 @@ export class Story {
 		const back = typeof from === "object" ? from.last : 0;
 		if (others.length === 0) {
 			// Before the client is connected, a thread that is at a position for one consumer is there for all.
-			if (this.leftUnknown || (this.left === undefined && (!connected || (typeof this.from === "object" && "epoch" in this.from)))) return { kind: "from", life: undefined, offset: 0 };
+			if (this.leftUnknown || (this.left === undefined && (!connected || (typeof this.from === "object" && "epoch" in this.from))))
+				return { kind: "from", life: undefined, offset: 0 };
 			// A crash has taken what it counts from.
 			if (this.left !== undefined && this.left.epoch === epoch && this.left.offset > head && back > 0) return { kind: "from", life: undefined, offset: 0 };
-			if (this.left !== undefined) return back === 0 ? { kind: "at", position: this.left } : { kind: "from", life: this.log.lives.find((known) => known.epoch === this.left?.epoch), offset: Math.max(0, this.left.offset - back) };
+			if (this.left !== undefined)
+				return back === 0
+					? { kind: "at", position: this.left }
+					: { kind: "from", life: this.log.lives.find((known) => known.epoch === this.left?.epoch), offset: Math.max(0, this.left.offset - back) };
 			return { kind: "from", life, offset: back === 0 ? head : Math.max(oldest - 1, head - back) };
 		}
 		// Whoever was given nothing yet may not be where it asked to be.
@@ -141,7 +158,8 @@ export class Story {
 		if (only !== undefined && others.length === 0 && position !== undefined && caughtUp) only.placed(position);
 		const { slowest } = this;
 		if (slowest === undefined || position === undefined) return;
-		if (placeText(position) !== placeText(slowest)) broken(`${this.name}: I4: the position is ${placeText(position)}, the slowest consumer is at ${placeText(slowest)}`);
+		if (placeText(position) !== placeText(slowest))
+			broken(`${this.name}: I4: the position is ${placeText(position)}, the slowest consumer is at ${placeText(slowest)}`);
 	}
 
 	#index(epoch: string): number {

@@ -82,7 +82,10 @@ class Scenario {
 			[3, () => application.disturb()],
 			[1, () => application.reload()],
 		];
-		let left = random.integer(1, steps.reduce((sum, [weight]) => sum + weight, 0));
+		let left = random.integer(
+			1,
+			steps.reduce((sum, [weight]) => sum + weight, 0),
+		);
 		for (const [weight, run] of steps) {
 			left -= weight;
 			if (left > 0) continue;
@@ -140,7 +143,9 @@ class Scenario {
 	#isOwed(): boolean {
 		const { client, stories, sent } = this.#application;
 		if (client.state.name !== "connected" || sent.some(({ message }) => message.state === "pending")) return true;
-		return [...stories.values()].some(({ witnesses, log }) => witnesses.some(({ place, resumes }) => resumes === 0 || place?.epoch !== log.epoch || place.offset !== log.head));
+		return [...stories.values()].some(({ witnesses, log }) =>
+			witnesses.some(({ place, resumes }) => resumes === 0 || place?.epoch !== log.epoch || place.offset !== log.head),
+		);
 	}
 
 	#checkSent({ message, outcomes, attempts }: Application["sent"][number]): void {

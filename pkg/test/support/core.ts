@@ -82,7 +82,11 @@ export function realEngine(faults: Faults): Engine {
 	return {
 		create(host, config) {
 			before("new");
-			const core = new Core(glue.RawClient, watched(host, (call) => faults.onHostCall?.(call)), config);
+			const core = new Core(
+				glue.RawClient,
+				watched(host, (call) => faults.onHostCall?.(call)),
+				config,
+			);
 			faults.cores += 1;
 			return watched(core, before);
 		},

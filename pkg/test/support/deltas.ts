@@ -12,7 +12,16 @@ export function compacted(ch: number, first: number, events: readonly Body[]): F
 		while (end < events.length && (headOf(events[end]) ?? end) === (head ?? -1)) end += 1;
 		const part = events.slice(at, end);
 		if (head === undefined) frames.push({ type: "events", ch, first: first + at, count: part.length, events: part });
-		else frames.push({ type: "deltas", ch, first: first + at, count: part.length, head: JSON.parse(head) as Body, times: part.map((event) => event["time"]), texts: part.map((event) => event["text"]) });
+		else
+			frames.push({
+				type: "deltas",
+				ch,
+				first: first + at,
+				count: part.length,
+				head: JSON.parse(head) as Body,
+				times: part.map((event) => event["time"]),
+				texts: part.map((event) => event["text"]),
+			});
 		at = end;
 	}
 	return frames;

@@ -75,7 +75,9 @@ export function pulls(iterator: AsyncIterator<ThreadItem, undefined>, count: num
 /** Lets time pass until the pulls are over; fails when they do not come. */
 export async function collected(world: World, begun: Pulls): Promise<ThreadItem[]> {
 	const { count, items } = begun;
-	await world.until(() => begun.ended, `${count} items`, 5_000).catch(() => assert.fail(`of ${count} items only these came: ${items.map(itemText).join(", ")}`));
+	await world
+		.until(() => begun.ended, `${count} items`, 5_000)
+		.catch(() => assert.fail(`of ${count} items only these came: ${items.map(itemText).join(", ")}`));
 	await begun.done;
 	return items;
 }

@@ -17,7 +17,8 @@ export class Requests {
 		if (!isInteger(req, 0) || !isInteger(ch, 1) || !isInteger(from, 1) || !isInteger(to, 1) || from > to) return session.broken("RPL-1: a malformed replay");
 		if (this.#used.has(req)) return session.broken(`RPL-1: the request ${req} was used before`);
 		this.#used.add(req);
-		if (to - from + 1 > session.window.events) return session.send({ type: "error", code: "too_many_requests", message: "more than the window", retryable: true, req });
+		if (to - from + 1 > session.window.events)
+			return session.send({ type: "error", code: "too_many_requests", message: "more than the window", retryable: true, req });
 		const sub = session.subs.get(ch);
 		if (sub === undefined) return session.send({ type: "replayEnd", req, to: from - 1, oldest: 1 });
 		const { log } = sub;

@@ -81,7 +81,8 @@ export class Sends {
 	signal(frame: Frame): void {
 		const { stream, signal } = frame;
 		if (!isText(stream) || !isObject(signal) || !isText(signal["type"])) return this.#session.broken("SIG-1: a malformed signal");
-		if (sizeOf(signal) > 4_096) return this.#session.send({ type: "error", code: "message_too_large", message: "a signal has at most 4,096 bytes", retryable: false });
+		if (sizeOf(signal) > 4_096)
+			return this.#session.send({ type: "error", code: "message_too_large", message: "a signal has at most 4,096 bytes", retryable: false });
 		for (const session of this.#server.sessions) {
 			if (session === this.#session || !session.isWelcomed || session.sub(stream) === undefined) continue;
 			session.send({ type: "signal", stream, from: this.#session.subject, signal, expiresInMs: 5_000 });

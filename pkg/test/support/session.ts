@@ -133,7 +133,8 @@ export class Session {
 	#onHello(hello: Frame): void {
 		if (this.subject !== undefined) return this.broken("HEL-1: a second hello");
 		const { token, client, window } = hello;
-		if (!isText(token) || !isObject(client) || !isText(client["name"]) || !isText(client["version"]) || !isObject(window)) return this.broken("HEL-2: a malformed hello");
+		if (!isText(token) || !isObject(client) || !isText(client["name"]) || !isText(client["version"]) || !isObject(window))
+			return this.broken("HEL-2: a malformed hello");
 		const { events, bytes } = window;
 		if (!isInteger(events, 1, 65_536) || !isInteger(bytes, 1_024, 67_108_864)) return this.broken("FLO-1: a malformed window");
 		this.#stopHello();
@@ -188,7 +189,18 @@ export class Session {
 		const { next, recovered, reason } = answer;
 		this.subs.set(ch, { ch, name, log, head: log.head, first: next, next, sent: next - 1, flight: [], caughtUp: false });
 		const base = log.base === 0 ? {} : { base: log.base };
-		this.send({ type: "subscribed", ch, name, epoch: log.epoch, oldest: log.oldest, head: log.head, ...base, next, recovered, ...(reason === undefined ? {} : { reason }) });
+		this.send({
+			type: "subscribed",
+			ch,
+			name,
+			epoch: log.epoch,
+			oldest: log.oldest,
+			head: log.head,
+			...base,
+			next,
+			recovered,
+			...(reason === undefined ? {} : { reason }),
+		});
 	}
 
 	/** SUB-4 to SUB-8. */

@@ -67,7 +67,8 @@ export class ScriptedSocket extends EventTarget {
 	}
 
 	close(code?: number, reason = ""): void {
-		if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) throw new DOMException(`The close code ${code} is not allowed.`, "InvalidAccessError");
+		if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999))
+			throw new DOMException(`The close code ${code} is not allowed.`, "InvalidAccessError");
 		if (new TextEncoder().encode(reason).length > 123) throw new DOMException("The reason is too long.", "SyntaxError");
 		if (this.readyState >= ScriptedSocket.CLOSING) return;
 		const opened = this.readyState === ScriptedSocket.OPEN;

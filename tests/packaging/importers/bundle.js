@@ -7,7 +7,14 @@ const input = resolve(import.meta.dirname, "src", `${entry}.js`);
 const tools = {
 	async esbuild() {
 		const { build } = await import("esbuild");
-		await build({ entryPoints: [input], bundle: true, format, outfile: join(folder, "main.js"), logLevel: "error", logOverride: { "empty-import-meta": "silent" } });
+		await build({
+			entryPoints: [input],
+			bundle: true,
+			format,
+			outfile: join(folder, "main.js"),
+			logLevel: "error",
+			logOverride: { "empty-import-meta": "silent" },
+		});
 	},
 	async rollup() {
 		const [{ rollup }, { nodeResolve }] = await Promise.all([import("rollup"), import("@rollup/plugin-node-resolve")]);

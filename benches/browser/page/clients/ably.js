@@ -17,5 +17,8 @@ begin(() => {
 		disableConnectivityCheck: true,
 	});
 	client.connection.on("failed", ({ reason }) => report(reason));
-	client.channels.get("bench").subscribe("event", ({ data }) => take(data)).catch(report);
+	client.channels
+		.get("bench")
+		.subscribe("event", ({ data }) => take(data))
+		.catch(report);
 });

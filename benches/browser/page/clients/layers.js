@@ -31,7 +31,8 @@ const handlers = TYPES.map((type) => ({ type, list: [{ handler: take, active: tr
  *   (func (export "e") (param i32 i32 f64) (result i32) local.get 0 local.get 1 local.get 2 call 0))
  */
 const MODULE = new Uint8Array([
-	0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 127, 127, 124, 1, 127, 2, 7, 1, 1, 104, 1, 100, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 101, 0, 1, 10, 12, 1, 10, 0, 32, 0, 32, 1, 32, 2, 16, 0, 11,
+	0, 97, 115, 109, 1, 0, 0, 0, 1, 8, 1, 96, 3, 127, 127, 124, 1, 127, 2, 7, 1, 1, 104, 1, 100, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 101, 0, 1, 10, 12, 1, 10, 0, 32, 0,
+	32, 1, 32, 2, 16, 0, 11,
 ]);
 
 begin(async () => {
@@ -76,7 +77,9 @@ function skim(text) {
 
 function isWellFormed({ ch, first, count, events }) {
 	if (!isInteger(ch, 1, 2 ** 31 - 1) || !isInteger(count, 1, 10_000) || !isInteger(first, 1, Number.MAX_SAFE_INTEGER)) return false;
-	return Array.isArray(events) && events.length === count && events.every((event) => typeof event === "object" && event !== null && typeof event.type === "string");
+	return (
+		Array.isArray(events) && events.length === count && events.every((event) => typeof event === "object" && event !== null && typeof event.type === "string")
+	);
 }
 
 function isInteger(value, min, max) {

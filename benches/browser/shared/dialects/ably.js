@@ -13,7 +13,14 @@ export const ably = {
 	},
 	session: ({ send, subscribed }) => ({
 		opened() {
-			const connectionDetails = { connectionKey: "key", clientId: "bench", maxMessageSize: 65_536, maxFrameSize: 524_288, connectionStateTtl: 120_000, maxIdleInterval: 0 };
+			const connectionDetails = {
+				connectionKey: "key",
+				clientId: "bench",
+				maxMessageSize: 65_536,
+				maxFrameSize: 524_288,
+				connectionStateTtl: 120_000,
+				maxIdleInterval: 0,
+			};
 			send(JSON.stringify({ action: CONNECTED, connectionId: "connection", connectionDetails }));
 		},
 		received(text) {

@@ -13,7 +13,10 @@ const RING = 2 ** 16;
 /** @param {string} name @param {(events: string[], first: number) => string} encode */
 const dialect = (name, encode) => ({ name, burst: (/** @type {number} */ size) => Math.min(size, PAGE_EVENTS), encode, session });
 
-export const agentwire = dialect("agentwire", (events, first) => `{"type":"events","ch":${CH},"first":${first},"count":${events.length},"events":[${events.join(",")}]}`);
+export const agentwire = dialect(
+	"agentwire",
+	(events, first) => `{"type":"events","ch":${CH},"first":${first},"count":${events.length},"events":[${events.join(",")}]}`,
+);
 
 /** Token events as a `deltas` frame (DLT-1), which the page offers and the bridge does not send yet. */
 export const agentwireDeltas = dialect("agentwire-deltas", (events, first) => {
@@ -41,7 +44,8 @@ function session({ send, subscribed, fail, history }) {
 
 	function subscribe(requests) {
 		if (requests.length === 0) return;
-		if (requests.length > 1 || requests[0].name !== "bench" || requests[0].position !== undefined) return fail(`the page asked for ${JSON.stringify(requests)}`);
+		if (requests.length > 1 || requests[0].name !== "bench" || requests[0].position !== undefined)
+			return fail(`the page asked for ${JSON.stringify(requests)}`);
 		send(`{"type":"subscribed","ch":${CH},"name":"bench","epoch":"e1","oldest":1,"head":${history},"next":1,"recovered":true}`);
 		if (caughtUp) send(`{"type":"caughtUp","ch":${CH},"offset":0,"openRuns":[]}`);
 		subscribed();
@@ -54,7 +58,9 @@ function session({ send, subscribed, fail, history }) {
 			switch (frame.type) {
 				case "hello":
 					window = frame.window;
-					send('{"type":"welcome","session":"s-1","subject":"ada","heartbeatMs":60000,"maxFrameBytes":1048576,"maxStreams":64,"sendHorizonMs":86400000,"features":[]}');
+					send(
+						'{"type":"welcome","session":"s-1","subject":"ada","heartbeatMs":60000,"maxFrameBytes":1048576,"maxStreams":64,"sendHorizonMs":86400000,"features":[]}',
+					);
 					return subscribe(frame.streams);
 				case "subscribe":
 					return subscribe(frame.streams);

@@ -6,8 +6,7 @@ const IN_FRAME = 4;
 export const centrifuge = {
 	name: "centrifuge",
 	burst: (size) => Math.min(size, IN_FRAME),
-	encode: (events, first) =>
-		events.map((event, index) => `{"push":{"channel":"bench","pub":{"data":${event},"offset":${first + index}}}}`).join("\n"),
+	encode: (events, first) => events.map((event, index) => `{"push":{"channel":"bench","pub":{"data":${event},"offset":${first + index}}}}`).join("\n"),
 	session: ({ send, subscribed }) => ({
 		opened() {},
 		received(text) {

@@ -21,4 +21,6 @@ import { signalr } from "./signalr.js";
 import { socketio } from "./socketio.js";
 
 /** @type {Readonly<Record<string, any>>} */
-export const DIALECTS = Object.fromEntries([raw, phoenix, socketio, centrifuge, signalr, ably, agentwire, agentwireDeltas].map((dialect) => [dialect.name, dialect]));
+export const DIALECTS = Object.fromEntries(
+	[raw, phoenix, socketio, centrifuge, signalr, ably, agentwire, agentwireDeltas].map((dialect) => [dialect.name, dialect]),
+);

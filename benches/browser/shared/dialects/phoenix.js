@@ -2,8 +2,7 @@
 export const phoenix = {
 	name: "phoenix",
 	burst: () => 1,
-	encode: (events) =>
-		events.length === 1 ? `[null,null,"bench","event",${events[0]}]` : `[null,null,"bench","events",{"events":[${events.join(",")}]}]`,
+	encode: (events) => (events.length === 1 ? `[null,null,"bench","event",${events[0]}]` : `[null,null,"bench","events",{"events":[${events.join(",")}]}]`),
 	session: ({ send, subscribed }) => ({
 		opened() {},
 		received(text) {

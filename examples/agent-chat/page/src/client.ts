@@ -256,7 +256,9 @@ export class Session {
 				const { token, expiresInMs } = await fetchToken(this.user);
 				this.#readToken = { text: token, until: Date.now() + expiresInMs / 2 };
 			}
-			const response = await fetch(`/v1/threads/${encodeURIComponent(thread)}/events?from=${from}&limit=${limit}`, { headers: { authorization: `Bearer ${this.#readToken.text}` } });
+			const response = await fetch(`/v1/threads/${encodeURIComponent(thread)}/events?from=${from}&limit=${limit}`, {
+				headers: { authorization: `Bearer ${this.#readToken.text}` },
+			});
 			if (response.status === 401) this.#readToken = undefined;
 			if (!response.ok) throw new Error(`the server answered ${response.status}`);
 			return pageOf(await response.json());
@@ -264,7 +266,10 @@ export class Session {
 	}
 }
 
-async function fetchToken(user: string, { ttlMs, signal }: { readonly ttlMs?: number; readonly signal?: AbortSignal } = {}): Promise<{ readonly token: string; readonly expiresInMs: number }> {
+async function fetchToken(
+	user: string,
+	{ ttlMs, signal }: { readonly ttlMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<{ readonly token: string; readonly expiresInMs: number }> {
 	const response = await fetch("/demo/token", {
 		method: "POST",
 		headers: { "content-type": "application/json" },

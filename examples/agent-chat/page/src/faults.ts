@@ -92,6 +92,12 @@ function switchesOf(value: unknown, former: Switches): Switches {
 	if (typeof value !== "object" || value === null) return former;
 	const { everyMs, frozen, offline, kills, cuts } = value as Record<keyof Switches, unknown>;
 	const number = (one: unknown, other: number): number => (typeof one === "number" ? one : other);
-	const next = { everyMs: number(everyMs, former.everyMs), frozen: frozen === true, offline: offline === true, kills: number(kills, former.kills), cuts: number(cuts, former.cuts) };
+	const next = {
+		everyMs: number(everyMs, former.everyMs),
+		frozen: frozen === true,
+		offline: offline === true,
+		kills: number(kills, former.kills),
+		cuts: number(cuts, former.cuts),
+	};
 	return (Object.keys(next) as (keyof Switches)[]).every((key) => next[key] === former[key]) ? former : next;
 }

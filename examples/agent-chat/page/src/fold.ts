@@ -204,7 +204,14 @@ class Draft {
 
 	finish(): Conversation {
 		const { position, items, runs, sent, open, reset, late } = this.#from;
-		const same = position === this.#position && items === this.#items && runs === this.#runs && sent === this.#sent && open === this.#open && reset === this.#reset && late === this.#late;
+		const same =
+			position === this.#position &&
+			items === this.#items &&
+			runs === this.#runs &&
+			sent === this.#sent &&
+			open === this.#open &&
+			reset === this.#reset &&
+			late === this.#late;
 		if (same) return this.#from;
 		return { position: this.#position, items: this.#items, runs: this.#runs, sent: this.#sent, open: this.#open, reset: this.#reset, late: this.#late };
 	}
@@ -232,7 +239,9 @@ class Draft {
 				return;
 			}
 			case "message_delta":
-				return this.#message(event, event.messageId, (former) => (former?.state === "complete" ? undefined : { text: (former?.text ?? "") + event.text, complete: false }));
+				return this.#message(event, event.messageId, (former) =>
+					former?.state === "complete" ? undefined : { text: (former?.text ?? "") + event.text, complete: false },
+				);
 			case "message_completed":
 				return this.#message(event, event.messageId, () => ({ text: event.content, complete: true }));
 			case "agent_response":
@@ -263,7 +272,8 @@ class Draft {
 				// The executions of one call end in the order they started.
 				const index = run.parts.findIndex((part) => isOpen(part, id));
 				const part = run.parts[index];
-				if (part?.kind === "tool") return this.#put({ ...run, parts: run.parts.with(index, { ...part, ...end, durationMs: durationMs ?? Math.max(0, time - part.startedAt) }) });
+				if (part?.kind === "tool")
+					return this.#put({ ...run, parts: run.parts.with(index, { ...part, ...end, durationMs: durationMs ?? Math.max(0, time - part.startedAt) }) });
 				const at = run.early.findIndex((one) => one.id === id && one.end === undefined);
 				return this.#early(run, at, { id, argsText: run.early[at]?.argsText ?? "", end });
 			}
@@ -422,9 +432,17 @@ function grown(run: Run, part: Part): Run {
 }
 
 /** A run that has ended: what it left open is orphaned or cut. */
-function ended(run: Run, status: RunStatus, trouble: Trouble | undefined, summary: string | undefined, at: number | undefined, durationMs: number | undefined): Run {
+function ended(
+	run: Run,
+	status: RunStatus,
+	trouble: Trouble | undefined,
+	summary: string | undefined,
+	at: number | undefined,
+	durationMs: number | undefined,
+): Run {
 	const parts = run.parts.map((part): Part => {
-		if (part.kind === "tool" && part.state === "running") return { ...part, state: "orphaned", durationMs: at === undefined ? undefined : Math.max(0, at - part.startedAt) };
+		if (part.kind === "tool" && part.state === "running")
+			return { ...part, state: "orphaned", durationMs: at === undefined ? undefined : Math.max(0, at - part.startedAt) };
 		if (part.kind === "message" && part.state === "streaming") return { ...part, state: "cut" };
 		return part;
 	});

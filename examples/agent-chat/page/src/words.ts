@@ -41,19 +41,39 @@ export function failure(error: AgentwireError): { readonly title: string; readon
 		case "token_rejected":
 		case "token_failed":
 		case "token_invalid":
-			return { title: "The server does not accept who you are", text: "It refused the token. Get a new one and connect again; nothing you wrote is lost.", action: "Get a new token" };
+			return {
+				title: "The server does not accept who you are",
+				text: "It refused the token. Get a new one and connect again; nothing you wrote is lost.",
+				action: "Get a new token",
+			};
 		case "forbidden":
 			return { title: "You may not connect here", text: "The server knows you and does not let you in.", action: "Try again" };
 		case "subject_changed":
-			return { title: "You are somebody else now", text: "The token names another user, so this session was closed and nothing of it was passed on.", action: "Start over" };
+			return {
+				title: "You are somebody else now",
+				text: "The token names another user, so this session was closed and nothing of it was passed on.",
+				action: "Start over",
+			};
 		case "wasm_failed":
-			return { title: "This browser can't run the client", text: "Its WebAssembly module could not be compiled. A policy of the page or of the browser may forbid it.", action: "Try again" };
+			return {
+				title: "This browser can't run the client",
+				text: "Its WebAssembly module could not be compiled. A policy of the page or of the browser may forbid it.",
+				action: "Try again",
+			};
 		case "frame_too_large":
-			return { title: "A message was too long for the server", text: "It closed the connection because of it. The message was not sent; everything else is kept.", action: "Connect again" };
+			return {
+				title: "A message was too long for the server",
+				text: "It closed the connection because of it. The message was not sent; everything else is kept.",
+				action: "Connect again",
+			};
 		case "unsupported_protocol":
 		case "bad_frame":
 		case "hello_expected":
-			return { title: "Page and server do not understand each other", text: "They are of different versions. Reload the page; if it stays so, restart the demo.", action: "Try again" };
+			return {
+				title: "Page and server do not understand each other",
+				text: "They are of different versions. Reload the page; if it stays so, restart the demo.",
+				action: "Try again",
+			};
 		default:
 			return { title: "The connection was given up", text: `${sentence(error.message)} ${error.remediation}`, action: "Connect again" };
 	}

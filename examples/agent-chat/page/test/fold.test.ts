@@ -104,20 +104,44 @@ test("a snapshot does not change when more is folded, and what did not change st
 });
 
 test("a late delta after message_completed changes nothing", () => {
-	const state = fold(EMPTY, events([STARTED, { type: "message_completed", runId: "r1", messageId: "m1", content: "Whole." }, { type: "message_delta", runId: "r1", messageId: "m1", text: " And more" }]));
+	const state = fold(
+		EMPTY,
+		events([
+			STARTED,
+			{ type: "message_completed", runId: "r1", messageId: "m1", content: "Whole." },
+			{ type: "message_delta", runId: "r1", messageId: "m1", text: " And more" },
+		]),
+	);
 	assert.equal(message(state).text, "Whole.");
 	assert.equal(message(state).state, "complete");
 	assert.equal(state.late, 1);
 });
 
 test("message_completed wins over the deltas", () => {
-	const state = fold(EMPTY, events([STARTED, { type: "message_delta", runId: "r1", messageId: "m1", text: "Half a" }, { type: "message_completed", runId: "r1", messageId: "m1", content: "A whole one" }]));
+	const state = fold(
+		EMPTY,
+		events([
+			STARTED,
+			{ type: "message_delta", runId: "r1", messageId: "m1", text: "Half a" },
+			{ type: "message_completed", runId: "r1", messageId: "m1", content: "A whole one" },
+		]),
+	);
 	assert.equal(message(state).text, "A whole one");
 });
 
 // PROTOCOL: RUN-2, RUN-4
 test("a run that ends orphans its open tool calls, and what comes for them later is late", () => {
-	const state = fold(EMPTY, events([STARTED, TOOL, { ...TOOL, toolCallId: "t2" }, { type: "tool_completed", runId: "r1", toolCallId: "t2", success: true }, { type: "agent_completed", runId: "r1" }, { type: "tool_completed", runId: "r1", toolCallId: "t1", success: true }]));
+	const state = fold(
+		EMPTY,
+		events([
+			STARTED,
+			TOOL,
+			{ ...TOOL, toolCallId: "t2" },
+			{ type: "tool_completed", runId: "r1", toolCallId: "t2", success: true },
+			{ type: "agent_completed", runId: "r1" },
+			{ type: "tool_completed", runId: "r1", toolCallId: "t1", success: true },
+		]),
+	);
 	assert.equal(tool(state, "t1").state, "orphaned");
 	assert.equal(tool(state, "t2").state, "completed");
 	assert.equal(run(state).status, "completed");
@@ -125,7 +149,10 @@ test("a run that ends orphans its open tool calls, and what comes for them later
 });
 
 test("agent_died fails the run with its cause, cuts its text and orphans its tools", () => {
-	const state = fold(EMPTY, events([STARTED, TOOL, { type: "message_delta", runId: "r1", messageId: "m1", text: "Half" }, { type: "agent_died", runId: "r1", cause: "restarted" }]));
+	const state = fold(
+		EMPTY,
+		events([STARTED, TOOL, { type: "message_delta", runId: "r1", messageId: "m1", text: "Half" }, { type: "agent_died", runId: "r1", cause: "restarted" }]),
+	);
 	assert.equal(run(state).status, "failed");
 	assert.equal(run(state).trouble?.code, "restarted");
 	assert.equal(message(state).state, "cut");
@@ -136,7 +163,15 @@ test("agent_died fails the run with its cause, cuts its text and orphans its too
 
 // PROTOCOL: RUN-1
 test("the first end of a run counts", () => {
-	const state = fold(EMPTY, events([STARTED, { type: "agent_cancelled", runId: "r1", reason: "enough" }, { type: "agent_completed", runId: "r1" }, { type: "agent_died", runId: "r1", cause: "restarted" }]));
+	const state = fold(
+		EMPTY,
+		events([
+			STARTED,
+			{ type: "agent_cancelled", runId: "r1", reason: "enough" },
+			{ type: "agent_completed", runId: "r1" },
+			{ type: "agent_died", runId: "r1", cause: "restarted" },
+		]),
+	);
 	assert.equal(run(state).status, "cancelled");
 	assert.equal(run(state).trouble?.message, "enough");
 	assert.equal(state.open, 0);
@@ -160,7 +195,15 @@ test("a sub-agent whose parent is unknown stands for itself", () => {
 
 test("the first decision about an approval counts", () => {
 	const resolved = { type: "approval_resolved", runId: "r1", approvalId: "a1" };
-	const state = fold(EMPTY, events([STARTED, { type: "approval_requested", runId: "r1", approvalId: "a1", prompt: "May I?" }, { ...resolved, decision: "denied", user: "ada" }, { ...resolved, decision: "approved" }]));
+	const state = fold(
+		EMPTY,
+		events([
+			STARTED,
+			{ type: "approval_requested", runId: "r1", approvalId: "a1", prompt: "May I?" },
+			{ ...resolved, decision: "denied", user: "ada" },
+			{ ...resolved, decision: "approved" },
+		]),
+	);
 	assert.equal(part(state, "approval", "a1").decision, "denied");
 	assert.equal(state.late, 1);
 });
@@ -195,7 +238,22 @@ test("a gap with the remedy refetch is shown in its place", () => {
 /** The end of a catch-up. */
 function resumed({ to, openRuns }: Pick<Resumed, "to" | "openRuns">): ThreadItem {
 	const position = { epoch: "e1", offset: to };
-	return { kind: "resumed", resumed: { recovered: true, epoch: "e1", from: 1, to, replayed: to, duplicatesDropped: 0, attempts: 1, openRuns, gap: undefined, skipped: undefined, position } };
+	return {
+		kind: "resumed",
+		resumed: {
+			recovered: true,
+			epoch: "e1",
+			from: 1,
+			to,
+			replayed: to,
+			duplicatesDropped: 0,
+			attempts: 1,
+			openRuns,
+			gap: undefined,
+			skipped: undefined,
+			position,
+		},
+	};
 }
 
 // PROTOCOL: RUN-3

@@ -4,7 +4,9 @@ export async function ask(createClient, options = {}) {
 	const { server, thread: name } = Object.fromEntries(new URLSearchParams(location.search));
 	const token = async () => (await fetch("/token", { method: "POST" })).text();
 	const client = createClient({ url: server, token, ...options });
-	client.on("error", ({ code, retryable, message, remediation }) => errors.append(`${JSON.stringify({ code, retryable, message, remediation, state: client.state.name })}\n`));
+	client.on("error", ({ code, retryable, message, remediation }) =>
+		errors.append(`${JSON.stringify({ code, retryable, message, remediation, state: client.state.name })}\n`),
+	);
 	const thread = client.thread(name, { from: "start" });
 	thread.on("message_delta", (event) => answer.append(event.text));
 	thread.onEvent((event, { offset }) => void (events.textContent = `${offset} events, last ${event.type}`));

@@ -13,7 +13,9 @@ export function Banner(): ReactNode {
 	const { connection, failure, since, trouble, notice } = useStore(session.status);
 	const away = connection.name !== "connected" && failure === undefined;
 	const now = useNow(away ? 500 : undefined);
-	const lostAt = session.timeline.spans.findLast(({ name }, index, spans) => name !== "connected" && (index === 0 || spans[index - 1]?.name === "connected"))?.since;
+	const lostAt = session.timeline.spans.findLast(
+		({ name }, index, spans) => name !== "connected" && (index === 0 || spans[index - 1]?.name === "connected"),
+	)?.since;
 	if (failure !== undefined) {
 		const { title, text, action } = failureWords(failure);
 		return (

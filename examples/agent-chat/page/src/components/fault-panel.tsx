@@ -37,7 +37,12 @@ export function FaultPanel({ onClose }: { readonly onClose: () => void }): React
 					<Icon name="alert" size={15} /> {trouble}
 				</p>
 			)}
-			<Fault icon="cut" name="Cut the socket" text="Resets the connection in the middle of whatever it carries." facts={cuts > 0 ? `${count(cuts)} so far` : undefined}>
+			<Fault
+				icon="cut"
+				name="Cut the socket"
+				text="Resets the connection in the middle of whatever it carries."
+				facts={cuts > 0 ? `${count(cuts)} so far` : undefined}
+			>
 				<button type="button" data-testid="fault-cut" onClick={() => void faults.cut()}>
 					Cut
 				</button>
@@ -63,13 +68,23 @@ export function FaultPanel({ onClose }: { readonly onClose: () => void }): React
 					<output htmlFor={slider}>{count(pace)} ms</output>
 				</div>
 			</Fault>
-			<Fault icon="freeze" name="Freeze traffic" text="Nothing closes and nothing comes through: only a missing heartbeat gives it away, after up to 15 seconds." on={frozen}>
+			<Fault
+				icon="freeze"
+				name="Freeze traffic"
+				text="Nothing closes and nothing comes through: only a missing heartbeat gives it away, after up to 15 seconds."
+				on={frozen}
+			>
 				<Switch name="Freeze traffic" testId="fault-freeze" on={frozen} onChange={(on) => void faults.freeze(on)} />
 			</Fault>
 			<Fault icon="offline" name="Go offline" text="The browser says that there is no network, and the line is refused." on={offline}>
 				<Switch name="Go offline" testId="fault-offline" on={offline} onChange={(on) => void faults.offline(on)} />
 			</Fault>
-			<Fault icon="restart" name="Restart the server" text="SIGKILL, then started again. A run that was at work ends as interrupted." facts={kills > 0 ? `${count(kills)} so far` : undefined}>
+			<Fault
+				icon="restart"
+				name="Restart the server"
+				text="SIGKILL, then started again. A run that was at work ends as interrupted."
+				facts={kills > 0 ? `${count(kills)} so far` : undefined}
+			>
 				<button
 					type="button"
 					data-testid="fault-kill"
@@ -82,7 +97,12 @@ export function FaultPanel({ onClose }: { readonly onClose: () => void }): React
 					{killing ? "Restarting…" : "Kill"}
 				</button>
 			</Fault>
-			<Fault icon="key" name="Let the token expire" text="Reconnects with a token for 3 seconds and refuses to renew it: the server closes the door, and a new token opens it." on={expiring}>
+			<Fault
+				icon="key"
+				name="Let the token expire"
+				text="Reconnects with a token for 3 seconds and refuses to renew it: the server closes the door, and a new token opens it."
+				on={expiring}
+			>
 				<button type="button" data-testid="fault-expire" disabled={expiring} onClick={() => void faults.expire()}>
 					{expiring ? "Expiring…" : "Expire"}
 				</button>
@@ -117,7 +137,17 @@ function Fault({ icon, name, text, on = false, facts, children }: FaultProps): R
 	);
 }
 
-function Switch({ name, testId, on, onChange }: { readonly name: string; readonly testId: string; readonly on: boolean; readonly onChange: (on: boolean) => void }): ReactNode {
+function Switch({
+	name,
+	testId,
+	on,
+	onChange,
+}: {
+	readonly name: string;
+	readonly testId: string;
+	readonly on: boolean;
+	readonly onChange: (on: boolean) => void;
+}): ReactNode {
 	return (
 		<button type="button" role="switch" aria-checked={on} aria-label={name} className="switch" data-testid={testId} onClick={() => onChange(!on)}>
 			<i aria-hidden="true" />

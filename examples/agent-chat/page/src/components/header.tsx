@@ -20,12 +20,26 @@ export function Header({ menu, onMenu, faults, onFaults }: HeaderProps): ReactNo
 	const dark = useStore(theme) === "dark";
 	return (
 		<header className="header">
-			<button type="button" className="icon-only menu-button" id="menu-button" aria-label="Conversations" aria-expanded={menu} aria-controls="sidebar" onClick={onMenu}>
+			<button
+				type="button"
+				className="icon-only menu-button"
+				id="menu-button"
+				aria-label="Conversations"
+				aria-expanded={menu}
+				aria-controls="sidebar"
+				onClick={onMenu}
+			>
 				<Icon name="menu" />
 			</button>
 			<h1 data-testid="title">{title}</h1>
 			<ConnectionPill />
-			<button type="button" className="icon-only" aria-label={dark ? "Light colours" : "Dark colours"} title={dark ? "Light colours" : "Dark colours"} onClick={toggleTheme}>
+			<button
+				type="button"
+				className="icon-only"
+				aria-label={dark ? "Light colours" : "Dark colours"}
+				title={dark ? "Light colours" : "Dark colours"}
+				onClick={toggleTheme}
+			>
 				<Icon name={dark ? "sun" : "moon"} />
 			</button>
 			<button type="button" className="break" id="fault-button" data-testid="fault-button" aria-expanded={faults} aria-controls="faults" onClick={onFaults}>
@@ -41,7 +55,12 @@ function ConnectionPill(): ReactNode {
 	const { connection } = useStore(session.status);
 	const now = useNow(connection.name === "waiting" ? 250 : undefined);
 	return (
-		<span className="pill" data-testid="connection" data-state={connection.name} title={connection.name === "connected" ? undefined : `Because of: ${connection.reason}`}>
+		<span
+			className="pill"
+			data-testid="connection"
+			data-state={connection.name}
+			title={connection.name === "connected" ? undefined : `Because of: ${connection.reason}`}
+		>
 			<i aria-hidden="true" />
 			{connectionWords(connection, now)}
 		</span>

@@ -23,7 +23,13 @@ export const Run = memo(function Run({ runId, question }: { readonly runId: stri
 	const messages = run.parts.filter((part) => part.kind === "message");
 	const steps = run.parts.filter((part): part is Work => part.kind !== "message");
 	return (
-		<article className="run" data-testid="run" data-status={run.status} aria-label={`Answer of ${run.agent ?? "the agent"}: ${runStatus(run).toLowerCase()}`} aria-busy={run.status === "running"}>
+		<article
+			className="run"
+			data-testid="run"
+			data-status={run.status}
+			aria-label={`Answer of ${run.agent ?? "the agent"}: ${runStatus(run).toLowerCase()}`}
+			aria-busy={run.status === "running"}
+		>
 			<RunHead run={run} />
 			{steps.length === 0 ? undefined : <Steps steps={steps} run={run} />}
 			{messages.map((message) => (
@@ -37,7 +43,13 @@ export const Run = memo(function Run({ runId, question }: { readonly runId: stri
 	);
 });
 
-const STATUS_ICONS: Readonly<Record<RunState["status"], IconName | undefined>> = { running: undefined, completed: "check", cancelled: "stop", failed: "alert", lost: "orphan" };
+const STATUS_ICONS: Readonly<Record<RunState["status"], IconName | undefined>> = {
+	running: undefined,
+	completed: "check",
+	cancelled: "stop",
+	failed: "alert",
+	lost: "orphan",
+};
 
 function RunHead({ run }: { readonly run: RunState }): ReactNode {
 	const icon = STATUS_ICONS[run.status];

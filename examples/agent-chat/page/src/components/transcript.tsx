@@ -22,7 +22,17 @@ export function Transcript(): ReactNode {
 	const empty = items.length === 0 && outgoing.length === 0;
 	return (
 		<div className="transcript-frame">
-			<div className="transcript" data-testid="transcript" ref={scroll.frame} onScroll={scroll.onScroll} role="log" aria-live="off" aria-label="Conversation" tabIndex={0} id="conversation">
+			<div
+				className="transcript"
+				data-testid="transcript"
+				ref={scroll.frame}
+				onScroll={scroll.onScroll}
+				role="log"
+				aria-live="off"
+				aria-label="Conversation"
+				tabIndex={0}
+				id="conversation"
+			>
 				<div className="transcript-content" ref={scroll.content}>
 					{conversation.reset === undefined ? undefined : <Fact text={gapWords(conversation.reset)} />}
 					{empty && loaded ? <EmptyState /> : undefined}

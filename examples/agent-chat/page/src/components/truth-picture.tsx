@@ -61,7 +61,16 @@ interface Colours {
 function coloursOf(element: Element): Colours {
 	const style = getComputedStyle(element);
 	const of = (name: string): string => style.getPropertyValue(name).trim();
-	return { live: of("--accent"), replay: of("--replay"), wrong: of("--bad"), line: of("--line"), text: of("--text-2"), strong: of("--text"), faint: of("--surface-2"), font: `500 11px ${of("--sans")}` };
+	return {
+		live: of("--accent"),
+		replay: of("--replay"),
+		wrong: of("--bad"),
+		line: of("--line"),
+		text: of("--text-2"),
+		strong: of("--text"),
+		faint: of("--surface-2"),
+		font: `500 11px ${of("--sans")}`,
+	};
 }
 
 interface Range {
@@ -222,7 +231,15 @@ function faults({ context, timeline, colours }: Scene, x: (at: number) => number
 	}
 }
 
-const WORDS = { connected: "connected", connecting: "connecting", idle: "connecting", waiting: "waiting", offline: "offline", closed: "closed", failed: "stopped" } as const;
+const WORDS = {
+	connected: "connected",
+	connecting: "connecting",
+	idle: "connecting",
+	waiting: "waiting",
+	offline: "offline",
+	closed: "closed",
+	failed: "stopped",
+} as const;
 
 /** The states of the connection: filled, striped or empty, with their names where there is room. */
 function band({ context, timeline, colours, now }: Scene, x: (at: number) => number, right: number, top: number): void {

@@ -28,7 +28,14 @@ export function TruthStrip(): ReactNode {
 				<button type="button" className="small" data-testid="verify" disabled={busy} onClick={() => void room.verify("all")}>
 					Compare now
 				</button>
-				<button type="button" className="icon-only" aria-expanded={open} aria-controls="truth-body" aria-label={open ? "Hide the picture" : "Show the picture"} onClick={() => setChosen(!open)}>
+				<button
+					type="button"
+					className="icon-only"
+					aria-expanded={open}
+					aria-controls="truth-body"
+					aria-label={open ? "Hide the picture" : "Show the picture"}
+					onClick={() => setChosen(!open)}
+				>
 					<span className="turn" data-open={open}>
 						<Icon name="chevron" size={16} />
 					</span>
