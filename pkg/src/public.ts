@@ -1,14 +1,14 @@
 /** What both entries of the package export beside `createClient`. */
 export type { Client, ClientEvents } from "./client/api.js";
-export { VERSION } from "./client/options.js";
 export type { BackoffOptions, ClientOptions, WindowOptions } from "./client/options.js";
+export { VERSION } from "./client/options.js";
 export type { ConnectionState, Health, Notice, Signal, StateChange, StateName, Stats, Subject } from "./client/state.js";
 export type { TokenFunction, TokenReason, TokenRequest } from "./client/token.js";
 export type { MessageContent } from "./sends/content.js";
 export type { Message, MessageState, SendOptions } from "./sends/message.js";
 export type { Receipt } from "./sends/receipt.js";
-export { AgentwireError } from "./shared/errors.js";
 export type { ErrorCode, ErrorDetails, KnownErrorCode } from "./shared/errors.js";
+export { AgentwireError } from "./shared/errors.js";
 export type { ListenOptions, Unsubscribe } from "./shared/listeners.js";
 export type { Metric } from "./shared/metrics.js";
 export type { Logger, LogLevel } from "./shared/report.js";

@@ -6,7 +6,7 @@ import { settingsOf } from "../src/client/options.js";
 import type { RawEventsFrame } from "../src/core/raw.js";
 import type { AgentEvent } from "../src/thread/events.js";
 import type { BatchMeta, EventMeta, ThreadItem } from "../src/thread/facts.js";
-import { inPage, settled, type StubCore, stubInstance } from "./support/stub.js";
+import { inPage, type StubCore, settled, stubInstance } from "./support/stub.js";
 
 type Body = Record<string, unknown>;
 

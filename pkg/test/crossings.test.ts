@@ -1,7 +1,8 @@
 /** What a frame of events costs at the border to wasm: numbers, and few calls. */
-import { type Crossing, takeCrossings } from "./support/crossings.js";
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { type Crossing, takeCrossings } from "./support/crossings.js";
 import { type Rig, rig } from "./support/rig.js";
 import { inWorld, type World } from "./support/world.js";
 

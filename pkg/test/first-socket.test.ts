@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AgentwireError, type ClientOptions, createClientLoading, type Instance } from "./support/package.js";
-import { pageOf } from "./support/rig.js";
 import { offsets } from "./support/record.js";
+import { pageOf } from "./support/rig.js";
 import { ModelServer, numbered } from "./support/server.js";
 import { inWorld, type World } from "./support/world.js";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { isWellFormed } from "../src/core/events.js";
-import { eventsOf } from "../src/thread/frames.js";
 import type { RawEventsFrame } from "../src/core/raw.js";
+import { eventsOf } from "../src/thread/frames.js";
 
 interface Vectors {
 	readonly deltas: readonly { name: string; frame: RawEventsFrame; events: readonly Record<string, unknown>[] }[];

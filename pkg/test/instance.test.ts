@@ -5,7 +5,7 @@ import { AgentClient } from "../src/client/client.js";
 import { settingsOf } from "../src/client/options.js";
 import { type Instance, MAX_REBUILDS } from "../src/core/instance.js";
 import type { AgentwireError } from "../src/shared/errors.js";
-import { inPage, settled, type StubCore, stubInstance } from "./support/stub.js";
+import { inPage, type StubCore, settled, stubInstance } from "./support/stub.js";
 
 function clientIn(instance: Instance) {
 	const errors: AgentwireError[] = [];

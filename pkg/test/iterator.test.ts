@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isAgentwireError } from "./support/package.js";
 import { firstOf, itemText, offsets, range, take, takeItems } from "./support/record.js";
-import { type Rig, rig, type RigOptions } from "./support/rig.js";
+import { type Rig, type RigOptions, rig } from "./support/rig.js";
 import { numbered } from "./support/server.js";
 import { inWorld, microtasks, type World } from "./support/world.js";
 

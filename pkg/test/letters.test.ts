@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { AgentClient } from "../src/client/client.js";
 import { settingsOf } from "../src/client/options.js";
 import type { MessageContent } from "../src/sends/content.js";
-import { inPage, settled, type StubCore, stubInstance } from "./support/stub.js";
+import { inPage, type StubCore, settled, stubInstance } from "./support/stub.js";
 
 const ACCEPTED = { type: "receipt", status: "accepted", position: { epoch: "e1", offset: 7 } };
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type AgentwireError, isAgentwireError, type Message, type MessageContent } from "./support/package.js";
-import { rig, type Rig, type RigOptions } from "./support/rig.js";
+import { type Rig, type RigOptions, rig } from "./support/rig.js";
 import { inWorld, microtasks, type World } from "./support/world.js";
 
 async function connectedTo(world: World, options: RigOptions = {}): Promise<Rig & { thread: ReturnType<Rig["client"]["thread"]> }> {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { AgentClient } from "../src/client/client.js";
 import { settingsOf } from "../src/client/options.js";
 import { MAX_CLOSED_STREAMS } from "../src/thread/streams.js";
-import { inPage, settled, type StubCore, stubInstance } from "./support/stub.js";
+import { inPage, type StubCore, settled, stubInstance } from "./support/stub.js";
 
 function connected() {
 	const { instance, cores } = stubInstance();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AgentClient } from "../src/client/client.js";
 import { type ClientOptions, settingsOf } from "../src/client/options.js";
-import { inPage, settled, type StubCore, stubInstance } from "./support/stub.js";
+import { inPage, type StubCore, settled, stubInstance } from "./support/stub.js";
 
 function made(options: Partial<ClientOptions> = {}) {
 	const { instance, cores } = stubInstance();

@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { launch, needed } from "../page/browser.js";
-import { aToken, asks, expected, fails, newThread, run, websocket } from "./asked.js";
+import { asks, aToken, expected, fails, newThread, run, websocket } from "./asked.js";
 
 /** As `cargo xtask setup` left it, with its packages. */
 const SOURCE = fileURLToPath(new URL("importers", import.meta.url));

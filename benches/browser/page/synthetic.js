@@ -64,7 +64,7 @@ class SyntheticSocket extends EventTarget {
 	static {
 		// As in browsers, such a handler is one listener, whose place is that of its first setting.
 		for (const type of ["open", "message", "error", "close"]) {
-			Object.defineProperty(this.prototype, `on${type}`, {
+			Object.defineProperty(SyntheticSocket.prototype, `on${type}`, {
 				get() {
 					return this.#handlers[type]?.handler ?? null;
 				},

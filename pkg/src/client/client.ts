@@ -1,6 +1,6 @@
 /** The client: holds the parts together, from the options to the end. */
 /// <reference lib="esnext.disposable" preserve="true" />
-import { ClientHost } from "./host.js";
+
 import { countersOf } from "../core/counters.js";
 import type { Instance } from "../core/instance.js";
 import type { RawState } from "../core/raw.js";
@@ -21,11 +21,12 @@ import type { Client, ClientEvents } from "./api.js";
 import { Connection } from "./connection.js";
 import type { EarlySocket } from "./early.js";
 import { Emitter } from "./emitter.js";
+import { ClientHost } from "./host.js";
 import { type Loader, Loading } from "./loading.js";
 import { messageOf } from "./messages.js";
 import { watchBrowser } from "./network.js";
 import type { Settings } from "./options.js";
-import { type ConnectionState, type Health, type StateChange, type Stats } from "./state.js";
+import type { ConnectionState, Health, StateChange, Stats } from "./state.js";
 import { TokenSource } from "./token.js";
 
 /** Name of the user's own stream. */

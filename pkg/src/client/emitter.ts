@@ -1,5 +1,5 @@
 /** Handlers by name, where each name has its own kind of value. */
-import { emit, type Entry, type Failed, Listeners } from "../shared/listeners.js";
+import { type Entry, emit, type Failed, Listeners } from "../shared/listeners.js";
 
 type Handler<T> = (value: T) => unknown;
 

@@ -1,12 +1,13 @@
 /** The client's side of the border: what the core calls, taken to the part that it concerns. */
-import { errorOf } from "../sends/receipt.js";
+
+import type { ClientSide } from "../core/gate.js";
+import type { RawEventsFrame, RawGap, RawResumeResult, RawState } from "../core/raw.js";
 import type { Outbox } from "../sends/outbox.js";
+import { errorOf } from "../sends/receipt.js";
 import type { AgentwireError } from "../shared/errors.js";
 import type { Metric } from "../shared/metrics.js";
 import type { Seat } from "../thread/stream.js";
 import type { Streams } from "../thread/streams.js";
-import type { ClientSide } from "../core/gate.js";
-import type { RawEventsFrame, RawGap, RawResumeResult, RawState } from "../core/raw.js";
 
 /** The parts of a client that its core reaches. */
 export interface HostParts {

@@ -2,7 +2,7 @@
  * Makes the wasm instance of the page, and is the only file that knows the generated glue. `agentwire` fetches the
  * module (`fetch.ts`) and `agentwire/inline` brings it along; both use the same glue, and so the same instance.
  */
-import { __wbg_reset_state as reset, initSync, RawClient } from "../../wasm/agentwire.js";
+import { initSync, RawClient, __wbg_reset_state as reset } from "../../wasm/agentwire.js";
 import { AgentwireError, describe } from "../shared/errors.js";
 import { Core } from "./core.js";
 import type { CoreHost, NumberCore } from "./glue.js";

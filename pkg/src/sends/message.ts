@@ -2,7 +2,7 @@
 import { refuse } from "../shared/check.js";
 import { deferred } from "../shared/deferred.js";
 import { AgentwireError, describe } from "../shared/errors.js";
-import { bound, checkListener, emit, type ListenOptions, Listeners, type Unsubscribe } from "../shared/listeners.js";
+import { bound, checkListener, emit, Listeners, type ListenOptions, type Unsubscribe } from "../shared/listeners.js";
 import type { Reporter } from "../shared/report.js";
 import type { Letter, Outbox } from "./outbox.js";
 import type { Receipt } from "./receipt.js";

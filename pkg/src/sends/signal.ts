@@ -1,7 +1,7 @@
 /** What this page tells the others in a thread (SIG-1), checked where the caller reads the error. */
 import { AgentwireError } from "../shared/errors.js";
-import { copyOf } from "./content.js";
 import { isSized } from "../shared/names.js";
+import { copyOf } from "./content.js";
 
 /** Longest `type` of a signal, in bytes. */
 const MAX_TYPE_BYTES = 64;

@@ -7,6 +7,7 @@ const MAX_ID_BYTES = 128;
 /** Checks the name of a thread. */
 export function checkName(name: unknown): string {
 	const must = `a text of 1 to ${MAX_NAME_BYTES} bytes without control characters`;
+	// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what a name must not have
 	if (!isSized(name, MAX_NAME_BYTES) || /[\u0000-\u001f\u007f]/.test(name)) return refuse("thread name", name, must);
 	return name;
 }

@@ -1,12 +1,12 @@
 /** A handle of a thread: what the application holds. Several handles of one name share the stream. */
 import type { Supervisor } from "../core/supervisor.js";
+import { type MessageContent, snapshot } from "../sends/content.js";
+import { type Message, type MessageContext, type SendOptions, SentMessage } from "../sends/message.js";
+import { signalOf } from "../sends/signal.js";
 import { abortSignal, fields, integer, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { bound, checkListener, type ListenOptions, type Unsubscribe } from "../shared/listeners.js";
 import { checkId, randomId } from "../shared/names.js";
-import { type MessageContent, snapshot } from "../sends/content.js";
-import { type Message, type MessageContext, type SendOptions, SentMessage } from "../sends/message.js";
-import { signalOf } from "../sends/signal.js";
 import type { Consumer } from "./consumer.js";
 import type { Decision } from "./events.js";
 import type { Ended, Gap, Resumed, ThreadItem } from "./facts.js";

@@ -3,7 +3,7 @@
  */
 import type { RawEventsFrame, RawGap, RawResumeResult } from "../core/raw.js";
 import type { Start } from "../core/supervisor.js";
-import { emit, emitWith, type Entry, type Failed } from "../shared/listeners.js";
+import { type Entry, emit, emitWith, type Failed } from "../shared/listeners.js";
 import { at, type Consumer } from "./consumer.js";
 import type { AgentEvent } from "./events.js";
 import { batchMetaOf, gapOf, metaOf, resumedOf } from "./facts.js";

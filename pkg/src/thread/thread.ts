@@ -1,7 +1,8 @@
 /** One conversation, as the application sees it. */
-import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
+
 import type { MessageContent } from "../sends/content.js";
 import type { Message, SendOptions } from "../sends/message.js";
+import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
 import type { AgentEvent, Decision, EventOf, EventType, OtherEvent } from "./events.js";
 import type { BatchMeta, Ended, EventMeta, Gap, Resumed, ThreadItem } from "./facts.js";
 import type { From } from "./from.js";

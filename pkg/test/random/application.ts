@@ -144,7 +144,9 @@ export class Application {
 			);
 		}
 		handle.witness = witness;
-		handle.stop = () => offs.forEach((off) => off());
+		handle.stop = () => {
+			for (const off of offs) off();
+		};
 		this.#journal.note(`${witness.name} listens`);
 		this.#journal.tally.add("handlers");
 	}

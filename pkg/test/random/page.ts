@@ -11,7 +11,7 @@ import {
 	type ThreadItem,
 } from "../support/package.js";
 import { placeText } from "../support/record.js";
-import { type Begin, type Owed, Witness } from "./oracle.js";
+import type { Begin, Owed, Witness } from "./oracle.js";
 
 /** An iterator and how far it is. */
 export interface Reading {

@@ -2,7 +2,7 @@
 import { AgentClient } from "../../src/client/client.js";
 import type { Loader } from "../../src/client/loading.js";
 import { settingsOf } from "../../src/client/options.js";
-import { Instance } from "../../src/core/instance.js";
+import type { Instance } from "../../src/core/instance.js";
 import { AgentwireError, type Client, type ClientOptions } from "../../src/public.js";
 
 export { type Engine, Instance, MAX_REBUILDS } from "../../src/core/instance.js";

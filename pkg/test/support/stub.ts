@@ -1,6 +1,7 @@
 /** A core that only takes notes, for what the real one can't be made to do: to trap, and to be looked at from behind. */
-import type { Host, RawClient, RawConfig } from "../../src/core/raw.js";
+
 import { Instance } from "../../src/core/instance.js";
+import type { Host, RawClient, RawConfig } from "../../src/core/raw.js";
 
 /** Counts how it is closed, and is what a page sees of a socket otherwise. */
 export class StubSocket {

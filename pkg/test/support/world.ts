@@ -3,8 +3,8 @@
  * time: `settle` runs what is due, `advance` moves the clocks.
  */
 import assert from "node:assert/strict";
-import { type Peer, ScriptedSocket, type SocketHost } from "./socket.js";
 import { Random } from "./seed.js";
+import { type Peer, ScriptedSocket, type SocketHost } from "./socket.js";
 
 /** Something that happens at a time. */
 interface Task {

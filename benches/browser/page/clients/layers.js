@@ -12,7 +12,7 @@
  * They speak agentwire.v1, and lose, repeat and reorder what the network does.
  */
 import "../start.js";
-import { T0, token, TYPES } from "../../shared/events.js";
+import { T0, TYPES, token } from "../../shared/events.js";
 import { address, begin, take, use } from "../harness.js";
 
 const LAYERS = ["envelope", "handlers", "checks", "wasm", "meta"];
@@ -44,6 +44,7 @@ begin(async () => {
 	socket.onopen = () => socket.send(JSON.stringify(HELLO));
 	let acked = 0;
 	/** When the last message came. */
+	// biome-ignore lint/correctness/noUnusedVariables: reading the clock is a part of what is measured
 	let heard = 0;
 	socket.onmessage = (event) => {
 		const last = use === "unread" ? skim(event.data) : read(event.data);

@@ -59,6 +59,8 @@ export function App({ session }: { readonly session: Session }): ReactNode {
 					<div className="sidebar" id="sidebar" ref={sidebar} inert={menuOver && !menu}>
 						<Sidebar onChosen={() => (menuOver ? closeMenu() : undefined)} />
 					</div>
+					{/* biome-ignore lint/a11y/useKeyWithClickEvents: Escape does the same */}
+					{/* biome-ignore lint/a11y/noStaticElementInteractions: what lies beside an open menu is no control */}
 					{covered ? <div className="scrim" onClick={closeMenu} /> : undefined}
 					<main className="main" inert={covered}>
 						<Header menu={menu} onMenu={() => setMenu(!menu)} faults={faults} onFaults={() => setFaults(!faults)} />

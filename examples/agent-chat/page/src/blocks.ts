@@ -31,7 +31,7 @@ export function blocksOf(text: string): readonly string[] {
 		blank = false;
 		const mark = FENCE.exec(line)?.[1];
 		if (fence === undefined) fence = mark;
-		else if (mark !== undefined && mark.startsWith(fence) && line.trim() === mark) fence = undefined;
+		else if (mark?.startsWith(fence) === true && line.trim() === mark) fence = undefined;
 		block.push(line);
 	}
 	close();
@@ -55,7 +55,7 @@ function insideFence(lines: readonly string[]): boolean {
 	for (const line of lines) {
 		const mark = FENCE.exec(line)?.[1];
 		if (fence === undefined) fence = mark;
-		else if (mark !== undefined && mark.startsWith(fence) && line.trim() === mark) fence = undefined;
+		else if (mark?.startsWith(fence) === true && line.trim() === mark) fence = undefined;
 	}
 	return fence !== undefined;
 }

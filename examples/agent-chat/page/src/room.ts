@@ -4,7 +4,7 @@ import { Arrivals } from "./arrivals.ts";
 import { type Conversation, EMPTY, fold } from "./fold.ts";
 import type { Kept, Pending } from "./pending.ts";
 import { atNextFrame, Store } from "./store.ts";
-import { type Outcome, Recorder, type ReadLog } from "./truth.ts";
+import { type Outcome, type ReadLog, Recorder } from "./truth.ts";
 
 /** A message of the user whose event has not come yet. */
 export interface Outgoing {

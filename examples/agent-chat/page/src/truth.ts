@@ -167,7 +167,7 @@ export class Recorder {
 				found.to = last;
 				break;
 			}
-			page.events.forEach((event, index) => this.#check(page.first + index, event, last));
+			for (const [index, event] of page.events.entries()) this.#check(page.first + index, event, last);
 			from = page.first + page.events.length;
 			found.to = Math.min(last, from - 1);
 		}

@@ -1,5 +1,6 @@
 import { createClient } from "agentwire";
 
+// biome-ignore lint/style/noNonNullAssertion: index.html has both
 const [events, answer] = [document.querySelector("#events")!, document.querySelector("#answer")!];
 const { server = "", thread: name = "" } = Object.fromEntries(new URLSearchParams(location.search));
 const token = async (): Promise<string> => (await fetch("/token", { method: "POST" })).text();

@@ -1,7 +1,8 @@
 /** Tells screen readers what happens: sentences that are finished and states that changed, never single words. */
+
+import type { StateName } from "agentwire";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import type { Conversation } from "../fold.ts";
-import type { StateName } from "agentwire";
 import { runStatus, runTrouble } from "../words.ts";
 import { useRoom, useSession, useStore } from "./hooks.ts";
 

@@ -32,9 +32,11 @@ export function Composer(): ReactNode {
 	useEffect(() => {
 		if (!working) setStopping(false);
 	}, [working]);
+	// biome-ignore lint/correctness/useExhaustiveDependencies: once for each room
 	useEffect(() => {
 		if (matchMedia("(pointer: fine)").matches) field.current?.focus();
 	}, [room]);
+	// biome-ignore lint/correctness/useExhaustiveDependencies: the text decides the height
 	useLayoutEffect(() => {
 		const element = field.current;
 		if (element === null) return;

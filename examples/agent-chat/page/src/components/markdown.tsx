@@ -61,6 +61,7 @@ export const Markdown = memo(function Markdown({ text, growing }: { readonly tex
 	return (
 		<div className="markdown" data-growing={growing}>
 			{blocks.map((block, index) => (
+				// biome-ignore lint/suspicious/noArrayIndexKey: blocks are only appended
 				<Block key={index} text={growing && index === blocks.length - 1 ? mended(block) : block} />
 			))}
 		</div>
@@ -72,5 +73,6 @@ export function Inline({ text }: { readonly text: string }): ReactNode {
 	const pieces = text.split("`");
 	// An odd number of marks: the last one is a character like others.
 	if (pieces.length % 2 === 0) return text;
+	// biome-ignore lint/suspicious/noArrayIndexKey: a piece has no state
 	return pieces.map((piece, index) => (index % 2 === 1 ? <code key={index}>{piece}</code> : piece));
 }

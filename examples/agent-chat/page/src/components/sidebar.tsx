@@ -62,6 +62,7 @@ function Row({ entry, shown, onChosen }: { readonly entry: Entry; readonly shown
 			<li className="entry editing">
 				<div className="confirm" role="group" aria-label={`Delete “${entry.title}” from this browser?`}>
 					<span>Delete from this browser?</span>
+					{/* biome-ignore lint/a11y/noAutofocus: it replaces the button that had the focus */}
 					<button type="button" className="small danger" autoFocus onClick={() => session.remove(entry.id)}>
 						Delete
 					</button>

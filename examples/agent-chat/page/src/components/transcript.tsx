@@ -168,6 +168,7 @@ function useScroll(parts: number): Scroll {
 		frame.current?.focus({ preventScroll: true });
 	}, [follow]);
 
+	// biome-ignore lint/correctness/useExhaustiveDependencies: once for each room
 	useLayoutEffect(() => {
 		stuck.current = true;
 		top.current = 0;

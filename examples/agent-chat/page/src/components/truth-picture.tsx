@@ -1,9 +1,9 @@
 /** Offsets over the last half minute, and below them the state of the connection. Drawn on a canvas. */
 import { type ReactNode, useEffect, useRef } from "react";
 import { type Arrivals, SHOWN_MS } from "../arrivals.ts";
+import { theme } from "../theme.ts";
 import type { Timeline } from "../timeline.ts";
 import { useMedia, useRoom, useSession, useStore } from "./hooks.ts";
-import { theme } from "../theme.ts";
 
 const BAND = 16;
 /** Room for the names of faults. */
@@ -19,6 +19,7 @@ export function TruthPicture({ label }: { readonly label: string }): ReactNode {
 	const { arrivals } = useRoom();
 	const calm = useMedia("(prefers-reduced-motion: reduce)");
 	const shade = useStore(theme);
+	// biome-ignore lint/correctness/useExhaustiveDependencies: a change of theme changes what `coloursOf` reads
 	useEffect(() => {
 		const element = canvas.current;
 		const context = element?.getContext("2d");
@@ -42,7 +43,6 @@ export function TruthPicture({ label }: { readonly label: string }): ReactNode {
 		};
 		frame = requestAnimationFrame(draw);
 		return () => cancelAnimationFrame(frame);
-		// A change of theme changes what `coloursOf` reads.
 	}, [arrivals, timeline, calm, shade]);
 	return <canvas className="picture" data-testid="truth-picture" ref={canvas} role="img" aria-label={label} />;
 }

@@ -1,11 +1,11 @@
 /** What arrived, what was found when it was compared with the log, and how the page came back from the last fault. */
 import { type ReactNode, useState } from "react";
+import type { View } from "../room.ts";
 import type { Outcome } from "../truth.ts";
 import { ago, count, plural, recoveryWords, resumeResult } from "../words.ts";
 import { useMedia, useNow, useRoom, useSession, useStore, useView } from "./hooks.ts";
 import { Icon } from "./icons.tsx";
 import { TruthPicture } from "./truth-picture.tsx";
-import type { View } from "../room.ts";
 
 const selectResumed = ({ resumed }: View): View["resumed"] => resumed;
 
