@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use xtask::build::{self, Std, Variant};
 use xtask::context::Context;
+use xtask::docs;
 use xtask::run::Outcome;
 use xtask::setup::{Browser, Needs, Tools};
 use xtask::test::counts::Counts;
@@ -35,12 +36,7 @@ const DEMO_LIMIT: Duration = Duration::from_secs(5 * 60);
 pub(crate) const PARTS: &[Part] = &[
     Part { name: "fmt", about: "Rust is formatted", needs: Needs::default, run: basics::fmt },
     Part { name: "clippy", about: "lints, native and wasm32", needs: wasm_target, run: basics::clippy },
-    Part {
-        name: "docs",
-        about: "the docs build without a warning",
-        needs: Needs::default,
-        run: basics::docs,
-    },
+    Part { name: "docs", about: "the docs build without a warning", needs: docs::needs, run: basics::docs },
     Part { name: "native", about: "the core, compiled natively", needs: Needs::default, run: basics::native },
     Part {
         name: "trial",

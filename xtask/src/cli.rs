@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::build;
 use crate::context::Context;
 use crate::demo;
+use crate::docs;
 use crate::handover::{self, Rest};
 use crate::setup::{self, Browser, Needs, Tools};
 
@@ -35,6 +36,8 @@ enum Command {
     Chaos(Rest),
     /// Serves the chat page with an agent and fault switches; with `--check`, proves delivery headless.
     Demo(demo::Args),
+    /// Builds the API reference of the crates and of the npm package, and prints where it is.
+    Docs,
     /// Runs the delivery check while a browser puts the page away, freezes it, takes its network and hides it.
     Signals(Rest),
     /// Runs the core's tests in a browser in every engine, in windows and in workers.
@@ -80,6 +83,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Build(args) => build::run(&args, &ctx)?,
         Command::Demo(args) if !args.check => demo::serve(&args, &ctx)?,
+        Command::Docs => docs::run(&ctx)?,
         _ => return handover::become_the_proof(&ctx),
     }
     Ok(ExitCode::SUCCESS)

@@ -70,6 +70,11 @@ impl Context {
         self.root.join("benches/browser")
     }
 
+    /// The formatter, the linter and the maker of the reference: npm packages with a lock file of their own.
+    pub(crate) fn npm_tools(&self) -> PathBuf {
+        self.root.join("xtask/npm")
+    }
+
     /// The copy of the npm package whose core can be made to trap.
     pub fn trap_pkg(&self) -> PathBuf {
         self.root.join("target/trap-pkg")
@@ -102,6 +107,11 @@ impl Context {
     /// A program that an npm package of `pkg` brings, such as `wasm-opt`.
     pub fn npm_bin(&self, name: &str, log: &str) -> Tool {
         self.tool(self.pkg().join("node_modules/.bin").join(script(name)), log)
+    }
+
+    /// A program of [`Context::npm_tools`], such as `biome`.
+    pub(crate) fn npm_tool(&self, name: &str, log: &str) -> Tool {
+        self.tool(self.npm_tools().join("node_modules/.bin").join(script(name)), log)
     }
 }
 

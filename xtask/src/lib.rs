@@ -12,6 +12,7 @@ pub mod build;
 pub mod cli;
 pub mod context;
 pub mod demo;
+pub mod docs;
 pub mod fingerprint;
 mod handover;
 mod lock;

@@ -38,6 +38,8 @@ pub struct Needs {
     pub importers: bool,
     /// The npm packages of `benches/browser/`.
     pub bench: bool,
+    /// The npm packages of `xtask/npm/`.
+    pub npm_tools: bool,
     /// Browsers and their drivers.
     pub browsers: Vec<Browser>,
 }
@@ -127,6 +129,9 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     }
     if needs.bench {
         pieces.push(Piece::Npm(ctx.bench()));
+    }
+    if needs.npm_tools {
+        pieces.push(Piece::Npm(ctx.npm_tools()));
     }
     pieces.extend(needs.browsers.iter().copied().map(Piece::Browser));
     let mut absent = Vec::new();

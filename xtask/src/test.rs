@@ -127,6 +127,7 @@ fn needs(parts: &[&Part]) -> Needs {
         needs.tests |= of_part.tests;
         needs.importers |= of_part.importers;
         needs.bench |= of_part.bench;
+        needs.npm_tools |= of_part.npm_tools;
         for browser in of_part.browsers {
             if !needs.browsers.contains(&browser) {
                 needs.browsers.push(browser);

@@ -24,6 +24,7 @@ export interface ClientEvents {
 
 /** A connection to one server for one user. */
 export interface Client {
+	/** The state of the connection now. */
 	readonly state: ConnectionState;
 	/** The user, once the server has named it. */
 	readonly subject: string | undefined;
@@ -43,7 +44,9 @@ export interface Client {
 	thread(name: string, options?: ThreadOptions): Thread;
 	/** Opens the user's own stream, which tells what happens in other threads. */
 	inbox(options?: ThreadOptions): Thread;
+	/** Returns the counters as they are now. */
 	stats(): Stats;
+	/** Derives the health from the state and the server's notices. */
 	health(): Health;
 	/** Closes the connection and every thread for good. Pending messages fail with `closed`, iterators end. */
 	close(): void;

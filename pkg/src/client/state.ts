@@ -1,6 +1,5 @@
 /** What a client says about its connection. */
 import type { Counters } from "../core/counters.js";
-import type { RawState } from "../core/raw.js";
 
 /**
  * - `idle`: not asked to connect yet (`autoConnect: false`)
@@ -11,7 +10,7 @@ import type { RawState } from "../core/raw.js";
  * - `closed`: the application closed the client; final
  * - `failed`: no further attempt makes sense; see `reason`; final
  */
-export type StateName = RawState;
+export type StateName = "idle" | "connecting" | "connected" | "waiting" | "offline" | "closed" | "failed";
 
 /** The state of the connection. */
 export interface ConnectionState {
@@ -26,10 +25,15 @@ export interface ConnectionState {
 
 /** A change of state. */
 export interface StateChange {
+	/** The state before. */
 	readonly from: StateName;
+	/** The state now. */
 	readonly to: StateName;
+	/** As in {@link ConnectionState}. */
 	readonly reason: string;
+	/** As in {@link ConnectionState}. */
 	readonly retryAt?: number;
+	/** As in {@link ConnectionState}. */
 	readonly attempt: number;
 }
 
@@ -37,16 +41,20 @@ export interface StateChange {
 export interface Notice {
 	/** `health`, `backlog`, `degraded` or another. */
 	readonly kind: string;
+	/** What to show. */
 	readonly message?: string;
+	/** How bad it is. */
 	readonly level?: "info" | "warning" | "error";
 	readonly [field: string]: unknown;
 }
 
 /** What another page in a thread says of the moment (SIG-1). */
 export interface Signal {
+	/** The thread it was sent in. */
 	readonly thread: string;
 	/** The user it comes from. */
 	readonly from: string | undefined;
+	/** What the other page gave to `thread.signal`. */
 	readonly signal: { readonly type: string; readonly [field: string]: unknown };
 	/** Milliseconds after which it means nothing any more. */
 	readonly expiresInMs: number | undefined;
@@ -54,6 +62,7 @@ export interface Signal {
 
 /** The user that the token names, as the server says. */
 export interface Subject {
+	/** The user's name. */
 	readonly subject: string;
 	/** Names this connection in the server's logs. */
 	readonly session: string;
@@ -76,6 +85,7 @@ export interface Health {
 	 * minute. `down`: offline, not connected, or from the third retry on.
 	 */
 	readonly status: "healthy" | "degraded" | "down";
+	/** The reason of the state, or the kind of the notice. */
 	readonly reason: string;
 }
 

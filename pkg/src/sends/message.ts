@@ -20,9 +20,11 @@ export type MessageState = "pending" | "sent" | "failed";
 
 /** A message on its way. */
 export interface Message {
+	/** Its key: the one given to `send`, or a random UUID. */
 	readonly id: string;
 	/** What was sent. */
 	readonly content: Readonly<Record<string, unknown>>;
+	/** How far it is. */
 	readonly state: MessageState;
 	/** Why it failed. */
 	readonly error: AgentwireError | undefined;

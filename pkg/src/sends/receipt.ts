@@ -4,6 +4,7 @@ import type { Position } from "../thread/position.js";
 
 /** The server's answer to a message. */
 export interface Receipt {
+	/** The id of the message. */
 	readonly id: string;
 	/** `accepted`, or another word of the server that is no refusal. */
 	readonly status: string;

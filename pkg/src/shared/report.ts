@@ -7,9 +7,13 @@ import { watch } from "./listeners.js";
 
 /** Gets the client's log lines. No line and no detail ever holds a token. */
 export interface Logger {
+	/** Gets each change of the state. */
 	debug?(message: string, details?: Readonly<Record<string, unknown>>): void;
+	/** Gets nothing so far. */
 	info?(message: string, details?: Readonly<Record<string, unknown>>): void;
+	/** Gets nothing so far. */
 	warn?(message: string, details?: Readonly<Record<string, unknown>>): void;
+	/** Gets each error that is reported; `details` has its `code` and `cause`. */
 	error?(message: string, details?: Readonly<Record<string, unknown>>): void;
 }
 

@@ -7,6 +7,7 @@ import type { Position } from "./position.js";
 export interface EventMeta {
 	/** Place in the stream, counted from 1. */
 	readonly offset: number;
+	/** The life of the log that the offset counts in. */
 	readonly epoch: string;
 	/** `replay`: the event was in the log before the page subscribed on this connection. */
 	readonly delivery: "live" | "replay";
@@ -18,6 +19,7 @@ export interface EventMeta {
 export interface BatchMeta {
 	/** Offset of the first event; the others follow without a hole. */
 	readonly first: number;
+	/** The life of the log that the offsets count in. */
 	readonly epoch: string;
 	/** So many of the first events are replays. */
 	readonly replays: number;
@@ -45,12 +47,17 @@ export interface Gap {
 export interface Resumed {
 	/** False when something was lost: a gap was delivered. */
 	readonly recovered: boolean;
+	/** The epoch that the stream is in. */
 	readonly epoch: string;
+	/** The first offset that was missing. */
 	readonly from: number;
+	/** The last offset of the catch-up: the head when the page subscribed. `from - 1`: nothing was missing. */
 	readonly to: number;
 	/** Number of events that were replayed. */
 	readonly replayed: number;
+	/** Events that the page had already and that came again. */
 	readonly duplicatesDropped: number;
+	/** Requests that the catch-up took. */
 	readonly attempts: number;
 	/** Ids of the runs that are open at `to`, in the order they started. `undefined`: the server did not say. */
 	readonly openRuns: readonly string[] | undefined;

@@ -60,6 +60,7 @@ export type BatchHandler = (events: readonly AgentEvent[], meta: BatchMeta) => u
  * Every method but `close` throws `closed` when the thread or the client is closed, or the client has failed.
  */
 export interface Thread {
+	/** The name it was opened with. */
 	readonly name: string;
 	/**
 	 * The last event that every consumer got: the slowest one's position. A handler got an event when it returned, an iterator

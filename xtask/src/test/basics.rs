@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::build::{self, Std, Variant};
 use crate::context::Context;
+use crate::docs;
 use crate::fingerprint::files_below;
 use crate::page;
 use crate::setup;
@@ -55,7 +56,8 @@ pub fn docs(ctx: &Context) -> Result<Report> {
         .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features"])
         .env("RUSTDOCFLAGS", "--deny warnings")
         .check("the docs have faults")?;
-    Ok(Report::passed(""))
+    docs::typescript(ctx)?;
+    Ok(Report::passed("crates and npm package"))
 }
 
 /// The core, compiled natively.
