@@ -36,6 +36,12 @@ const DEMO_LIMIT: Duration = Duration::from_secs(5 * 60);
 pub(crate) const PARTS: &[Part] = &[
     Part { name: "fmt", about: "Rust is formatted", needs: Needs::default, run: basics::fmt },
     Part { name: "clippy", about: "lints, native and wasm32", needs: wasm_target, run: basics::clippy },
+    Part {
+        name: "ts-lint",
+        about: "TypeScript and JavaScript are formatted, and biome finds nothing",
+        needs: docs::needs,
+        run: basics::ts_lint,
+    },
     Part { name: "docs", about: "the docs build without a warning", needs: docs::needs, run: basics::docs },
     Part { name: "native", about: "the core, compiled natively", needs: Needs::default, run: basics::native },
     Part {

@@ -50,6 +50,16 @@ pub fn clippy(ctx: &Context) -> Result<Report> {
     Ok(Report::passed("native and wasm32"))
 }
 
+/// TypeScript and JavaScript are formatted, and biome finds nothing.
+pub fn ts_lint(ctx: &Context) -> Result<Report> {
+    let advice =
+        "biome found something: `xtask/npm/node_modules/.bin/biome check --write` corrects what it can";
+    ctx.npm_tool("biome", "test-ts-lint")
+        .args(["check", "--error-on-warnings", "--colors=off"])
+        .check(advice)?;
+    Ok(Report::passed(""))
+}
+
 /// The docs build without a warning.
 pub fn docs(ctx: &Context) -> Result<Report> {
     ctx.cargo("test-docs")
