@@ -112,7 +112,7 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "packaging",
-        about: "the tarball in bundlers, test runners, Node.js and plain pages, and the snippets of the READMEs",
+        about: "the tarball in bundlers, test runners, Node.js and plain pages; the quick start; the READMEs' snippets",
         needs: in_importers,
         run: packaging::run,
     },

@@ -86,6 +86,12 @@ describe("the snippets", () => {
 		});
 	}
 
+	test("that are the page of the quick start are correct", async () => {
+		const file = "examples/quick-start/page/main.js";
+		const code = await readFile(new URL(file, ROOT), "utf8");
+		assert.deepEqual(await check([{ line: 1, language: "js", code }], file, app), []);
+	});
+
 	test("that are wrong are found out, with their file and line", async () => {
 		const untyped = { line: 5, language: "js", code: 'import { createClient } from "agentwire";\ncreateClient({ url: "/ws" });\n' };
 		assert.match((await check([untyped], "TYPES.md", app)).join("\n"), /^TYPES\.md:6: .*'token'/);

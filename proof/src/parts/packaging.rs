@@ -1,6 +1,7 @@
-//! The package as a newcomer gets it: the tarball in bundlers, test runners, Node.js and a page without a bundler, and
-//! the snippets of the READMEs.
+//! The package as a newcomer gets it: the tarball in bundlers, test runners, Node.js and a page without a bundler, the
+//! quick start, and the snippets of the READMEs.
 
+use std::env;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -20,14 +21,20 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 pub(crate) fn run(ctx: &Context) -> Result<Report> {
     build::package(ctx, Variant::Default, Std::Auto)?;
     let tarball = pack(ctx, "packaging")?;
+    // Together, as with the same features of its dependencies the bridge is compiled once for both.
+    ctx.cargo("test-quick-start-build")
+        .args(["build", "--locked", "--package", "agent-chat", "--package", "quick-start"])
+        .check("the quick start can't be built")?;
+    let quick_start = ctx.target.join("debug").join(format!("quick-start{}", env::consts::EXE_SUFFIX));
     let server = Server::start(ctx)?;
     let tests = ctx
         .tool("node", "test-packaging")
         .arg("--test")
         // Relative: Node takes these for patterns, in which the names of folders above may mean something else.
-        .args(["tests/packaging/packaging.test.js", "tests/packaging/importers.test.js"])
+        .args(["packaging", "importers", "quick-start"].map(|name| format!("tests/packaging/{name}.test.js")))
         .env("AGENTWIRE_TARBALL", tarball)
         .env("AGENTWIRE_TEST_WS", server.websocket())
+        .env("AGENTWIRE_QUICK_START", quick_start)
         .env("AGENTWIRE_CHROMIUM", chromium()?)
         .time_limit(LIMIT);
     let report = counted(tests, counts::node)?;
