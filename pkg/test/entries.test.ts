@@ -1,5 +1,6 @@
 /** The entries as a page loads them, beside a stand-in for the generated glue. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -82,6 +83,12 @@ test("importing touches nothing of a page: plain Node", async () => {
 		}
 	}
 	assert.deepEqual((await glue()).log, []);
+});
+
+test("VERSION is the version of the package", async () => {
+	const { entry } = await page();
+	const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+	assert.equal((await entry("index"))["VERSION"], version);
 });
 
 test("importing works in a worker", async () => {

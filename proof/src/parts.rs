@@ -42,7 +42,12 @@ pub(crate) const PARTS: &[Part] = &[
         needs: docs::needs,
         run: basics::ts_lint,
     },
-    Part { name: "docs", about: "the docs build without a warning", needs: docs::needs, run: basics::docs },
+    Part {
+        name: "docs",
+        about: "the docs build without a warning, and every link leads somewhere",
+        needs: docs::needs,
+        run: basics::docs,
+    },
     Part { name: "native", about: "the core, compiled natively", needs: Needs::default, run: basics::native },
     Part {
         name: "trial",

@@ -2,6 +2,7 @@
 
 pub mod basics;
 pub mod counts;
+mod links;
 pub mod report;
 
 use std::collections::BTreeSet;

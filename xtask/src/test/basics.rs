@@ -10,8 +10,8 @@ use crate::docs;
 use crate::fingerprint::files_below;
 use crate::page;
 use crate::setup;
-use crate::test::counts;
 use crate::test::report::{Report, counted};
+use crate::test::{counts, links};
 
 /// Rust is formatted.
 pub fn fmt(ctx: &Context) -> Result<Report> {
@@ -60,14 +60,16 @@ pub fn ts_lint(ctx: &Context) -> Result<Report> {
     Ok(Report::passed(""))
 }
 
-/// The docs build without a warning.
+/// The docs build without a warning, and every link leads somewhere.
 pub fn docs(ctx: &Context) -> Result<Report> {
     ctx.cargo("test-docs")
         .args(["doc", "--locked", "--workspace", "--no-deps", "--all-features"])
         .env("RUSTDOCFLAGS", "--deny warnings")
         .check("the docs have faults")?;
     docs::typescript(ctx)?;
-    Ok(Report::passed("crates and npm package"))
+    let (failures, links) = links::broken(&ctx.root)?;
+    let failures = failures.into_iter().map(|link| format!("a link leads nowhere: {link}")).collect();
+    Ok(Report { note: format!("crates, npm package, {links} links"), failures, ..Report::default() })
 }
 
 /// The core, compiled natively.
