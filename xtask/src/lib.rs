@@ -1,7 +1,7 @@
-//! `cargo xtask`: sets up, builds and tests agentwire. CI calls nothing else.
+//! `cargo xtask`: sets up, builds and tests agentwire. CI calls it, and cargo-deny.
 //!
-//! It knows what a first start needs: the set-up, the build and the demo. For the rest it builds and becomes the program in
-//! `proof`, which has this library beneath it.
+//! It knows what a first start needs: the set-up, the build and the demo; also the reference. For the rest it builds and
+//! becomes the program in `proof`, which has this library beneath it.
 #![allow(clippy::print_stdout, reason = "a command line tells its user what it does")]
 #![allow(
     clippy::disallowed_methods,
