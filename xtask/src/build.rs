@@ -177,8 +177,9 @@ fn compile(ctx: &Context, variant: Variant, std: Std, work: &Path) -> Result<&'s
         step(format!("compiling the core for wasm ({how} std)"), || {
             let mut cargo = ctx
                 .cargo(&format!("build-cargo-{how}"))
-                .args(["build", "--locked", "--package", "agentwire", "--lib", "--profile", "wasm"])
-                .args(["--target", setup::rust::TARGET]);
+                .args(["rustc", "--locked", "--package", "agentwire", "--lib", "--profile", "wasm"])
+                // Only here: the file of a cdylib has no hash in its name, so that two builds with other features overwrite it.
+                .args(["--crate-type", "cdylib", "--target", setup::rust::TARGET]);
             cargo = cargo.args([
                 "--features",
                 match variant {
