@@ -468,6 +468,24 @@ fn a_goaway_concerns_the_socket_it_came_on() {
 }
 
 #[test]
+fn a_goaway_before_the_welcome_sets_the_time_to_come_back() {
+    // PROTOCOL: NTC-2, HEL-3; D1
+    let mut world = World::new();
+    world.server.mute = true;
+    world.connect();
+    world.settle();
+    assert_eq!(world.sent_of("hello").len(), 1);
+    world.inject(r#"{"type":"goaway","reason":"shutdown","reconnectAfterMs":3000,"spreadMs":1000}"#);
+    world.close_by_server(4453);
+    world.server.mute = false;
+    world.run_for(SECOND * 29 / 10);
+    assert_eq!(world.sent_of("hello").len(), 1, "not before the time that it named");
+    world.run_for(SECOND * 12 / 10);
+    assert_eq!(world.client.stats().connects, 1);
+    assert_eq!(world.client.stats().malformed_frames, 0);
+}
+
+#[test]
 fn a_client_that_has_ended_has_no_deadline() {
     // I7: nothing wakes it for nothing.
     let mut world = World::new();

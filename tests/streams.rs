@@ -165,6 +165,29 @@ fn a_stream_attached_while_connected_is_subscribed_at_once() {
 }
 
 #[test]
+fn a_stream_that_cannot_be_served_now_is_asked_for_again_by_itself() {
+    // PROTOCOL: SUB-11; I7, I14, D7
+    let mut world = World::new();
+    world.server.refuse("busy", "unavailable");
+    world.follow("t");
+    world.subscribe(2, 2, "busy", Open::Start, Begin::Stream);
+    world.connect();
+    world.run_for(60 * SECOND);
+    world.server.publish("t", 2);
+    world.settle();
+    assert_eq!(world.receiver(1).offsets(), [1, 2]);
+    assert_eq!(world.client.stats().connects, 1, "the others of the socket notice nothing");
+    // 1, 2, 4, 8, 16, 20 s, each between half of it and all of it.
+    let asked = world.sent_of("subscribe").len();
+    assert!((5..=9).contains(&asked), "{asked} requests in a minute");
+    world.server.admit("busy");
+    world.server.publish("busy", 1);
+    world.run_for(20 * SECOND);
+    assert_eq!(world.receiver(2).offsets(), [1]);
+    assert!(!world.facts.iter().any(|fact| matches!(fact, Event::Ended { .. })));
+}
+
+#[test]
 fn a_refused_stream_ends_and_the_others_go_on() {
     // PROTOCOL: SUB-11
     let mut world = World::new();
@@ -388,14 +411,54 @@ fn a_request_ends_with_the_epoch_it_was_made_in() {
 }
 
 #[test]
-fn a_position_ahead_of_a_log_that_went_back_is_not_trusted() {
+fn a_page_proves_by_its_newest_seal_that_the_log_went_back() {
     // PROTOCOL: SUB-6; I13
-    let mut world = following(10);
-    world.cut();
-    world.server.roll_back("t", 6);
-    world.run_for(2 * SECOND);
-    assert_eq!(world.receiver(1).gaps(), [(11, None, "ahead")]);
-    assert_eq!(world.receiver(1).offsets()[10..], [1, 2, 3, 4, 5, 6]);
+    for by_heartbeat in [false, true] {
+        let mut world = following(if by_heartbeat { 6 } else { 10 });
+        if by_heartbeat {
+            world.server.publish("t", 4);
+            world.run_for(20 * SECOND);
+        }
+        world.cut();
+        world.server.roll_back("t", 6);
+        world.run_for(2 * SECOND);
+        let hellos = world.sent_of("hello");
+        let request = &hellos[hellos.len() - 1]["streams"][0];
+        assert!(request["seal"].as_str().is_some_and(|seal| seal.starts_with("10.")), "{request}");
+        assert_eq!(world.receiver(1).gaps(), [(11, None, "epoch")]);
+        assert_eq!(world.receiver(1).offsets()[10..], [1, 2, 3, 4, 5, 6]);
+        // The seal is one of an epoch that is over: it is not shown again.
+        world.cut();
+        world.run_for(2 * SECOND);
+        let hellos = world.sent_of("hello");
+        let request = &hellos[hellos.len() - 1]["streams"][0];
+        assert!(request["seal"].as_str().is_some_and(|seal| seal.starts_with("6.")), "{request}");
+        assert_eq!(world.receiver(1).gaps().len(), 1);
+    }
+}
+
+#[test]
+fn a_claim_without_a_seal_starts_over_in_the_same_epoch() {
+    // PROTOCOL: SUB-6, GAP-4; I13
+    for open in [Open::Start, Open::Live, Open::Last(2)] {
+        let mut world = World::new();
+        world.server.publish("t", 6);
+        world.subscribe(1, 1, "t", open, Begin::Position { epoch: "e1".into(), offset: 9 });
+        world.subscribe_pulling(1, 2, "t", open, Begin::Position { epoch: "e1".into(), offset: 4 });
+        world.connect();
+        world.settle();
+        world.pull(2, 100);
+        for consumer in [1, 2] {
+            let from = if consumer == 1 { 10 } else { 5 };
+            assert_eq!(world.receiver(consumer).gaps(), [(from, None, "ahead")]);
+            assert_eq!(world.receiver(consumer).offsets(), upto(6));
+        }
+        assert_eq!(world.server.logs["t"].lives.len(), 1);
+        assert_eq!(world.position(1), Some(("e1".into(), 6)));
+        world.server.publish("t", 1);
+        world.settle();
+        assert_eq!(world.receiver(1).offsets(), upto(7));
+    }
 }
 
 #[test]
@@ -1177,7 +1240,7 @@ fn a_log_that_went_back_behind_the_fastest_consumer_is_noticed() {
     for consumer in [1, 2] {
         let gaps = world.receiver(consumer).gaps();
         assert_eq!(gaps.len(), 1, "{gaps:?}");
-        assert_eq!(gaps[0].2, "ahead");
+        assert_eq!(gaps[0].2, "epoch");
     }
     assert_eq!(world.receiver(1).offsets()[10..], upto(7));
 }

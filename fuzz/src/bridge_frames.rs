@@ -118,6 +118,7 @@ fn is_stream(request: &Map<String, Value>) -> bool {
         (Some(_), None) => false,
         (Some(seen), Some(offset)) => as_integer(seen).is_some_and(|seen| seen > offset),
     };
+    let seal = !request.contains_key("seal") || (offset.is_some() && is_text(request, "seal", 128));
     let open = match request.get("open") {
         None => true,
         Some(Value::Object(open)) => match (open.get("from"), open.contains_key("last")) {
@@ -127,7 +128,7 @@ fn is_stream(request: &Map<String, Value>) -> bool {
         },
         Some(_) => false,
     };
-    is_name(request, "name") && seen && open
+    is_name(request, "name") && seen && seal && open
 }
 
 fn is_send(frame: &Map<String, Value>) -> bool {

@@ -53,7 +53,8 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
         assert!(!text.is_empty() && text.len() <= max && text.len() <= len, "{frame:?}");
     };
     match frame {
-        ServerFrame::CaughtUp { ch: number, offset, open_runs } => {
+        ServerFrame::CaughtUp { ch: number, offset, open_runs, seal } => {
+            seal.iter().for_each(|seal| text(*seal, 128));
             ch(*number);
             integer(*offset, 0);
             let runs = open_runs.iter().flatten();
@@ -79,7 +80,11 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
         ServerFrame::GoAway { reconnect_after_ms, spread_ms } => {
             assert!(*reconnect_after_ms <= 300_000 && *spread_ms <= 300_000, "{frame:?}");
         }
-        ServerFrame::Heartbeat { heads } => {
+        ServerFrame::Heartbeat { heads, seals } => {
+            for (number, seal) in seals {
+                ch(*number);
+                text(*seal, 128);
+            }
             assert!(heads.len() <= len, "{frame:?}");
             for (number, head) in heads {
                 ch(*number);

@@ -174,7 +174,7 @@ test(
 		assert.deepEqual(gaps, [{ from: 4, to: undefined, reason: "epoch", remedy: "reset", epoch: "e2", position: { epoch: "e2", offset: 0 } }]);
 		assert.deepEqual(
 			sent("subscribe").map(({ streams }) => streams),
-			[[{ name: "t", position: { epoch: "e1", offset: 3 }, open: { from: "start" } }]],
+			[[{ name: "t", position: { epoch: "e1", offset: 3 }, seal: "3.e1", open: { from: "start" } }]],
 		);
 		assert.deepEqual(thread.position, { epoch: "e2", offset: 2 });
 	}),
@@ -197,7 +197,7 @@ test(
 );
 
 test(
-	"a log that went back is found by the position, and is a new epoch (ahead)",
+	"a log that went back is proven by the seal of the page, and is a new epoch",
 	inWorld(async (world) => {
 		const { client, server, connected } = rig(world);
 		const got = listen(client.thread("t"));
@@ -206,7 +206,7 @@ test(
 		server.crash("t", 4);
 		await world.settle();
 		await connected();
-		assert.deepEqual(got, [...range(1, 6), "resumed e1/6", "gap 7- ahead", ...range(1, 4, "e1'"), "resumed e1'/4"]);
+		assert.deepEqual(got, [...range(1, 6), "resumed e1/6", "gap 7- epoch", ...range(1, 4, "e1'"), "resumed e1'/4"]);
 	}),
 );
 

@@ -170,7 +170,7 @@ test(
 );
 
 test(
-	"B7: an iterator at a position above the head joins a subscribed stream whose log went back: it gets the new epoch",
+	"B7: an iterator at a position above the head joins a subscribed stream whose log went back: it starts over in the same epoch",
 	inWorld(async (world) => {
 		const { client, server, connected } = rig(world);
 		server.append("t", ...numbered(50));
@@ -181,8 +181,8 @@ test(
 		assert.deepEqual(handled, [...range(1, 5), "resumed e1/5"]);
 		const ahead = thread.events({ from: { epoch: "e1", offset: 50 } });
 		const items = await take(world, ahead, 7);
-		assert.deepEqual(items, ["gap 51- ahead", ...range(1, 5, "e1'"), "resumed e1'/5"]);
-		assert.deepEqual(handled.slice(6), ["gap 6- ahead", ...range(1, 5, "e1'"), "resumed e1'/5"]);
+		assert.deepEqual(items, ["gap 51- ahead", ...range(1, 5), "resumed e1/5"]);
+		assert.deepEqual(handled.slice(6), ["gap 6- ahead", ...range(1, 5), "resumed e1/5"]);
 	}),
 );
 

@@ -208,6 +208,17 @@ impl Default for Server {
     }
 }
 
+/// The proof of a head (SUB-6). Nobody forges anything here, so that a text is enough.
+fn seal_of(log: &Log, head: u64) -> String {
+    format!("{head}.{}.{}", log.index, log.life().epoch)
+}
+
+/// The head that a seal proves, if it is one of this stream and epoch.
+fn proven_head(log: &Log, seal: &str) -> Option<u64> {
+    let head = seal.split_once('.')?.0.parse().ok()?;
+    (seal == seal_of(log, head)).then_some(head)
+}
+
 impl Server {
     /// Makes a server for a setting.
     pub fn new(setting: &Setting) -> Self {
@@ -285,6 +296,10 @@ impl Server {
     /// Ends a stream for everybody, and refuses it until it is admitted again (SUB-11).
     pub fn refuse(&mut self, name: &str, reason: &'static str) {
         self.refused.insert(name.into(), reason);
+        if reason == "unavailable" {
+            // Who has a subscription keeps it.
+            return;
+        }
         for (peer, connection) in &mut self.connections {
             for (ch, sub) in connection.subs.extract_if(.., |_, sub| sub.name == name) {
                 let frame = json!({"type": "unsubscribed", "ch": ch, "name": sub.name, "reason": reason});
@@ -414,11 +429,15 @@ impl Server {
                 continue;
             }
             let mut text = String::from(r#"{"type":"heartbeat","heads":{"#);
+            let mut seals = String::new();
             for (index, (ch, sub)) in connection.subs.iter().enumerate() {
                 let comma = if index > 0 { "," } else { "" };
-                let _ = write!(text, r#"{comma}"{ch}":{}"#, self.logs[&sub.name].life().head);
+                let log = &self.logs[&sub.name];
+                let head = log.life().head;
+                let _ = write!(text, r#"{comma}"{ch}":{head}"#);
+                let _ = write!(seals, r#"{comma}"{ch}":"{}""#, seal_of(log, head));
             }
-            text.push_str("}}");
+            let _ = write!(text, r#"}},"seals":{{{seals}}}}}"#);
             self.outgoing.push((*peer, Outgoing::Text(text)));
         }
     }
@@ -538,6 +557,7 @@ impl Server {
     }
 
     fn on_streams(&mut self, peer: Peer, streams: &Value) {
+        let mut unproven = Vec::new();
         for request in streams.as_array().into_iter().flatten() {
             let name = request["name"].as_str().unwrap_or_default().to_owned();
             if self.connections[&peer].subs.values().any(|sub| sub.name == name) {
@@ -549,6 +569,9 @@ impl Server {
                 continue;
             }
             let mut answer = self.place(&name, request);
+            if answer["reason"] == "ahead" && self.log(&name).went_back() {
+                unproven.push(name.clone());
+            }
             let connection = self.connection(peer);
             let ch = connection.next_ch;
             connection.next_ch += 1;
@@ -562,21 +585,33 @@ impl Server {
             self.emit(peer, &answer);
         }
         self.send_all();
+        for name in unproven {
+            // The operator reads of it in the server's log, and does what the server may not do without a proof (LIF-4).
+            let epoch = format!("{}*", self.log(&name).life().epoch);
+            self.renew(&name, &epoch);
+        }
     }
 
     /// SUB-3 to SUB-9.
     fn place(&mut self, name: &str, request: &Value) -> Value {
+        if request.get("seal").is_some() && request.get("position").is_none() {
+            self.breaks("SUB-1: a seal without a position");
+        }
+        let log = self.log(name);
+        let proven = request["seal"].as_str().and_then(|seal| proven_head(log, seal));
+        if proven.is_some_and(|head| head > log.life().head) {
+            let epoch = format!("{}+", log.life().epoch);
+            self.log(name).begin_life(&epoch, true);
+            self.end_epoch(name);
+        }
         let life = self.log(name).life();
         let mut reason = None;
         let next = match request.get("position") {
             Some(position) if position["epoch"] == life.epoch.as_str() => {
                 let offset = integer(&position["offset"]);
                 if offset.max(request["seen"].as_u64().unwrap_or(0)) > life.head {
-                    let epoch = format!("{}+", life.epoch);
-                    self.log(name).begin_life(&epoch, true);
-                    self.end_epoch(name);
                     reason = Some("ahead");
-                    None
+                    Some(life.oldest)
                 } else if offset + 1 < life.oldest {
                     reason = Some("trimmed");
                     Some(life.oldest)
@@ -684,8 +719,10 @@ impl Server {
                 any = true;
                 if !self.mute {
                     let (head, runs) = (sub.head, json!(open_runs(*ch, sub.head)));
-                    let text =
-                        format!(r#"{{"type":"caughtUp","ch":{ch},"offset":{head},"openRuns":{runs}}}"#);
+                    let seal = seal_of(log, head);
+                    let text = format!(
+                        r#"{{"type":"caughtUp","ch":{ch},"offset":{head},"openRuns":{runs},"seal":"{seal}"}}"#
+                    );
                     outgoing.push((peer, Outgoing::Text(text)));
                 }
             }

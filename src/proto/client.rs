@@ -225,6 +225,7 @@ impl Client {
                 }
                 Timer::Replay => self.check_replays(),
                 Timer::Resend => self.flush_outbox(),
+                Timer::Subscribe => self.subscribe_detached(),
                 Timer::Token => {
                     // An answer may still come; the next attempt does not wait for it.
                     self.token_asked = false;

@@ -12,9 +12,11 @@ mod sequencer;
 mod subscription;
 
 use super::{
+    Duration,
     effects::Effects,
     ids::{ConsumerId, StreamId},
     input::Begin,
+    instant::Instant,
     output::Event,
     text::Text,
     wire::{Contradiction, Open, StreamRequest},
@@ -22,6 +24,9 @@ use super::{
 use consumer::Consumer;
 use sequencer::Sequencer;
 pub(crate) use subscription::{Subscription, Suspect};
+
+/// The longest wait before a stream is asked for again that the server could not serve.
+const MAX_PUT_OFF: Duration = Duration::from_secs(20);
 
 /// Where the stream is with the server.
 #[derive(Debug)]
@@ -74,6 +79,11 @@ pub(crate) struct Stream {
     epoch_ended: bool,
     sequencer: Sequencer,
     consumers: Vec<Consumer>,
+    /// The newest proof of a head that the server gave, and its epoch (SUB-6).
+    seal: Option<(Text, Text)>,
+    /// How often in a row the server could not serve it, and when it is asked again (SUB-11).
+    refusals: u32,
+    pub(crate) ask_at: Option<Instant>,
     pub(crate) phase: Phase,
     /// A resume result was reported since [`conclude`](Self::conclude) was called last.
     has_concluded: bool,
@@ -95,6 +105,9 @@ impl Stream {
             epoch_ended: false,
             sequencer: Sequencer::default(),
             consumers: Vec::new(),
+            seal: None,
+            refusals: 0,
+            ask_at: None,
             phase: Phase::Detached,
             has_concluded: false,
             window: u64::from(window),
@@ -105,6 +118,7 @@ impl Stream {
     pub(crate) fn texts(&self, mark: &mut dyn FnMut(Text)) {
         mark(self.name);
         self.epoch.into_iter().for_each(&mut *mark);
+        self.seal.into_iter().for_each(|(epoch, seal)| [epoch, seal].into_iter().for_each(&mut *mark));
         match &self.phase {
             Phase::Requested(Some(position)) => mark(position.epoch),
             Phase::Subscribed(subscription) => subscription.texts(mark),
@@ -156,9 +170,9 @@ impl Stream {
     }
 
     /// The most bytes that its request can take in a frame. Names hold no control characters, so a byte of them takes two at
-    /// most when it is escaped; one of an epoch, of 64 bytes at most, takes six.
+    /// most when it is escaped; one of an epoch, of 64 bytes at most, takes six. A seal needs no escape.
     pub(crate) fn max_request_bytes(&self) -> usize {
-        160 + 2 * self.name_bytes as usize + self.epoch.map_or(0, |_| 6 * 64)
+        170 + 2 * self.name_bytes as usize + self.epoch.map_or(0, |_| 6 * 64) + self.seal.map_or(0, |_| 140)
     }
 
     /// Tells whether nobody wants the answer that is under way: the last consumer left, or who came after it begins elsewhere.
@@ -176,6 +190,11 @@ impl Stream {
         let parked = self.sequencer.last_parked();
         self.subscription()
             .is_some_and(|subscription| self.last_sent() > subscription.known_head().max(parked))
+    }
+
+    /// Keeps the newest proof of a head: a server whose log went back is shown it (SUB-6).
+    pub(crate) fn keep_seal(&mut self, seal: Text) {
+        self.seal = self.epoch.map(|epoch| (epoch, seal));
     }
 
     // --- Consumers ---
@@ -307,8 +326,11 @@ impl Stream {
         let named = position.map(|(epoch, offset)| Position { epoch, offset, seen: seen.max(offset) });
         let seen = position.as_ref().and_then(|&(_, offset)| (seen > offset).then_some(seen));
         self.phase = Phase::Requested(named);
+        self.ask_at = None;
         self.asked = self.open;
-        StreamRequest { name: self.name, position, seen, open: self.open }
+        let of_epoch = |&(epoch, _): &(Text, Text)| position.is_some_and(|(own, _)| own == epoch);
+        let seal = self.seal.filter(of_epoch).map(|(_, seal)| seal);
+        StreamRequest { name: self.name, position, seen, seal, open: self.open }
     }
 
     /// Without a consumer in the stream's epoch, the first position that a consumer brought is the stream's.
@@ -340,6 +362,14 @@ impl Stream {
         self.epoch_ended = true;
     }
 
+    /// The server cannot serve it now. Returns how long to wait at the most: 1 s at first, then twice as long each time, up to
+    /// 20 s.
+    pub(crate) fn put_off(&mut self, fx: &mut Effects) -> Duration {
+        self.abandon(fx);
+        self.refusals += 1;
+        MAX_PUT_OFF.min(Duration::from_millis(500 << self.refusals.min(10)))
+    }
+
     /// The server ended the subscription for good.
     pub(crate) fn end(&mut self, reason: Text, fx: &mut Effects) {
         self.release_parked(fx);
@@ -350,6 +380,7 @@ impl Stream {
     /// The socket is gone.
     pub(crate) fn on_link_down(&mut self, fx: &mut Effects) {
         self.release_parked(fx);
+        self.ask_at = None;
         self.epoch_ended = false;
         if !matches!(self.phase, Phase::Ended) {
             self.phase = Phase::Detached;

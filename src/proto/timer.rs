@@ -25,13 +25,15 @@ pub(crate) enum Timer {
     Replay,
     /// When to send again what the server could not take.
     Resend,
+    /// When to ask again for a stream that the server could not serve.
+    Subscribe,
     /// When to give up waiting for a token.
     Token,
     /// When to give up waiting for the welcome.
     Welcome,
 }
 
-const TIMERS: [Timer; 12] = [
+const TIMERS: [Timer; 13] = [
     Timer::Ack,
     Timer::Connect,
     Timer::GoAway,
@@ -42,6 +44,7 @@ const TIMERS: [Timer; 12] = [
     Timer::Refresh,
     Timer::Replay,
     Timer::Resend,
+    Timer::Subscribe,
     Timer::Token,
     Timer::Welcome,
 ];

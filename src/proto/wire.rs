@@ -65,7 +65,6 @@ contradictions! {
     ErrorAndStatus = "receipt: error and status",
     GapBackwards = "gap: to is below from",
     GapTooEarly = "gap: after what did not come",
-    HeadBelow = "subscribed: head below what came",
     NextOutside = "subscribed: next outside oldest and head",
     NotAskedFor = "subscribed: unknown stream",
     ReasonMissing = "subscribed: reason is missing",
@@ -78,7 +77,7 @@ contradictions! {
 #[allow(missing_docs, reason = "fields are those of PROTOCOL.md, which explains them")]
 pub enum ServerFrame {
     /// `caughtUp` (SUB-10). `open_runs` is absent when there are more than the server names.
-    CaughtUp { ch: u32, offset: u64, open_runs: Option<Vec<Text>> },
+    CaughtUp { ch: u32, offset: u64, open_runs: Option<Vec<Text>>, seal: Option<Text> },
     /// `error` (ERR-1).
     Error { code: Text, retry_after_ms: Option<u64>, req: Option<u64> },
     /// `events` (EVT-1) or `deltas` (DLT-1); the body stays where it was parsed.
@@ -88,7 +87,7 @@ pub enum ServerFrame {
     /// `goaway` (NTC-2).
     GoAway { reconnect_after_ms: u64, spread_ms: u64 },
     /// `heartbeat` (HBT-1).
-    Heartbeat { heads: Vec<(u32, u64)> },
+    Heartbeat { heads: Vec<(u32, u64)>, seals: Vec<(u32, Text)> },
     /// `history` (HIS-2); its items are for the application.
     History { req: u64 },
     /// `notice` (NTC-1).
@@ -169,6 +168,7 @@ pub struct StreamRequest {
     pub name: Text,
     pub position: Option<(Text, u64)>,
     pub seen: Option<u64>,
+    pub seal: Option<Text>,
     pub open: Open,
 }
 

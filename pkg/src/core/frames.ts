@@ -5,13 +5,13 @@
 import type { Texts } from "./texts.js";
 
 const FRAMES = `
-caughtUp ch=c offset=n openRuns?=l
+caughtUp ch=c offset=n openRuns?=l seal?=t128
 deltas ch=c first=o count=i1,10000 head=O times=L texts=L
 error code=t64 message=T retryable=B retryAfterMs?=i0,86400000 req?=n stream?=p
 events ch=c first=o count=i1,10000 events=L
 gap ch=c from=o to=o reason=t64
 goaway reason=T64 reconnectAfterMs=i0,300000 spreadMs=i0,300000
-heartbeat heads=h
+heartbeat heads=h seals?=s
 history req=n
 notice kind=T64
 ping n=n
@@ -29,6 +29,8 @@ welcome features?=X session=t128 subject=t256 heartbeatMs=i100,300000 maxFrameBy
 const UNKNOWN = 255;
 /** The largest number of a subscription on a socket (SUB-3). */
 export const MAX_CH: number = 2 ** 31 - 1;
+/** The longest seal (SUB-6). */
+const MAX_SEAL_BYTES = 128;
 /** Stands for a field that is missing. */
 const NONE = -1;
 
@@ -138,14 +140,28 @@ function readValue(value: unknown, field: Field, texts: Texts, out: number[]): s
 		const heads = Object.entries(value);
 		out.push(heads.length);
 		for (const [ch, head] of heads) {
-			if (!/^[1-9]\d*$/.test(ch) || Number(ch) > MAX_CH || (typeof head === "number" && !isInteger(head, 0, Number.MAX_SAFE_INTEGER))) return outOfRange;
+			if (!isChannel(ch) || (typeof head === "number" && !isInteger(head, 0, Number.MAX_SAFE_INTEGER))) return outOfRange;
 			if (typeof head !== "number") return wrongType;
 			out.push(Number(ch), head);
+		}
+	}
+	if (kind === "s") {
+		const seals = Object.entries(value);
+		out.push(seals.length);
+		for (const [ch, seal] of seals) {
+			if (!isChannel(ch) || (typeof seal === "string" && (seal === "" || isLonger(seal, MAX_SEAL_BYTES)))) return outOfRange;
+			if (typeof seal !== "string") return wrongType;
+			out.push(Number(ch), texts.number(seal));
 		}
 	}
 	if (kind !== "{") return undefined;
 	if (isOptional) out.push(1);
 	return readFields(value, fields, texts, out);
+}
+
+/** Is the key of a map the number of a subscription? */
+function isChannel(key: string): boolean {
+	return /^[1-9]\d*$/.test(key) && Number(key) <= MAX_CH;
 }
 
 /** Is it an integer of the range? */

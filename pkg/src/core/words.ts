@@ -21,7 +21,6 @@ export const CONTRADICTIONS: readonly string[] = [
 	"receipt: error and status",
 	"gap: to is below from",
 	"gap: after what did not come",
-	"subscribed: head below what came",
 	"subscribed: next outside oldest and head",
 	"subscribed: unknown stream",
 	"subscribed: reason is missing",

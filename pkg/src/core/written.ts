@@ -67,12 +67,13 @@ export function frameOf(kind: number, numbers: readonly number[], { texts, slots
 	}
 }
 
-/** Requests of streams (SUB-1): name, epoch, offset, seen and `open` of each; -1 is none, or live. */
+/** Requests of streams (SUB-1): name, epoch, offset, seen, seal and `open` of each; -1 is none, or live. */
 function requests(numbers: readonly number[], texts: Texts): object[] {
-	return inGroups(numbers, 5).map(([name = 0, epoch = 0, offset = 0, seen = 0, open = 0]) => ({
+	return inGroups(numbers, 6).map(([name = 0, epoch = 0, offset = 0, seen = 0, seal = 0, open = 0]) => ({
 		name: texts.text(name),
 		...(epoch < 0 ? {} : { position: { epoch: texts.text(epoch), offset } }),
 		...(seen < 0 ? {} : { seen }),
+		...(seal < 0 ? {} : { seal: texts.text(seal) }),
 		open: open > 0 ? { last: open } : { from: open === 0 ? "start" : "live" },
 	}));
 }

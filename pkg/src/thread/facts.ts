@@ -19,7 +19,7 @@ export interface EventMeta {
 export interface BatchMeta {
 	/** Offset of the first event; the others follow without a hole. */
 	readonly first: number;
-	/** The life of the log that the offsets count in. */
+	/** The epoch that the offsets count in. */
 	readonly epoch: string;
 	/** So many of the first events are replays. */
 	readonly replays: number;
@@ -33,11 +33,11 @@ export interface Gap {
 	readonly from: number;
 	/** The last offset that is missing. `undefined`: the rest of the epoch. */
 	readonly to: number | undefined;
-	/** `trimmed`, `epoch`, `ahead`, `forbidden` or another. */
+	/** `trimmed`, `epoch`, `ahead` (the page had more than the server knows of: it starts over, in the same epoch), `forbidden` or another. */
 	readonly reason: string;
 	/** `refetch`: what is shown stays valid. `reset`: drop what is shown of this thread: the events that still exist come next, from where `from` asks. */
 	readonly remedy: "refetch" | "reset";
-	/** The epoch that follows, when this one ended. */
+	/** The epoch that follows, when this one ended or starts over. */
 	readonly epoch: string | undefined;
 	/** The position that the gap leads to. */
 	readonly position: Position;

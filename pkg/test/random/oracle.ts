@@ -87,13 +87,15 @@ export class Witness {
 	}
 
 	#reset(gap: Gap, place: Position | undefined, life: Life): void {
+		const isAnew = gap.reason === "ahead";
 		if (gap.remedy !== "reset" || gap.epoch !== life.epoch)
 			this.#broken(`I2: the end of an epoch has the remedy ${gap.remedy} and the epoch ${String(gap.epoch)}`);
-		if (place !== undefined && this.#index(place.epoch) >= this.#index(life.epoch))
+		if (place !== undefined && (isAnew ? place.epoch !== life.epoch : this.#index(place.epoch) >= this.#index(life.epoch)))
 			this.#broken(`I2: a gap leads from ${placeText(place)} back to ${placeText(gap.position)}`);
 		const { offset } = gap.position;
 		const owed = this.#owed();
-		const allowed = owed === "all" ? [0] : owed === "written" ? life.bases : [0, ...life.bases];
+		// A page that claims what the log has lost, without a proof, starts over with what there is (SUB-6).
+		const allowed = isAnew ? life.oldests.map((oldest) => oldest - 1) : owed === "all" ? [0] : owed === "written" ? life.bases : [0, ...life.bases];
 		if (!allowed.includes(offset)) this.#broken(`I2: of the new epoch it gets what follows ${offset}, and is owed what follows ${allowed.join(" or ")}`);
 	}
 

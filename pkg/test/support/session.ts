@@ -28,6 +28,17 @@ export interface Sub {
 	caughtUp: boolean;
 }
 
+/** The proof of a head (SUB-6): nobody forges anything here, so that a text is enough. */
+function sealOf(log: StreamLog, head: number): string {
+	return `${head}.${log.epoch}`;
+}
+
+/** The head that a seal of the present epoch proves; -1 without one. */
+function provenHead(log: StreamLog, seal: unknown): number {
+	const head = typeof seal === "string" ? Number(seal.split(".")[0]) : -1;
+	return seal === sealOf(log, head) ? head : -1;
+}
+
 export class Session {
 	readonly server: ModelServer;
 	readonly peer: Peer;
@@ -211,7 +222,7 @@ export class Session {
 		if (last === undefined ? from !== "start" && from !== "live" : !isInteger(last, 1, 100_000)) return void this.broken("SUB-1: a malformed open");
 		const count = isInteger(last, 1, 100_000) ? last : undefined;
 		if (position === undefined) {
-			if (seen !== undefined) return void this.broken("SUB-1: seen without a position");
+			if (seen !== undefined || request["seal"] !== undefined) return void this.broken("SUB-1: seen or a seal without a position");
 			if (count !== undefined) return { next: Math.max(log.oldest, log.head - count + 1), recovered: true };
 			if (from === "live") return { next: log.head + 1, recovered: true };
 			return log.oldest > 1 ? { next: log.oldest, recovered: false, reason: "trimmed" } : { next: 1, recovered: true };
@@ -220,11 +231,11 @@ export class Session {
 		const { epoch, offset } = position;
 		if (seen !== undefined && !(isInteger(seen, 0) && seen > Number(offset))) return void this.broken("SUB-1: seen is not above the position");
 		const furthest = isInteger(seen, 0) ? seen : Number(offset);
+		if (provenHead(log, request["seal"]) > log.head) this.server.restore(String(request["name"]), log.head, `${log.epoch}'`);
 		if (epoch !== log.epoch) return { ...this.#anew(log, from), recovered: false, reason: "epoch" };
 		if (furthest > log.head) {
 			if (!log.isOfFormerProcess) return void this.broken(`SUB-6: ${furthest} is above the head ${log.head} of an epoch that lost nothing`);
-			this.server.restore(String(request["name"]), log.head, `${log.epoch}'`);
-			return { ...this.#anew(log, from), recovered: false, reason: "ahead" };
+			return { next: log.oldest, recovered: false, reason: "ahead" };
 		}
 		const owed = Number(offset) + 1;
 		return owed < log.oldest ? { next: log.oldest, recovered: false, reason: "trimmed" } : { next: owed, recovered: true };
@@ -276,7 +287,7 @@ export class Session {
 		const { log, ch } = sub;
 		if (!sub.caughtUp && sub.next > sub.head) {
 			sub.caughtUp = true;
-			this.send({ type: "caughtUp", ch, offset: sub.head, openRuns: log.openRuns(sub.head) });
+			this.send({ type: "caughtUp", ch, offset: sub.head, openRuns: log.openRuns(sub.head), seal: sealOf(log, sub.head) });
 			return true;
 		}
 		if (sub.next < log.oldest) {
@@ -327,14 +338,18 @@ export class Session {
 	/** Sends a heartbeat now; several frames when the heads do not fit into one. */
 	heartbeat(): void {
 		let heads: Record<string, number> = {};
+		let seals: Record<string, string> = {};
 		for (const { ch, log } of this.subs.values()) {
-			if (sizeOf({ type: "heartbeat", heads: { ...heads, [ch]: log.head } }) > this.server.maxFrameBytes) {
-				this.send({ type: "heartbeat", heads });
+			const seal = sealOf(log, log.head);
+			if (sizeOf({ type: "heartbeat", heads: { ...heads, [ch]: log.head }, seals: { ...seals, [ch]: seal } }) > this.server.maxFrameBytes) {
+				this.send({ type: "heartbeat", heads, seals });
 				heads = {};
+				seals = {};
 			}
 			heads[ch] = log.head;
+			seals[ch] = seal;
 		}
-		this.send({ type: "heartbeat", heads });
+		this.send({ type: "heartbeat", heads, seals });
 	}
 
 	#beat(): void {

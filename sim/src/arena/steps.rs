@@ -409,7 +409,8 @@ impl Arena {
                 self.server.withhold(&name, &subject, from, head.min(from + step.b - 1));
             }
             Fault::Withdraw => {
-                let reason = self.rng.pick(&["forbidden", "unknown_stream", "too_many_streams", "deleted"]);
+                let reasons = ["forbidden", "unknown_stream", "too_many_streams", "deleted", "unavailable"];
+                let reason = self.rng.pick(&reasons);
                 self.server.refuse(&name, reason);
                 if reason == "deleted" {
                     let epoch = format!("e{}", self.server.log(&name).lives.len() + 1);
@@ -507,7 +508,7 @@ impl Arena {
                 let Some(peer) = self.peer(index) else { return Ok(false) };
                 let frame = json!({"type": "goaway", "reason": "deploy", "reconnectAfterMs": step.a, "spreadMs": step.b * 20});
                 if self.phase(index) == Phase::Greeting {
-                    // It would stand before the welcome.
+                    // It may come before the welcome.
                     self.network.down(
                         self.now + self.pages[index].latency,
                         peer,

@@ -53,8 +53,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// The order of the heads has no meaning, and JavaScript has one of its own for them.
 fn sorted(mut frame: ServerFrame) -> ServerFrame {
-    if let ServerFrame::Heartbeat { heads } = &mut frame {
+    if let ServerFrame::Heartbeat { heads, seals } = &mut frame {
         heads.sort_unstable();
+        seals.sort_unstable();
     }
     frame
 }
@@ -75,7 +76,8 @@ fn compare(text: &str, said: &Value) -> Result<Outcome, String> {
                 let own = Malformed::Field(error).to_string();
                 // That it is no object has a reason of its own there.
                 // And of several wrong heads, each side meets another one first.
-                let are_heads = own.starts_with("heads ") && why.starts_with("heads ");
+                let of = |name: &str| own.starts_with(name) && why.starts_with(name);
+                let are_heads = of("heads ") || of("seals ");
                 let is_same = own == why || why == BAD_EVENTS || are_heads || !value.is_object();
                 if is_same { Ok(Outcome::Refused) } else { Err(format!("refused, but because {own}")) }
             }

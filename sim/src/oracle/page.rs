@@ -56,6 +56,8 @@ pub(super) struct PageView {
     fresh: bool,
     /// The server named a time before which it must not be called.
     floor: bool,
+    /// The server said on this socket, before its welcome, that it will leave.
+    left_early: bool,
     attempt: u32,
     /// Delays as thousandths of their bound.
     delays: (u64, u32),
@@ -81,6 +83,7 @@ impl PageView {
             last_heard: Instant::ZERO,
             fresh: true,
             floor: false,
+            left_early: false,
             attempt: 0,
             delays: (0, 0),
             failed: None,
@@ -106,6 +109,7 @@ impl PageView {
 
     pub(super) fn socket_gone(&mut self) {
         self.socket = None;
+        self.left_early = false;
         self.greeted = false;
         self.replays.clear();
         for stream in &mut self.streams {
@@ -123,7 +127,7 @@ impl PageView {
         if !self.greeted {
             if let ServerFrame::Welcome(welcome) = frame {
                 self.greeted = true;
-                self.floor = false;
+                self.floor = std::mem::take(&mut self.left_early);
                 self.heartbeat = Duration::from_millis(2 * welcome.heartbeat_ms).max(Duration::from_secs(10));
                 self.foreign |= self.subject.as_ref().is_some_and(|known| *known != welcome.subject);
                 self.subject.get_or_insert_with(|| welcome.subject.into());
@@ -131,10 +135,13 @@ impl PageView {
             if let ServerFrame::Error { retry_after_ms: Some(_), .. } = frame {
                 self.floor = true;
             }
+            if let ServerFrame::GoAway { .. } = frame {
+                (self.floor, self.left_early) = (true, true);
+            }
             return;
         }
         match frame {
-            ServerFrame::CaughtUp { ch, offset, open_runs } => {
+            ServerFrame::CaughtUp { ch, offset, open_runs, .. } => {
                 if let Some(stream) = self.by_ch(*ch) {
                     let runs: Vec<String> = open_runs.iter().flatten().map(|&run| run.into()).collect();
                     stream.on_caught_up(*offset, &runs);

@@ -3,7 +3,7 @@
 use agentwire::proto::Duration;
 
 use agentwire::proto::{
-    Begin, ConsumerId, Instant, ResumeResult, StreamId,
+    Begin, ConsumerId, Instant, ResumeResult, StreamId, Text,
     wire::{Open, StreamRequest, Subscribed},
 };
 
@@ -43,6 +43,10 @@ pub(super) struct Consumer {
     given: u64,
     /// The epoch that the last gap led to that was reported to it, and the first offset of it that it is owed.
     entering: Option<(String, u64)>,
+    /// It begins the present epoch anew, because the page claimed what the server never had, or lost unproven (SUB-6).
+    starts_over: Option<u64>,
+    /// The last gap that was reported to it leads to the beginning of the epoch that it is in.
+    is_started_over: bool,
     catch_up: Option<CatchUp>,
 }
 
@@ -67,6 +71,8 @@ impl Consumer {
             began: false,
             given: 0,
             entering: None,
+            starts_over: None,
+            is_started_over: false,
             catch_up: None,
         }
     }
@@ -180,6 +186,11 @@ impl StreamView {
     /// What a consumer has of the present epoch: the last offset that was delivered to it.
     fn done(&self, consumer: &Consumer) -> u64 {
         match &consumer.at {
+            At::Next { .. } | At::Reset { .. } | At::Within { .. }
+                if consumer.starts_over.is_some() || consumer.is_started_over =>
+            {
+                self.entry - 1
+            }
             At::Next { epoch, next } | At::Reset { epoch, next, .. }
                 if Some(epoch) == self.epoch.as_ref() =>
             {
@@ -451,7 +462,9 @@ impl StreamView {
             Item::Gap { to: None, next, epoch: named, .. } => {
                 let named = named.clone().unwrap_or_default();
                 let former = epoch.unwrap_or_default();
-                let later = log.place_of(&former) < log.place_of(&named);
+                let is_anew = former == named && consumer.is_started_over;
+                let later = log.place_of(&former) < log.place_of(&named) || is_anew;
+                consumer.is_started_over = false;
                 require!(later, "I2", "{name}, {id:?}: {item:?}, but {former} did not end before it");
                 // An iterator may be pulled when the next epoch has begun and is not reported to it.
                 let entering = consumer.entering.take();
@@ -471,12 +484,14 @@ impl StreamView {
 
     /// A gap was reported to a consumer, up to `to` if it is not the rest of an epoch.
     pub(super) fn declared(&mut self, id: ConsumerId, to: Option<u64>) {
-        let entering = self.epoch.clone().map(|epoch| (epoch, self.owed()));
+        let owed = self.owed();
         let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) else { return };
         if let Some(to) = to {
             consumer.given = consumer.given.max(to + 1);
         } else {
-            consumer.entering = entering;
+            let anew = consumer.starts_over.take();
+            consumer.is_started_over = anew.is_some();
+            consumer.entering = self.epoch.clone().map(|epoch| (epoch, anew.unwrap_or(owed)));
         }
         if let Some(catch_up) = &mut consumer.catch_up {
             catch_up.has_gap = true;
@@ -541,16 +556,23 @@ impl StreamView {
                 self.place_the_waiting(&answer.epoch.as_rc(), first);
                 self.flow = self.flow.max(answer.next);
             }
+            Some((epoch, _)) if epoch == answer.epoch && answer.reason == Some(Text::AHEAD) => {
+                for consumer in &mut self.consumers {
+                    if !matches!(consumer.at, At::Unplaced(_)) {
+                        consumer.starts_over = Some(answer.oldest);
+                    }
+                }
+                self.enter(answer, answer.oldest);
+            }
             Some((epoch, _)) if epoch == answer.epoch => {
                 self.place_the_waiting(&answer.epoch.as_rc(), self.flow);
                 self.flow = self.flow.max(answer.next);
             }
-            Some(_) => self.enter(answer),
+            Some(_) => self.enter(answer, self.owed()),
         }
     }
 
-    fn enter(&mut self, answer: &Subscribed) {
-        let owed = self.owed();
+    fn enter(&mut self, answer: &Subscribed, owed: u64) {
         (self.epoch, self.flow, self.entry) = (Some(answer.epoch.into()), owed, owed);
         self.early.clear();
         for consumer in &mut self.consumers {
@@ -623,7 +645,7 @@ impl StreamView {
         let concerns_us = if ch.is_some() { self.ch == ch } else { self.requested.is_some() };
         if concerns_us {
             self.link_down();
-            if reason != "epoch" {
+            if reason != "epoch" && reason != "unavailable" {
                 self.ended = true;
                 self.end_unreported = Some(reason.into());
             }

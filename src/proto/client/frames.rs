@@ -47,18 +47,20 @@ impl Client {
         self.fx.release(slot);
     }
 
-    /// Before the welcome only a welcome counts, or the error that stands in its place (HEL-3).
+    /// Before the welcome only a welcome counts, the error that stands in its place, or a goaway (HEL-3, NTC-2).
     pub(super) fn on_greeting_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
             ServerFrame::Welcome(welcome) => self.on_welcome(welcome),
             ServerFrame::Error { code, retry_after_ms, .. } => {
                 self.on_error(code, retry_after_ms, slot);
             }
+            ServerFrame::GoAway { reconnect_after_ms, spread_ms } => {
+                self.on_go_away(reconnect_after_ms, spread_ms);
+            }
             ServerFrame::Unknown => self.fx.stats.frames_ignored += 1,
             ServerFrame::CaughtUp { .. }
             | ServerFrame::Events { .. }
             | ServerFrame::Gap { .. }
-            | ServerFrame::GoAway { .. }
             | ServerFrame::Heartbeat { .. }
             | ServerFrame::History { .. }
             | ServerFrame::Notice
@@ -74,6 +76,14 @@ impl Client {
             }
         }
         self.fx.release(slot);
+    }
+
+    /// The server will close: the page comes back at its own moment of the spread.
+    fn on_go_away(&mut self, reconnect_after_ms: u64, spread_ms: u64) {
+        let spread = self.rng.up_to(Duration::from_millis(spread_ms));
+        let at = self.now + Duration::from_millis(reconnect_after_ms) + spread;
+        self.not_before = Some(at);
+        self.timers.set(Timer::GoAway, at);
     }
 
     pub(super) fn on_welcome(&mut self, welcome: Welcome) {
@@ -146,9 +156,10 @@ impl Client {
 
     pub(super) fn on_control_frame(&mut self, frame: ServerFrame, slot: Slot) {
         match frame {
-            ServerFrame::CaughtUp { ch, offset, open_runs } => {
+            ServerFrame::CaughtUp { ch, offset, open_runs, seal } => {
                 if let Some(id) = self.stream_of(ch) {
-                    let taken = self.streams.get(id).map(|stream| stream.on_caught_up(offset, open_runs));
+                    let taken =
+                        self.streams.get(id).map(|stream| stream.on_caught_up(offset, open_runs, seal));
                     self.serve_or_refuse(id, taken.unwrap_or(Ok(())));
                 }
             }
@@ -165,13 +176,15 @@ impl Client {
                     self.serve_or_refuse(id, taken.unwrap_or(Ok(())));
                 }
             }
-            ServerFrame::GoAway { reconnect_after_ms, spread_ms, .. } => {
-                let spread = self.rng.up_to(Duration::from_millis(spread_ms));
-                let at = self.now + Duration::from_millis(reconnect_after_ms) + spread;
-                self.not_before = Some(at);
-                self.timers.set(Timer::GoAway, at);
+            ServerFrame::GoAway { reconnect_after_ms, spread_ms } => {
+                self.on_go_away(reconnect_after_ms, spread_ms);
             }
-            ServerFrame::Heartbeat { heads } => {
+            ServerFrame::Heartbeat { heads, seals } => {
+                for (ch, seal) in seals {
+                    if let Some(stream) = self.stream_of(ch).and_then(|id| self.streams.get(id)) {
+                        stream.keep_seal(seal);
+                    }
+                }
                 if !self.streams.iter().any(Stream::is_wanted) {
                     // Nothing to catch up with: the connection has lasted, and that is enough.
                     self.backoff.reset();
@@ -274,6 +287,12 @@ impl Client {
         if has_epoch_ended {
             stream.on_epoch_ended(&mut self.fx);
             self.subscribe_detached();
+        } else if reason == Text::UNAVAILABLE {
+            let delay = stream.put_off(&mut self.fx);
+            // Half of it for certain, so that a server in trouble gets a pause.
+            let at = self.now + delay / 2 + self.rng.up_to(delay / 2);
+            stream.ask_at = Some(at);
+            self.timers.set_earliest(Timer::Subscribe, at);
         } else {
             stream.end(reason, &mut self.fx);
         }

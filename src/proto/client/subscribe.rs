@@ -6,6 +6,7 @@ use crate::proto::{
     input::Begin,
     stream::{Phase, Stream},
     text::Text,
+    timer::Timer,
     wire::{ClientFrame, Open, StreamRequest},
 };
 
@@ -51,19 +52,25 @@ impl Client {
         loop {
             let streams = self.requests(room);
             if streams.is_empty() {
-                return;
+                break;
             }
             self.send(socket, ClientFrame::Subscribe { streams });
+        }
+        let later =
+            self.streams.iter().filter(|stream| stream.is_wanted()).filter_map(|stream| stream.ask_at);
+        if let Some(at) = later.min() {
+            self.timers.set(Timer::Subscribe, at);
         }
     }
 
     /// Makes the requests of streams that no one has asked for on this socket, as many as fit into one frame (GEN-7).
     pub(super) fn requests(&mut self, most_bytes: usize) -> Vec<StreamRequest> {
-        let Self { streams, fx, .. } = self;
+        let Self { streams, fx, now, .. } = self;
         let mut bytes = 0;
         streams
             .iter_mut()
             .filter(|stream| stream.is_wanted() && matches!(stream.phase, Phase::Detached))
+            .filter(|stream| stream.ask_at.is_none_or(|at| at <= *now))
             .take_while(|stream| {
                 bytes += stream.max_request_bytes();
                 bytes <= most_bytes

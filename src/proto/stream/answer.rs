@@ -23,6 +23,7 @@ impl Stream {
             return Err(Contradiction::EpochIsOver);
         }
         self.is_confirmed = true;
+        self.refusals = 0;
         (self.base, self.oldest) = (answer.base, answer.oldest);
         let reason = answer.reason.unwrap_or(Text::TRIMMED);
         // On a new socket the server sends from the position on. What had come beyond it is taken as a duplicate.
@@ -45,7 +46,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Ends the present epoch. What waits in queues belongs to it, so the gap begins after what was delivered.
+    /// Ends the present epoch for the page, or begins it anew. What waits in queues belongs to it, so the gap begins after what was delivered.
     fn change_epoch(&mut self, answer: &Subscribed, owed: u64, fx: &mut Effects) {
         let reason = answer.reason.unwrap_or(Text::TRIMMED);
         for consumer in &mut self.consumers {
@@ -70,7 +71,7 @@ enum Answer {
     Recovered,
     /// A part after the position is gone.
     Trimmed { from: u64 },
-    /// The position belongs to an epoch that is over.
+    /// The position belongs to an epoch that is over, or to a part of the present one that never was.
     NewEpoch { owed: u64 },
 }
 
@@ -90,10 +91,11 @@ impl Answer {
             }
             Some(position) if position.epoch != answer.epoch => {
                 let owed = owed_from(open, answer.base);
-                (Self::NewEpoch { owed }, owed.max(oldest), &[Text::AHEAD, Text::EPOCH])
+                (Self::NewEpoch { owed }, owed.max(oldest), &[Text::EPOCH])
             }
+            // Nothing proves that the log ever had it: this page starts over, in the same epoch (SUB-6).
             Some(position) if position.seen > head => {
-                return Err(Contradiction::HeadBelow);
+                (Self::NewEpoch { owed: oldest }, oldest, &[Text::AHEAD])
             }
             Some(position) if position.offset + 1 < oldest => {
                 (Self::Trimmed { from: position.offset + 1 }, oldest, &[Text::TRIMMED])

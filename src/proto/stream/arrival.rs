@@ -140,6 +140,7 @@ impl Stream {
         &mut self,
         offset: u64,
         open_runs: Option<Vec<Text>>,
+        seal: Option<Text>,
     ) -> Result<(), Contradiction> {
         let Some(subscription) = self.subscription_mut() else { return Ok(()) };
         if offset != subscription.head {
@@ -150,6 +151,7 @@ impl Stream {
         }
         subscription.expect(offset);
         subscription.caught_up = Some(CaughtUp { open_runs });
+        seal.into_iter().for_each(|seal| self.keep_seal(seal));
         Ok(())
     }
 

@@ -179,10 +179,15 @@ fn push(
             let Value::Object(heads) = value else { return wrong };
             numbers.push(heads.len() as f64);
             for (ch, head) in heads {
-                let is_plain = !ch.starts_with('0') && ch.bytes().all(|byte| byte.is_ascii_digit());
-                let number = ch.parse::<f64>().ok().filter(|&ch| is_plain && (1.0..=MAX_CH).contains(&ch));
-                let Some(number) = number else { return refuse(name, Problem::OutOfRange) };
-                numbers.extend([number, integer(head, name, 0.0, MAX_INTEGER)?]);
+                numbers.extend([channel(ch, name)?, integer(head, name, 0.0, MAX_INTEGER)?]);
+            }
+        }
+        "s" => {
+            let Value::Object(seals) = value else { return wrong };
+            numbers.push(seals.len() as f64);
+            for (ch, seal) in seals {
+                numbers.push(channel(ch, name)?);
+                push(seal, name, "t128", numbers)?;
             }
         }
         "p" => numbers.push(1.0),
@@ -191,6 +196,13 @@ fn push(
         _ => return wrong,
     }
     Ok(())
+}
+
+/// Reads the key of a map of subscriptions.
+fn channel(key: &str, name: &'static str) -> Result<f64, DecodeError> {
+    let is_plain = !key.starts_with('0') && key.bytes().all(|byte| byte.is_ascii_digit());
+    let number = key.parse::<f64>().ok().filter(|&ch| is_plain && (1.0..=MAX_CH).contains(&ch));
+    number.ok_or(DecodeError { field: name, problem: Problem::OutOfRange })
 }
 
 fn number_in(limit: &str) -> f64 {
@@ -303,12 +315,15 @@ fn requests(numbers: &[f64]) -> Vec<Value> {
         if numbers[3] >= 0.0 {
             request["seen"] = json!(numbers[3] as u64);
         }
-        request["open"] = match numbers[4] {
+        if numbers[4] >= 0.0 {
+            request["seal"] = json!(Text(numbers[4] as u32).to_string());
+        }
+        request["open"] = match numbers[5] {
             0.0 => json!({"from": "start"}),
             count if count > 0.0 => json!({"last": count as u64}),
             _ => json!({"from": "live"}),
         };
         request
     };
-    numbers.chunks(5).map(request).collect()
+    numbers.chunks(6).map(request).collect()
 }

@@ -84,6 +84,7 @@ pub fn from_numbers(kind: u32, next: impl FnMut() -> f64) -> Result<ServerFrame,
             ch: fields.narrow(),
             offset: fields.integer(),
             open_runs: fields.optional().map(|count| (0..count).map(|_| fields.text()).collect()),
+            seal: fields.optional_text(),
         },
         kind::EVENTS | kind::DELTAS => {
             let (ch, first, count) = (fields.narrow(), fields.integer(), fields.narrow());
@@ -112,6 +113,9 @@ pub fn from_numbers(kind: u32, next: impl FnMut() -> f64) -> Result<ServerFrame,
             let count = fields.integer();
             ServerFrame::Heartbeat {
                 heads: (0..count).map(|_| (fields.narrow(), fields.integer())).collect(),
+                seals: (0..fields.optional().unwrap_or(0))
+                    .map(|_| (fields.narrow(), fields.text()))
+                    .collect(),
             }
         }
         kind::HISTORY => ServerFrame::History { req: fields.integer() },
@@ -271,11 +275,12 @@ fn keyed(id: Text, stream: Text, body: Slot, mut put: impl FnMut(f64)) {
 
 #[allow(clippy::cast_precision_loss, reason = "offsets stay below 2^53 (GEN-5)")]
 fn requests(streams: &[StreamRequest], mut put: impl FnMut(f64)) {
-    for &StreamRequest { name, position, seen, open } in streams {
+    for &StreamRequest { name, position, seen, seal, open } in streams {
         put(f64::from(name.0));
         put(position.map_or(NONE, |(epoch, _)| f64::from(epoch.0)));
         put(position.map_or(NONE, |(_, offset)| offset as f64));
         put(seen.map_or(NONE, |seen| seen as f64));
+        put(seal.map_or(NONE, |seal| f64::from(seal.0)));
         put(match open {
             Open::Start => 0.0,
             Open::Live => -1.0,
