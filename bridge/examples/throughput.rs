@@ -1,13 +1,12 @@
-//! Measures how many events per second the SQLite log makes durable, written by several tasks at once.
+//! Measures how many events per second a bridge with the SQLite log makes durable, published by several tasks at once.
 //!
 //! `cargo run --release -p agentwire-bridge --example throughput -- FILE [TASKS] [SECONDS]`
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use agentwire_bridge::{Append, Event, Log, SqliteLog, StreamKey};
+use agentwire_bridge::{Bridge, Hs256, SqliteLog};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -31,23 +30,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::fs::remove_file(probe)?;
     println!("fsync: {fsyncs} per second, {:.2} ms each", 1_000.0 / f64::from(fsyncs));
 
-    let log = Arc::new(SqliteLog::open(path)?);
+    let authenticator = Hs256::new([0; 32])?;
+    let bridge = Bridge::builder().log(SqliteLog::open(path)?).authenticator(authenticator).build().await?;
     let until = Instant::now() + Duration::from_secs(seconds);
     let writers = (0..tasks).map(|task| {
-        let log = Arc::clone(&log);
+        let thread = bridge.emitter("ada", &format!("thread-{task}"));
         tokio::spawn(async move {
-            let key = StreamKey::new("ada", &format!("thread-{task}")).map_err(|error| error.to_string())?;
             let mut latencies = Vec::new();
             while Instant::now() < until {
                 let delta = json!({"type": "message_delta", "runId": "r", "messageId": "m", "text": " word"});
-                let event = Event::new(delta, 1 << 20).map_err(|error| error.to_string())?;
                 let begun = Instant::now();
-                let ticket = log.append(Append::events(key.clone(), vec![event])).await;
-                let durable = ticket.map_err(|error| error.to_string())?.durable().await;
-                durable.map_err(|error| error.to_string())?;
+                thread.publish(delta).await?;
                 latencies.push(begun.elapsed());
             }
-            Ok::<_, String>(latencies)
+            Ok::<_, agentwire_bridge::PublishError>(latencies)
         })
     });
     let mut latencies = Vec::new();

@@ -1,29 +1,33 @@
-//! The bridge: how it is put together, and what its parts share.
+//! The bridge: how it is put together.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::auth::{Access, AuthError, Authenticator, Authorizer, Identity, OwnStreams, Refusal};
-use crate::clock::now_ms;
+use crate::agent::{Agent, Agents, UserMessage};
+use crate::auth::{Authenticator, Authorizer, Gate, OwnStreams};
+use crate::buffers::Buffers;
 use crate::connections::Connections;
-use crate::dispatch::{Agent, Dispatcher};
+use crate::context::Context;
+use crate::dispatch::Dispatcher;
 use crate::emitter::Emitter;
 #[cfg(feature = "faults")]
-use crate::faults::{EarlyLog, Sabotage};
-use crate::hub::Store;
+use crate::faults::{Sabotage, SabotagedLog};
+use crate::hub::Hub;
+use crate::inbox::Inboxes;
+use crate::journal::Journal;
 use crate::limits::{LimitError, Limits};
+use crate::live::LiveRuns;
 use crate::log::{Log, LogError};
-use crate::run::Runs;
-use crate::stream::{INBOX, StreamKey};
-use crate::{http, recovery};
+use crate::quota::Quota;
+use crate::seal::Seals;
+use crate::stream::StreamKey;
+use crate::tasks::Tasks;
+use crate::{effects, http, recovery};
 
 /// How much longer than the horizon says ids of sends are remembered: clocks are set, and frames are late (SND-5).
 const HORIZON_MARGIN: Duration = Duration::from_secs(15 * 60);
@@ -47,11 +51,29 @@ pub enum BuildError {
 }
 
 /// Puts a [`Bridge`] together.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use agentwire_bridge::{Bridge, Hs256, Limits, MemoryLog, Turn};
+///
+/// let bridge = Bridge::builder()
+///     .log(MemoryLog::new())
+///     .authenticator(Hs256::new([7; 32])?)
+///     .limits(Limits { max_connections: 500, ..Limits::default() })
+///     .agent(async |turn: Turn| {
+///         turn.run("echo").await?.complete("Heard.").await?;
+///         Ok(())
+///     })
+///     .build()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Default)]
 #[must_use = "a builder does nothing before `build`"]
 pub struct BridgeBuilder {
     log: Option<Arc<dyn Log>>,
-    agent: Option<Arc<dyn Agent>>,
+    agents: Agents,
     authenticator: Option<Arc<dyn Authenticator>>,
     authorizer: Option<Arc<dyn Authorizer>>,
     limits: Limits,
@@ -67,9 +89,24 @@ impl BridgeBuilder {
         self
     }
 
-    /// Answers messages. Without one, messages are stored and stay accepted.
+    /// Answers the messages that no named agent is chosen for. Without any agent, messages are stored and stay accepted.
     pub fn agent(mut self, agent: impl Agent) -> Self {
-        self.agent = Some(Arc::new(agent));
+        self.agents.other = Some(Arc::new(agent));
+        self
+    }
+
+    /// Answers the messages that are for `name`: by default, those whose field `agent` says so. A message for an agent
+    /// that does not exist goes to that of [`BridgeBuilder::agent`]; without one, its run ends with `unknown_agent`.
+    pub fn named_agent(mut self, name: &str, agent: impl Agent) -> Self {
+        self.agents.named.retain(|(one, _)| one != name);
+        self.agents.named.push((name.to_owned(), Arc::new(agent)));
+        self
+    }
+
+    /// Chooses the agent of a message by its name, in place of the field `agent`. `None` is that of
+    /// [`BridgeBuilder::agent`].
+    pub fn route(mut self, route: impl Fn(&UserMessage) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.agents.route = Some(Box::new(route));
         self
     }
 
@@ -113,33 +150,62 @@ impl BridgeBuilder {
         self.limits.check()?;
         let log = self.log.ok_or(BuildError::NoLog)?;
         let authenticator = self.authenticator.ok_or(BuildError::NoAuthenticator)?;
+        let (mut cache_events, cache_bytes) = (self.limits.cache_events, self.limits.cache_bytes);
         #[cfg(feature = "faults")]
         let log = match self.sabotage {
-            Some(Sabotage::Early) => Arc::new(EarlyLog::new(log)),
-            _ => log,
+            Some(sabotage) => {
+                if sabotage != Sabotage::Early {
+                    // What is sent comes from the log, where the fault is.
+                    cache_events = 0;
+                }
+                Arc::new(SabotagedLog::new(log, sabotage))
+            }
+            None => log,
         };
-        let store = Store::new(log, self.limits.cache_events, self.limits.cache_bytes);
-        #[cfg(feature = "faults")]
-        let store = store.sabotaged(self.sabotage);
-        let inner = Arc::new(Inner {
-            store,
-            authenticator,
-            authorizer: self.authorizer.unwrap_or_else(|| Arc::new(OwnStreams)),
-            agent: self.agent,
-            runs: Runs::default(),
-            dispatcher: Dispatcher::new(&self.limits),
-            connections: Connections::new(&self.limits),
-            inbox: !self.no_inbox,
+        #[cfg(not(feature = "faults"))]
+        let _ = &mut cache_events;
+        let (limits, tasks) = (self.limits, Tasks::new());
+        let horizon = limits.send_horizon + HORIZON_MARGIN;
+        let seals = Seals::new(&log.secret());
+        let journal = Arc::new(Journal::new(log, tasks.clone(), horizon, limits.log_timeout));
+        let authorizer = self.authorizer.unwrap_or_else(|| Arc::new(OwnStreams));
+        let context = Arc::new(Context {
+            hub: Hub::start(Arc::clone(&journal), cache_events, cache_bytes),
+            journal,
+            gate: Gate::new(authenticator, authorizer, limits.auth_timeout),
+            seals,
+            live: LiveRuns::default(),
+            connections: Connections::new(&limits),
+            buffers: Buffers::default(),
+            new_streams: Quota::new(limits.new_streams_per_hour),
+            tasks,
             closing: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            runtime: Handle::current(),
-            limits: self.limits,
+            has_inboxes: !self.no_inbox,
+            limits,
         });
-        recovery::recover(&inner).await?;
-        let horizon = inner.limits.send_horizon;
-        inner.spawn(forget_sends(Arc::downgrade(&inner), horizon, inner.closing.clone()));
-        Ok(Bridge { inner })
+        let dispatcher = Dispatcher::new(Arc::clone(&context), self.agents);
+        let inboxes = Inboxes::new(Arc::clone(&context));
+        follow(&context, &dispatcher, &inboxes);
+        recovery::recover(&context, &dispatcher, &inboxes).await?;
+        Ok(Bridge { context, _parts: (dispatcher, inboxes) })
     }
+}
+
+/// Says what follows a record. The journal does not keep alive what keeps it.
+fn follow(context: &Arc<Context>, dispatcher: &Arc<Dispatcher>, inboxes: &Arc<Inboxes>) {
+    let (shared, dispatcher, inboxes) =
+        (Arc::downgrade(context), Arc::downgrade(dispatcher), Arc::downgrade(inboxes));
+    context.journal.follow(Box::new(move |key, record| {
+        if let Some(context) = shared.upgrade() {
+            effects::follow(&context, key, record);
+        }
+        if let Some(dispatcher) = dispatcher.upgrade() {
+            dispatcher.follow(key, record);
+        }
+        if let Some(inboxes) = inboxes.upgrade() {
+            inboxes.follow(key, record);
+        }
+    }));
 }
 
 impl fmt::Debug for BridgeBuilder {
@@ -154,7 +220,9 @@ impl fmt::Debug for BridgeBuilder {
 /// The server half of agentwire. Cheap to clone; all clones are one bridge.
 #[derive(Clone, Debug)]
 pub struct Bridge {
-    inner: Arc<Inner>,
+    context: Arc<Context>,
+    /// Kept as long as the bridge is.
+    _parts: (Arc<Dispatcher>, Arc<Inboxes>),
 }
 
 impl Bridge {
@@ -163,16 +231,26 @@ impl Bridge {
         BridgeBuilder::default()
     }
 
+    #[cfg(feature = "__simulation")]
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     /// The routes: `GET /ws`, `GET /healthz` and `GET /v1/threads/{thread}/events?from=&limit=`.
     ///
     /// The last one answers `{epoch, oldest, head, first, events}` to `Authorization: Bearer <token>`.
     pub fn router(&self) -> Router {
-        http::router(Arc::clone(&self.inner))
+        http::router(Arc::clone(&self.context))
     }
 
     /// Publishes to `thread` of `user`. A name that no stream can have is an error of the first publish.
     pub fn emitter(&self, user: &str, thread: &str) -> Emitter {
-        Emitter::new(Arc::clone(&self.inner), StreamKey::new(user, thread))
+        Emitter::new(Arc::clone(&self.context), StreamKey::new(user, thread))
+    }
+
+    /// Publishes to a stream that an [`Authorizer`] gave a key of its own.
+    pub fn stream_emitter(&self, stream: StreamKey) -> Emitter {
+        Emitter::new(Arc::clone(&self.context), Ok(stream))
     }
 
     /// Ends the subscriptions of `user` to a stream of the log, on all sockets at once: each page is sent
@@ -183,22 +261,22 @@ impl Bridge {
     /// this is called: it decides on every later subscription and send. Without this call a withdrawn right ends a
     /// subscription when the page refreshes its token.
     pub fn revoke(&self, user: &str, stream: &StreamKey) -> usize {
-        self.inner.store.revoke(user, stream)
+        self.context.hub.revoke(user, stream)
     }
 
     /// Forgets the events of a stream up to `through`. Pages that have not been sent them get a `gap`.
     pub async fn trim(&self, stream: &StreamKey, through: u64) -> Result<u64, LogError> {
-        self.inner.store.log().trim(stream, through).await
+        self.context.journal.trim(stream, through).await
     }
 
     /// Replaces an event by `void`. Returns whether there was one. Pages that have it keep it.
     pub async fn redact(&self, stream: &StreamKey, offset: u64) -> Result<bool, LogError> {
-        self.inner.store.log().redact(stream, offset).await
+        self.context.journal.redact(stream, offset).await
     }
 
-    /// The log, for readers.
+    /// The log, for readers. Who appends to it past the bridge makes the bridge read again what it knew.
     pub fn log(&self) -> &dyn Log {
-        self.inner.store.log()
+        self.context.journal.log()
     }
 
     /// Stops the bridge: tells pages to come back (`goaway`), closes their sockets with 4453 after answering what they
@@ -206,109 +284,10 @@ impl Bridge {
     ///
     /// Sockets that open afterwards are closed at once. Call it before the HTTP server stops.
     pub async fn shutdown(&self) {
-        self.inner.closing.cancel();
-        self.inner.tasks.close();
-        let stop = async {
-            self.inner.tasks.wait().await;
-            if let Err(error) = self.inner.store.log().check().await {
-                tracing::warn!(%error, "the log could not be flushed");
-            }
-        };
-        if timeout(self.inner.limits.shutdown_timeout, stop).await.is_err() {
+        self.context.closing.cancel();
+        // The writers of the streams are among them: nothing is queued any more when all have ended.
+        if timeout(self.context.limits.shutdown_timeout, self.context.tasks.ended()).await.is_err() {
             tracing::warn!("the shutdown took too long; recovery will close what is still open");
         }
-    }
-}
-
-/// What the parts of a bridge share.
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) store: Store,
-    authenticator: Arc<dyn Authenticator>,
-    authorizer: Arc<dyn Authorizer>,
-    pub(crate) agent: Option<Arc<dyn Agent>>,
-    pub(crate) runs: Runs,
-    pub(crate) dispatcher: Dispatcher,
-    pub(crate) connections: Connections,
-    pub(crate) closing: CancellationToken,
-    pub(crate) limits: Limits,
-    inbox: bool,
-    tasks: TaskTracker,
-    runtime: Handle,
-}
-
-impl Inner {
-    /// Runs a task that a shutdown waits for. Works outside of the runtime, too: in the drop of a run.
-    pub(crate) fn spawn<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<T> {
-        self.tasks.spawn_on(task, &self.runtime)
-    }
-
-    /// Counts a future that is driven by others among those a shutdown waits for.
-    pub(crate) fn track<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        self.tasks.track_future(future)
-    }
-
-    /// Whom a token names now, within the time that a check may take.
-    pub(crate) async fn identify(&self, token: &str) -> Result<Identity, AuthError> {
-        let checked = timeout(self.limits.auth_timeout, self.authenticator.authenticate(token)).await;
-        let identity =
-            checked.map_err(|_| AuthError::Unavailable("the check took too long".to_owned()))??;
-        if identity.expires_at_ms.is_some_and(|expires| expires <= now_ms()) {
-            return Err(AuthError::Expired);
-        }
-        Ok(identity)
-    }
-
-    /// The stream that a name means for a user, within the time that a check may take.
-    pub(crate) async fn authorize(
-        &self,
-        subject: &str,
-        stream: &str,
-        access: Access,
-    ) -> Result<StreamKey, Refusal> {
-        let checked = timeout(self.limits.auth_timeout, self.authorizer.authorize(subject, stream, access));
-        checked.await.unwrap_or_else(|_| {
-            tracing::warn!(user = subject, stream, "the rights to a stream could not be checked in time");
-            Err(Refusal::Unavailable)
-        })
-    }
-
-    /// The inbox that is notified of notable events of a stream.
-    pub(crate) fn inbox_of(&self, key: &StreamKey) -> Option<StreamKey> {
-        (self.inbox && key.name() != INBOX).then(|| key.inbox())
-    }
-}
-
-/// Forgets ids of sends that are older than the horizon: a few times per horizon, at most once a minute. Ends with the
-/// bridge, which it does not keep alive.
-async fn forget_sends(inner: Weak<Inner>, horizon: Duration, closing: CancellationToken) {
-    let pause = (horizon / 4).clamp(Duration::from_secs(60), Duration::from_secs(3_600));
-    let horizon_ms = u64::try_from((horizon + HORIZON_MARGIN).as_millis()).unwrap_or(u64::MAX);
-    let sweep = async {
-        while let Some(inner) = inner.upgrade() {
-            match inner.store.log().forget_sends(now_ms().saturating_sub(horizon_ms)).await {
-                Ok(0) => {}
-                Ok(forgotten) => tracing::debug!(forgotten, "ids of sends are past the horizon"),
-                Err(error) => tracing::warn!(%error, "ids of sends past the horizon could not be forgotten"),
-            }
-            drop(inner);
-            tokio::time::sleep(pause).await;
-        }
-    };
-    closing.run_until_cancelled(sweep).await;
-}
-
-impl fmt::Debug for dyn Authenticator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Authenticator")
-    }
-}
-
-impl fmt::Debug for dyn Authorizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Authorizer")
     }
 }

@@ -1,8 +1,10 @@
 //! How many sockets there are: before their `welcome`, in all, and of one user.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +17,7 @@ pub(crate) struct Connections {
     opening: Arc<Mutex<Openings>>,
     max_opening: usize,
     welcomed: Arc<Semaphore>,
-    users: Arc<Mutex<HashMap<String, usize>>>,
+    users: Arc<Mutex<HashMap<String, User>>>,
     per_user: usize,
 }
 
@@ -49,11 +51,21 @@ pub(crate) struct Opening {
     displaced: CancellationToken,
 }
 
-/// The place of a socket of a user.
-pub(crate) struct Seat {
+/// What the sockets of one user share.
+#[derive(Debug, Default)]
+struct User {
+    sockets: usize,
+    /// Bytes that wait for them.
+    buffered: Arc<AtomicUsize>,
+}
+
+/// The permit of a socket of a user.
+pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
-    users: Arc<Mutex<HashMap<String, usize>>>,
+    users: Arc<Mutex<HashMap<String, User>>>,
     user: String,
+    /// Bytes that wait for the sockets of its user.
+    pub(crate) buffered: Arc<AtomicUsize>,
 }
 
 impl Connections {
@@ -69,7 +81,7 @@ impl Connections {
 
     /// Takes a place for a new socket, that of the one that is silent for longest if need be.
     pub(crate) fn open(&self) -> Result<Opening, Full> {
-        let mut openings = lock(&self.opening);
+        let mut openings = self.opening.lock();
         if openings.taken < self.max_opening {
             openings.taken += 1;
         } else {
@@ -83,15 +95,21 @@ impl Connections {
     }
 
     /// Takes a place for a socket whose user is known.
-    pub(crate) fn seat(&self, user: &str) -> Result<Seat, Full> {
+    pub(crate) fn permit(&self, user: &str) -> Result<ConnectionPermit, Full> {
         let permit = Arc::clone(&self.welcomed).try_acquire_owned().map_err(|_| Full::All)?;
-        let mut users = lock(&self.users);
-        let count = users.get(user).copied().unwrap_or(0);
-        if count >= self.per_user {
+        let mut users = self.users.lock();
+        let entry = users.entry(user.to_owned()).or_default();
+        if entry.sockets >= self.per_user {
             return Err(Full::User);
         }
-        users.insert(user.to_owned(), count + 1);
-        Ok(Seat { _permit: permit, users: Arc::clone(&self.users), user: user.to_owned() })
+        entry.sockets += 1;
+        let buffered = Arc::clone(&entry.buffered);
+        Ok(ConnectionPermit {
+            _permit: permit,
+            users: Arc::clone(&self.users),
+            user: user.to_owned(),
+            buffered,
+        })
     }
 }
 
@@ -103,13 +121,13 @@ impl Opening {
 
     /// Keeps the place from now on: the first frame is here. Fails when another socket has taken it.
     pub(crate) fn keep(&self) -> Result<(), Full> {
-        lock(&self.openings).silent.remove(&self.number).map(drop).ok_or(Full::Opening)
+        self.openings.lock().silent.remove(&self.number).map(drop).ok_or(Full::Opening)
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        let mut openings = lock(&self.openings);
+        let mut openings = self.openings.lock();
         openings.silent.remove(&self.number);
         // One that was displaced has no place to give back.
         if !self.displaced.is_cancelled() {
@@ -118,21 +136,16 @@ impl Drop for Opening {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut users = lock(&self.users);
-        if let Some(count) = users.get_mut(&self.user) {
-            *count -= 1;
-            if *count == 0 {
+        let mut users = self.users.lock();
+        if let Some(user) = users.get_mut(&self.user) {
+            user.sockets -= 1;
+            if user.sockets == 0 {
                 users.remove(&self.user);
             }
         }
     }
-}
-
-/// What is counted is whole between any two statements, so a panic elsewhere leaves it usable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -149,15 +162,15 @@ mod tests {
         assert_eq!(connections.open().err(), Some(Full::Opening));
         drop(opening);
         assert!(connections.open().is_ok());
-        let ada = [connections.seat("ada").ok(), connections.seat("ada").ok()];
-        assert_eq!(connections.seat("ada").err(), Some(Full::User));
-        let bob = connections.seat("bob").ok();
+        let ada = [connections.permit("ada").ok(), connections.permit("ada").ok()];
+        assert_eq!(connections.permit("ada").err(), Some(Full::User));
+        let bob = connections.permit("bob").ok();
         assert!(bob.is_some());
-        assert_eq!(connections.seat("eve").err(), Some(Full::All));
+        assert_eq!(connections.permit("eve").err(), Some(Full::All));
         drop(ada);
-        assert!(connections.seat("ada").is_ok());
+        assert!(connections.permit("ada").is_ok());
         drop(bob);
-        assert!(lock(&connections.users).is_empty());
+        assert!(connections.users.lock().is_empty());
     }
 
     #[test]
@@ -174,11 +187,11 @@ mod tests {
         assert_eq!(second.keep(), Err(Full::Opening));
         drop(second);
         assert_eq!(third.keep(), Ok(()));
-        assert_eq!(lock(&connections.opening).taken, 2);
+        assert_eq!(connections.opening.lock().taken, 2);
         assert_eq!(connections.open().err(), Some(Full::Opening));
         assert!(first.displaced().now_or_never().is_none());
         drop((first, third));
-        let openings = lock(&connections.opening);
+        let openings = connections.opening.lock();
         assert_eq!((openings.taken, openings.silent.len()), (0, 0));
     }
 }

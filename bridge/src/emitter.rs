@@ -1,15 +1,16 @@
-//! Writes to one stream of one user.
+//! Writes to one stream.
 
 use std::sync::{Arc, Weak};
 
 use serde_json::Value;
 
-use crate::bridge::Inner;
-use crate::dispatch::{Pause, Place};
+use crate::context::Context;
 use crate::event::{Event, EventError};
-use crate::log::{Append, Guard, LogError, Outcome, Receipt, Status, Ticket};
-use crate::run::Run;
+use crate::journal::Ticket;
+use crate::ledger::draft::{Append, Outcome, Precondition, Receipt};
+use crate::log::{LogError, Status};
 use crate::stream::{NameError, Position, StreamKey};
+use crate::turns::{Pause, TurnPermit};
 
 /// Why something was not published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,68 +33,85 @@ pub enum PublishError {
     Cancelled,
 }
 
-/// Publishes events to one thread of one user. Cheap to clone; emitters share nothing between users.
+/// Publishes events to one stream. Cheap to clone; emitters share nothing between streams.
 #[derive(Clone, Debug)]
 pub struct Emitter {
-    inner: Arc<Inner>,
+    context: Arc<Context>,
     key: Result<StreamKey, NameError>,
     /// The turn it belongs to.
-    turn: Weak<Place>,
+    turn: Weak<TurnPermit>,
 }
 
 impl Emitter {
-    pub(crate) fn new(inner: Arc<Inner>, key: Result<StreamKey, NameError>) -> Self {
-        Self { inner, key, turn: Weak::new() }
+    pub(crate) fn new(context: Arc<Context>, key: Result<StreamKey, NameError>) -> Self {
+        Self { context, key, turn: Weak::new() }
     }
 
-    /// Belongs to a turn, which gives its place up while one of the emitter's runs asks a person.
-    pub(crate) fn of_turn(self, place: &Arc<Place>) -> Self {
-        Self { turn: Arc::downgrade(place), ..self }
+    /// Belongs to a turn, which gives its permit up while one of the emitter's runs asks a person.
+    pub(crate) fn of_turn(self, permit: &Arc<TurnPermit>) -> Self {
+        Self { turn: Arc::downgrade(permit), ..self }
     }
 
-    /// Gives the place of the turn up, if there is one, until the end of the pause.
+    /// Gives the permit of the turn up, if there is one, until the end of the pause.
     pub(crate) fn pause(&self) -> Option<Pause> {
-        self.turn.upgrade().map(Place::pause)
+        self.turn.upgrade().map(TurnPermit::pause)
     }
 
     /// Publishes one event: a JSON object with a text `type`. It is durable when this returns its position.
     ///
-    /// `time` is set when it is missing. Publishing does not wait for pages.
+    /// `time` is set when it is missing. Publishing does not wait for pages. An event of a run that is over is
+    /// [`PublishError::RunEnded`].
+    ///
+    /// ```
+    /// # async fn example(bridge: agentwire_bridge::Bridge) -> Result<(), agentwire_bridge::PublishError> {
+    /// use serde_json::json;
+    ///
+    /// let thread = bridge.emitter("ada", "thread-42");
+    /// let position = thread.publish(json!({ "type": "build_finished", "ok": true })).await?;
+    /// assert!(position.offset > 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn publish(&self, event: Value) -> Result<Position, PublishError> {
         self.publish_all(vec![event]).await
     }
 
-    /// Publishes several events in one transaction, in this order; all of them or none. Returns the last position.
+    /// Publishes several events as one record, in this order; all of them or none. Returns the last position.
     pub async fn publish_all(&self, events: Vec<Value>) -> Result<Position, PublishError> {
-        let max = self.inner.limits.max_frame_bytes;
+        let max = self.context.limits.max_frame_bytes;
         let events = events.into_iter().map(|event| Event::new(event, max)).collect::<Result<_, _>>()?;
-        Ok(self.append(events, Guard::None).await?.position)
-    }
-
-    /// Starts a run of `agent`: writes its `agent_started`.
-    pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
-        Run::start(self.clone(), agent, None, None).await
+        Ok(self.append(events, Precondition::None).await?.position)
     }
 
     pub(crate) fn key(&self) -> Result<&StreamKey, PublishError> {
         self.key.as_ref().map_err(|error| error.clone().into())
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.inner
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
     }
 
     /// Writes events and waits until they are durable.
-    pub(crate) async fn append(&self, events: Vec<Event>, guard: Guard) -> Result<Receipt, PublishError> {
-        settle(self.queue(events, guard).await?.durable().await)
+    pub(crate) async fn append(
+        &self,
+        events: Vec<Event>,
+        precondition: Precondition,
+    ) -> Result<Receipt, PublishError> {
+        settle(self.queue(events, precondition).await?.durable().await)
     }
 
     /// Gives events their place in the order of the stream; waits for room, not for the commit.
-    pub(crate) async fn queue(&self, events: Vec<Event>, guard: Guard) -> Result<Ticket, PublishError> {
-        let key = self.key()?.clone();
-        let announce = self.inner.inbox_of(&key);
-        let append = Append { guard, announce, ..Append::events(key, events) };
-        Ok(self.inner.store.append(append).await?)
+    pub(crate) async fn queue(
+        &self,
+        events: Vec<Event>,
+        precondition: Precondition,
+    ) -> Result<Ticket, PublishError> {
+        let append = Append {
+            precondition,
+            is_announced: self.context.has_inboxes,
+            ..Append::events(self.key()?.clone(), events)
+        };
+        Ok(self.context.journal.append(append).await?)
     }
 }
 
@@ -101,7 +119,7 @@ impl Emitter {
 pub(crate) fn settle(outcome: Result<Outcome, LogError>) -> Result<Receipt, PublishError> {
     match outcome? {
         Outcome::Durable(receipt) if receipt.status == Status::Accepted => Ok(receipt),
-        // Without a key there is no conflict and nothing to come first: the guard found the run over.
+        // Without a key there is no conflict and nothing to come first: the run is over.
         Outcome::Durable(_) | Outcome::Conflict | Outcome::TooEarly => Err(PublishError::RunEnded),
     }
 }

@@ -9,9 +9,6 @@ use crate::clock::now_ms;
 /// Room that a frame with a single event needs beside its body, in bytes (EVT-8).
 pub(crate) const FRAME_OVERHEAD: usize = 128;
 
-/// What stands in the place of a redacted event (EVT-7).
-pub(crate) const VOID: &str = r#"{"type":"void"}"#;
-
 /// Longest id of a run, a tool call, an approval or a send, in bytes (GEN-6).
 pub(crate) const MAX_ID_BYTES: usize = 128;
 
@@ -73,16 +70,15 @@ pub enum EventError {
 
 /// An event that is ready for the log: checked, with its `time`, encoded once.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     body: Arc<str>,
     effect: Effect,
     notable: bool,
 }
 
-/// What an event does to the tables that a log keeps beside the events.
+/// What an event changes in the ledger of its stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Nothing.
     #[default]
     None,
@@ -109,13 +105,14 @@ pub enum Effect {
     ApprovalResolved {
         /// The approval.
         approval: Arc<str>,
+        /// The answer.
+        decision: Option<Arc<str>>,
     },
 }
 
 /// Which message of a stream is claimed. One and no more: users who share a stream can choose the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Claims {
+pub(crate) enum Claims {
     /// The message at this offset.
     At(u64),
     /// The first one with this `sendId` that waits.
@@ -124,7 +121,7 @@ pub enum Claims {
 
 impl Event {
     /// Checks and encodes an event; sets `time` when it is missing. `max_frame_bytes` bounds its size (EVT-8).
-    pub fn new(event: Value, max_frame_bytes: usize) -> Result<Self, EventError> {
+    pub(crate) fn new(event: Value, max_frame_bytes: usize) -> Result<Self, EventError> {
         let Value::Object(fields) = event else {
             return Err(EventError::NotAnObject);
         };
@@ -171,12 +168,7 @@ impl Event {
         Ok(Self { body: body.into(), effect, notable })
     }
 
-    /// Takes a body that was encoded before, without any effect: for the log's own events.
-    pub(crate) fn raw(body: String) -> Self {
-        Self { body: body.into(), effect: Effect::None, notable: false }
-    }
-
-    /// Says that the run is known to be open, so that the log need not look.
+    /// Says that the run is known to be open: the precondition of the append looks at it.
     pub(crate) fn of_open_run(mut self) -> Self {
         if matches!(self.effect, Effect::Run { .. }) {
             self.effect = Effect::None;
@@ -195,7 +187,7 @@ impl Event {
     /// The end of a run whose cancel was confirmed to a page: the event as `agent_cancelled`, at the same time. One that
     /// is that already stays as it is, and so does one that ends no run.
     #[must_use]
-    pub fn cancelled(&self) -> Self {
+    pub(crate) fn cancelled(&self) -> Self {
         let Effect::RunEnded { run } = &self.effect else { return self.clone() };
         let fields: Map<String, Value> = serde_json::from_str(&self.body).unwrap_or_default();
         if fields.get("type").and_then(Value::as_str) == Some("agent_cancelled") {
@@ -209,22 +201,30 @@ impl Event {
     }
 
     /// The JSON text as it is stored and sent.
-    pub fn body(&self) -> &Arc<str> {
+    pub(crate) fn body(&self) -> &Arc<str> {
         &self.body
     }
 
     /// What the log has to note beside the event.
-    pub fn effect(&self) -> &Effect {
+    pub(crate) fn effect(&self) -> &Effect {
         &self.effect
     }
 
     /// Whether the inbox of the user is notified: a message of a user, or the end of a run.
-    pub fn is_notable(&self) -> bool {
+    pub(crate) fn is_notable(&self) -> bool {
         self.notable
     }
 }
 
 impl Effect {
+    /// The run that it is about.
+    pub(crate) fn run(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Run { run, .. } | Self::RunEnded { run } | Self::ApprovalRequested { run, .. } => Some(run),
+            Self::None | Self::ApprovalResolved { .. } => None,
+        }
+    }
+
     fn of(kind: &str, fields: &Map<String, Value>) -> Result<Self, EventError> {
         let run = || id(fields, "runId");
         Ok(match kind {
@@ -236,7 +236,10 @@ impl Effect {
             "approval_requested" => {
                 Self::ApprovalRequested { run: run()?, approval: id(fields, "approvalId")? }
             }
-            "approval_resolved" => Self::ApprovalResolved { approval: id(fields, "approvalId")? },
+            "approval_resolved" => Self::ApprovalResolved {
+                approval: id(fields, "approvalId")?,
+                decision: fields.get("decision").and_then(Value::as_str).map(Arc::from),
+            },
             "run_accepted" | "agent_started" => {
                 let has_message = fields.contains_key("sendId");
                 let claims = has_message.then(|| id(fields, "sendId").map(Claims::First)).transpose()?;

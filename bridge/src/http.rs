@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::auth::{Access, AuthError, Refusal};
-use crate::bridge::Inner;
+use crate::context::Context;
+use crate::log::LogError;
 use crate::session;
 use crate::wire::SUBPROTOCOL;
 
@@ -23,29 +24,29 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Events that an answer holds when the request does not say.
 const DEFAULT_EVENTS: usize = 100;
 
-pub(crate) fn router(inner: Arc<Inner>) -> Router {
+pub(crate) fn router(context: Arc<Context>) -> Router {
     Router::new()
         .route("/ws", get(socket))
         .route("/healthz", get(health))
         .route("/v1/threads/{thread}/events", get(events))
-        .with_state(inner)
+        .with_state(context)
 }
 
-async fn socket(State(inner): State<Arc<Inner>>, upgrade: WebSocketUpgrade) -> Response {
+async fn socket(State(context): State<Arc<Context>>, upgrade: WebSocketUpgrade) -> Response {
     // A frame that is somewhat too large is read whole, so that the page learns why the socket closes.
-    let max = inner.limits.max_frame_bytes * 2;
+    let max = context.limits.max_frame_bytes * 2;
     let upgrade = upgrade.protocols([SUBPROTOCOL]).max_message_size(max).max_frame_size(max);
     if upgrade.selected_protocol().is_none() {
         return refuse(StatusCode::BAD_REQUEST, "unsupported_protocol", "offer the subprotocol agentwire.v1");
     }
     upgrade.on_upgrade(move |socket| {
-        let session = session::run(socket, Arc::clone(&inner));
-        inner.track(session)
+        let session = session::run(socket, Arc::clone(&context));
+        context.tasks.track(session)
     })
 }
 
-async fn health(State(inner): State<Arc<Inner>>) -> Response {
-    match tokio::time::timeout(HEALTH_TIMEOUT, inner.store.log().check()).await {
+async fn health(State(context): State<Arc<Context>>) -> Response {
+    match tokio::time::timeout(HEALTH_TIMEOUT, context.journal.log().check()).await {
         Ok(Ok(())) => Json(json!({ "status": "ok" })).into_response(),
         Ok(Err(error)) => {
             tracing::warn!(%error, "unhealthy: the log failed");
@@ -65,7 +66,7 @@ struct Range {
 }
 
 async fn events(
-    State(inner): State<Arc<Inner>>,
+    State(context): State<Arc<Context>>,
     Path(thread): Path<String>,
     Query(range): Query<Range>,
     headers: HeaderMap,
@@ -78,7 +79,7 @@ async fn events(
             "send a header `Authorization: Bearer <token>`",
         );
     };
-    let identity = match inner.identify(token).await {
+    let identity = match context.gate.identify(token).await {
         Ok(identity) => identity,
         Err(error) => {
             let (status, code) = match &error {
@@ -90,7 +91,7 @@ async fn events(
             return refuse(status, code, &error.to_string());
         }
     };
-    let key = match inner.authorize(&identity.subject, &thread, Access::Read).await {
+    let key = match context.gate.open(&identity.subject, &thread, Access::Read).await {
         Ok(key) => key,
         Err(error @ Refusal::Forbidden) => {
             return refuse(StatusCode::FORBIDDEN, "forbidden", &error.to_string());
@@ -102,27 +103,27 @@ async fn events(
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &error.to_string());
         }
     };
-    let most = inner.limits.http_page_events;
+    let most = context.limits.http_page_events;
     let limit = range.limit.unwrap_or_else(|| DEFAULT_EVENTS.min(most));
     let from = range.from.unwrap_or(1);
     if !(1..=most).contains(&limit) || !(1..1 << 53).contains(&from) {
         let message = format!("`from` is an offset from 1, and `limit` is 1 to {most}");
         return refuse(StatusCode::BAD_REQUEST, "bad_request", &message);
     }
-    let log = inner.store.log();
+    let journal = &context.journal;
     let read = async {
-        let state = log.state(&key).await?;
-        let page = log.read(&key, from, limit, inner.limits.max_frame_bytes).await?;
-        Ok::<_, crate::LogError>((state, page))
+        let head = journal.state(&key).await?.head;
+        let page = journal.read(&key, from, limit, context.limits.max_frame_bytes).await?;
+        Ok::<_, LogError>((head, page))
     };
     match read.await {
-        Ok((state, page)) => {
+        Ok((head, page)) => {
             // The texts of the log go out as they are.
             let body = format!(
                 "{{\"epoch\":{},\"oldest\":{},\"head\":{},\"first\":{},\"events\":[{}]}}",
-                json!(&*state.epoch),
-                state.oldest,
-                state.head,
+                json!(&*head.epoch),
+                head.oldest,
+                head.offset,
                 page.first,
                 page.bodies.join(",")
             );

@@ -5,36 +5,30 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
-#[cfg(feature = "faults")]
-use crate::faults::Sabotage;
-use crate::log::{Append, Change, Commit, Log, LogError, Page, StreamState, Ticket};
+use crate::journal::Journal;
+use crate::log::{Change, Commit, Head, LogError, Page, take};
 use crate::stream::StreamKey;
 
-/// The log and the hub that watches it.
-pub(crate) struct Store {
-    log: Arc<dyn Log>,
-    hub: Arc<Hub>,
-    #[cfg(feature = "faults")]
-    pub(crate) sabotage: Option<Sabotage>,
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("log", &self.log).finish_non_exhaustive()
-    }
-}
-
-struct Hub {
+/// What is durable of the streams that sessions watch.
+pub(crate) struct Hub {
+    journal: Arc<Journal>,
     streams: Mutex<HashMap<StreamKey, Arc<Watched>>>,
     revocations: AtomicU64,
     cache_events: usize,
     cache_bytes: usize,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("streams", &self.streams.lock().len()).finish_non_exhaustive()
+    }
 }
 
 /// A stream that at least one session watches.
@@ -104,44 +98,39 @@ pub(crate) struct Watching<'a> {
     pub(crate) signals: &'a mpsc::Sender<Signal>,
 }
 
-impl Store {
-    pub(crate) fn new(log: Arc<dyn Log>, cache_events: usize, cache_bytes: usize) -> Self {
-        let hub = Arc::new(Hub {
+impl Hub {
+    /// Begins to observe the log, for the journal, too.
+    pub(crate) fn start(journal: Arc<Journal>, cache_events: usize, cache_bytes: usize) -> Arc<Self> {
+        let hub = Arc::new(Self {
+            journal: Arc::clone(&journal),
             streams: Mutex::default(),
             revocations: AtomicU64::new(0),
             cache_events,
             cache_bytes,
         });
-        let observer = Arc::clone(&hub);
-        log.observe(Arc::new(move |commit| observer.on_commit(commit)));
-        Self {
-            log,
-            hub,
-            #[cfg(feature = "faults")]
-            sabotage: None,
-        }
-    }
-
-    #[cfg(feature = "faults")]
-    pub(crate) fn sabotaged(mut self, sabotage: Option<Sabotage>) -> Self {
-        self.sabotage = sabotage;
-        self
-    }
-
-    pub(crate) fn log(&self) -> &dyn Log {
-        &*self.log
-    }
-
-    pub(crate) async fn append(&self, append: Append) -> Result<Ticket, LogError> {
-        self.log.append(append).await
+        // The log owns its observer, so the observer must not keep the log alive.
+        let (observed, watched) = (Arc::downgrade(&journal), Arc::downgrade(&hub));
+        journal.log().observe(Arc::new(move |commit| {
+            if let Some(journal) = observed.upgrade() {
+                journal.on_commit(commit);
+            }
+            if let Some(hub) = watched.upgrade() {
+                hub.on_commit(commit);
+            }
+        }));
+        hub
     }
 
     /// Watches a stream for a session.
-    pub(crate) async fn watch(&self, key: &StreamKey, watching: Watching<'_>) -> Result<Watch, LogError> {
+    pub(crate) async fn watch(
+        self: &Arc<Self>,
+        key: &StreamKey,
+        watching: Watching<'_>,
+    ) -> Result<Watch, LogError> {
         let is_revoked = Arc::new(AtomicBool::new(false));
         let session = watching.session;
         let stream = {
-            let mut streams = lock(&self.hub.streams);
+            let mut streams = self.streams.lock();
             let stream = streams.entry(key.clone()).or_insert_with(|| {
                 Arc::new(Watched {
                     key: key.clone(),
@@ -149,7 +138,7 @@ impl Store {
                     watchers: Mutex::default(),
                 })
             });
-            lock(&stream.watchers).push(Watcher {
+            stream.watchers.lock().push(Watcher {
                 id: session,
                 user: Arc::clone(watching.user),
                 is_revoked: Arc::clone(&is_revoked),
@@ -158,10 +147,11 @@ impl Store {
             });
             Arc::clone(stream)
         };
-        let watch = Watch { hub: Arc::clone(&self.hub), stream, is_revoked };
-        if lock(&watch.stream.now).durable.is_none() {
-            let state = self.log.state(key).await?;
-            lock(&watch.stream.now).install(state);
+        let watch = Watch { hub: Arc::clone(self), stream, is_revoked };
+        let is_known = watch.stream.now.lock().durable.is_some();
+        if !is_known {
+            let state = self.journal.state(key).await?;
+            watch.stream.now.lock().install(state.head);
         }
         Ok(watch)
     }
@@ -169,10 +159,10 @@ impl Store {
     /// Withdraws the right of a user to a stream from every watch there is; returns how many lost it now.
     pub(crate) fn revoke(&self, user: &str, key: &StreamKey) -> usize {
         // Before the watches are looked at: one that is added meanwhile finds that its right was checked too early.
-        self.hub.revocations.fetch_add(1, Ordering::SeqCst);
-        let Some(stream) = lock(&self.hub.streams).get(key).cloned() else { return 0 };
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        let Some(stream) = self.streams.lock().get(key).cloned() else { return 0 };
         let mut revoked = 0;
-        for watcher in lock(&stream.watchers).iter().filter(|watcher| *watcher.user == *user) {
+        for watcher in stream.watchers.lock().iter().filter(|watcher| *watcher.user == *user) {
             if !watcher.is_revoked.swap(true, Ordering::SeqCst) {
                 revoked += 1;
                 watcher.wake.notify_one();
@@ -183,12 +173,7 @@ impl Store {
 
     /// How often rights were withdrawn: a right that was checked at another count may be one of them.
     pub(crate) fn revocations(&self) -> u64 {
-        self.hub.revocations.load(Ordering::SeqCst)
-    }
-
-    /// The state of a stream in the log, with its open runs.
-    pub(crate) async fn state(&self, key: &StreamKey) -> Result<StreamState, LogError> {
-        self.log.state(key).await
+        self.revocations.load(Ordering::SeqCst)
     }
 
     /// Reads durable events of a watched stream from `from` on, from memory if they are recent.
@@ -199,43 +184,27 @@ impl Store {
         max_events: usize,
         max_bytes: usize,
     ) -> Result<Page, LogError> {
-        #[cfg(feature = "faults")]
-        if let Some(sabotage) = self.sabotage {
-            return crate::faults::read(self, sabotage, watch, from, max_events, max_bytes).await;
-        }
-        self.read_true(watch, from, max_events, max_bytes).await
-    }
-
-    pub(crate) async fn read_true(
-        &self,
-        watch: &Watch,
-        from: u64,
-        max_events: usize,
-        max_bytes: usize,
-    ) -> Result<Page, LogError> {
         if let Some(page) = watch.recent(from, max_events, max_bytes) {
             return Ok(page);
         }
-        self.log.read(&watch.stream.key, from, max_events, max_bytes).await
+        self.journal.read(&watch.stream.key, from, max_events, max_bytes).await
     }
 
     /// Hands a signal to the other sessions that watch the stream. A session that is behind misses it.
     pub(crate) fn signal(&self, session: u64, signal: &Signal) {
-        let stream = lock(&self.hub.streams).get(&signal.key).cloned();
+        let stream = self.streams.lock().get(&signal.key).cloned();
         if let Some(stream) = stream {
-            for watcher in lock(&stream.watchers).iter().filter(|watcher| watcher.id != session) {
+            for watcher in stream.watchers.lock().iter().filter(|watcher| watcher.id != session) {
                 let _ = watcher.signals.try_send(signal.clone());
             }
         }
     }
-}
 
-impl Hub {
     fn on_commit(&self, commit: &Commit) {
-        let stream = lock(&self.streams).get(&commit.key).cloned();
+        let stream = self.streams.lock().get(&commit.stream).cloned();
         let Some(stream) = stream else { return };
-        lock(&stream.now).apply(commit, self.cache_events, self.cache_bytes);
-        for watcher in lock(&stream.watchers).iter() {
+        stream.now.lock().apply(&commit.change, self.cache_events, self.cache_bytes);
+        for watcher in stream.watchers.lock().iter() {
             watcher.wake.notify_one();
         }
     }
@@ -247,39 +216,39 @@ impl Now {
     }
 
     /// Takes a first read of the log. Several can be under way; commits may have overtaken each of them.
-    fn install(&mut self, state: StreamState) {
+    fn install(&mut self, head: Head) {
         if self.durable.is_some() {
             return;
         }
         let noted = std::mem::take(&mut self.noted);
-        let read = (state.epoch_number, state.epoch);
+        let read = (head.epoch_number, head.epoch);
         let (epoch_number, epoch) = noted.epoch.filter(|(number, _)| *number > read.0).unwrap_or(read);
         self.durable = Some(Durable {
             epoch,
             epoch_number,
-            oldest: state.oldest.max(noted.oldest),
-            head: state.head.max(noted.head),
+            oldest: head.oldest.max(noted.oldest),
+            head: head.offset.max(noted.head),
         });
     }
 
-    fn apply(&mut self, commit: &Commit, cache_events: usize, cache_bytes: usize) {
+    fn apply(&mut self, change: &Change, cache_events: usize, cache_bytes: usize) {
         let Some(durable) = &mut self.durable else {
-            self.noted.note(commit);
+            self.noted.note(change);
             return;
         };
-        match &commit.change {
-            Change::Appended { first, bodies } => {
-                let last = first + bodies.len() as u64 - 1;
+        match change {
+            Change::Appended(record) => {
+                let last = record.head();
                 if last <= durable.head {
                     return;
                 }
-                if *first > durable.head + 1 {
+                if record.first > durable.head + 1 {
                     // A log notified of its commits out of order: it has what lies between.
                     self.recent.clear();
                     self.recent_bytes = 0;
                 }
-                let known = (durable.head + 1).saturating_sub(*first);
-                for body in bodies.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)) {
+                let known = (durable.head + 1).saturating_sub(record.first);
+                for body in record.events.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)) {
                     self.recent_bytes += body.len();
                     self.recent.push_back(Arc::clone(body));
                 }
@@ -291,10 +260,10 @@ impl Now {
                     self.recent_bytes -= body.len();
                 }
             }
-            Change::NewEpoch { epoch } => {
-                if commit.epoch_number > durable.epoch_number {
+            Change::NewEpoch { epoch, number } => {
+                if *number > durable.epoch_number {
                     durable.epoch = Arc::clone(epoch);
-                    durable.epoch_number = commit.epoch_number;
+                    durable.epoch_number = *number;
                 }
             }
             Change::Trimmed { oldest } => durable.oldest = durable.oldest.max(*oldest),
@@ -307,14 +276,12 @@ impl Now {
 }
 
 impl Noted {
-    fn note(&mut self, commit: &Commit) {
-        match &commit.change {
-            Change::Appended { first, bodies } => {
-                self.head = self.head.max(first + bodies.len() as u64 - 1);
-            }
-            Change::NewEpoch { epoch } => {
-                if self.epoch.as_ref().is_none_or(|(number, _)| commit.epoch_number > *number) {
-                    self.epoch = Some((commit.epoch_number, Arc::clone(epoch)));
+    fn note(&mut self, change: &Change) {
+        match change {
+            Change::Appended(record) => self.head = self.head.max(record.head()),
+            Change::NewEpoch { epoch, number } => {
+                if self.epoch.as_ref().is_none_or(|(noted, _)| number > noted) {
+                    self.epoch = Some((*number, Arc::clone(epoch)));
                 }
             }
             Change::Trimmed { oldest } => self.oldest = self.oldest.max(*oldest),
@@ -332,13 +299,13 @@ impl Watch {
 
     /// What is durable now.
     pub(crate) fn durable(&self) -> Durable {
-        let now = lock(&self.stream.now);
+        let now = self.stream.now.lock();
         now.durable.clone().expect("`Store::watch` returns a watch when this is known, and it stays so")
     }
 
     /// The events from `from` on if memory has them.
     fn recent(&self, from: u64, max_events: usize, max_bytes: usize) -> Option<Page> {
-        let now = lock(&self.stream.now);
+        let now = self.stream.now.lock();
         let durable = now.durable.as_ref()?;
         let first = durable.head + 1 - now.recent.len() as u64;
         if from < first.max(durable.oldest) || from > durable.head {
@@ -352,8 +319,8 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut streams = lock(&self.hub.streams);
-        let mut watchers = lock(&self.stream.watchers);
+        let mut streams = self.hub.streams.lock();
+        let mut watchers = self.stream.watchers.lock();
         if let Some(at) = watchers.iter().position(|one| Arc::ptr_eq(&one.is_revoked, &self.is_revoked)) {
             watchers.swap_remove(at);
         }
@@ -363,27 +330,4 @@ impl Drop for Watch {
             streams.remove(&self.stream.key);
         }
     }
-}
-
-/// The first bodies that fit, and one at the least.
-pub(crate) fn take(
-    bodies: impl Iterator<Item = Arc<str>>,
-    max_events: usize,
-    max_bytes: usize,
-) -> Vec<Arc<str>> {
-    let mut bytes = 0;
-    let mut taken = Vec::new();
-    for body in bodies.take(max_events) {
-        bytes += body.len();
-        if bytes > max_bytes && !taken.is_empty() {
-            break;
-        }
-        taken.push(body);
-    }
-    taken
-}
-
-/// What the locks guard is whole between any two statements, so a panic elsewhere leaves it usable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

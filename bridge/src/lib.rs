@@ -2,13 +2,13 @@
 //!
 //! # The model
 //!
-//! A **stream** is an ordered log of events: one per thread of a user, and one called `inbox`. Agents append by an
+//! A **stream** is an ordered list of events: one per thread, and one called `inbox` per user. Agents append by an
 //! [`Emitter`] or a [`Run`]. Pages connect by a WebSocket, name the streams they want and how far they are, and are
 //! sent what is missing and then what happens. The protocol is `docs/PROTOCOL.md`.
 //!
-//! A [`Log`] keeps the streams. [`SqliteLog`] is one file and one writer thread, [`MemoryLog`] is for tests. Sessions
-//! *pull*: they learn from the log's observer that the durable head has moved, and read up to it as fast as the window
-//! of their page allows. A slow page holds up nobody and nothing piles up for it.
+//! A [`Log`](log::Log) keeps the streams. [`SqliteLog`] is one file and one writer thread, [`MemoryLog`] is for tests.
+//! Sessions *pull*: they learn from the log's observer that the durable head has moved, and read up to it as fast as the
+//! window of their page allows. A slow page holds up nobody and nothing piles up for it.
 //!
 //! # What it guarantees
 //!
@@ -16,7 +16,7 @@
 //!   survives the end of the process.
 //! - **Offsets without holes.** Per stream and epoch, a page is sent each offset once and in order, or a `gap` that says
 //!   which offsets will never come.
-//! - **Sends are applied once.** A message is stored with its key in one transaction; each copy gets the same receipt.
+//! - **Sends are applied once.** A message is stored with its key in one record; each copy gets the same receipt.
 //! - **Runs end.** A [`Run`] that is dropped is written as died; runs that a killed process left are ended at the next
 //!   start, and messages that no run had claimed are given to the [`Agent`] then.
 //! - **Users don't meet.** By default every stream name lives in the namespace of the token's subject.
@@ -25,37 +25,28 @@
 //! # Example
 //!
 //! ```no_run
-//! use agentwire_bridge::{Agent, Bridge, Hs256, SqliteLog, Turn};
-//! use futures_util::future::BoxFuture;
-//!
-//! struct Echo;
-//!
-//! impl Agent for Echo {
-//!     fn handle(&self, turn: Turn) -> BoxFuture<'static, ()> {
-//!         Box::pin(async move {
-//!             // With this the message is claimed. After an error of the log it comes again.
-//!             let Ok(run) = turn.run("echo").await else { return };
-//!             let mut answer = run.message();
-//!             let _ = answer.delta(&turn.message.content).await;
-//!             let _ = answer.complete().await;
-//!             let _ = run.complete("Echoed.").await;
-//!         })
-//!     }
-//! }
+//! use agentwire_bridge::{Bridge, Hs256, SqliteLog, Turn};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let bridge = Bridge::builder()
 //!         .log(SqliteLog::open("agents.sqlite")?)
-//!         .agent(Echo)
-//!         .authenticator(Hs256::new(std::env::var("SECRET")?))
+//!         .agent(async |turn: Turn| {
+//!             let run = turn.run("echo").await?;
+//!             let mut answer = run.message();
+//!             answer.delta(&turn.message.content).await?;
+//!             answer.complete().await?;
+//!             run.complete("Echoed.").await?;
+//!             Ok(())
+//!         })
+//!         .authenticator(Hs256::new(std::env::var("SECRET")?)?)
 //!         .build()
 //!         .await?;
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //!     let stop = bridge.clone();
 //!     axum::serve(listener, bridge.router())
 //!         .with_graceful_shutdown(async move {
-//!             let _ = tokio::signal::ctrl_c().await;
+//!             tokio::signal::ctrl_c().await.expect("this system has signals");
 //!             stop.shutdown().await;
 //!         })
 //!         .await?;
@@ -63,11 +54,15 @@
 //! }
 //! ```
 
+mod agent;
 mod auth;
 mod bridge;
+mod buffers;
 mod clock;
 mod connections;
+mod context;
 mod dispatch;
+mod effects;
 mod emitter;
 mod event;
 #[cfg(feature = "faults")]
@@ -77,30 +72,40 @@ mod faults;
 pub mod fuzz;
 mod http;
 mod hub;
+mod inbox;
+mod journal;
+mod ledger;
 mod limits;
-mod log;
+mod live;
+pub mod log;
+mod quota;
 mod recovery;
 mod retry;
 mod run;
+mod seal;
 mod session;
+#[cfg(feature = "__simulation")]
+#[doc(hidden)]
+pub mod simulation;
 mod stream;
+mod tasks;
+mod turns;
 mod wire;
+mod workers;
 
-pub use auth::{Access, AuthError, Authenticator, Authorizer, Hs256, Identity, OwnStreams, Refusal};
+pub use agent::{Agent, Turn, UserMessage};
+pub use auth::{
+    AuthError, Authenticator, Authorizer, Grant, Hs256, Identity, Notified, OwnStreams, Refusal, SecretError,
+};
 pub use bridge::{Bridge, BridgeBuilder, BuildError};
-pub use dispatch::{Agent, Turn, UserMessage};
 pub use emitter::{Emitter, PublishError};
-pub use event::{Claims, Effect, Event, EventError};
+pub use event::EventError;
 #[cfg(feature = "faults")]
 pub use faults::Sabotage;
 pub use limits::{LimitError, Limits};
-pub use log::{
-    Append, Change, Commit, Guard, Log, LogError, MemoryLog, Observer, Once, OpenError, Outcome, Page,
-    Pending, Receipt, SqliteLog, Status, StreamState, Ticket, Unfinished,
-};
-pub use run::{
-    AgentError, Completion, Decision, Message, Run, Severity, Thinking, ToolCall, ToolStart, Urgency,
-};
+pub use live::Decision;
+pub use log::{LogError, MemoryLog, OpenError, SqliteLog};
+pub use run::{AgentError, Completion, Message, Run, Severity, Thinking, ToolCall, ToolStart, Urgency};
 pub use stream::{INBOX, NameError, Position, StreamKey};
 
 /// Compiles the examples of the README.

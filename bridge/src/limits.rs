@@ -6,6 +6,14 @@ use std::time::Duration;
 const MIN_IDLE: Duration = Duration::from_secs(30);
 
 /// Bounds of a bridge. Each has a default that fits one process in front of a few thousand pages.
+///
+/// ```
+/// use std::time::Duration;
+/// use agentwire_bridge::Limits;
+///
+/// let limits = Limits { heartbeat: Duration::from_secs(5), ..Limits::default() };
+/// assert!(limits.check().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sockets that were welcomed and are open; one more is closed with 4455. 1 to 1,000,000, defaults to 10,000.
@@ -41,6 +49,17 @@ pub struct Limits {
     /// How long an authenticator or an authorizer may take for one answer; later is `unavailable`. The socket that asked
     /// waits meanwhile, its heartbeats included. 10 milliseconds to 60 seconds, defaults to 5 seconds.
     pub auth_timeout: Duration,
+    /// How long the log may take for one read or one commit; later is `unavailable`. 10 milliseconds to 300 seconds,
+    /// defaults to 15 seconds.
+    pub log_timeout: Duration,
+    /// Bytes of frames that may wait for one socket that does not read as fast as it is written to; the largest frame may
+    /// wait in any case. A socket that does not read costs so much, about 8 kB beside it, and what the system buffers.
+    /// 4,096 to 1 GiB, defaults to 262,144.
+    pub max_buffered_bytes: usize,
+    /// The same for all sockets of one user; beyond it, one frame may wait for each. 4,096 to 1 GiB, defaults to 4,194,304.
+    pub max_buffered_bytes_per_user: usize,
+    /// The same for all sockets. 4,096 to 64 GiB, defaults to 268,435,456.
+    pub max_buffered_bytes_in_total: usize,
     /// How long one write to a socket may take before it is closed. 10 milliseconds to 300 seconds, defaults to 30 seconds.
     pub write_timeout: Duration,
     /// How long ids of sends are remembered from their receipt; 15 minutes are added to it. 0 to 365 days, defaults to 24 hours.
@@ -48,6 +67,10 @@ pub struct Limits {
     /// Sends, cancels and approvals of one socket that wait for the log; beyond it the socket is not read. As many may
     /// have to come again after a rejection; one more closes the socket with 4455. 1 to 65,536, defaults to 256.
     pub max_pending_sends: usize,
+    /// Streams that the sends, cancels and approvals of one user may begin within an hour; one more is rejected until there
+    /// is room. Reading a stream never begins it. A stream that exists costs about 200 bytes of the log, and up to 1 kB of
+    /// memory while it is in use. 1 to 1,000,000, defaults to 1,000.
+    pub new_streams_per_hour: usize,
     /// How long a signal is worth showing. 1 millisecond to 60 seconds, defaults to 5 seconds.
     pub signal_expiry: Duration,
     /// Turns that agents work on at once, over all streams. One that waits for a person in
@@ -55,7 +78,7 @@ pub struct Limits {
     pub max_concurrent_turns: usize,
     /// Of these, turns for messages of one user; the others of that user wait, those of other users go first. A user
     /// has at most 8 times as many turns in all, with those that wait for a person. A turn that goes on without a
-    /// place, because its question was cancelled or dropped, counts for its user alone. 1 to 65,536, defaults to 8.
+    /// permit, because its question was cancelled or dropped, counts for its user alone. 1 to 65,536, defaults to 8.
     pub max_concurrent_turns_per_user: usize,
     /// Recent events that a watched stream keeps in memory. 0 to 1,000,000, defaults to 1,024.
     pub cache_events: usize,
@@ -86,9 +109,14 @@ impl Default for Limits {
             idle_timeout: None,
             hello_timeout: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(5),
+            log_timeout: Duration::from_secs(15),
+            max_buffered_bytes: 262_144,
+            max_buffered_bytes_per_user: 4_194_304,
+            max_buffered_bytes_in_total: 268_435_456,
             write_timeout: Duration::from_secs(30),
             send_horizon: Duration::from_secs(24 * 3600),
             max_pending_sends: 256,
+            new_streams_per_hour: 1_000,
             signal_expiry: Duration::from_secs(5),
             max_concurrent_turns: 64,
             max_concurrent_turns_per_user: 8,
@@ -130,6 +158,10 @@ impl Limits {
             ("page_bytes", self.page_bytes, 1_024, 1_048_576, "bytes"),
             ("page_events", self.page_events, 1, 10_000, "events"),
             ("max_pending_sends", self.max_pending_sends, 1, 65_536, "sends"),
+            ("max_buffered_bytes", self.max_buffered_bytes, 4_096, 1 << 30, "bytes"),
+            ("max_buffered_bytes_per_user", self.max_buffered_bytes_per_user, 4_096, 1 << 30, "bytes"),
+            ("max_buffered_bytes_in_total", self.max_buffered_bytes_in_total, 4_096, 1_i64 << 36, "bytes"),
+            ("new_streams_per_hour", self.new_streams_per_hour, 1, 1_000_000, "streams"),
             ("max_concurrent_turns", self.max_concurrent_turns, 1, 65_536, "turns"),
             ("max_concurrent_turns_per_user", self.max_concurrent_turns_per_user, 1, 65_536, "turns"),
             ("cache_events", self.cache_events, 0, 1_000_000, "events"),
@@ -145,6 +177,7 @@ impl Limits {
             ("idle_timeout", self.idle_timeout(), 100, 3_600_000),
             ("hello_timeout", self.hello_timeout, 10, 60_000),
             ("auth_timeout", self.auth_timeout, 10, 60_000),
+            ("log_timeout", self.log_timeout, 10, 300_000),
             ("write_timeout", self.write_timeout, 10, 300_000),
             ("send_horizon", self.send_horizon, 0, 365 * 24 * 3_600_000),
             ("signal_expiry", self.signal_expiry, 1, 60_000),

@@ -1,32 +1,43 @@
-//! Where events are kept: the contract, and what passes through it.
+//! Where streams are kept: the contract of an event log, and the logs that come with the bridge.
+//!
+//! An event log stores [`Record`]s, in order and per stream. It knows nothing of runs, sends or approvals: these are
+//! [`Fact`]s in the records, and the bridge folds them into a ledger. The only condition that a log checks is the
+//! number of the last record, in [`Log::append`].
 //!
 //! A log is the only judge of what is durable. It calls its [`Observer`] after a commit, in the order of the commits
-//! of a stream, and before it answers the writers; pages are sent only what an observer was notified of, or what a read
+//! of a stream, and before it answers the writer. Pages are sent only what an observer was notified of, or what a read
 //! returned.
+//!
+//! The suite `testing` (feature `testing`) checks an implementation.
 
 use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
+use serde::{Deserialize, Serialize};
 
-use crate::event::Event;
-use crate::stream::{Position, StreamKey};
+use crate::stream::StreamKey;
 
-#[cfg(test)]
-pub(crate) mod contract;
-mod life;
+mod incarnation;
 mod memory;
+mod record;
 mod sqlite;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
+pub use incarnation::Incarnation;
 pub use memory::MemoryLog;
+pub use record::{Fact, IdempotencyKey, Record, Status, facts_to_json, join, split};
 pub use sqlite::{OpenError, SqliteLog};
+
+/// What stands in the place of an event that was redacted (EVT-7).
+pub const VOID: &str = r#"{"type":"void"}"#;
 
 /// Why the log did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The storage failed; what was asked may be tried again.
+    /// The storage failed, or did not answer in time. What was asked may be tried again; an append may have happened.
     #[error("the log cannot be used now: {0}")]
     Unavailable(String),
     /// The log was closed.
@@ -37,32 +48,28 @@ pub enum LogError {
 /// What is called after each commit, on the log's own thread: it must be quick and must not call the log.
 pub type Observer = Arc<dyn Fn(&Commit) + Send + Sync>;
 
-/// Something that has become durable.
-#[derive(Clone, Debug)]
+/// Something that has become durable. As JSON it is a line for a log of lines.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Commit {
     /// The stream it happened to.
-    pub key: StreamKey,
-    /// How many epochs the stream has had.
-    pub epoch_number: u64,
+    pub stream: StreamKey,
     /// What happened.
     pub change: Change,
 }
 
 /// What happened to a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Change {
-    /// Events were appended at the offsets from `first` on.
-    Appended {
-        /// Offset of the first of them.
-        first: u64,
-        /// Their JSON texts.
-        bodies: Vec<Arc<str>>,
-    },
+    /// A record was appended.
+    Appended(Arc<Record>),
     /// The stream has a new epoch; its events stay.
     NewEpoch {
         /// The new epoch.
         epoch: Arc<str>,
+        /// How many epochs the stream has had, from 1.
+        number: u64,
     },
     /// Offsets below `oldest` are gone.
     Trimmed {
@@ -76,189 +83,40 @@ pub enum Change {
     },
 }
 
-/// What to append to one stream, in one transaction: all of it or nothing.
-#[derive(Clone, Debug)]
-pub struct Append {
-    /// The stream.
-    pub key: StreamKey,
-    /// Events that get the next offsets, in this order.
-    pub events: Vec<Event>,
-    /// Makes the append happen at most once, however often it is tried.
-    pub once: Option<Once>,
-    /// A send of the same subject and stream that must be in the log for this one to be applied (SND-4). Goes with
-    /// `once`; a repeated append gets its receipt all the same.
-    pub after: Option<Arc<str>>,
-    /// What must hold for the events to be written.
-    pub guard: Guard,
-    /// A run whose cancel is noted if the guard holds, in the same transaction: whatever ends it from then on, recovery
-    /// included, is written as `agent_cancelled` (SND-7), by [`Event::cancelled`].
-    pub cancels: Option<Arc<str>>,
-    /// The stream that is notified of the last notable event by a `thread_changed` event.
-    pub announce: Option<StreamKey>,
-}
-
-impl Append {
-    /// Appends events without any condition.
-    pub fn events(key: StreamKey, events: Vec<Event>) -> Self {
-        Self { key, events, once: None, after: None, guard: Guard::None, cancels: None, announce: None }
-    }
-}
-
-/// Key, fingerprint and kind of a send, a cancel or an approval (SND-1, SND-2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Once {
-    /// The user who sent it.
-    pub subject: Arc<str>,
-    /// The id the page chose.
-    pub id: Arc<str>,
-    /// Fingerprint of the body.
-    pub hash: [u8; 32],
-    /// When it arrived, in milliseconds since the Unix epoch. The log notes the time of its commit if that is later.
-    pub at_ms: u64,
-    /// Whether an agent has to take it up.
-    pub dispatch: bool,
-}
-
-/// What must hold for an append to write its events; the answer is part of the [`Receipt`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Guard {
-    /// Nothing.
-    #[default]
-    None,
-    /// The run is open. Otherwise the status is `AlreadyFinished` or `UnknownRun`.
-    RunOpen(Arc<str>),
-    /// The approval is open. Otherwise the status is `AlreadyResolved` or `UnknownApproval`.
-    ApprovalOpen(Arc<str>),
-}
-
-/// The `thread_changed` event for the inbox: the last notable event of an append, if it has one.
-pub(crate) fn announcement(append: &Append, commit: &Commit) -> Option<Event> {
-    let Change::Appended { first, .. } = &commit.change else {
-        return None;
-    };
-    let index = append.events.iter().rposition(Event::is_notable)?;
-    let body = serde_json::json!({
-        "type": "thread_changed",
-        "time": crate::clock::now_ms(),
-        "thread": append.key.name(),
-        "head": first + index as u64,
-    });
-    Some(Event::raw(body.to_string()))
-}
-
 /// How an append ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Status {
-    /// The events are in the log.
-    Accepted,
-    /// The guard found the run over.
-    AlreadyFinished,
-    /// The guard found no such run.
-    UnknownRun,
-    /// The guard found the approval answered, or its run over.
-    AlreadyResolved,
-    /// The guard found no such approval.
-    UnknownApproval,
+pub enum Append {
+    /// The record is durable.
+    Appended,
+    /// Nothing was written: another record came first.
+    Stale {
+        /// The number of the last record.
+        seq: u64,
+    },
 }
 
-impl Status {
-    pub(crate) fn code(self) -> i64 {
-        match self {
-            Self::Accepted => 0,
-            Self::AlreadyFinished => 1,
-            Self::UnknownRun => 2,
-            Self::AlreadyResolved => 3,
-            Self::UnknownApproval => 4,
-        }
-    }
-
-    pub(crate) fn from_code(code: i64) -> Self {
-        match code {
-            1 => Self::AlreadyFinished,
-            2 => Self::UnknownRun,
-            3 => Self::AlreadyResolved,
-            4 => Self::UnknownApproval,
-            _ => Self::Accepted,
-        }
-    }
-}
-
-/// What an append has come to.
+/// Where a stream stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// It is durable, by this append or by an earlier one with the same key and body.
-    Durable(Receipt),
-    /// The key was used for another body; nothing was written.
-    Conflict,
-    /// The send that must come first is not in the log; nothing was written.
-    TooEarly,
-}
-
-/// The place and the status of an append.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// How it ended.
-    pub status: Status,
-    /// Position of the last event it wrote, or the head if it wrote none.
-    pub position: Position,
-    /// Whether an earlier append did it.
-    pub repeated: bool,
-}
-
-/// The answer to an append, when it is durable.
-#[derive(Debug)]
-#[must_use = "an append is durable only when its ticket says so"]
-pub struct Ticket(oneshot::Receiver<Result<Outcome, LogError>>);
-
-impl Ticket {
-    /// Makes a ticket and the end that redeems it.
-    pub fn new() -> (oneshot::Sender<Result<Outcome, LogError>>, Self) {
-        let (sender, receiver) = oneshot::channel();
-        (sender, Self(receiver))
-    }
-
-    /// Waits for the commit.
-    pub async fn durable(self) -> Result<Outcome, LogError> {
-        self.0.await.unwrap_or(Err(LogError::Closed))
-    }
-
-    /// The answer if it is there; `None` while the append is under way.
-    pub(crate) fn try_durable(&mut self) -> Option<Result<Outcome, LogError>> {
-        match self.0.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(oneshot::error::TryRecvError::Empty) => None,
-            Err(oneshot::error::TryRecvError::Closed) => Some(Err(LogError::Closed)),
-        }
-    }
-}
-
-/// What a log knows of a stream at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamState {
-    /// The current epoch.
+pub struct Head {
+    /// The current epoch: 1 to 64 bytes, of letters, digits, `-` and `_`.
     pub epoch: Arc<str>,
     /// How many epochs the stream has had, from 1.
     pub epoch_number: u64,
-    /// The head at which the current epoch began: what is above it was written in this epoch. 0 for the first epoch.
+    /// The offset of the last event when the current epoch began: what is above it was written in this epoch. 0 for the
+    /// first epoch.
     pub base: u64,
     /// The smallest offset that can be read.
     pub oldest: u64,
     /// The offset of the last event; 0 when there is none.
-    pub head: u64,
-    /// Runs that are open at `head`, in the order they started.
-    pub open_runs: Vec<Arc<str>>,
-    /// Whether the epoch began since this log was opened: then nothing of it can have been lost. A log that does not
-    /// know says no.
-    pub begun_here: bool,
+    pub offset: u64,
+    /// The number of the last record; 0 when there is none.
+    pub seq: u64,
 }
 
-/// A piece of a stream, read in one transaction.
+/// A piece of a stream, read at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The epoch at the moment of reading.
+    /// The number of the epoch at that moment.
     pub epoch_number: u64,
     /// The smallest offset that could be read then.
     pub oldest: u64,
@@ -268,93 +126,118 @@ pub struct Page {
     pub bodies: Vec<Arc<str>>,
 }
 
-/// An accepted message that no run has claimed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// Its place in the stream.
+/// What a ledger has come to at a record, so that the records up to it need not be folded again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The number of the record.
+    pub seq: u64,
+    /// The offset of the last event at that record.
     pub offset: u64,
-    /// The id its page chose.
-    pub send_id: Arc<str>,
-    /// Who sent it.
-    pub subject: Arc<str>,
-    /// The stored event.
-    pub body: Arc<str>,
+    /// The ledger as JSON. A log does not look at it.
+    pub ledger: Arc<str>,
 }
 
-/// A stream that a former process left with something to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfinished {
-    /// The stream.
-    pub key: StreamKey,
-    /// Runs that nobody works on any more.
-    pub open_runs: Vec<Arc<str>>,
-    /// Whether messages wait to be claimed.
-    pub has_pending: bool,
-}
-
-/// Keeps streams of events. What it calls durable survives the end of the process.
+/// Keeps streams of records. What it calls durable survives the end of the process.
 ///
-/// Appends to one stream keep the order in which `append` was first polled. All methods can be called at once from
-/// many tasks.
+/// All methods can be called at once from many tasks. Reading writes nothing: the stream of a name that
+/// was only asked for is not kept.
+///
+/// A log that knows that it lost something, such as one that was put back from a backup, gets a new id
+/// ([`Incarnation`]) and begins a new epoch of every stream before anything else is written.
 pub trait Log: Send + Sync + fmt::Debug + 'static {
     /// Sets who is notified of commits; called once, before anything is appended.
     fn observe(&self, observer: Observer);
 
-    /// Queues an append. Resolves when it has a place in the queue; the ticket says when it is durable.
-    fn append(&self, append: Append) -> BoxFuture<'_, Result<Ticket, LogError>>;
+    /// Appends a record if the last one of the stream has the number `expected`, which is `record.seq - 1`.
+    /// `record.first` is the offset of the head plus 1; a log that checks it answers [`LogError::Unavailable`].
+    ///
+    /// Resolves when the record is durable. After an error it may be durable, or become so later; once a read has said
+    /// that the record is there, or an append has taken its number, that stays so. The bridge has one append of a stream
+    /// under way; of several, the condition decides.
+    fn append<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        expected: u64,
+        record: Arc<Record>,
+    ) -> BoxFuture<'a, Result<Append, LogError>>;
 
-    /// The state of a stream, which is created when it does not exist: its epoch is durable then.
-    fn state<'a>(&'a self, key: &'a StreamKey) -> BoxFuture<'a, Result<StreamState, LogError>>;
+    /// Where a stream stands. One that was never written is at offset 0, in the epoch that its first record gets.
+    fn head<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Head, LogError>>;
 
     /// Reads events from `from` on: at most `max_events`, and at most `max_bytes` unless the first one alone is larger.
+    /// The body of an event that was redacted is [`VOID`].
     fn read<'a>(
         &'a self,
-        key: &'a StreamKey,
+        stream: &'a StreamKey,
         from: u64,
         max_events: usize,
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, LogError>>;
 
-    /// Begins a new epoch above the present head if `current` still is the epoch, and returns the state either way.
+    /// Reads at most `max` records with numbers above `after`, without holes. `after` is 0 or at least the number of the
+    /// snapshot: older records may be gone.
+    fn records<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        after: u64,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<Record>, LogError>>;
+
+    /// The newest snapshot of a stream.
+    fn snapshot<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Option<Snapshot>, LogError>>;
+
+    /// Keeps a snapshot in place of the one before it, unless that one is newer.
+    fn put_snapshot<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'a, Result<(), LogError>>;
+
+    /// Forgets the events up to `through`, or all if that is above the head. Returns the new `oldest`. No method returns
+    /// their texts any more; the docs of a log say when they are gone from its disk.
+    ///
+    /// Records that the newest snapshot does not cover keep their numbers and facts.
+    fn trim<'a>(&'a self, stream: &'a StreamKey, through: u64) -> BoxFuture<'a, Result<u64, LogError>>;
+
+    /// Replaces the event at `offset` by [`VOID`]. Returns whether there was one.
+    fn redact<'a>(&'a self, stream: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>>;
+
+    /// Begins a new epoch above the present head if `current` still is the epoch, and returns the head either way.
     fn new_epoch<'a>(
         &'a self,
-        key: &'a StreamKey,
+        stream: &'a StreamKey,
         current: &'a str,
-    ) -> BoxFuture<'a, Result<StreamState, LogError>>;
+    ) -> BoxFuture<'a, Result<Head, LogError>>;
 
-    /// Forgets the events up to `through`, or all if that is above the head. Returns the new `oldest`.
-    fn trim<'a>(&'a self, key: &'a StreamKey, through: u64) -> BoxFuture<'a, Result<u64, LogError>>;
-
-    /// Replaces the event at `offset` by `void`. Returns whether there was one.
-    fn redact<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>>;
-
-    /// The first message after `after` that is not claimed.
-    fn pending<'a>(
-        &'a self,
-        key: &'a StreamKey,
-        after: u64,
-    ) -> BoxFuture<'a, Result<Option<Pending>, LogError>>;
-
-    /// The run that asked for an approval; `None` when the approval is unknown.
-    fn approval_run<'a>(
-        &'a self,
-        key: &'a StreamKey,
-        approval: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Arc<str>>, LogError>>;
-
-    /// Notes that a message is claimed although no run names it.
-    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>>;
-
-    /// Streams with open runs or messages that are not claimed: at most `max`, by key, after `after`.
+    /// Streams whose last record is open ([`Record::is_open`]): at most `max`, by key, after `after`.
     fn unfinished<'a>(
         &'a self,
         after: Option<&'a StreamKey>,
         max: usize,
-    ) -> BoxFuture<'a, Result<Vec<Unfinished>, LogError>>;
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>>;
 
-    /// Forgets the keys of sends that became durable before `before_ms` and are claimed. Returns how many.
-    fn forget_sends(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, LogError>>;
+    /// A random secret that is kept with the log: the key of its seals (SUB-6). The same after a restart, and for every
+    /// process that uses the log.
+    fn secret(&self) -> [u8; 32];
 
-    /// Resolves when the log has done a round trip through its writer.
+    /// Resolves when the log has written and read something, or knows that it can.
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>>;
+}
+
+/// The first bodies that fit, and one at the least.
+pub fn take(
+    bodies: impl IntoIterator<Item = Arc<str>>,
+    max_events: usize,
+    max_bytes: usize,
+) -> Vec<Arc<str>> {
+    let mut bytes = 0;
+    let mut taken = Vec::new();
+    for body in bodies.into_iter().take(max_events) {
+        bytes += body.len();
+        if bytes > max_bytes && !taken.is_empty() {
+            break;
+        }
+        taken.push(body);
+    }
+    taken
 }

@@ -4,58 +4,59 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::bridge::Inner;
+use crate::context::Context;
 use crate::dispatch::Dispatcher;
 use crate::event::Event;
-use crate::log::{Append, Guard, LogError};
+use crate::inbox::Inboxes;
+use crate::ledger::draft::{Append, Precondition};
+use crate::log::LogError;
 
 /// Streams that recovery reads at once.
 const PAGE: usize = 256;
 
-/// Closes open runs with `agent_died {cause: "restarted"}` (LIF-5), then wakes the agent for what waits.
+/// Closes open runs with `agent_died {cause: "restarted"}` (LIF-5), then wakes the agent for what waits and the inboxes
+/// for what they were not notified of.
 ///
-/// Streams come in the order of their keys and each is visited once. What recovery itself writes (an end of a run, a
-/// line in an inbox) opens no run and waits for no agent, so it can't give itself more to do.
-pub(crate) async fn recover(inner: &Arc<Inner>) -> Result<(), LogError> {
-    let log = inner.store.log();
+/// Streams come in the order of their keys and each is visited once. What recovery itself writes opens no run and waits
+/// for no agent, so it can't give itself more to do.
+pub(crate) async fn recover(
+    context: &Context,
+    dispatcher: &Arc<Dispatcher>,
+    inboxes: &Arc<Inboxes>,
+) -> Result<(), LogError> {
+    let journal = &context.journal;
     let mut after = None;
-    let mut waiting = Vec::new();
-    let mut runs = 0_usize;
+    let (mut streams, mut runs) = (Vec::new(), 0_usize);
     loop {
-        let page = log.unfinished(after.as_ref(), PAGE).await?;
+        let page = journal.unfinished(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
-        after = Some(last.key.clone());
+        after = Some(last.clone());
         let mut tickets = Vec::new();
-        for stream in page {
-            for run in &stream.open_runs {
-                let event = json!({ "type": "agent_died", "runId": &**run, "cause": "restarted" });
-                let event = Event::new(event, inner.limits.max_frame_bytes)
+        for key in page {
+            for run in journal.state(&key).await?.open_runs {
+                let event = json!({ "type": "agent_died", "runId": &*run, "cause": "restarted" });
+                let event = Event::new(event, context.limits.max_frame_bytes)
                     .map_err(|error| LogError::Unavailable(error.to_string()))?;
                 let append = Append {
-                    guard: Guard::RunOpen(Arc::clone(run)),
-                    announce: inner.inbox_of(&stream.key),
-                    ..Append::events(stream.key.clone(), vec![event])
+                    precondition: Precondition::RunOpen(run),
+                    is_announced: context.has_inboxes,
+                    ..Append::events(key.clone(), vec![event])
                 };
-                tickets.push(inner.store.append(append).await?);
+                tickets.push(journal.append(append).await?);
                 runs += 1;
             }
-            if stream.has_pending {
-                waiting.push(stream.key);
-            }
+            streams.push(key);
         }
         for ticket in tickets {
             ticket.durable().await?;
         }
     }
-    if runs > 0 || !waiting.is_empty() {
-        tracing::info!(
-            runs,
-            streams = waiting.len(),
-            "recovered: runs ended, streams with messages to claim"
-        );
+    if !streams.is_empty() {
+        tracing::info!(runs, streams = streams.len(), "recovered: runs ended, streams with open work");
     }
-    for key in &waiting {
-        Dispatcher::wake(inner, key);
+    for key in &streams {
+        dispatcher.wake(key);
+        inboxes.wake(key);
     }
     Ok(())
 }

@@ -2,123 +2,30 @@
 
 mod approval;
 mod message;
-mod registry;
 mod tool;
+mod values;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
-use serde_json::{Map, Value, json};
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use approval::Decision;
 pub use message::Message;
-pub(crate) use registry::Runs;
 pub use tool::{ToolCall, ToolStart};
+pub use values::{AgentError, Completion, Severity, Thinking, Urgency};
 
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
-use crate::log::{Guard, Ticket};
+use crate::journal::Ticket;
+use crate::ledger::draft::Precondition;
+use crate::live::Decision;
 use crate::retry::until_written;
 use crate::stream::Position;
-
-/// How much a person is in a hurry, or should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// Can wait.
-    Low,
-    /// As usual.
-    Medium,
-    /// Needs attention.
-    High,
-}
-
-/// How bad an error is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Severity {
-    /// Nothing works.
-    Critical,
-    /// The run failed.
-    #[default]
-    High,
-    /// A part failed.
-    Medium,
-    /// Worth knowing.
-    Low,
-}
-
-/// What an agent is at. Every field is optional; what is absent is not sent.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Thinking {
-    /// The thought, for people.
-    pub text: Option<String>,
-    /// The step the run is at, from 1.
-    pub step: Option<u32>,
-    /// How many steps there are.
-    pub total_steps: Option<u32>,
-    /// How far the run is, from 0 to 100.
-    pub progress: Option<f64>,
-    /// How long it will still take, in milliseconds.
-    pub remaining_ms: Option<u64>,
-    /// How urgent it is.
-    pub urgency: Option<Urgency>,
-}
-
-/// What a run has come to. A text becomes the summary, another JSON value the result.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Completion {
-    /// The result, for programs.
-    pub result: Option<Value>,
-    /// One sentence, for people.
-    pub summary: Option<String>,
-    /// Tokens that were used: `{inputTokens, outputTokens, totalTokens}`.
-    pub usage: Option<Value>,
-}
-
-impl From<&str> for Completion {
-    fn from(summary: &str) -> Self {
-        summary.to_owned().into()
-    }
-}
-
-impl From<String> for Completion {
-    fn from(summary: String) -> Self {
-        Self { summary: Some(summary), ..Self::default() }
-    }
-}
-
-impl From<Value> for Completion {
-    fn from(result: Value) -> Self {
-        Self { result: Some(result), ..Self::default() }
-    }
-}
-
-/// Why a run failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AgentError {
-    /// For programs, such as `model_unavailable`. Required.
-    pub code: String,
-    /// For developers.
-    pub message: Option<String>,
-    /// How bad it is. Defaults to high.
-    pub severity: Severity,
-    /// What a person can do about it.
-    pub suggestions: Vec<String>,
-    /// When it is worth trying again, in milliseconds.
-    pub retry_after_ms: Option<u64>,
-    /// For people.
-    pub user_message: Option<String>,
-}
-
-impl AgentError {
-    /// An error of severity high.
-    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: Some(message.into()), ..Self::default() }
-    }
-}
 
 /// One execution of an agent. Every run ends: one that is dropped without an end is written as
 /// `agent_died {cause: "dropped"}` (`"panicked"` while a panic unwinds, `"shutdown"` while the bridge stops). While the
@@ -126,6 +33,25 @@ impl AgentError {
 ///
 /// A method that returns a [`Position`] returns when its event is durable. After the end nothing of the run enters
 /// the log any more: the methods of its tool calls and messages return [`PublishError::RunEnded`].
+///
+/// A run that an agent drops while it handles a message ends when the agent returns: by the error that it returns, if it
+/// does.
+///
+/// ```
+/// # async fn example(bridge: agentwire_bridge::Bridge) -> Result<(), agentwire_bridge::PublishError> {
+/// use serde_json::json;
+///
+/// let run = bridge.emitter("ada", "thread-42").run("librarian").await?;
+/// run.thinking("Looking it up").await?;
+/// let tool = run.tool("search", json!({ "query": "tide tables" })).await?;
+/// tool.complete(json!({ "hits": 3 })).await?;
+/// let mut answer = run.message();
+/// answer.delta("There are three.").await?;
+/// answer.complete().await?;
+/// run.complete("Found three tide tables.").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Run {
     core: Arc<RunCore>,
 }
@@ -138,12 +64,25 @@ pub(crate) struct RunCore {
     started: Instant,
     cancelled: CancellationToken,
     ended: AtomicBool,
+    /// The turn that started it.
+    turn: Weak<TurnRuns>,
 }
+
+/// Runs that an agent dropped before their end, while it handles a message. `None` when it does so no more.
+pub(crate) struct TurnRuns(Mutex<Option<Vec<Arc<RunCore>>>>);
 
 /// The message that a run answers.
 pub(crate) struct Answers<'a> {
     pub(crate) send_id: &'a str,
     pub(crate) offset: u64,
+    pub(crate) turn: &'a Arc<TurnRuns>,
+}
+
+impl Emitter {
+    /// Starts a run of `agent`: writes its `agent_started`.
+    pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
+        Run::start(self.clone(), agent, None, None).await
+    }
 }
 
 impl Run {
@@ -164,14 +103,15 @@ impl Run {
         if let Some(parent) = parent {
             fields.insert("parentRunId".to_owned(), (*parent.id).into());
         }
-        let inner = Arc::clone(emitter.inner());
-        let mut event = Event::new(fields.into(), inner.limits.max_frame_bytes)?;
+        let context = Arc::clone(emitter.context());
+        let mut event = Event::new(fields.into(), context.limits.max_frame_bytes)?;
+        let turn = answers.as_ref().map_or_else(Weak::new, |answers| Arc::downgrade(answers.turn));
         if let Some(answers) = answers {
             event = event.claiming(answers.offset);
         }
         let cancelled = parent.map_or_else(CancellationToken::new, |parent| parent.cancelled.child_token());
         // Known before it is visible, so that a cancel that follows the first event finds it.
-        inner.runs.insert(emitter.key()?.clone(), &id, cancelled.clone());
+        context.live.insert(emitter.key()?.clone(), &id, cancelled.clone());
         let core = RunCore {
             emitter,
             id,
@@ -179,13 +119,21 @@ impl Run {
             started: Instant::now(),
             cancelled,
             ended: AtomicBool::new(false),
+            turn,
         };
-        let guard = parent.map_or(Guard::None, |parent| Guard::RunOpen(Arc::clone(&parent.id)));
+        let precondition =
+            parent.map_or(Precondition::None, |parent| Precondition::RunOpen(Arc::clone(&parent.id)));
         // From here on a drop writes the end, also when the caller stops waiting for the commit.
         let run = Self { core: Arc::new(core) };
-        if let Err(error) = run.core.emitter.append(vec![event], guard).await {
-            run.core.ended.store(true, Ordering::Release);
-            run.core.forget();
+        if let Err(error) = run.core.emitter.append(vec![event], precondition).await {
+            if matches!(error, PublishError::Log(_)) {
+                // It may be there, which the drop of the run finds out, or come later.
+                let key = run.core.emitter.key()?.clone();
+                run.core.emitter.context().live.abandon(key, &run.core.id);
+            } else {
+                run.core.ended.store(true, Ordering::Release);
+                run.core.forget();
+            }
             return Err(error);
         }
         tracing::debug!(run = &*run.core.id, agent, "run started");
@@ -249,9 +197,9 @@ impl Run {
     /// Resolves to [`PublishError::Cancelled`] when the run is cancelled meanwhile. Dropping the future stops the
     /// waiting; an answer that comes later is still written, and changes nothing for the run.
     ///
-    /// A turn that waits here does not count among those of [`Limits`](crate::Limits): it gives its place up when it
+    /// A turn that waits here does not count among those of [`Limits`](crate::Limits): it gives its permit up when it
     /// begins to wait, and has one again when this resolves, before new turns of its user. A turn that asks several
-    /// times at once has its place again after the first answer.
+    /// times at once has its permit again after the first answer.
     pub async fn ask(&self, prompt: &str, options: Vec<Value>) -> Result<Decision, PublishError> {
         approval::ask(&self.core, prompt, options).await
     }
@@ -293,23 +241,7 @@ impl Run {
 
     /// Ends the run: `agent_error`, not recoverable.
     pub async fn fail(self, error: AgentError) -> Result<Position, PublishError> {
-        let mut fields = Map::new();
-        put(&mut fields, "message", error.message);
-        put(&mut fields, "retryAfterMs", error.retry_after_ms);
-        put(&mut fields, "userMessage", error.user_message);
-        if !error.suggestions.is_empty() {
-            fields.insert("suggestions".to_owned(), error.suggestions.into());
-        }
-        let severity = match error.severity {
-            Severity::Critical => "critical",
-            Severity::High => "high",
-            Severity::Medium => "medium",
-            Severity::Low => "low",
-        };
-        fields.insert("code".to_owned(), error.code.into());
-        fields.insert("severity".to_owned(), severity.into());
-        fields.insert("recoverable".to_owned(), false.into());
-        self.core.end("agent_error", fields).await
+        self.core.end("agent_error", error.into_fields(&self.core.id)).await
     }
 
     /// Ends the run: `agent_cancelled`.
@@ -322,14 +254,49 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let cause = if std::thread::panicking() {
-            "panicked"
-        } else if self.core.emitter.inner().closing.is_cancelled() {
-            "shutdown"
-        } else {
-            "dropped"
-        };
-        self.core.died(cause);
+        if self.core.ended.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(turn) = self.core.turn.upgrade()
+            && let Some(runs) = &mut *turn.0.lock()
+        {
+            runs.push(Arc::clone(&self.core));
+            return;
+        }
+        self.core.died(if std::thread::panicking() { "panicked" } else { "dropped" });
+    }
+}
+
+impl fmt::Debug for TurnRuns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TurnRuns")
+    }
+}
+
+impl Default for TurnRuns {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
+    }
+}
+
+impl TurnRuns {
+    /// The agent is done: ends what it dropped, by its error or as died of `cause`.
+    pub(crate) fn end(&self, error: Option<AgentError>, cause: &'static str) {
+        for core in self.0.lock().take().into_iter().flatten() {
+            match error.clone() {
+                Some(error) => {
+                    let fields = error.into_fields(&core.id);
+                    core.end_later("agent_error", fields);
+                }
+                None => core.died(cause),
+            }
+        }
+    }
+}
+
+impl Drop for TurnRuns {
+    fn drop(&mut self) {
+        self.end(None, "dropped");
     }
 }
 
@@ -347,23 +314,23 @@ impl RunCore {
     fn event(&self, kind: &str, mut fields: Map<String, Value>) -> Result<Event, PublishError> {
         fields.insert("type".to_owned(), kind.into());
         fields.insert("runId".to_owned(), (*self.id).into());
-        Ok(Event::new(fields.into(), self.emitter.inner().limits.max_frame_bytes)?.of_open_run())
+        Ok(Event::new(fields.into(), self.emitter.context().limits.max_frame_bytes)?.of_open_run())
     }
 
-    fn guard(&self) -> Guard {
-        Guard::RunOpen(Arc::clone(&self.id))
+    fn precondition(&self) -> Precondition {
+        Precondition::RunOpen(Arc::clone(&self.id))
     }
 
     /// Writes an event and waits until it is durable.
     async fn write(&self, kind: &str, fields: Map<String, Value>) -> Result<Position, PublishError> {
         let event = self.event(kind, fields)?;
-        Ok(self.emitter.append(vec![event], self.guard()).await?.position)
+        Ok(self.emitter.append(vec![event], self.precondition()).await?.position)
     }
 
     /// Gives an event its place; waits for room, not for the commit.
     async fn queue(&self, kind: &str, fields: Map<String, Value>) -> Result<Ticket, PublishError> {
         let event = self.event(kind, fields)?;
-        self.emitter.queue(vec![event], self.guard()).await
+        self.emitter.queue(vec![event], self.precondition()).await
     }
 
     async fn end(&self, kind: &str, fields: Map<String, Value>) -> Result<Position, PublishError> {
@@ -375,20 +342,26 @@ impl RunCore {
         Ok(position)
     }
 
-    /// Writes the end of a run that nobody ended, in a task of its own.
+    /// Writes the end of a run that nobody ended.
     fn died(self: &Arc<Self>, cause: &'static str) {
+        let is_closing = self.emitter.context().closing.is_cancelled();
+        let cause = if is_closing && cause == "dropped" { "shutdown" } else { cause };
+        let mut fields = Map::new();
+        fields.insert("cause".to_owned(), cause.into());
+        self.end_later("agent_died", fields);
+    }
+
+    /// Writes the end of a run in a task of its own, unless it is over.
+    fn end_later(self: &Arc<Self>, kind: &'static str, fields: Map<String, Value>) {
         if self.ended.swap(true, Ordering::AcqRel) {
             return;
         }
         self.forget();
-        let Value::Object(fields) = json!({ "cause": cause }) else {
-            return;
-        };
         let core = Arc::clone(self);
-        self.emitter.inner().spawn(async move {
-            let write = || core.write("agent_died", fields.clone());
-            match until_written(&core.emitter.inner().closing, write).await {
-                Ok(_) => tracing::warn!(run = &*core.id, cause, "run ended by its drop"),
+        self.emitter.context().tasks.spawn(async move {
+            let write = || core.write(kind, fields.clone());
+            match until_written(&core.emitter.context().closing, write).await {
+                Ok(_) => tracing::warn!(run = &*core.id, kind, "a run was ended that its agent did not end"),
                 Err(PublishError::RunEnded) => {}
                 Err(error) => {
                     tracing::warn!(run = &*core.id, %error, "the end of a dropped run was not written")
@@ -397,9 +370,23 @@ impl RunCore {
         });
     }
 
+    /// Writes the end of a tool call or a message that was dropped, in a task of its own. The precondition keeps it out
+    /// of the log when the run has ended meanwhile.
+    fn end_part(self: &Arc<Self>, kind: &'static str, fields: Map<String, Value>) {
+        let core = Arc::clone(self);
+        self.emitter.context().tasks.spawn(async move {
+            let write = || core.write(kind, fields.clone());
+            if let Err(error) = until_written(&core.emitter.context().closing, write).await
+                && error != PublishError::RunEnded
+            {
+                tracing::warn!(run = &*core.id, kind, %error, "the end of something that was dropped was not written");
+            }
+        });
+    }
+
     fn forget(&self) {
         if let Ok(key) = self.emitter.key() {
-            self.emitter.inner().runs.remove(key, &self.id);
+            self.emitter.context().live.remove(key, &self.id);
         }
     }
 }

@@ -1,8 +1,12 @@
 //! One socket of a page: who it is, and then frames in both directions until one side ends it.
 
 mod commands;
+mod fingerprint;
+mod in_flight;
 mod order;
 mod pump;
+mod sends;
+mod signals;
 mod silence;
 mod subscribe;
 mod subscription;
@@ -13,10 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::Message;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesOrdered, SplitStream};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, Sink, Stream, StreamExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
@@ -25,10 +29,10 @@ use self::order::{Order, Place};
 use self::silence::Silence;
 use self::subscription::Subscription;
 use self::writer::Writer;
-use crate::auth::{AuthError, Identity, Refusal};
-use crate::bridge::Inner;
+use crate::auth::{AuthError, Identity};
 use crate::clock::now_ms;
-use crate::connections::{Full, Seat};
+use crate::connections::{ConnectionPermit, Full};
+use crate::context::Context;
 use crate::hub::Signal;
 use crate::log::LogError;
 use crate::wire::encode::{self, ServerFrame};
@@ -83,16 +87,6 @@ impl End {
     fn overloaded(message: String, remediation: &'static str) -> Self {
         let (code, close) = ("overloaded", close::OVERLOADED);
         Self::Error { code, close, message, retryable: true, remediation }
-    }
-
-    fn rights_unknown() -> Self {
-        Self::Error {
-            code: "unavailable",
-            close: close::INTERNAL,
-            message: Refusal::Unavailable.to_string(),
-            retryable: true,
-            remediation: "Reconnect later.",
-        }
     }
 
     fn hello_expected() -> Self {
@@ -163,14 +157,31 @@ impl From<AuthError> for End {
     }
 }
 
+/// The messages of a page, in either direction.
+pub(crate) trait Socket:
+    Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Send + 'static
+{
+}
+
+impl<S> Socket for S where
+    S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Send + 'static
+{
+}
+
+/// What a page sends.
+trait Frames: Stream<Item = Result<Message, axum::Error>> + Unpin {}
+
+impl<F: Stream<Item = Result<Message, axum::Error>> + Unpin> Frames for F {}
+
 /// Serves one socket to its end.
-pub(crate) async fn run(socket: WebSocket, inner: Arc<Inner>) {
+pub(crate) async fn run(socket: impl Socket, context: Arc<Context>) {
     let (sink, mut frames) = socket.split();
-    let writer = Writer::start(sink, inner.limits.write_timeout);
+    let writer = Writer::start(sink, context.limits.write_timeout, context.buffers.buffer(&context.limits));
     let mut answers = Answers::new();
-    let end = match open(&inner, &mut frames).await {
-        Ok((hello, identity, _seat)) => {
-            let mut session = Session::new(Arc::clone(&inner), &hello, &identity);
+    let end = match open(&context, &mut frames).await {
+        Ok((hello, identity, permit)) => {
+            writer.of_user(Arc::clone(&permit.buffered));
+            let mut session = Session::new(Arc::clone(&context), &hello, &identity);
             let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
             tracing::info!(session = session.name, user = ?identity.subject, ?client, "page connected");
             session.welcome();
@@ -190,38 +201,42 @@ pub(crate) async fn run(socket: WebSocket, inner: Arc<Inner>) {
             end
         }
     };
-    finish(end, &inner, writer, frames, &mut answers).await;
+    finish(end, &context, writer, frames, &mut answers).await;
 }
 
 /// Waits for a valid `hello` with a valid token, and for a place among the sockets of its user.
-async fn open(inner: &Inner, frames: &mut SplitStream<WebSocket>) -> Result<(Hello, Identity, Seat), End> {
+async fn open(
+    context: &Context,
+    frames: &mut impl Frames,
+) -> Result<(Hello, Identity, ConnectionPermit), End> {
     let refused = |full: Full| {
         tracing::warn!(?full, "a socket was refused: too many are open");
         End::from(full)
     };
-    let opening = inner.connections.open().map_err(refused)?;
+    let opening = context.connections.open().map_err(refused)?;
     let first = async {
         loop {
             if let Some(text) =
-                text_of(frames.next().await, MAX_HELLO_BYTES.min(inner.limits.max_frame_bytes))?
+                text_of(frames.next().await, MAX_HELLO_BYTES.min(context.limits.max_frame_bytes))?
             {
                 return Ok::<_, End>(text);
             }
         }
     };
     let text = tokio::select! {
-        text = timeout(inner.limits.hello_timeout, first) => text.map_err(|_| End::HelloTimeout)??,
+        biased;
+        text = timeout(context.limits.hello_timeout, first) => text.map_err(|_| End::HelloTimeout)??,
         // One that is new may have more to say.
         () = opening.displaced() => return Err(refused(Full::Opening)),
-        () = inner.closing.cancelled() => return Err(End::GoingAway),
+        () = context.closing.cancelled() => return Err(End::GoingAway),
     };
     opening.keep().map_err(refused)?;
     let Some(ClientFrame::Hello(hello)) = decode(&text)? else {
         return Err(End::hello_expected());
     };
-    let identity = inner.identify(&hello.token.0).await?;
-    let seat = inner.connections.seat(&identity.subject).map_err(refused)?;
-    Ok((hello, identity, seat))
+    let identity = context.gate.identify(&hello.token.0).await?;
+    let permit = context.connections.permit(&identity.subject).map_err(refused)?;
+    Ok((hello, identity, permit))
 }
 
 /// The text of a message; `None` for those of the transport.
@@ -245,13 +260,7 @@ fn text_of(
 }
 
 /// Says why, answers what is still under way if the bridge goes away, and closes.
-async fn finish(
-    end: End,
-    inner: &Inner,
-    writer: Writer,
-    mut frames: SplitStream<WebSocket>,
-    answers: &mut Answers,
-) {
+async fn finish(end: End, context: &Context, writer: Writer, mut frames: impl Frames, answers: &mut Answers) {
     let (code, reason) = match end {
         // Nobody would read why.
         End::Gone | End::Silent => return,
@@ -268,7 +277,7 @@ async fn finish(
             (close, code)
         }
         End::GoingAway => {
-            let limits = &inner.limits;
+            let limits = &context.limits;
             let frame = ServerFrame::Goaway {
                 reason: "shutdown",
                 reconnect_after_ms: millis(limits.goaway_reconnect_after),
@@ -277,9 +286,7 @@ async fn finish(
             writer.send(frame.encode()).await;
             let last = async {
                 while let Some(answer) = answers.next().await {
-                    if let Some(frame) = answer.frame {
-                        writer.send(frame).await;
-                    }
+                    writer.send(answer.frame).await;
                 }
             };
             if timeout(LINGER, last).await.is_err() {
@@ -300,14 +307,14 @@ type Answers = FuturesOrdered<BoxFuture<'static, Answer>>;
 /// What a send, a cancel or an approval has come to.
 struct Answer {
     place: Place,
-    /// The receipt; `None` when the task that waited for it failed.
-    frame: Option<String>,
+    /// The receipt.
+    frame: String,
     /// Whether the page is to send it again.
     is_owed: bool,
 }
 
 struct Session {
-    inner: Arc<Inner>,
+    context: Arc<Context>,
     /// Tells sessions apart inside the hub.
     id: u64,
     /// Names the session in logs.
@@ -333,7 +340,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(inner: Arc<Inner>, hello: &Hello, identity: &Identity) -> Self {
+    fn new(context: Arc<Context>, hello: &Hello, identity: &Identity) -> Self {
         let (signal_sender, signals) = mpsc::channel(MAX_SIGNALS);
         let mut session = Self {
             id: SESSIONS.fetch_add(1, Ordering::Relaxed),
@@ -341,9 +348,9 @@ impl Session {
             subject: identity.subject.as_str().into(),
             window: hello.window,
             expires: None,
-            heartbeat_due: Instant::now() + inner.limits.heartbeat,
+            heartbeat_due: Instant::now() + context.limits.heartbeat,
             ping_due: false,
-            silence: Silence::new(inner.limits.idle_timeout()),
+            silence: Silence::new(context.limits.idle_timeout()),
             subscriptions: Vec::new(),
             next_ch: 1,
             turn: 0,
@@ -354,7 +361,7 @@ impl Session {
             signals,
             signal_sender,
             ignored: 0,
-            inner,
+            context,
         };
         session.expire_at(identity.expires_at_ms);
         session
@@ -369,7 +376,7 @@ impl Session {
     }
 
     fn welcome(&mut self) {
-        let limits = &self.inner.limits;
+        let limits = &self.context.limits;
         let token_expires_in_ms =
             self.expires.map(|expires| millis(expires.saturating_duration_since(Instant::now())));
         let welcome = ServerFrame::Welcome {
@@ -387,12 +394,8 @@ impl Session {
     }
 
     /// Moves frames in both directions until one side ends it.
-    async fn serve(
-        &mut self,
-        writer: &Writer,
-        frames: &mut (impl Stream<Item = Result<Message, axum::Error>> + Unpin),
-    ) -> End {
-        let closing = self.inner.closing.clone();
+    async fn serve(&mut self, writer: &Writer, frames: &mut impl Frames) -> End {
+        let closing = self.context.closing.clone();
         loop {
             // Here and not only when the timer wins: a busy page must not miss its heartbeats.
             if let Err(end) = self.on_timer() {
@@ -402,23 +405,26 @@ impl Session {
                 Ok(filled) => filled,
                 Err(end) => return end,
             };
-            let most = self.inner.limits.max_pending_sends;
+            let most = self.context.limits.max_pending_sends;
             if self.order.owed() > most {
                 let message = format!("more than {most} sends have to come again");
                 return End::overloaded(message, "Reconnect, and send again in the first order.");
             }
             let deadline = [Some(self.heartbeat_due), self.expires, filled.live_due];
             let deadline = deadline.into_iter().flatten().min().unwrap_or(self.heartbeat_due);
-            let has_room =
-                self.control.len() < MAX_ANSWERS && self.answers.len() < self.inner.limits.max_pending_sends;
+            let has_room = self.control.len() < MAX_ANSWERS
+                && self.answers.len() < self.context.limits.max_pending_sends;
             let silent_at = self.silence.due();
+            // In this order, so that the same events always do the same. Nothing waits for ever behind another branch: the
+            // page is sent what there is, and timers run, at the top of each turn; answers come to sends alone, which
+            // are read after them; and a signal may be lost.
             tokio::select! {
+                biased;
                 () = closing.cancelled() => return End::GoingAway,
                 () = writer.failed() => return End::Gone,
-                () = writer.room(), if filled.is_blocked => {}
                 Some(answer) = self.answers.next() => {
                     self.order.leave(&answer.place, answer.is_owed);
-                    self.control.extend(answer.frame);
+                    self.control.push_back(answer.frame);
                 }
                 message = frames.next(), if has_room => {
                     if let Err(end) = self.on_message(message).await {
@@ -436,6 +442,7 @@ impl Session {
                         return end;
                     }
                 }
+                () = writer.room(), if filled.is_blocked => {}
                 () = self.wake.notified() => {}
                 Some(signal) = self.signals.recv(), if has_room => self.on_signal(&signal),
                 () = sleep_until(deadline) => {}
@@ -446,7 +453,7 @@ impl Session {
     /// Something came from the socket, or it ended.
     async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
         self.silence.broken();
-        match text_of(message, self.inner.limits.max_frame_bytes)? {
+        match text_of(message, self.context.limits.max_frame_bytes)? {
             Some(text) => self.on_text(&text).await,
             None => Ok(()),
         }
@@ -458,13 +465,13 @@ impl Session {
             return Err(End::token_expired());
         }
         if self.heartbeat_due <= now {
-            self.heartbeat_due = now + self.inner.limits.heartbeat;
+            self.heartbeat_due = now + self.context.limits.heartbeat;
             self.ping_due = true;
             // A page that does not read gets one heartbeat when it does.
             if self.control.len() < MAX_ANSWERS {
                 let may_know = self.subscriptions.iter().filter(|stream| !stream.is_revoked());
-                let heads: Vec<_> = may_know.filter_map(Subscription::head).collect();
-                self.control.extend(encode::heartbeats(&heads, self.inner.limits.max_frame_bytes));
+                let heads: Vec<_> = may_know.filter_map(|stream| stream.head(&self.context.seals)).collect();
+                self.control.extend(encode::heartbeats(&heads, self.context.limits.max_frame_bytes));
             }
         }
         Ok(())

@@ -1,59 +1,33 @@
 //! A log in memory, for tests and for streams that may be lost with the process.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use uuid::Uuid;
 
-use super::life::Life;
-use super::{
-    Append, Change, Commit, Guard, Log, LogError, Observer, Outcome, Page, Pending, Receipt, Status,
-    StreamState, Ticket, Unfinished, announcement,
-};
-use crate::clock::now_ms;
-use crate::event::{Claims, Effect, Event, VOID};
-use crate::hub::take;
-use crate::stream::{Position, StreamKey};
+use super::incarnation::Incarnation;
+use super::{Append, Change, Commit, Head, Log, LogError, Observer, Page, Record, Snapshot, VOID, take};
+use crate::stream::StreamKey;
 
 /// Keeps streams in memory: durable as long as the process lives. Bounded only by trimming.
-#[derive(Default)]
 pub struct MemoryLog {
-    streams: Mutex<BTreeMap<String, Stream>>,
-    life: Life,
+    streams: Mutex<BTreeMap<StreamKey, Stream>>,
+    incarnation: Incarnation,
     observer: OnceLock<Observer>,
+    secret: [u8; 32],
 }
 
+/// Records that are left have numbers up to `head.seq`, without holes.
 struct Stream {
-    key: StreamKey,
-    epoch: Arc<str>,
-    epoch_number: u64,
-    base: u64,
-    oldest: u64,
-    bodies: Vec<Arc<str>>,
-    runs: HashMap<Arc<str>, RunRow>,
-    approvals: HashMap<Arc<str>, ApprovalRow>,
-    sends: HashMap<(Arc<str>, Arc<str>), SendRow>,
-}
-
-struct RunRow {
-    started: u64,
-    ended: bool,
-    cancelled: bool,
-}
-
-struct ApprovalRow {
-    run: Arc<str>,
-    resolved: bool,
-}
-
-struct SendRow {
-    hash: [u8; 32],
-    at_ms: u64,
-    status: Status,
-    position: Position,
-    taken: bool,
+    head: Head,
+    records: VecDeque<Arc<Record>>,
+    /// Whether the last record is open, which may be gone.
+    is_open: bool,
+    snapshot: Option<Snapshot>,
 }
 
 impl MemoryLog {
@@ -62,221 +36,136 @@ impl MemoryLog {
         Self::default()
     }
 
-    fn with<T>(&self, key: &StreamKey, work: impl FnOnce(&mut Stream) -> T) -> T {
-        let mut streams = self.lock();
-        work(self.stream(&mut streams, key))
+    /// A log with an id and a secret that are kept elsewhere: the beginning of one that is read from a file.
+    pub fn with_identity(id: &str, secret: [u8; 32]) -> Self {
+        Self { incarnation: Incarnation::new(id), secret, ..Self::default() }
     }
 
-    fn stream<'a>(&self, streams: &'a mut BTreeMap<String, Stream>, key: &StreamKey) -> &'a mut Stream {
-        streams.entry(key.to_string()).or_insert_with(|| Stream {
-            key: key.clone(),
-            epoch: self.life.epoch(),
-            epoch_number: 1,
-            base: 0,
-            oldest: 1,
-            bodies: Vec::new(),
-            runs: HashMap::new(),
-            approvals: HashMap::new(),
-            sends: HashMap::new(),
-        })
+    /// The id of the log, which [`MemoryLog::with_identity`] takes.
+    pub fn id(&self) -> &str {
+        self.incarnation.log()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Stream>> {
-        // No method leaves a stream half changed, so a panic elsewhere leaves it usable.
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn notify(&self, commit: &Commit) {
-        if let Some(observer) = self.observer.get() {
-            observer(commit);
-        }
-    }
-
-    fn append_now(&self, append: Append) -> Outcome {
-        // Held while the observer is notified, so that it hears of commits in their order.
-        let mut streams = self.lock();
-        let (outcome, change) = self.stream(&mut streams, &append.key).append(&append);
-        let Some(commit) = change else { return outcome };
-        self.notify(&commit);
-        if let Some(inbox) = &append.announce
-            && let Some(event) = announcement(&append, &commit)
-        {
-            let append = Append::events(inbox.clone(), vec![event]);
-            if let (_, Some(commit)) = self.stream(&mut streams, inbox).append(&append) {
-                self.notify(&commit);
+    /// Takes a change that happened before, and was kept elsewhere. It is not checked, and no observer hears of it.
+    pub fn apply(&self, commit: &Commit) {
+        let mut streams = self.streams.lock();
+        let stream = streams.entry(commit.stream.clone()).or_insert_with(|| self.empty(&commit.stream));
+        match &commit.change {
+            Change::Appended(record) => drop(stream.append(stream.head.seq, Arc::clone(record))),
+            Change::NewEpoch { epoch, number } => {
+                stream.head.epoch = Arc::clone(epoch);
+                stream.head.epoch_number = *number;
+                stream.head.base = stream.head.offset;
             }
+            Change::Trimmed { oldest } => drop(stream.trim(*oldest - 1)),
+            Change::Redacted { offset } => drop(stream.redact(*offset)),
         }
-        outcome
+    }
+
+    fn empty(&self, key: &StreamKey) -> Stream {
+        Stream { head: self.empty_head(key), records: VecDeque::new(), is_open: false, snapshot: None }
+    }
+
+    fn empty_head(&self, stream: &StreamKey) -> Head {
+        let epoch = self.incarnation.first_epoch(stream);
+        Head { epoch, epoch_number: 1, base: 0, oldest: 1, offset: 0, seq: 0 }
+    }
+
+    /// Changes a stream, which is made if need be. Observers are notified in the order of the changes.
+    fn change<T>(
+        &self,
+        key: &StreamKey,
+        change: impl FnOnce(&mut Stream) -> (T, Option<Change>),
+    ) -> BoxFuture<'static, Result<T, LogError>>
+    where
+        T: Send + 'static,
+    {
+        let mut streams = self.streams.lock();
+        let stream = streams.entry(key.clone()).or_insert_with(|| self.empty(key));
+        let (answer, change) = change(stream);
+        if let (Some(change), Some(observer)) = (change, self.observer.get()) {
+            observer(&Commit { stream: key.clone(), change });
+        }
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+
+    fn look<T: Send + 'static>(
+        &self,
+        key: &StreamKey,
+        look: impl FnOnce(Option<&Stream>) -> T,
+    ) -> BoxFuture<'static, Result<T, LogError>> {
+        let seen = look(self.streams.lock().get(key));
+        Box::pin(std::future::ready(Ok(seen)))
     }
 }
 
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self {
+            streams: Mutex::default(),
+            incarnation: Incarnation::default(),
+            observer: OnceLock::new(),
+            secret: secret(),
+        }
+    }
+}
+
+/// 32 random bytes.
+pub(super) fn secret() -> [u8; 32] {
+    let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
+    std::array::from_fn(|index| if index < 16 { one.as_bytes()[index] } else { other.as_bytes()[index - 16] })
+}
+
 impl Stream {
-    fn head(&self) -> u64 {
-        self.oldest + self.bodies.len() as u64 - 1
-    }
-
-    fn state(&self) -> StreamState {
-        let mut open: Vec<_> = self.runs.iter().filter(|(_, row)| !row.ended).collect();
-        open.sort_by_key(|(_, row)| row.started);
-        StreamState {
-            epoch: Arc::clone(&self.epoch),
-            epoch_number: self.epoch_number,
-            base: self.base,
-            oldest: self.oldest,
-            head: self.head(),
-            open_runs: open.into_iter().map(|(run, _)| Arc::clone(run)).collect(),
-            // Memory begins and ends with the log.
-            begun_here: true,
+    fn append(&mut self, expected: u64, record: Arc<Record>) -> (Append, Option<Change>) {
+        if expected != self.head.seq {
+            return (Append::Stale { seq: self.head.seq }, None);
         }
-    }
-
-    fn append(&mut self, append: &Append) -> (Outcome, Option<Commit>) {
-        if let Some(once) = &append.once
-            && let Some(row) = self.sends.get(&(Arc::clone(&once.id), Arc::clone(&once.subject)))
-        {
-            if row.hash != once.hash {
-                return (Outcome::Conflict, None);
-            }
-            let receipt = Receipt { status: row.status, position: row.position.clone(), repeated: true };
-            return (Outcome::Durable(receipt), None);
-        }
-        if let Some(once) = &append.once
-            && let Some(after) = &append.after
-            && !self.sends.contains_key(&(Arc::clone(after), Arc::clone(&once.subject)))
-        {
-            return (Outcome::TooEarly, None);
-        }
-        let status = self.guard(&append.guard);
-        let first = self.head() + 1;
-        let mut change = None;
-        if status == Status::Accepted
-            && let Some(run) = &append.cancels
-            && let Some(row) = self.runs.get_mut(run)
-        {
-            row.cancelled = true;
-        }
-        if status == Status::Accepted && !append.events.is_empty() {
-            let mut bodies = Vec::with_capacity(append.events.len());
-            for event in &append.events {
-                let event = self.as_it_is_written(event);
-                bodies.push(Arc::clone(event.body()));
-                self.bodies.push(Arc::clone(event.body()));
-                self.note(&event);
-            }
-            change = Some(Commit {
-                key: self.key.clone(),
-                epoch_number: self.epoch_number,
-                change: Change::Appended { first, bodies },
-            });
-        }
-        let position = Position { epoch: Arc::clone(&self.epoch), offset: self.head() };
-        if let Some(once) = &append.once {
-            let row = SendRow {
-                hash: once.hash,
-                at_ms: once.at_ms.max(now_ms()),
-                status,
-                position: position.clone(),
-                taken: !once.dispatch || status != Status::Accepted,
-            };
-            self.sends.insert((Arc::clone(&once.id), Arc::clone(&once.subject)), row);
-        }
-        (Outcome::Durable(Receipt { status, position, repeated: false }), change)
-    }
-
-    fn guard(&self, guard: &Guard) -> Status {
-        match guard {
-            Guard::None => Status::Accepted,
-            Guard::RunOpen(run) => match self.runs.get(run) {
-                None => Status::UnknownRun,
-                Some(row) if row.ended => Status::AlreadyFinished,
-                Some(_) => Status::Accepted,
-            },
-            Guard::ApprovalOpen(approval) => match self.approvals.get(approval) {
-                None => Status::UnknownApproval,
-                Some(row) if row.resolved => Status::AlreadyResolved,
-                Some(_) => Status::Accepted,
-            },
-        }
-    }
-
-    /// The end of a run that was cancelled says so (SND-7).
-    fn as_it_is_written<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
-        match event.effect() {
-            Effect::RunEnded { run } if self.runs.get(run).is_some_and(|row| row.cancelled && !row.ended) => {
-                Cow::Owned(event.cancelled())
-            }
-            _ => Cow::Borrowed(event),
-        }
-    }
-
-    /// Notes what the event that was appended last does beside the events.
-    fn note(&mut self, event: &Event) {
-        let offset = self.head();
-        match event.effect() {
-            Effect::None => {}
-            Effect::Run { run, claims } => {
-                self.touch(run, offset);
-                let message = match claims {
-                    None => None,
-                    Some(Claims::At(offset)) => Some(*offset),
-                    Some(Claims::First(send_id)) => {
-                        let waiting = self.sends.iter().filter(|((id, _), row)| id == send_id && !row.taken);
-                        waiting.map(|(_, row)| row.position.offset).min()
-                    }
-                };
-                if let Some(message) = message {
-                    self.claim(|place| place == message);
-                }
-            }
-            Effect::RunEnded { run } => {
-                self.touch(run, offset).ended = true;
-                for row in self.approvals.values_mut() {
-                    row.resolved |= row.run == *run;
-                }
-            }
-            Effect::ApprovalRequested { run, approval } => {
-                self.touch(run, offset);
-                let row = ApprovalRow { run: Arc::clone(run), resolved: false };
-                self.approvals.entry(Arc::clone(approval)).or_insert(row);
-            }
-            Effect::ApprovalResolved { approval } => {
-                if let Some(row) = self.approvals.get_mut(approval) {
-                    row.resolved = true;
-                }
-            }
-        }
-    }
-
-    fn touch(&mut self, run: &Arc<str>, offset: u64) -> &mut RunRow {
-        self.runs.entry(Arc::clone(run)).or_insert(RunRow { started: offset, ended: false, cancelled: false })
+        self.head.seq = record.seq;
+        self.head.offset = record.head();
+        self.is_open = record.is_open;
+        self.records.push_back(Arc::clone(&record));
+        (Append::Appended, Some(Change::Appended(record)))
     }
 
     fn read(&self, from: u64, max_events: usize, max_bytes: usize) -> Page {
-        let first = from.max(self.oldest);
-        let skip = usize::try_from(first - self.oldest).unwrap_or(usize::MAX);
-        let bodies = take(self.bodies.iter().skip(skip).cloned(), max_events, max_bytes);
-        Page { epoch_number: self.epoch_number, oldest: self.oldest, first, bodies }
+        let first = from.max(self.head.oldest);
+        let start = self.records.partition_point(|record| record.head() < first);
+        let bodies = self.records.range(start..).flat_map(|record| {
+            let skip = usize::try_from(first.saturating_sub(record.first)).unwrap_or(usize::MAX);
+            record.events.iter().skip(skip).cloned()
+        });
+        let bodies = take(bodies, max_events, max_bytes);
+        Page { epoch_number: self.head.epoch_number, oldest: self.head.oldest, first, bodies }
     }
 
-    fn pending(&self, after: u64) -> Option<Pending> {
-        self.sends
-            .iter()
-            .filter(|(_, row)| {
-                !row.taken && row.position.offset > after && row.position.offset >= self.oldest
-            })
-            .min_by_key(|(_, row)| row.position.offset)
-            .map(|((id, subject), row)| Pending {
-                offset: row.position.offset,
-                send_id: Arc::clone(id),
-                subject: Arc::clone(subject),
-                body: Arc::clone(&self.bodies[(row.position.offset - self.oldest) as usize]),
-            })
-    }
-
-    fn claim(&mut self, through: impl Fn(u64) -> bool) {
-        for row in self.sends.values_mut() {
-            row.taken |= through(row.position.offset);
+    fn trim(&mut self, through: u64) -> (u64, Option<Change>) {
+        let oldest = through.min(self.head.offset) + 1;
+        if oldest <= self.head.oldest {
+            return (self.head.oldest, None);
         }
+        self.head.oldest = oldest;
+        let kept = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
+        while self.records.front().is_some_and(|record| record.seq <= kept && record.head() < oldest) {
+            self.records.pop_front();
+        }
+        for record in self.records.iter_mut().take_while(|record| record.first < oldest) {
+            let gone = usize::try_from(oldest - record.first).unwrap_or(usize::MAX);
+            Arc::make_mut(record).events.iter_mut().take(gone).for_each(|body| *body = VOID.into());
+        }
+        (oldest, Some(Change::Trimmed { oldest }))
+    }
+
+    fn redact(&mut self, offset: u64) -> (bool, Option<Change>) {
+        if !(self.head.oldest..=self.head.offset).contains(&offset) {
+            return (false, None);
+        }
+        let at = self.records.partition_point(|record| record.head() < offset);
+        let record = self.records.get_mut(at).map(Arc::make_mut);
+        let body = record.and_then(|record| record.events.get_mut((offset - record.first) as usize));
+        let Some(body) = body else { return (false, None) };
+        *body = VOID.into();
+        (true, Some(Change::Redacted { offset }))
     }
 }
 
@@ -286,102 +175,83 @@ impl Log for MemoryLog {
         let _ = self.observer.set(observer);
     }
 
-    fn append(&self, append: Append) -> BoxFuture<'_, Result<Ticket, LogError>> {
-        Box::pin(async move {
-            let (reply, ticket) = Ticket::new();
-            // The receiver is in this scope.
-            let _ = reply.send(Ok(self.append_now(append)));
-            Ok(ticket)
-        })
+    fn append<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        expected: u64,
+        record: Arc<Record>,
+    ) -> BoxFuture<'a, Result<Append, LogError>> {
+        self.change(stream, |stream| stream.append(expected, record))
     }
 
-    fn state<'a>(&'a self, key: &'a StreamKey) -> BoxFuture<'a, Result<StreamState, LogError>> {
-        Box::pin(async move { Ok(self.with(key, |stream| stream.state())) })
+    fn head<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Head, LogError>> {
+        let empty = self.empty_head(stream);
+        self.look(stream, |stream| stream.map_or(empty, |stream| stream.head.clone()))
     }
 
     fn read<'a>(
         &'a self,
-        key: &'a StreamKey,
+        stream: &'a StreamKey,
         from: u64,
         max_events: usize,
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, LogError>> {
-        Box::pin(async move { Ok(self.with(key, |stream| stream.read(from, max_events, max_bytes))) })
+        let empty = Page { epoch_number: 1, oldest: 1, first: from.max(1), bodies: Vec::new() };
+        self.look(stream, |stream| stream.map_or(empty, |stream| stream.read(from, max_events, max_bytes)))
+    }
+
+    fn records<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        after: u64,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<Record>, LogError>> {
+        self.look(stream, |stream| {
+            let records = stream.into_iter().flat_map(|stream| &stream.records);
+            records.filter(|record| record.seq > after).take(max).map(|record| (**record).clone()).collect()
+        })
+    }
+
+    fn snapshot<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Option<Snapshot>, LogError>> {
+        self.look(stream, |stream| stream.and_then(|stream| stream.snapshot.clone()))
+    }
+
+    fn put_snapshot<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        self.change(stream, |stream| {
+            if stream.snapshot.as_ref().is_none_or(|one| one.seq < snapshot.seq) {
+                stream.snapshot = Some(snapshot);
+            }
+            ((), None)
+        })
+    }
+
+    fn trim<'a>(&'a self, stream: &'a StreamKey, through: u64) -> BoxFuture<'a, Result<u64, LogError>> {
+        self.change(stream, |stream| stream.trim(through))
+    }
+
+    fn redact<'a>(&'a self, stream: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>> {
+        self.change(stream, |stream| stream.redact(offset))
     }
 
     fn new_epoch<'a>(
         &'a self,
-        key: &'a StreamKey,
+        stream: &'a StreamKey,
         current: &'a str,
-    ) -> BoxFuture<'a, Result<StreamState, LogError>> {
-        Box::pin(async move {
-            let mut streams = self.lock();
-            let stream = self.stream(&mut streams, key);
-            if &*stream.epoch == current {
-                stream.epoch = self.life.epoch();
-                stream.epoch_number += 1;
-                stream.base = stream.head();
-                let change = Change::NewEpoch { epoch: Arc::clone(&stream.epoch) };
-                self.notify(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
+    ) -> BoxFuture<'a, Result<Head, LogError>> {
+        self.change(stream, |stream| {
+            let head = &mut stream.head;
+            if *head.epoch != *current {
+                return (head.clone(), None);
             }
-            Ok(stream.state())
-        })
-    }
-
-    fn trim<'a>(&'a self, key: &'a StreamKey, through: u64) -> BoxFuture<'a, Result<u64, LogError>> {
-        Box::pin(async move {
-            let mut streams = self.lock();
-            let stream = self.stream(&mut streams, key);
-            let oldest = through.min(stream.head()) + 1;
-            if oldest > stream.oldest {
-                stream.bodies.drain(..(oldest - stream.oldest) as usize);
-                stream.oldest = oldest;
-                stream.claim(|offset| offset < oldest);
-                let change = Change::Trimmed { oldest };
-                self.notify(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
-            }
-            Ok(stream.oldest)
-        })
-    }
-
-    fn redact<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>> {
-        Box::pin(async move {
-            let mut streams = self.lock();
-            let stream = self.stream(&mut streams, key);
-            let index = offset.checked_sub(stream.oldest).and_then(|index| usize::try_from(index).ok());
-            let Some(body) = index.and_then(|index| stream.bodies.get_mut(index)) else {
-                return Ok(false);
-            };
-            *body = VOID.into();
-            stream.claim(|place| place == offset);
-            let change = Change::Redacted { offset };
-            self.notify(&Commit { key: key.clone(), epoch_number: stream.epoch_number, change });
-            Ok(true)
-        })
-    }
-
-    fn pending<'a>(
-        &'a self,
-        key: &'a StreamKey,
-        after: u64,
-    ) -> BoxFuture<'a, Result<Option<Pending>, LogError>> {
-        Box::pin(async move { Ok(self.with(key, |stream| stream.pending(after))) })
-    }
-
-    fn approval_run<'a>(
-        &'a self,
-        key: &'a StreamKey,
-        approval: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Arc<str>>, LogError>> {
-        Box::pin(async move {
-            Ok(self.with(key, |stream| stream.approvals.get(approval).map(|row| Arc::clone(&row.run))))
-        })
-    }
-
-    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
-        Box::pin(async move {
-            self.with(key, |stream| stream.claim(|place| place == offset));
-            Ok(())
+            head.epoch = self.incarnation.next_epoch();
+            head.epoch_number += 1;
+            head.base = head.offset;
+            let change = Change::NewEpoch { epoch: Arc::clone(&head.epoch), number: head.epoch_number };
+            (head.clone(), Some(change))
         })
     }
 
@@ -389,30 +259,16 @@ impl Log for MemoryLog {
         &'a self,
         after: Option<&'a StreamKey>,
         max: usize,
-    ) -> BoxFuture<'a, Result<Vec<Unfinished>, LogError>> {
-        Box::pin(async move {
-            let after = after.map(StreamKey::to_string).unwrap_or_default();
-            let streams = self.lock();
-            let unfinished = streams.range(after.clone()..).filter(|(text, _)| **text != after);
-            let unfinished = unfinished.map(|(_, stream)| Unfinished {
-                key: stream.key.clone(),
-                open_runs: stream.state().open_runs,
-                has_pending: stream.pending(0).is_some(),
-            });
-            Ok(unfinished.filter(|one| one.has_pending || !one.open_runs.is_empty()).take(max).collect())
-        })
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
+        let streams = self.streams.lock();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let open = streams.range((from, Bound::Unbounded)).filter(|(_, stream)| stream.is_open);
+        let open = open.take(max).map(|(key, _)| key.clone()).collect();
+        Box::pin(std::future::ready(Ok(open)))
     }
 
-    fn forget_sends(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, LogError>> {
-        Box::pin(async move {
-            let mut forgotten = 0;
-            for stream in self.lock().values_mut() {
-                let before = stream.sends.len();
-                stream.sends.retain(|_, row| !row.taken || row.at_ms >= before_ms);
-                forgotten += (before - stream.sends.len()) as u64;
-            }
-            Ok(forgotten)
-        })
+    fn secret(&self) -> [u8; 32] {
+        self.secret
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {
@@ -422,11 +278,11 @@ impl Log for MemoryLog {
 
 impl fmt::Debug for MemoryLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryLog").field("streams", &self.lock().len()).finish_non_exhaustive()
+        f.debug_struct("MemoryLog").field("streams", &self.streams.lock().len()).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    crate::log::contract::contract_of!((super::MemoryLog::new(), ()));
+    crate::log_tests!((super::MemoryLog::new(), ()));
 }

@@ -7,25 +7,7 @@ use uuid::Uuid;
 
 use super::RunCore;
 use crate::emitter::PublishError;
-
-/// What a person answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Yes.
-    Approved,
-    /// No.
-    Denied,
-}
-
-impl Decision {
-    /// The text on the wire.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Approved => "approved",
-            Self::Denied => "denied",
-        }
-    }
-}
+use crate::live::Decision;
 
 pub(super) async fn ask(core: &RunCore, prompt: &str, options: Vec<Value>) -> Result<Decision, PublishError> {
     let approval: Arc<str> = format!("approval-{}", Uuid::new_v4().simple()).into();
@@ -36,7 +18,7 @@ pub(super) async fn ask(core: &RunCore, prompt: &str, options: Vec<Value>) -> Re
         fields.insert("options".to_owned(), options.into());
     }
     // Waiting begins before the question is visible, so that no answer can come too early.
-    let answer = core.emitter.inner().runs.wait_for(core.emitter.key()?.clone(), approval);
+    let answer = core.emitter.context().live.wait_for(core.emitter.key()?.clone(), approval);
     core.write("approval_requested", fields).await?;
     // A person takes as long as it takes: turns that can be worked on go on meanwhile.
     let pause = core.emitter.pause();
@@ -44,7 +26,7 @@ pub(super) async fn ask(core: &RunCore, prompt: &str, options: Vec<Value>) -> Re
         decision = answer => decision.ok_or(PublishError::RunEnded),
         () = core.cancelled.cancelled() => Err(PublishError::Cancelled),
     };
-    // Without an answer there is only an end to write, which waits for no place: the drop of the pause goes on at once.
+    // Without an answer there is only an end to write, which waits for no permit: the drop of the pause goes on at once.
     if answer.is_ok()
         && let Some(pause) = pause
     {

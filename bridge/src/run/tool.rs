@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::{RunCore, elapsed_ms, put};
 use crate::emitter::{PublishError, settle};
-use crate::retry::until_written;
 use crate::stream::Position;
 
 /// What is known of a tool call when it starts.
@@ -29,6 +28,17 @@ pub struct ToolStart {
 /// A tool call that is under way. Several of one run may be, side by side.
 ///
 /// One that is dropped without an end is written as failed, unless the run is over by then.
+///
+/// ```
+/// # async fn example(run: agentwire_bridge::Run) -> Result<(), agentwire_bridge::PublishError> {
+/// let tool = run.tool("search", serde_json::json!({ "query": "tide tables" })).await?;
+/// match std::fs::read_to_string("tides.txt") {
+///     Ok(text) => tool.complete(serde_json::json!({ "bytes": text.len() })).await?,
+///     Err(error) => tool.fail(&error.to_string()).await?,
+/// };
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a tool call that is dropped is written as failed"]
 pub struct ToolCall {
     core: Arc<RunCore>,
@@ -105,16 +115,7 @@ impl Drop for ToolCall {
         }
         let mut fields = self.outcome(false);
         fields.insert("error".to_owned(), "the tool call was dropped".into());
-        let core = Arc::clone(&self.core);
-        // The guard of the run keeps this out of the log when the run has ended meanwhile.
-        self.core.emitter.inner().spawn(async move {
-            let write = || core.write("tool_completed", fields.clone());
-            if let Err(error) = until_written(&core.emitter.inner().closing, write).await
-                && error != PublishError::RunEnded
-            {
-                tracing::warn!(run = &*core.id, %error, "the end of a dropped tool call was not written");
-            }
-        });
+        self.core.end_part("tool_completed", fields);
     }
 }
 

@@ -51,7 +51,7 @@ impl Session {
             let index = (self.turn + step) % count;
             let stream = &mut self.subscriptions[index];
             let others = in_flight - stream.in_flight_bytes();
-            let frame = match stream.next(&self.inner, others).await? {
+            let frame = match stream.next(&self.context, others).await? {
                 Next::Nothing => continue,
                 Next::Frame(frame) => Some(frame),
                 Next::EpochEnded => None,

@@ -7,9 +7,10 @@ use futures_util::{StreamExt, stream};
 use super::subscription::{Start, Subscription};
 use super::{End, Session};
 use crate::auth::{Access, Refusal};
-use crate::bridge::Inner;
+use crate::context::Context;
 use crate::hub::{Watch, Watching};
-use crate::log::StreamState;
+use crate::journal::StreamState;
+use crate::log::{Head, LogError};
 use crate::stream::StreamKey;
 use crate::wire::encode::ServerFrame;
 use crate::wire::{Malformed, Open, StreamRequest};
@@ -27,31 +28,32 @@ struct Resume {
     next: u64,
     /// `None` when nothing was lost.
     reason: Option<&'static str>,
-    /// The position is one that the log does not have: it needs a new epoch first.
-    is_ahead: bool,
 }
 
 impl Resume {
-    fn of(state: &StreamState, request: &StreamRequest) -> Self {
+    fn of(head: &Head, request: &StreamRequest) -> Self {
         let opened = match request.open {
-            Open::Start => state.oldest,
-            Open::Live => state.head + 1,
-            Open::Last(n) => state.oldest.max((state.head + 1).saturating_sub(n)),
+            Open::Start => head.oldest,
+            Open::Live => head.offset + 1,
+            Open::Last(n) => head.oldest.max((head.offset + 1).saturating_sub(n)),
         };
         // For a page that knows another epoch: what was written in this one is new to it in any case.
         let owed = match request.open {
-            Open::Start => state.oldest,
-            Open::Live | Open::Last(_) => state.oldest.max(state.base + 1),
+            Open::Start => head.oldest,
+            Open::Live | Open::Last(_) => head.oldest.max(head.base + 1),
         };
         let (next, reason) = match &request.position {
-            None if request.open == Open::Start && state.oldest > 1 => (opened, Some("trimmed")),
+            None if request.open == Open::Start && head.oldest > 1 => (opened, Some("trimmed")),
             None => (opened, None),
-            Some((epoch, _)) if *epoch != *state.epoch => (owed, Some("epoch")),
-            Some((_, offset)) if request.seen.unwrap_or(*offset) > state.head => (owed, Some("ahead")),
-            Some((_, offset)) if offset + 1 < state.oldest => (state.oldest, Some("trimmed")),
+            Some((epoch, _)) if *epoch != *head.epoch => (owed, Some("epoch")),
+            // Nothing proves that the log ever had it: this page starts over, and no other notices.
+            Some((_, offset)) if request.seen.unwrap_or(*offset) > head.offset => {
+                (head.oldest, Some("ahead"))
+            }
+            Some((_, offset)) if offset + 1 < head.oldest => (head.oldest, Some("trimmed")),
             Some((_, offset)) => (offset + 1, None),
         };
-        Self { next, reason, is_ahead: reason == Some("ahead") }
+        Self { next, reason }
     }
 }
 
@@ -63,16 +65,16 @@ impl Session {
         if requests.iter().any(is_subscribed) {
             return Err(Malformed::Contradiction("a stream is subscribed on this socket already").into());
         }
-        let (inner, subject) = (Arc::clone(&self.inner), Arc::clone(&self.subject));
+        let (context, subject) = (Arc::clone(&self.context), Arc::clone(&self.subject));
         let check = |request: StreamRequest| {
-            let (inner, subject) = (Arc::clone(&inner), Arc::clone(&subject));
+            let (context, subject) = (Arc::clone(&context), Arc::clone(&subject));
             async move {
-                let right = Right::of(&inner, &subject, &request.name).await;
+                let right = Right::of(&context, &subject, &request.name).await;
                 (request, right)
             }
         };
         let mut requests = requests.into_iter();
-        let (max, mut refused) = (self.inner.limits.max_streams, 0);
+        let (max, mut refused) = (self.context.limits.max_streams, 0);
         loop {
             // As many as can come to something: a frame can name tens of thousands, and each check may be a request.
             let room = CHECKS.min(max - self.subscriptions.len()).min(max - refused);
@@ -106,13 +108,11 @@ impl Session {
         request: &StreamRequest,
         mut right: Right,
     ) -> Result<Option<&'static str>, End> {
-        let store = &self.inner.store;
+        let hub = &self.context.hub;
         let mut watched: Option<(StreamKey, Watch)> = None;
         let (key, watch) = loop {
             let key = match right.key {
                 Ok(key) => key,
-                // No reason of `unsubscribed` says that it is worth asking again (SUB-11); a new connection does.
-                Err(Refusal::Unavailable) => return Err(End::rights_unknown()),
                 Err(refusal) => return Ok(Some(reason_of(refusal))),
             };
             if let Some((_, watch)) = watched.take_if(|(of, _)| *of == key) {
@@ -129,37 +129,36 @@ impl Session {
                 wake: &self.wake,
                 signals: &self.signal_sender,
             };
-            let watch = store.watch(&key, watching).await?;
-            if right.revocations == store.revocations() {
+            let watch = match hub.watch(&key, watching).await {
+                Ok(watch) => watch,
+                Err(error) => return Ok(Some(unavailable(&error))),
+            };
+            if right.revocations == hub.revocations() {
                 break (key, watch);
             }
             // It may have been withdrawn since it was checked, with no watch yet that could have been notified. Others
             // are withdrawn all the time: with the watch in place, a second check is enough.
             watched = Some((key, watch));
-            right = Right::of(&self.inner, &self.subject, &request.name).await;
+            right = Right::of(&self.context, &self.subject, &request.name).await;
         };
-        let mut state = store.state(&key).await?;
-        let mut resume = Resume::of(&state, request);
-        if resume.is_ahead && state.begun_here {
-            // The epoch has lost nothing, so nobody has seen more of it: a claim must not end it for everybody.
-            let claim = "a `position` or `seen` is above every offset that its epoch ever had";
-            return Err(Malformed::Contradiction(claim).into());
-        }
-        if resume.is_ahead {
-            tracing::warn!(session = self.name, stream = %key, head = state.head,
-                "a page is ahead of the log: the log went back, so it gets a new epoch");
-            state = store.log().new_epoch(&key, &state.epoch).await?;
-            resume.next = Resume::of(&state, request).next;
+        let state = match current_state(&self.context, &key, request).await {
+            Ok(state) => state,
+            Err(error) => return Ok(Some(unavailable(&error))),
+        };
+        let (head, resume) = (&state.head, Resume::of(&state.head, request));
+        if resume.reason == Some("ahead") {
+            tracing::info!(session = self.name, stream = %key, head = head.offset,
+                "a page claims more than the log has, without a seal: it starts over");
         }
         let ch = self.next_ch;
         self.next_ch += 1;
         let subscribed = ServerFrame::Subscribed {
             ch,
             name: &request.name,
-            epoch: &state.epoch,
-            base: (state.base > 0).then_some(state.base),
-            oldest: state.oldest,
-            head: state.head,
+            epoch: &head.epoch,
+            base: (head.base > 0).then_some(head.base),
+            oldest: head.oldest,
+            head: head.offset,
             next: resume.next,
             recovered: resume.reason.is_none(),
             reason: resume.reason,
@@ -170,8 +169,8 @@ impl Session {
             name: request.name.clone(),
             key,
             watch,
-            epoch_number: state.epoch_number,
-            head: state.head,
+            epoch_number: head.epoch_number,
+            head: head.offset,
             next: resume.next,
             open_runs: (state.open_runs.len() <= MAX_OPEN_RUNS).then_some(state.open_runs),
             window: self.window,
@@ -187,9 +186,9 @@ impl Session {
     ) -> impl Future<Output = (Vec<(u32, &'static str)>, bool)> + Send + use<> {
         let check = |one: &Subscription| {
             let (ch, key) = (one.ch, one.key.clone());
-            let (inner, subject, name) =
-                (Arc::clone(&self.inner), Arc::clone(&self.subject), one.name.clone());
-            async move { (ch, key, inner.authorize(&subject, &name, Access::Read).await) }
+            let (context, subject, name) =
+                (Arc::clone(&self.context), Arc::clone(&self.subject), one.name.clone());
+            async move { (ch, key, context.gate.open(&subject, &name, Access::Read).await) }
         };
         let checks: Vec<_> = self.subscriptions.iter().map(check).collect();
         async move {
@@ -226,6 +225,35 @@ impl Session {
     }
 }
 
+/// Where the stream stands. A seal above its head proves that the log went back: the epoch ends, once the log itself
+/// was asked again (SUB-6).
+async fn current_state(
+    context: &Context,
+    key: &StreamKey,
+    request: &StreamRequest,
+) -> Result<StreamState, LogError> {
+    let journal = &context.journal;
+    let state = journal.state(key).await?;
+    let is_ahead = |head: &Head| {
+        let seal = request.seal.as_deref();
+        let of_epoch = request.position.as_ref().is_some_and(|(epoch, _)| *epoch == *head.epoch);
+        let proven =
+            seal.filter(|_| of_epoch).and_then(|seal| context.seals.proven_head(key, &head.epoch, seal));
+        proven.is_some_and(|proven| proven > head.offset)
+    };
+    if !is_ahead(&state.head) {
+        return Ok(state);
+    }
+    let state = journal.read_state_again(key).await?;
+    if !is_ahead(&state.head) {
+        return Ok(state);
+    }
+    tracing::warn!(stream = %key, head = state.head.offset,
+        "a seal is above the head: the log went back, so the stream gets a new epoch");
+    journal.new_epoch(key, &state.head.epoch).await?;
+    journal.read_state_again(key).await
+}
+
 /// What a user may read, and when that was found out.
 struct Right {
     key: Result<StreamKey, Refusal>,
@@ -233,9 +261,9 @@ struct Right {
 }
 
 impl Right {
-    async fn of(inner: &Inner, subject: &str, name: &str) -> Self {
-        let revocations = inner.store.revocations();
-        Self { key: inner.authorize(subject, name, Access::Read).await, revocations }
+    async fn of(context: &Context, subject: &str, name: &str) -> Self {
+        let revocations = context.hub.revocations();
+        Self { key: context.gate.open(subject, name, Access::Read).await, revocations }
     }
 }
 
@@ -243,8 +271,17 @@ impl Right {
 fn reason_of(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::UnknownStream => "unknown_stream",
-        Refusal::Forbidden | Refusal::Unavailable => "forbidden",
+        Refusal::Forbidden => "forbidden",
+        Refusal::Unavailable => UNAVAILABLE,
     }
+}
+
+/// The reason of an `unsubscribed` after which the page asks again.
+const UNAVAILABLE: &str = "unavailable";
+
+fn unavailable(error: &LogError) -> &'static str {
+    tracing::warn!(%error, "a subscription is refused for now: the log does not answer");
+    UNAVAILABLE
 }
 
 #[cfg(test)]
@@ -257,10 +294,10 @@ mod tests {
         seen: Option<u64>,
         open: Open,
     ) -> (u64, Option<&'static str>) {
-        let (epoch, open_runs) = ("e1".into(), Vec::new());
-        let state = StreamState { epoch, epoch_number: 1, base, oldest, head, open_runs, begun_here: false };
+        let head = Head { epoch: "e1".into(), epoch_number: 1, base, oldest, offset: head, seq: 1 };
         let position = position.map(|(epoch, offset)| (epoch.to_owned(), offset));
-        let resume = Resume::of(&state, &StreamRequest { name: "s".to_owned(), position, seen, open });
+        let resume =
+            Resume::of(&head, &StreamRequest { name: "s".to_owned(), position, seen, seal: None, open });
         (resume.next, resume.reason)
     }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::bridge::Inner;
+use super::in_flight::InFlight;
+use crate::context::Context;
 use crate::hub::{Durable, Watch};
 use crate::log::LogError;
+use crate::seal::Seals;
 use crate::stream::StreamKey;
 use crate::wire::encode::{self, ServerFrame};
 use crate::wire::{Malformed, Window};
@@ -31,9 +33,7 @@ pub(super) struct Subscription {
     /// The last offset that the page has acknowledged: a replay can bring it, and its `ack`, ahead of `sent`.
     acked: u64,
     window: Window,
-    /// Offset and bytes of what was sent, above `acked`.
-    in_flight: VecDeque<(u64, usize)>,
-    in_flight_bytes: usize,
+    in_flight: InFlight,
     /// When the first live event that was not sent is due.
     live_due: Option<Instant>,
     replays: VecDeque<Replay>,
@@ -85,8 +85,7 @@ impl Subscription {
             ackable: start.next - 1,
             acked: start.next - 1,
             window: start.window,
-            in_flight: VecDeque::new(),
-            in_flight_bytes: 0,
+            in_flight: InFlight::new(start.window.events),
             live_due: None,
             replays: VecDeque::new(),
             replayed: false,
@@ -95,7 +94,7 @@ impl Subscription {
 
     /// Bytes that were sent and are not acknowledged.
     pub(super) const fn in_flight_bytes(&self) -> usize {
-        self.in_flight_bytes
+        self.in_flight.bytes()
     }
 
     /// Replay requests that are not over.
@@ -117,10 +116,11 @@ impl Subscription {
         self.live_due
     }
 
-    /// The durable head, if it is one of the epoch that the page knows.
-    pub(super) fn head(&self) -> Option<(u32, u64)> {
+    /// The durable head and its seal, if it is one of the epoch that the page knows.
+    pub(super) fn head(&self, seals: &Seals) -> Option<(u32, u64, String)> {
         let durable = self.watch.durable();
-        (durable.epoch_number == self.epoch_number).then_some((self.ch, durable.head))
+        let is_known = durable.epoch_number == self.epoch_number;
+        is_known.then(|| (self.ch, durable.head, seals.seal(&self.key, &durable.epoch, durable.head)))
     }
 
     /// The page has delivered everything up to `offset` (FLO-2, FLO-3).
@@ -129,25 +129,19 @@ impl Subscription {
             return Err(Malformed::Contradiction("the `ack` is above what was sent"));
         }
         self.acked = self.acked.max(offset);
-        while let Some(&(sent, bytes)) = self.in_flight.front() {
-            if sent > self.acked {
-                break;
-            }
-            self.in_flight_bytes -= bytes;
-            self.in_flight.pop_front();
-        }
+        self.in_flight.acked(self.acked);
         Ok(())
     }
 
     /// What comes next of this stream.
     /// `others`: bytes that are in flight on the other streams of the socket.
-    pub(super) async fn next(&mut self, inner: &Inner, others: usize) -> Result<Next, LogError> {
+    pub(super) async fn next(&mut self, context: &Context, others: usize) -> Result<Next, LogError> {
         let durable = self.watch.durable();
         match durable.epoch_number.cmp(&self.epoch_number) {
             // The state of the log was newer than what the hub knows; the hub will wake us.
             Ordering::Less => Ok(Next::Nothing),
             Ordering::Equal => {
-                Ok(self.next_frame(inner, &durable, others).await?.map_or(Next::Nothing, Next::Frame))
+                Ok(self.next_frame(context, &durable, others).await?.map_or(Next::Nothing, Next::Frame))
             }
             Ordering::Greater => Ok(Next::EpochEnded),
         }
@@ -155,7 +149,7 @@ impl Subscription {
 
     async fn next_frame(
         &mut self,
-        inner: &Inner,
+        context: &Context,
         durable: &Durable,
         others: usize,
     ) -> Result<Option<String>, LogError> {
@@ -165,21 +159,22 @@ impl Subscription {
         if !self.is_caught_up && self.sent >= self.head {
             self.is_caught_up = true;
             let open_runs = self.open_runs.take();
-            let max = inner.limits.max_frame_bytes;
-            return Ok(Some(encode::caught_up(self.ch, self.head, open_runs.as_deref(), max)));
+            let max = context.limits.max_frame_bytes;
+            let seal = context.seals.seal(&self.key, &durable.epoch, self.head);
+            return Ok(Some(encode::caught_up(self.ch, self.head, &seal, open_runs.as_deref(), max)));
         }
         // In turn, so that neither holds up the other.
         if !self.replayed
-            && let Some(frame) = self.next_replay(inner, durable).await?
+            && let Some(frame) = self.next_replay(context, durable).await?
         {
             self.replayed = true;
             return Ok(Some(frame));
         }
         self.replayed = false;
-        if let Some(frame) = self.next_events(inner, durable, others).await? {
+        if let Some(frame) = self.next_events(context, durable, others).await? {
             return Ok(Some(frame));
         }
-        self.next_replay(inner, durable).await
+        self.next_replay(context, durable).await
     }
 
     fn skip_trimmed(&mut self, oldest: u64) -> String {
@@ -191,21 +186,21 @@ impl Subscription {
 
     async fn next_events(
         &mut self,
-        inner: &Inner,
+        context: &Context,
         durable: &Durable,
         others: usize,
     ) -> Result<Option<String>, LogError> {
         // Up to the head of `subscribed` first, so that `caughtUp` stands at its place.
         let end = if self.is_caught_up { durable.head } else { durable.head.min(self.head) };
-        let room = self.window.events.saturating_sub(self.in_flight.len());
-        let of_stream = self.window.bytes.saturating_sub(self.in_flight_bytes);
-        let of_socket = self.window.total_bytes.saturating_sub(self.in_flight_bytes + others);
+        let room = self.window.events.saturating_sub(self.in_flight.events());
+        let of_stream = self.window.bytes.saturating_sub(self.in_flight.bytes());
+        let of_socket = self.window.total_bytes.saturating_sub(self.in_flight.bytes() + others);
         let room_bytes = of_stream.min(of_socket);
         if self.sent >= end || room == 0 || room_bytes == 0 {
             self.live_due = None;
             return Ok(None);
         }
-        let limits = &inner.limits;
+        let limits = &context.limits;
         if self.is_caught_up {
             let now = Instant::now();
             if now < *self.live_due.get_or_insert(now + limits.live_batch) {
@@ -214,13 +209,21 @@ impl Subscription {
         }
         let max_events =
             limits.page_events.min(room).min(usize::try_from(end - self.sent).unwrap_or(usize::MAX));
-        let max_bytes = page_bytes(inner).min(room_bytes);
-        let page = inner.store.read(&self.watch, self.sent + 1, max_events, max_bytes).await?;
+        let max_bytes = page_bytes(context).min(room_bytes);
+        let page = context.hub.read(&self.watch, self.sent + 1, max_events, max_bytes).await?;
         let bytes: usize = page.bodies.iter().map(|body| body.len()).sum();
+        if page.epoch_number == self.epoch_number
+            && page.oldest <= self.sent + 1
+            && page.first > self.sent + 1
+        {
+            // A hole in the log itself. It can't be read, so it is declared.
+            tracing::error!(stream = %self.key, from = self.sent + 1, to = page.first - 1, "events of the log are missing");
+            return Ok(Some(self.skip_trimmed(page.first)));
+        }
         // Trimmed or begun anew meanwhile: the hub knows it, or will wake us when it does.
         let is_other = page.epoch_number != self.epoch_number || page.first != self.sent + 1;
         // A single event can be larger than the window, but only alone (FLO-1).
-        let is_alone = self.in_flight.is_empty();
+        let is_alone = self.in_flight.events() == 0;
         let is_too_large =
             (bytes > of_stream && !is_alone) || (bytes > of_socket && !(is_alone && others == 0));
         if is_other || is_too_large || page.bodies.is_empty() {
@@ -230,8 +233,7 @@ impl Subscription {
         for body in &page.bodies {
             self.sent += 1;
             if self.sent > self.acked {
-                self.in_flight.push_back((self.sent, body.len()));
-                self.in_flight_bytes += body.len();
+                self.in_flight.sent(self.sent, body.len());
             }
         }
         self.ackable = self.ackable.max(self.sent);
@@ -242,7 +244,11 @@ impl Subscription {
     }
 
     /// A page of the oldest replay request, or its end (RPL-1). It does not count against the window (FLO-5).
-    async fn next_replay(&mut self, inner: &Inner, durable: &Durable) -> Result<Option<String>, LogError> {
+    async fn next_replay(
+        &mut self,
+        context: &Context,
+        durable: &Durable,
+    ) -> Result<Option<String>, LogError> {
         let Some(replay) = self.replays.front_mut() else {
             return Ok(None);
         };
@@ -251,8 +257,8 @@ impl Subscription {
         let mut oldest = durable.oldest;
         let left = usize::try_from((to + 1).saturating_sub(next)).unwrap_or(usize::MAX);
         if left > 0 {
-            let max_events = inner.limits.page_events.min(left);
-            let page = inner.store.read(&self.watch, next, max_events, page_bytes(inner)).await?;
+            let max_events = context.limits.page_events.min(left);
+            let page = context.hub.read(&self.watch, next, max_events, page_bytes(context)).await?;
             if page.epoch_number != self.epoch_number {
                 // The epoch ended meanwhile, and the subscription will, with its requests.
                 return Ok(None);
@@ -273,6 +279,6 @@ impl Subscription {
 }
 
 /// Bytes of events that a frame aims at: half a frame at the most leaves room for what stands between them.
-fn page_bytes(inner: &Inner) -> usize {
-    inner.limits.page_bytes.min(inner.limits.max_frame_bytes / 2)
+fn page_bytes(context: &Context) -> usize {
+    context.limits.page_bytes.min(context.limits.max_frame_bytes / 2)
 }

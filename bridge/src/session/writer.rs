@@ -1,34 +1,72 @@
 //! The writing half of a socket, in a task of its own, with a bounded queue.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::SinkExt;
-use futures_util::stream::SplitSink;
+use axum::extract::ws::{CloseFrame, Message};
+use futures_util::{Sink, SinkExt};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::buffers::{Buffer, Waiting};
+
 /// Frames that may wait for the socket.
 const QUEUE: usize = 4;
 
 pub(super) struct Writer {
-    queue: mpsc::Sender<Message>,
+    queue: mpsc::Sender<Frame>,
     task: JoinHandle<()>,
+    buffer: Arc<Buffer>,
+}
+
+/// A message, counted among what waits for the socket until it is written.
+type Frame = (Message, Waiting);
+
+/// A place in the queue of a writer.
+pub(super) struct Room<'a> {
+    queue: mpsc::Permit<'a, Frame>,
+    buffer: &'a Arc<Buffer>,
+}
+
+impl Room<'_> {
+    pub(super) fn send(self, message: Message) {
+        let waiting = self.buffer.add(bytes_of(&message));
+        self.queue.send((message, waiting));
+    }
+}
+
+fn bytes_of(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
+    }
 }
 
 impl Writer {
     /// Starts to write. One write may take `limit`; then the socket is given up (FLO-6).
-    pub(super) fn start(sink: SplitSink<WebSocket, Message>, limit: Duration) -> Self {
+    pub(super) fn start(
+        sink: impl Sink<Message, Error = axum::Error> + Unpin + Send + 'static,
+        limit: Duration,
+        buffer: Arc<Buffer>,
+    ) -> Self {
         let (queue, frames) = mpsc::channel(QUEUE);
-        Self { queue, task: tokio::spawn(write(sink, frames, limit)) }
+        Self { queue, task: tokio::spawn(write(sink, frames, limit)), buffer }
+    }
+
+    /// The socket belongs to a user from now on.
+    pub(super) fn of_user(&self, buffered: Arc<AtomicUsize>) {
+        self.buffer.of_user(buffered);
     }
 
     /// A place in the queue, if there is one. `Err` when the socket is gone.
-    pub(super) fn try_place(&self) -> Result<Option<mpsc::Permit<'_, Message>>, ()> {
+    pub(super) fn try_place(&self) -> Result<Option<Room<'_>>, ()> {
         match self.queue.try_reserve() {
-            Ok(place) => Ok(Some(place)),
+            Ok(_) if !self.buffer.has_room() => Ok(None),
+            Ok(queue) => Ok(Some(Room { queue, buffer: &self.buffer })),
             Err(TrySendError::Full(())) => Ok(None),
             Err(TrySendError::Closed(())) => Err(()),
         }
@@ -37,7 +75,11 @@ impl Writer {
     /// Waits until the queue has a place.
     pub(super) async fn room(&self) {
         // A socket that is gone is seen at the next try.
-        let _ = self.queue.reserve().await;
+        tokio::select! {
+            biased;
+            () = self.queue.closed() => {}
+            () = self.buffer.room() => drop(self.queue.reserve().await),
+        }
     }
 
     /// Waits until the socket is gone.
@@ -47,19 +89,21 @@ impl Writer {
 
     /// Queues a frame; drops it when the socket is gone.
     pub(super) async fn send(&self, frame: String) {
-        let _ = self.queue.send(Message::Text(frame.into())).await;
+        let waiting = self.buffer.add(frame.len());
+        let _ = self.queue.send((Message::Text(frame.into()), waiting)).await;
     }
 
     /// Closes the socket behind what is queued; waits at most `linger` for each of the two.
     pub(super) async fn close(self, code: u16, reason: &'static str, linger: Duration) {
         let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        let _ = timeout(linger, self.queue.send(close)).await;
+        let waiting = self.buffer.add(0);
+        let _ = timeout(linger, self.queue.send((close, waiting))).await;
         self.end(linger).await;
     }
 
     /// Ends behind what is queued; waits at most `linger`.
     pub(super) async fn end(self, linger: Duration) {
-        let Self { queue, mut task } = self;
+        let Self { queue, mut task, .. } = self;
         drop(queue);
         if timeout(linger, &mut task).await.is_err() {
             task.abort();
@@ -68,11 +112,12 @@ impl Writer {
 }
 
 async fn write(
-    mut sink: SplitSink<WebSocket, Message>,
-    mut frames: mpsc::Receiver<Message>,
+    mut sink: impl Sink<Message, Error = axum::Error> + Unpin,
+    mut frames: mpsc::Receiver<Frame>,
     limit: Duration,
 ) {
-    while let Some(frame) = frames.recv().await {
+    // What waits is counted until it is written.
+    while let Some((frame, _waiting)) = frames.recv().await {
         let is_last = frames.is_empty();
         let written = timeout(limit, async {
             sink.feed(frame).await?;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::text::{is_too_deep, without_lone_surrogates};
 use crate::event::MAX_ID_BYTES;
-use crate::run::Decision;
+use crate::live::Decision;
 use crate::stream::is_name;
 
 /// Largest integer of the protocol (GEN-5).
@@ -85,6 +85,8 @@ pub(crate) struct StreamRequest {
     pub(crate) position: Option<(String, u64)>,
     /// The last offset that any part of the page has, where some are further than the position.
     pub(crate) seen: Option<u64>,
+    /// The newest proof of a head that the page was given in the epoch of its position.
+    pub(crate) seal: Option<String>,
     pub(crate) open: Open,
 }
 
@@ -120,13 +122,8 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
         "approve" => ClientFrame::Approve {
             send: fields.send()?,
             approval: fields.id("approvalId")?,
-            decision: match fields.text("decision", 1, 64)?.as_str() {
-                "approved" => Decision::Approved,
-                "denied" => Decision::Denied,
-                _ => {
-                    return Err(Malformed::Field { field: "decision", expected: "`approved` or `denied`" });
-                }
-            },
+            decision: Decision::parse(&fields.text("decision", 1, 64)?)
+                .ok_or(Malformed::Field { field: "decision", expected: "`approved` or `denied`" })?,
         },
         "cancel" => ClientFrame::Cancel { send: fields.send()?, run: fields.id("runId")? },
         "hello" => ClientFrame::Hello(fields.hello()?),
@@ -309,7 +306,11 @@ impl Fields<'_> {
             return Err(Malformed::Contradiction("`seen` goes with a `position` and is above its offset"));
         }
         let open = self.optional("open", |fields, field| fields.fields(field)?.open())?;
-        Ok(StreamRequest { name: self.name("name")?, position, seen, open: open.unwrap_or_default() })
+        let seal = self.optional("seal", |fields, field| fields.text(field, 1, 128))?;
+        if seal.is_some() && position.is_none() {
+            return Err(Malformed::Contradiction("a `seal` goes with a `position`"));
+        }
+        Ok(StreamRequest { name: self.name("name")?, position, seen, seal, open: open.unwrap_or_default() })
     }
 
     fn open(&self) -> Result<Open> {

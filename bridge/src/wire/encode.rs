@@ -18,6 +18,7 @@ pub(crate) enum ServerFrame<'a> {
         /// `None` when they are too many to name.
         #[serde(skip_serializing_if = "Option::is_none")]
         open_runs: Option<&'a [Arc<str>]>,
+        seal: &'a str,
     },
     Error {
         code: &'a str,
@@ -41,6 +42,8 @@ pub(crate) enum ServerFrame<'a> {
     },
     Heartbeat {
         heads: BTreeMap<u32, u64>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        seals: BTreeMap<u32, &'a str>,
     },
     Pong {
         n: u64,
@@ -128,15 +131,19 @@ impl ServerFrame<'_> {
     }
 }
 
-/// Longest `heartbeat` without its heads, and longest head in it, in bytes.
-const HEARTBEAT_BYTES: usize = r#"{"type":"heartbeat","heads":{}}"#.len();
-const HEAD_BYTES: usize = r#""2147483647":9007199254740991,"#.len();
+/// Longest `heartbeat` without its heads, and longest head and seal in it, in bytes.
+const HEARTBEAT_BYTES: usize = r#"{"type":"heartbeat","heads":{},"seals":{}}"#.len();
+const HEAD_BYTES: usize =
+    r#""2147483647":9007199254740991,"2147483647":"9007199254740991.0123456789012345678901","#.len();
 
-/// The heads of streams: one frame, or several if one would be larger than `max_frame_bytes` (HBT-1).
-pub(crate) fn heartbeats(heads: &[(u32, u64)], max_frame_bytes: usize) -> Vec<String> {
+/// The heads of streams and their seals: one frame, or several if one would be larger than `max_frame_bytes` (HBT-1).
+pub(crate) fn heartbeats(heads: &[(u32, u64, String)], max_frame_bytes: usize) -> Vec<String> {
     let most = ((max_frame_bytes - HEARTBEAT_BYTES) / HEAD_BYTES).max(1);
-    let frame =
-        |heads: &[(u32, u64)]| ServerFrame::Heartbeat { heads: heads.iter().copied().collect() }.encode();
+    let frame = |heads: &[(u32, u64, String)]| {
+        let seals = heads.iter().map(|(ch, _, seal)| (*ch, seal.as_str())).collect();
+        let heads = heads.iter().map(|(ch, head, _)| (*ch, *head)).collect();
+        ServerFrame::Heartbeat { heads, seals }.encode()
+    };
     let mut frames: Vec<_> = heads.chunks(most).map(frame).collect();
     if frames.is_empty() {
         frames.push(frame(&[]));
@@ -148,15 +155,16 @@ pub(crate) fn heartbeats(heads: &[(u32, u64)], max_frame_bytes: usize) -> Vec<St
 pub(crate) fn caught_up(
     ch: u32,
     offset: u64,
+    seal: &str,
     open_runs: Option<&[Arc<str>]>,
     max_frame_bytes: usize,
 ) -> String {
-    let frame = ServerFrame::CaughtUp { ch, offset, open_runs }.encode();
+    let frame = ServerFrame::CaughtUp { ch, offset, open_runs, seal }.encode();
     if open_runs.is_some() && frame.len() <= max_frame_bytes {
         return frame;
     }
     tracing::warn!(ch, offset, "too many runs are open: a `caughtUp` does not name them");
-    ServerFrame::CaughtUp { ch, offset, open_runs: None }.encode()
+    ServerFrame::CaughtUp { ch, offset, open_runs: None, seal }.encode()
 }
 
 /// An `events` frame, put together from the texts of the log, with its keys in the order of EVT-2.
@@ -196,13 +204,20 @@ mod tests {
     #[test]
     fn heads_are_spread_over_as_many_heartbeats_as_they_need() {
         assert_eq!(heartbeats(&[], 4_096), [r#"{"type":"heartbeat","heads":{}}"#]);
-        for count in [1, 134, 135, 136, 10_000_u32] {
-            let heads: Vec<_> = (0..count).map(|n| ((u32::MAX >> 1) - n, (1 << 53) - 1)).collect();
+        let seal = format!("9007199254740991.{}", "x".repeat(22));
+        for count in [1, 46, 47, 48, 10_000_u32] {
+            let heads: Vec<_> =
+                (0..count).map(|n| ((u32::MAX >> 1) - n, (1 << 53) - 1, seal.clone())).collect();
             let frames = heartbeats(&heads, 4_096);
             assert!(frames.iter().all(|frame| frame.len() <= 4_096));
-            let named: usize = frames.iter().map(|frame| frame.matches("9007199254740991").count()).sum();
+            let named: usize = frames
+                .iter()
+                .map(|frame| {
+                    frame.matches("9007199254740991,").count() + frame.matches("9007199254740991}").count()
+                })
+                .sum();
             assert_eq!(named, heads.len());
-            assert_eq!(frames.len(), heads.len().div_ceil(135));
+            assert_eq!(frames.len(), heads.len().div_ceil(47));
         }
     }
 
@@ -210,14 +225,14 @@ mod tests {
     #[test]
     fn a_list_of_runs_is_sent_whole_or_not_at_all() {
         let open_runs: Vec<Arc<str>> = vec!["r1".into(), "r2".into()];
-        let whole = r#"{"type":"caughtUp","ch":3,"offset":7,"openRuns":["r1","r2"]}"#;
-        let none = r#"{"type":"caughtUp","ch":3,"offset":7}"#;
-        assert_eq!(caught_up(3, 7, Some(&open_runs), whole.len()), whole);
-        assert_eq!(caught_up(3, 7, Some(&open_runs), whole.len() - 1), none);
-        assert_eq!(caught_up(3, 7, None, 4_096), none);
+        let whole = r#"{"type":"caughtUp","ch":3,"offset":7,"openRuns":["r1","r2"],"seal":"7.x"}"#;
+        let none = r#"{"type":"caughtUp","ch":3,"offset":7,"seal":"7.x"}"#;
+        assert_eq!(caught_up(3, 7, "7.x", Some(&open_runs), whole.len()), whole);
+        assert_eq!(caught_up(3, 7, "7.x", Some(&open_runs), whole.len() - 1), none);
+        assert_eq!(caught_up(3, 7, "7.x", None, 4_096), none);
         assert_eq!(
-            caught_up(3, 7, Some(&[]), 4_096),
-            r#"{"type":"caughtUp","ch":3,"offset":7,"openRuns":[]}"#
+            caught_up(3, 7, "7.x", Some(&[]), 4_096),
+            r#"{"type":"caughtUp","ch":3,"offset":7,"openRuns":[],"seal":"7.x"}"#
         );
     }
 
@@ -226,8 +241,8 @@ mod tests {
         let open_runs: [Arc<str>; 1] = ["r1".into()];
         for (frame, expected) in [
             (
-                ServerFrame::CaughtUp { ch: 3, offset: 142, open_runs: Some(&open_runs) },
-                r#"{"type":"caughtUp","ch":3,"offset":142,"openRuns":["r1"]}"#,
+                ServerFrame::CaughtUp { ch: 3, offset: 142, open_runs: Some(&open_runs), seal: "142.x" },
+                r#"{"type":"caughtUp","ch":3,"offset":142,"openRuns":["r1"],"seal":"142.x"}"#,
             ),
             (
                 ServerFrame::Gap { ch: 3, from: 143, to: 150, reason: "trimmed" },
@@ -238,8 +253,8 @@ mod tests {
                 r#"{"type":"unsubscribed","ch":3,"name":"thread-42","reason":"epoch"}"#,
             ),
             (
-                ServerFrame::Heartbeat { heads: [(3, 142)].into() },
-                r#"{"type":"heartbeat","heads":{"3":142}}"#,
+                ServerFrame::Heartbeat { heads: [(3, 142)].into(), seals: [(3, "142.x")].into() },
+                r#"{"type":"heartbeat","heads":{"3":142},"seals":{"3":"142.x"}}"#,
             ),
             (
                 ServerFrame::ReplayEnd { req: 7, to: 140, oldest: 1 },

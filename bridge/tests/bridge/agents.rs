@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use agentwire_bridge::log::Log;
 use agentwire_bridge::{
-    Access, Agent, Authorizer, Bridge, Hs256, Limits, Refusal, SqliteLog, StreamKey, Turn,
+    Agent, AgentError, Authorizer, Bridge, Grant, Hs256, Limits, Refusal, SqliteLog, StreamKey, Turn,
 };
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -12,37 +13,24 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::support::{Page, SECRET, Server, key, within};
 
-/// Calls a function.
-struct By<F>(F);
-
-impl<F> Agent for By<F>
-where
-    F: Fn(Turn) -> BoxFuture<'static, ()> + Send + Sync + 'static,
-{
-    fn handle(&self, turn: Turn) -> BoxFuture<'static, ()> {
-        (self.0)(turn)
-    }
-}
-
 fn message(stream: &str, id: &str, content: &str) -> Value {
     json!({"type": "send", "id": id, "stream": stream, "message": {"type": "user_message", "content": content}})
 }
 
 fn echo() -> impl Agent {
-    By(|turn: Turn| -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let run = turn.run("echo").await.unwrap();
-            let mut answer = run.message();
-            answer.delta(&turn.message.content).await.unwrap();
-            answer.complete().await.unwrap();
-            run.complete("echoed").await.unwrap();
-        })
-    })
+    async |turn: Turn| {
+        let run = turn.run("echo").await?;
+        let mut answer = run.message();
+        answer.delta(&turn.message.content).await?;
+        answer.complete().await?;
+        run.complete("echoed").await?;
+        Ok(())
+    }
 }
 
 async fn serve(path: &Path, agent: Option<impl Agent>) -> Server {
     let log = SqliteLog::open(path).unwrap();
-    let mut builder = Bridge::builder().log(log).authenticator(Hs256::new(SECRET));
+    let mut builder = Bridge::builder().log(log).authenticator(Hs256::new(SECRET).unwrap());
     if let Some(agent) = agent {
         builder = builder.agent(agent);
     }
@@ -70,13 +58,14 @@ async fn turns_of_one_stream_come_one_at_a_time_and_streams_side_by_side() {
     let (started, mut starts) = mpsc::unbounded_channel();
     let gates = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&gates);
-    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+    let agent = move |turn: Turn| {
         let (started, gate) = (started.clone(), Arc::clone(&gate));
-        Box::pin(async move {
+        async move {
             started.send(format!("{} {}", turn.message.thread, turn.message.content)).unwrap();
             gate.acquire().await.unwrap().forget();
-        })
-    });
+            Ok(())
+        }
+    };
     let limits = Limits { max_concurrent_turns: 2, ..Limits::default() };
     let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
     let mut page = Page::open(&server, "ada", json!([])).await;
@@ -101,13 +90,14 @@ async fn one_user_does_not_take_every_turn() {
     let (started, mut starts) = mpsc::unbounded_channel();
     let gates = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&gates);
-    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+    let agent = move |turn: Turn| {
         let (started, gate) = (started.clone(), Arc::clone(&gate));
-        Box::pin(async move {
+        async move {
             started.send(turn.message.user).unwrap();
             gate.acquire().await.unwrap().forget();
-        })
-    });
+            Ok(())
+        }
+    };
     let limits = Limits { max_concurrent_turns: 3, max_concurrent_turns_per_user: 2, ..Limits::default() };
     let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
     let mut ada = Page::open(&server, "ada", json!([])).await;
@@ -131,9 +121,9 @@ async fn one_user_does_not_take_every_turn() {
 #[tokio::test]
 async fn a_turn_that_asks_a_person_makes_room_for_others() {
     let (said, mut says) = mpsc::unbounded_channel();
-    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+    let agent = move |turn: Turn| {
         let said = said.clone();
-        Box::pin(async move {
+        async move {
             let run = turn.run("a").await.unwrap();
             if turn.message.content == "ask" {
                 let child = run.child("b").await.unwrap();
@@ -142,8 +132,9 @@ async fn a_turn_that_asks_a_person_makes_room_for_others() {
             } else {
                 said.send(turn.message.content).unwrap();
             }
-        })
-    });
+            Ok(())
+        }
+    };
     let limits = Limits { max_concurrent_turns: 1, max_concurrent_turns_per_user: 1, ..Limits::default() };
     let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
     let mut ada = Page::open(&server, "ada", json!([])).await;
@@ -165,9 +156,9 @@ async fn two_questions_of_a_turn_are_answered_while_another_turn_has_the_place()
     let (said, mut says) = mpsc::unbounded_channel();
     let gates = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&gates);
-    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+    let agent = move |turn: Turn| {
         let (said, gate) = (said.clone(), Arc::clone(&gate));
-        Box::pin(async move {
+        async move {
             let run = turn.run("a").await.unwrap();
             if turn.message.content == "ask" {
                 let answers = futures_util::join!(run.ask("?", Vec::new()), run.ask("?", Vec::new()));
@@ -176,8 +167,9 @@ async fn two_questions_of_a_turn_are_answered_while_another_turn_has_the_place()
                 said.send(turn.message.content).unwrap();
                 gate.acquire().await.unwrap().forget();
             }
-        })
-    });
+            Ok(())
+        }
+    };
     let limits = Limits { max_concurrent_turns: 1, max_concurrent_turns_per_user: 1, ..Limits::default() };
     let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
     let mut ada = Page::open(&server, "ada", json!([{"name": "t"}])).await;
@@ -199,9 +191,9 @@ async fn two_questions_of_a_turn_are_answered_while_another_turn_has_the_place()
 #[tokio::test]
 async fn a_cancelled_question_waits_for_no_place() {
     let (said, mut says) = mpsc::unbounded_channel();
-    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+    let agent = move |turn: Turn| {
         let said = said.clone();
-        Box::pin(async move {
+        async move {
             let run = turn.run("a").await.unwrap();
             if turn.message.content == "ask" {
                 let answer = run.ask("?", Vec::new()).await;
@@ -209,10 +201,11 @@ async fn a_cancelled_question_waits_for_no_place() {
             } else {
                 said.send(turn.message.content).unwrap();
                 // Keeps its place for good.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
-        })
-    });
+            Ok(())
+        }
+    };
     let limits = Limits { max_concurrent_turns: 1, max_concurrent_turns_per_user: 1, ..Limits::default() };
     let server = Server::with(|builder| builder.agent(agent).limits(limits)).await;
     let mut ada = Page::open(&server, "ada", json!([])).await;
@@ -231,10 +224,10 @@ async fn a_message_without_a_run_is_handled_once() {
     let path = folder.path().join("log.sqlite");
     let (handled, mut handles) = mpsc::unbounded_channel();
     let agent = |handled: mpsc::UnboundedSender<String>| {
-        By(move |turn: Turn| -> BoxFuture<'static, ()> {
+        move |turn: Turn| {
             handled.send(turn.message.content).unwrap();
-            Box::pin(std::future::ready(()))
-        })
+            std::future::ready(Ok::<_, AgentError>(()))
+        }
     };
     let server = serve(&path, Some(agent(handled.clone()))).await;
     let mut page = Page::open(&server, "ada", json!([])).await;
@@ -243,7 +236,7 @@ async fn a_message_without_a_run_is_handled_once() {
     assert_eq!(within(handles.recv()).await.unwrap(), "one");
     drop(page);
     let claimed = async {
-        while server.bridge.log().pending(&key("t"), 0).await.unwrap().is_some() {
+        while server.bridge.log().unfinished(None, 1).await.unwrap() == [key("t")] {
             tokio::task::yield_now().await;
         }
     };
@@ -261,7 +254,7 @@ async fn a_message_without_a_run_is_handled_once() {
 async fn a_restart_ends_open_runs_and_hands_on_what_waits_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.sqlite");
-    let server = serve(&path, None::<By<fn(Turn) -> BoxFuture<'static, ()>>>).await;
+    let server = serve(&path, None::<fn(Turn) -> BoxFuture<'static, Result<(), AgentError>>>).await;
     let emitter = server.bridge.emitter("ada", "t");
     // Published without a `Run`: nothing ends it when the process does.
     emitter.publish(json!({"type": "agent_started", "runId": "old", "agent": "a"})).await.unwrap();
@@ -273,15 +266,14 @@ async fn a_restart_ends_open_runs_and_hands_on_what_waits_in_order() {
     for _ in 0..3 {
         page.until("receipt").await;
     }
-    let before = server.bridge.log().state(&key("t")).await.unwrap();
-    assert_eq!(before.open_runs.len(), 1);
+    let before = server.bridge.log().head(&key("t")).await.unwrap();
     drop(page);
     server.stop().await;
 
     let server = serve(&path, Some(echo())).await;
     let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
     let events = page.events(1, 1, 17).await;
-    assert_eq!(server.bridge.log().state(&key("t")).await.unwrap().epoch, before.epoch);
+    assert_eq!(server.bridge.log().head(&key("t")).await.unwrap().epoch, before.epoch);
     assert_eq!(
         (&events[4]["type"], &events[4]["runId"], &events[4]["cause"]),
         (&json!("agent_died"), &json!("old"), &json!("restarted"))
@@ -289,26 +281,27 @@ async fn a_restart_ends_open_runs_and_hands_on_what_waits_in_order() {
     let answers: Vec<_> = events.iter().filter(|event| event["type"] == "message_completed").collect();
     let answers: Vec<_> = answers.iter().map(|event| event["content"].as_str().unwrap()).collect();
     assert_eq!(answers, ["one", "two", "three"]);
-    let head = server.head("t").await;
-    let inbox = server.head("inbox").await;
     drop(page);
     server.stop().await;
+    let log = SqliteLog::open(&path).unwrap();
+    let mut heads = Vec::new();
+    for name in ["t", "inbox"] {
+        heads.push(log.head(&key(name)).await.unwrap().offset);
+    }
+    drop(log);
     // A further restart finds nothing to do.
     let server = serve(&path, Some(echo())).await;
-    assert_eq!((server.head("t").await, server.head("inbox").await), (head, inbox));
+    server.bridge.shutdown().await;
+    assert_eq!([server.head("t").await, server.head("inbox").await], *heads);
 }
 
 /// One room for everybody.
 struct Room;
 
 impl Authorizer for Room {
-    fn authorize<'a>(
-        &'a self,
-        _: &'a str,
-        stream: &'a str,
-        _: Access,
-    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
-        Box::pin(std::future::ready(StreamKey::new("everybody", stream).map_err(|_| Refusal::UnknownStream)))
+    fn open<'a>(&'a self, _: &'a str, name: &'a str) -> BoxFuture<'a, Result<Grant, Refusal>> {
+        let stream = StreamKey::new("everybody", name).map_err(|_| Refusal::UnknownStream);
+        Box::pin(std::future::ready(stream.map(Grant::all)))
     }
 }
 
@@ -318,17 +311,18 @@ async fn messages_of_two_users_with_one_id_are_both_answered() {
     let (handled, mut handles) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
-    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+    let agent = move |turn: Turn| {
         let (handled, gate) = (handled.clone(), Arc::clone(&opened));
-        Box::pin(async move {
+        async move {
             gate.acquire().await.unwrap().forget();
             // The second run finds nothing more of this message to claim.
             for name in ["one", "two"] {
                 turn.run(name).await.unwrap().complete("done").await.unwrap();
             }
             handled.send(turn.message.user).unwrap();
-        })
-    });
+            Ok(())
+        }
+    };
     let server = Server::with(|builder| builder.agent(agent).authorizer(Room).inbox(false)).await;
     for user in ["ada", "bob"] {
         let mut page = Page::open(&server, user, json!([])).await;
@@ -342,18 +336,17 @@ async fn messages_of_two_users_with_one_id_are_both_answered() {
 
 #[tokio::test]
 async fn a_panic_ends_its_run_and_nothing_else() {
-    let agent = By(|turn: Turn| -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            if turn.message.content == "early" {
-                panic!("on purpose, before a run");
-            }
-            let run = turn.run("fragile").await.unwrap();
-            if turn.message.content == "bad" {
-                panic!("on purpose, in run {}", run.id());
-            }
-            run.complete("fine").await.unwrap();
-        })
-    });
+    let agent = |turn: Turn| async move {
+        if turn.message.content == "early" {
+            panic!("on purpose, before a run");
+        }
+        let run = turn.run("fragile").await.unwrap();
+        if turn.message.content == "bad" {
+            panic!("on purpose, in run {}", run.id());
+        }
+        run.complete("fine").await.unwrap();
+        Ok(())
+    };
     let server = Server::with(|builder| builder.agent(agent)).await;
     let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
     for content in ["bad", "early", "good"] {
@@ -369,21 +362,27 @@ async fn a_panic_ends_its_run_and_nothing_else() {
     };
     let ends = ends(&page.events_until(1, |events| ends(events).len() == 3).await);
     assert_eq!(ends, ["panicked", "panicked", "completed"]);
-    assert_eq!(server.bridge.log().pending(&key("t"), 0).await.unwrap(), None);
+    let idle = async {
+        while server.bridge.log().unfinished(None, 1).await.unwrap() == [key("t")] {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(idle).await;
 }
 
 #[tokio::test]
 async fn a_shutdown_ends_the_running_turn() {
     let working = Arc::new(Notify::new());
     let begun = Arc::clone(&working);
-    let agent = By(move |turn: Turn| -> BoxFuture<'static, ()> {
+    let agent = move |turn: Turn| {
         let begun = Arc::clone(&begun);
-        Box::pin(async move {
+        async move {
             let run = turn.run("slow").await.unwrap();
             begun.notify_one();
             run.cancelled().await;
-        })
-    });
+            Ok(())
+        }
+    };
     let server = Server::with(|builder| builder.agent(agent)).await;
     let mut page = Page::open(&server, "ada", json!([])).await;
     page.send(message("t", "s1", "work")).await;
@@ -409,4 +408,88 @@ async fn the_inbox_hears_of_messages_and_ends_of_runs_only() {
     page.send(message("t", "s1", "hello")).await;
     page.events(1, 1, 5).await;
     assert_eq!(quiet.head("inbox").await, 0);
+}
+
+// PROTOCOL: RUN-1
+#[tokio::test]
+async fn an_error_of_the_agent_ends_its_run_and_its_text_stays_in_the_server() {
+    let agent = async |turn: Turn| {
+        if turn.message.content == "early" {
+            return Err(AgentError::new("too_early", "not yet"));
+        }
+        let run = turn.run("fragile").await?;
+        let child = run.child("part").await?;
+        if turn.message.content == "own" {
+            return Err(AgentError {
+                user_message: Some("Sorry.".into()),
+                ..AgentError::new("no_model", "gone")
+            });
+        }
+        std::fs::read("/a/secret/path")?;
+        child.complete("done").await?;
+        Ok(())
+    };
+    let server = Server::with(|builder| builder.agent(agent)).await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    for content in ["own", "foreign", "early"] {
+        page.send(message("t", content, content)).await;
+    }
+    let errors = |events: &[Value]| -> Vec<Value> {
+        events.iter().filter(|event| event["type"] == "agent_error").cloned().collect()
+    };
+    let errors = errors(&page.events_until(1, |events| errors(events).len() == 3).await);
+    let said: Vec<_> =
+        errors.iter().map(|error| (error["code"].clone(), error["userMessage"].clone())).collect();
+    let own = (json!("no_model"), json!("Sorry."));
+    let foreign = (json!("agent_failed"), Value::Null);
+    assert_eq!(said, [own, foreign, (json!("too_early"), Value::Null)]);
+    assert!(errors.iter().all(|error| !error.to_string().contains("secret")), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_message_is_answered_by_the_agent_that_is_chosen_for_it() {
+    let named = |name: &'static str| {
+        move |turn: Turn| async move {
+            turn.run(name).await?.complete("done").await?;
+            Ok(())
+        }
+    };
+    let answered = async |server: &Server, fields: Value| {
+        let mut page = Page::open(server, "ada", json!([{"name": "t", "open": {"from": "live"}}])).await;
+        page.until("subscribed").await;
+        let mut body = json!({"type": "user_message", "content": "hi"});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        page.send(json!({"type": "send", "id": fields.to_string(), "stream": "t", "message": body})).await;
+        let is_end = |event: &Value| event["type"] == "agent_completed" || event["type"] == "agent_error";
+        let mut events: Vec<Value> = Vec::new();
+        loop {
+            let frame = page.until("events").await;
+            events.extend(frame["events"].as_array().unwrap().iter().cloned());
+            if let Some(end) = events.iter().find(|event| is_end(event)) {
+                let start = events.iter().find(|event| event["type"] == "agent_started").unwrap();
+                return end["code"].as_str().or_else(|| start["agent"].as_str()).unwrap().to_owned();
+            }
+        }
+    };
+    let server = Server::with(|builder| {
+        builder.agent(named("other")).named_agent("a", named("a")).named_agent("b", named("b"))
+    })
+    .await;
+    for (fields, expected) in [
+        (json!({"agent": "a"}), "a"),
+        (json!({"agent": "b"}), "b"),
+        (json!({"agent": "c"}), "other"),
+        (json!({}), "other"),
+    ] {
+        assert_eq!(answered(&server, fields).await, expected);
+    }
+    let server = Server::with(|builder| builder.named_agent("a", named("a"))).await;
+    assert_eq!(answered(&server, json!({"agent": "a"})).await, "a");
+    assert_eq!(answered(&server, json!({"agent": "c"})).await, "unknown_agent");
+    let server = Server::with(|builder| {
+        let route = |message: &agentwire_bridge::UserMessage| Some(message.content.replace("hi", "b"));
+        builder.named_agent("a", named("a")).named_agent("b", named("b")).route(route)
+    })
+    .await;
+    assert_eq!(answered(&server, json!({"agent": "a"})).await, "b");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use agentwire_bridge::{
-    Access, AuthError, Authenticator, Authorizer, Hs256, Identity, Limits, Refusal, StreamKey,
+    AuthError, Authenticator, Authorizer, Grant, Hs256, Identity, Limits, Refusal, StreamKey,
 };
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -58,7 +58,8 @@ async fn the_welcome_comes_first_and_streams_in_their_order() {
 // PROTOCOL: HEL-3, CLS-2, GEN-9
 #[tokio::test]
 async fn each_bad_token_has_its_own_code() {
-    let server = Server::with(|builder| builder.authenticator(Hs256::new(SECRET).audience("chat"))).await;
+    let server =
+        Server::with(|builder| builder.authenticator(Hs256::new(SECRET).unwrap().audience("chat"))).await;
     let good = json!({"sub": "ada", "aud": "chat", "exp": in_seconds(60)});
     for (token, code, close) in [
         ("not a token".to_owned(), "token_invalid", 4450),
@@ -149,17 +150,12 @@ async fn a_token_that_cannot_be_checked_is_not_called_invalid() {
 struct Slow;
 
 impl Authorizer for Slow {
-    fn authorize<'a>(
-        &'a self,
-        subject: &'a str,
-        stream: &'a str,
-        _: Access,
-    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+    fn open<'a>(&'a self, subject: &'a str, name: &'a str) -> BoxFuture<'a, Result<Grant, Refusal>> {
         Box::pin(async move {
-            if stream.starts_with("slow") {
+            if name.starts_with("slow") {
                 std::future::pending::<()>().await;
             }
-            StreamKey::new(subject, stream).map_err(|_| Refusal::UnknownStream)
+            StreamKey::new(subject, name).map(Grant::all).map_err(|_| Refusal::UnknownStream)
         })
     }
 }
@@ -182,24 +178,21 @@ async fn an_authorizer_that_hangs_stops_nothing_else() {
     assert_eq!(page.next().await["status"], "accepted");
     let answer = crate::http::get(&server, "/v1/threads/slow/events", Some(&token("ada"))).await;
     assert_eq!((answer.0, &answer.1["code"]), (503, &json!("unavailable")));
-    // A subscription that cannot be answered truthfully is asked again by the next connection.
-    page.send(json!({"type": "subscribe", "streams": [{"name": "slow"}]})).await;
-    assert_eq!(page.ends_with().await, ("unavailable".to_owned(), 4456));
+    // Nor does it cost the other streams of the socket anything.
+    page.send(json!({"type": "subscribe", "streams": [{"name": "slow"}, {"name": "t"}]})).await;
+    let refused = json!({"type": "unsubscribed", "name": "slow", "reason": "unavailable"});
+    assert_eq!(page.next().await, refused);
+    page.events(1, 1, 1).await;
 }
 
 /// Answers when three streams are asked for.
 struct Together(Barrier);
 
 impl Authorizer for Together {
-    fn authorize<'a>(
-        &'a self,
-        subject: &'a str,
-        stream: &'a str,
-        _: Access,
-    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+    fn open<'a>(&'a self, subject: &'a str, name: &'a str) -> BoxFuture<'a, Result<Grant, Refusal>> {
         Box::pin(async move {
             self.0.wait().await;
-            StreamKey::new(subject, stream).map_err(|_| Refusal::UnknownStream)
+            StreamKey::new(subject, name).map(Grant::all).map_err(|_| Refusal::UnknownStream)
         })
     }
 }
@@ -459,7 +452,7 @@ impl Authenticator for Held {
         Box::pin(async move {
             self.0.send(()).unwrap();
             self.1.acquire().await.unwrap().forget();
-            Hs256::new(SECRET).authenticate(token).await
+            Hs256::new(SECRET).unwrap().authenticate(token).await
         })
     }
 }
@@ -540,4 +533,31 @@ async fn history_is_not_offered() {
     page.send(json!({"type": "history", "req": 9, "stream": "t", "limit": 50})).await;
     let error = page.next().await;
     assert_eq!((&error["code"], &error["req"]), (&json!("unsupported"), &json!(9)));
+}
+
+// PROTOCOL: NTC-2, HEL-3; D1
+#[tokio::test]
+async fn a_shutdown_tells_pages_in_every_state_when_to_come_back() {
+    let limits = Limits {
+        goaway_reconnect_after: Duration::from_secs(3),
+        goaway_spread: Duration::from_secs(7),
+        auth_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let server = Server::with(|builder| builder.authorizer(Slow).limits(limits)).await;
+    let silent = Page::connect(&server).await;
+    // Its hello is answered, and its stream is still looked up.
+    let greeted = Page::open(&server, "ada", json!([{"name": "slow"}])).await;
+    let mut live = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    live.until("caughtUp").await;
+    let bridge = server.bridge.clone();
+    let stopped = tokio::spawn(async move { bridge.shutdown().await });
+    for page in [silent, greeted, live] {
+        let mut page = page;
+        let (frames, code) = page.until_close().await;
+        let goaway = frames.last().unwrap();
+        let times = (&goaway["type"], &goaway["reconnectAfterMs"], &goaway["spreadMs"]);
+        assert_eq!((times, code), ((&json!("goaway"), &json!(3_000), &json!(7_000)), 4453));
+    }
+    stopped.await.unwrap();
 }

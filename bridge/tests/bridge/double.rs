@@ -3,14 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use agentwire_bridge::{
-    Append, Log, LogError, MemoryLog, Observer, Outcome, Page, Pending, StreamKey, StreamState, Ticket,
-    Unfinished,
-};
+use agentwire_bridge::StreamKey;
+use agentwire_bridge::log::{Append, Head, Log, LogError, MemoryLog, Observer, Page, Record, Snapshot};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::support::within;
+use crate::support::{note, within};
 
 /// One log; its clones are the same.
 #[derive(Clone, Default)]
@@ -21,13 +19,13 @@ struct Inner {
     failures: Mutex<Vec<Failure>>,
     appends: Mutex<Option<Vec<Held>>>,
     appends_held: watch::Sender<usize>,
-    states_to_hold: Mutex<usize>,
-    states_held: watch::Sender<usize>,
-    states: Vec<Semaphore>,
+    heads_to_fail: Mutex<usize>,
+    heads_to_hold: Mutex<usize>,
+    heads_held: watch::Sender<usize>,
+    heads: Vec<Semaphore>,
     reads_to_hold: Mutex<usize>,
     reads_held: watch::Sender<usize>,
     reads: Semaphore,
-    forgets: watch::Sender<Vec<u64>>,
 }
 
 impl Default for Inner {
@@ -37,13 +35,13 @@ impl Default for Inner {
             failures: Mutex::default(),
             appends: Mutex::default(),
             appends_held: watch::Sender::default(),
-            states_to_hold: Mutex::default(),
-            states_held: watch::Sender::default(),
-            states: (0..8).map(|_| Semaphore::new(0)).collect(),
+            heads_to_fail: Mutex::default(),
+            heads_to_hold: Mutex::default(),
+            heads_held: watch::Sender::default(),
+            heads: (0..8).map(|_| Semaphore::new(0)).collect(),
             reads_to_hold: Mutex::default(),
             reads_held: watch::Sender::default(),
             reads: Semaphore::new(0),
-            forgets: watch::Sender::default(),
         }
     }
 }
@@ -51,18 +49,44 @@ impl Default for Inner {
 struct Failure {
     text: String,
     left: usize,
+    /// The record is there all the same.
+    is_written: bool,
 }
 
-type Held = (Append, oneshot::Sender<Result<Outcome, LogError>>);
+type Held = (StreamKey, u64, Arc<Record>, oneshot::Sender<Result<Append, LogError>>);
 
 impl Double {
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// Lets the next commits fail whose events contain a text.
+    /// Appends notes as another process does: past the bridge, which hears of it by its observer.
+    pub(crate) async fn write(&self, stream: &StreamKey, count: u64) {
+        let head = self.0.log.head(stream).await.unwrap();
+        let first = head.offset + 1;
+        let events = (first..first + count).map(|n| note(n).to_string().into()).collect();
+        let record = Record { seq: head.seq + 1, first, events, facts: Vec::new(), at_ms: 1, is_open: false };
+        self.0.log.append(stream, head.seq, record.into()).await.unwrap();
+    }
+
+    /// The log, past what a test decides.
+    pub(crate) fn inner(&self) -> &MemoryLog {
+        &self.0.log
+    }
+
+    /// Lets the next commits fail whose record contains a text.
     pub(crate) fn fail(&self, text: &str, times: usize) {
-        self.0.failures.lock().unwrap().push(Failure { text: text.to_owned(), left: times });
+        self.0.failures.lock().unwrap().push(Failure {
+            text: text.to_owned(),
+            left: times,
+            is_written: false,
+        });
+    }
+
+    /// Loses the answer to the next commit whose record contains a text.
+    pub(crate) fn lose_answer(&self, text: &str) {
+        let failure = Failure { text: text.to_owned(), left: 1, is_written: true };
+        self.0.failures.lock().unwrap().push(failure);
     }
 
     /// Whether every failure that was asked for has happened.
@@ -83,23 +107,28 @@ impl Double {
     /// Commits what was held back, and everything from now on.
     pub(crate) async fn release(&self) {
         let held = self.0.appends.lock().unwrap().take().unwrap();
-        for (append, reply) in held {
-            self.commit(append, reply).await;
+        for (stream, expected, record, reply) in held {
+            let _ = reply.send(self.commit(&stream, expected, record).await);
         }
     }
 
-    /// Holds the answers of the next reads of states back; what they say is of the moment they were asked.
-    pub(crate) fn hold_states(&self, count: usize) {
-        *self.0.states_to_hold.lock().unwrap() = count;
+    /// Lets the next reads of heads fail.
+    pub(crate) fn fail_heads(&self, count: usize) {
+        *self.0.heads_to_fail.lock().unwrap() = count;
     }
 
-    pub(crate) async fn until_states_held(&self, count: usize) {
-        within(self.0.states_held.subscribe().wait_for(|held| *held >= count)).await.unwrap();
+    /// Holds the answers of the next reads of heads back; what they say is of the moment they were asked.
+    pub(crate) fn hold_heads(&self, count: usize) {
+        *self.0.heads_to_hold.lock().unwrap() = count;
     }
 
-    /// Answers a read of a state; they count from 0.
-    pub(crate) fn release_state(&self, index: usize) {
-        self.0.states[index].add_permits(1);
+    pub(crate) async fn until_heads_held(&self, count: usize) {
+        within(self.0.heads_held.subscribe().wait_for(|held| *held >= count)).await.unwrap();
+    }
+
+    /// Answers a read of a head; they count from 0.
+    pub(crate) fn release_head(&self, index: usize) {
+        self.0.heads[index].add_permits(1);
     }
 
     /// Holds the next read of events back; what it says is of the moment it is released.
@@ -115,40 +144,40 @@ impl Double {
         self.0.reads.add_permits(1);
     }
 
-    /// The first time up to which keys of sends were forgotten.
-    pub(crate) async fn first_forgotten(&self) -> u64 {
-        let mut forgets = self.0.forgets.subscribe();
-        within(forgets.wait_for(|forgets| !forgets.is_empty())).await.unwrap()[0]
+    async fn commit(
+        &self,
+        stream: &StreamKey,
+        expected: u64,
+        record: Arc<Record>,
+    ) -> Result<Append, LogError> {
+        let failure = self.failure(&record);
+        if failure != Some(false) {
+            let appended = self.0.log.append(stream, expected, record).await?;
+            if failure.is_none() {
+                return Ok(appended);
+            }
+        }
+        Err(LogError::Unavailable("the disk is full".to_owned()))
     }
 
-    async fn commit(&self, append: Append, reply: oneshot::Sender<Result<Outcome, LogError>>) {
-        let outcome = if self.fails(&append) {
-            Err(LogError::Unavailable("the disk is full".to_owned()))
-        } else {
-            self.0.log.append(append).await.unwrap().durable().await
-        };
-        let _ = reply.send(outcome);
-    }
-
-    fn fails(&self, append: &Append) -> bool {
+    /// Whether a record is written all the same; `None` when nothing fails.
+    fn failure(&self, record: &Record) -> Option<bool> {
         let mut failures = self.0.failures.lock().unwrap();
-        let is_named =
-            |failure: &Failure| append.events.iter().any(|event| event.body().contains(&failure.text));
-        let Some(index) = failures.iter().position(is_named) else {
-            return false;
-        };
+        let text = record.to_json();
+        let index = failures.iter().position(|failure| text.contains(&failure.text))?;
+        let is_written = failures[index].is_written;
         failures[index].left -= 1;
         if failures[index].left == 0 {
             failures.remove(index);
         }
-        true
+        Some(is_written)
     }
 
-    /// The number of a read of a state that is to be held back.
-    fn held_state(&self) -> Option<usize> {
-        let mut left = self.0.states_to_hold.lock().unwrap();
+    /// The number of a read of a head that is to be held back.
+    fn held_head(&self) -> Option<usize> {
+        let mut left = self.0.heads_to_hold.lock().unwrap();
         *left = left.checked_sub(1)?;
-        Some(*self.0.states_held.borrow())
+        Some(*self.0.heads_held.borrow())
     }
 }
 
@@ -157,32 +186,46 @@ impl Log for Double {
         self.0.log.observe(observer);
     }
 
-    fn append(&self, append: Append) -> BoxFuture<'_, Result<Ticket, LogError>> {
+    fn append<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        expected: u64,
+        record: Arc<Record>,
+    ) -> BoxFuture<'a, Result<Append, LogError>> {
         Box::pin(async move {
-            let (reply, ticket) = Ticket::new();
             let held = match &mut *self.0.appends.lock().unwrap() {
-                None => Err((append, reply)),
+                None => None,
                 Some(held) => {
-                    held.push((append, reply));
-                    Ok(held.len())
+                    let (reply, answer) = oneshot::channel();
+                    held.push((stream.clone(), expected, Arc::clone(&record), reply));
+                    self.0.appends_held.send_replace(held.len());
+                    Some(answer)
                 }
             };
             match held {
-                Ok(count) => drop(self.0.appends_held.send_replace(count)),
-                Err((append, reply)) => self.commit(append, reply).await,
+                Some(answer) => answer.await.unwrap(),
+                None => self.commit(stream, expected, record).await,
             }
-            Ok(ticket)
         })
     }
 
-    fn state<'a>(&'a self, key: &'a StreamKey) -> BoxFuture<'a, Result<StreamState, LogError>> {
+    fn head<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Head, LogError>> {
         Box::pin(async move {
-            let state = self.0.log.state(key).await;
-            if let Some(index) = self.held_state() {
-                self.0.states_held.send_modify(|held| *held += 1);
-                self.0.states[index].acquire().await.unwrap().forget();
+            let fails = {
+                let mut left = self.0.heads_to_fail.lock().unwrap();
+                let fails = *left > 0;
+                *left = left.saturating_sub(1);
+                fails
+            };
+            if fails {
+                return Err(LogError::Unavailable("the disk does not answer".to_owned()));
             }
-            state
+            let head = self.0.log.head(stream).await;
+            if let Some(index) = self.held_head() {
+                self.0.heads_held.send_modify(|held| *held += 1);
+                self.0.heads[index].acquire().await.unwrap().forget();
+            }
+            head
         })
     }
 
@@ -208,53 +251,53 @@ impl Log for Double {
         })
     }
 
+    fn records<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        after: u64,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<Record>, LogError>> {
+        self.0.log.records(stream, after, max)
+    }
+
+    fn snapshot<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Option<Snapshot>, LogError>> {
+        self.0.log.snapshot(stream)
+    }
+
+    fn put_snapshot<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        self.0.log.put_snapshot(stream, snapshot)
+    }
+
+    fn trim<'a>(&'a self, stream: &'a StreamKey, through: u64) -> BoxFuture<'a, Result<u64, LogError>> {
+        self.0.log.trim(stream, through)
+    }
+
+    fn redact<'a>(&'a self, stream: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>> {
+        self.0.log.redact(stream, offset)
+    }
+
     fn new_epoch<'a>(
         &'a self,
-        key: &'a StreamKey,
+        stream: &'a StreamKey,
         current: &'a str,
-    ) -> BoxFuture<'a, Result<StreamState, LogError>> {
-        self.0.log.new_epoch(key, current)
-    }
-
-    fn trim<'a>(&'a self, key: &'a StreamKey, through: u64) -> BoxFuture<'a, Result<u64, LogError>> {
-        self.0.log.trim(key, through)
-    }
-
-    fn redact<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>> {
-        self.0.log.redact(key, offset)
-    }
-
-    fn pending<'a>(
-        &'a self,
-        key: &'a StreamKey,
-        after: u64,
-    ) -> BoxFuture<'a, Result<Option<Pending>, LogError>> {
-        self.0.log.pending(key, after)
-    }
-
-    fn approval_run<'a>(
-        &'a self,
-        key: &'a StreamKey,
-        approval: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Arc<str>>, LogError>> {
-        self.0.log.approval_run(key, approval)
-    }
-
-    fn claim<'a>(&'a self, key: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<(), LogError>> {
-        self.0.log.claim(key, offset)
+    ) -> BoxFuture<'a, Result<Head, LogError>> {
+        self.0.log.new_epoch(stream, current)
     }
 
     fn unfinished<'a>(
         &'a self,
         after: Option<&'a StreamKey>,
         max: usize,
-    ) -> BoxFuture<'a, Result<Vec<Unfinished>, LogError>> {
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
         self.0.log.unfinished(after, max)
     }
 
-    fn forget_sends(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, LogError>> {
-        self.0.forgets.send_modify(|forgets| forgets.push(before_ms));
-        self.0.log.forget_sends(before_ms)
+    fn secret(&self) -> [u8; 32] {
+        self.0.log.secret()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

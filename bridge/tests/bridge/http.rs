@@ -42,7 +42,7 @@ async fn events_of_a_thread_can_be_read() {
     let server = Server::start().await;
     server.publish("a/b", 10).await;
     server.bridge.trim(&key("a/b"), 2).await.unwrap();
-    let epoch = server.bridge.log().state(&key("a/b")).await.unwrap().epoch;
+    let epoch = server.bridge.log().head(&key("a/b")).await.unwrap().epoch;
     let path = "/v1/threads/a%2Fb/events";
     let (status, body) = get(&server, &format!("{path}?from=4&limit=2"), Some(&token("ada"))).await;
     let expected =

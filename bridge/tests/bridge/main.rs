@@ -9,7 +9,6 @@ mod double;
 mod faults;
 mod flow;
 mod http;
-mod kill;
 mod replay;
 mod rights;
 mod runs;

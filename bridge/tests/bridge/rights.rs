@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use agentwire_bridge::{Access, Authorizer, Bridge, Limits, Refusal, StreamKey};
+use agentwire_bridge::{
+    Authorizer, Bridge, Decision, Grant, Limits, Notified, Refusal, SqliteLog, StreamKey,
+};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
@@ -25,20 +27,15 @@ impl Rooms {
 }
 
 impl Authorizer for Rooms {
-    fn authorize<'a>(
-        &'a self,
-        subject: &'a str,
-        stream: &'a str,
-        _: Access,
-    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+    fn open<'a>(&'a self, subject: &'a str, name: &'a str) -> BoxFuture<'a, Result<Grant, Refusal>> {
         Box::pin(async move {
-            let refusal = self.closed.lock().unwrap().get(&(subject.to_owned(), stream.to_owned())).copied();
+            let refusal = self.closed.lock().unwrap().get(&(subject.to_owned(), name.to_owned())).copied();
             if let Some((asked, gate)) = &self.slow {
                 // What it found out can be old when it says so.
                 asked.send(()).unwrap();
                 gate.acquire().await.unwrap().forget();
             }
-            refusal.map_or_else(|| Ok(room(stream)), Err)
+            refusal.map_or_else(|| Ok(Grant::all(room(name))), Err)
         })
     }
 }
@@ -219,18 +216,13 @@ async fn rights_beyond_the_bound_of_streams_are_not_checked() {
 struct Revoking(Arc<OnceLock<Bridge>>, Arc<AtomicUsize>);
 
 impl Authorizer for Revoking {
-    fn authorize<'a>(
-        &'a self,
-        _: &'a str,
-        stream: &'a str,
-        _: Access,
-    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+    fn open<'a>(&'a self, _: &'a str, name: &'a str) -> BoxFuture<'a, Result<Grant, Refusal>> {
         Box::pin(async move {
             // Not for ever, so that the test ends in any case.
             if self.1.fetch_add(1, Ordering::SeqCst) < 100 {
                 self.0.get().unwrap().revoke("eve", &room("other"));
             }
-            Ok(room(stream))
+            Ok(Grant::all(room(name)))
         })
     }
 }
@@ -263,4 +255,139 @@ async fn a_right_that_is_withdrawn_while_it_is_checked_again_opens_nothing() {
     assert_eq!(server.bridge.revoke("ada", &room("a")), 1);
     gate.add_permits(1);
     is_refused(&server, &mut page).await;
+}
+
+/// A thread of three: an owner, somebody who answers questions, and a guest who reads. Each has a name of their own for it.
+struct Team;
+
+const TEAM: [(&str, &str); 3] = [("ada", "plan"), ("bob", "ada's plan"), ("eve", "shared/plan")];
+
+impl Team {
+    fn key() -> StreamKey {
+        StreamKey::from_text("team-7/plan").unwrap()
+    }
+}
+
+impl Authorizer for Team {
+    fn open<'a>(&'a self, subject: &'a str, name: &'a str) -> BoxFuture<'a, Result<Grant, Refusal>> {
+        Box::pin(async move {
+            if name == "inbox" {
+                return Ok(Grant::read_only(StreamKey::new(subject, name).unwrap()));
+            }
+            let all = Grant::all(Self::key());
+            match TEAM.iter().find(|member| **member == (subject, name)).map(|member| member.0) {
+                Some("ada") => Ok(all),
+                Some("bob") => Ok(Grant { write: false, ..all }),
+                Some("eve") => Ok(Grant::read_only(all.stream)),
+                _ => Err(Refusal::UnknownStream),
+            }
+        })
+    }
+
+    fn notified<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Vec<Notified>, Refusal>> {
+        let members = TEAM.iter().filter(|_| *stream == Self::key());
+        let notified = members.map(|(user, name)| Notified {
+            inbox: StreamKey::new(user, "inbox").unwrap(),
+            thread: (*name).to_owned(),
+        });
+        Box::pin(std::future::ready(Ok(notified.collect())))
+    }
+}
+
+// PROTOCOL: SUB-11, SND-8, SND-9, SIG-1
+#[tokio::test]
+async fn three_members_share_a_thread_each_with_their_own_rights() {
+    let server = Server::with(|builder| builder.authorizer(Team)).await;
+    let mut pages = Vec::new();
+    for (user, name) in TEAM {
+        pages.push(caught_up(&server, user, &[name]).await);
+    }
+    let run = server.bridge.stream_emitter(Team::key()).run("planner").await.unwrap();
+    let asked = tokio::spawn(async move { (run.ask("Go?", Vec::new()).await.unwrap(), run) });
+    let mut approval = Value::Null;
+    for page in &mut pages {
+        let events = page.events_until(1, |events| events.len() == 2).await;
+        approval = events[1]["approvalId"].clone();
+    }
+    let message = json!({"type": "user_message", "content": "hi"});
+    // Who may write, may answer and may read.
+    for ((page, (_, name)), (writes, approves)) in
+        pages.iter_mut().zip(TEAM).zip([(true, true), (false, true), (false, false)])
+    {
+        let outcome = async |page: &mut Page, frame: Value| {
+            page.send(frame).await;
+            let receipt = page.until("receipt").await;
+            receipt["error"]["code"].as_str().map_or_else(|| receipt["status"].clone(), |code| json!(code))
+        };
+        let send = json!({"type": "send", "id": "s", "stream": name, "message": message});
+        let expected = if writes { "accepted" } else { "forbidden" };
+        assert_eq!(outcome(page, send).await, expected, "{name}");
+        let cancel = json!({"type": "cancel", "id": "c", "stream": name, "runId": "nobody"});
+        let expected = if writes { "unknown_run" } else { "forbidden" };
+        assert_eq!(outcome(page, cancel).await, expected, "{name}");
+        let unknown =
+            json!({"type": "approve", "id": "a", "stream": name, "approvalId": "none", "decision": "denied"});
+        let expected = if approves { "unknown_approval" } else { "forbidden" };
+        assert_eq!(outcome(page, unknown).await, expected, "{name}");
+        // The names of the others mean nothing to them.
+        let (_, other) = TEAM[(TEAM.iter().position(|(_, own)| *own == name).unwrap() + 1) % 3];
+        page.send(json!({"type": "subscribe", "streams": [{"name": other}]})).await;
+        assert_eq!(page.until("unsubscribed").await["reason"], "unknown_stream", "{name}");
+    }
+    let approve = json!({"type": "approve", "id": "b", "stream": TEAM[1].1, "approvalId": approval, "decision": "approved"});
+    pages[1].send(approve).await;
+    assert_eq!(pages[1].until("receipt").await["status"], "accepted");
+    let (decision, run) = within(asked).await.unwrap();
+    assert_eq!(decision, Decision::Approved);
+    run.complete("done").await.unwrap();
+    // Each inbox names the thread as its user does.
+    for (user, name) in TEAM {
+        let mut inbox = Page::open(&server, user, json!([{"name": "inbox"}])).await;
+        let lines = inbox.events_until(1, |lines| lines.iter().any(|line| line["head"] == 5)).await;
+        assert!(lines.iter().all(|line| line["thread"] == name), "{lines:?}");
+    }
+}
+
+// PROTOCOL: SND-9, ERR-2; D3
+#[tokio::test]
+async fn reading_begins_no_stream_and_writing_begins_so_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let limits = Limits { new_streams_per_hour: 3, ..Limits::default() };
+    let log = SqliteLog::open(&path).unwrap();
+    let server = Server::with(|builder| builder.log(log).limits(limits).inbox(false)).await;
+    let streams = || {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        file.query_row("SELECT count(*) FROM streams", [], |row| row.get::<_, u64>(0)).unwrap()
+    };
+    let mut page = Page::open(&server, "ada", json!([{"name": "r0"}])).await;
+    for n in 1..20 {
+        page.send(json!({"type": "subscribe", "streams": [{"name": format!("r{n}")}]})).await;
+        let path = format!("/v1/threads/g{n}/events");
+        assert_eq!(crate::http::get(&server, &path, Some(&token("ada"))).await.0, 200);
+    }
+    // All of it is done when the answer is here.
+    page.send(json!({"type": "ping", "n": 1})).await;
+    page.until("pong").await;
+    assert_eq!(streams(), 0);
+    let mut outcomes = Vec::new();
+    for n in 0..5 {
+        let id = format!("s{n}");
+        let frame = match n {
+            0 => json!({"type": "cancel", "id": id, "stream": id, "runId": "r"}),
+            1 => json!({"type": "approve", "id": id, "stream": id, "approvalId": "a", "decision": "denied"}),
+            _ => json!({"type": "send", "id": id, "stream": id, "message": {"type": "form"}}),
+        };
+        page.send(frame).await;
+        let receipt = page.until("receipt").await;
+        outcomes.push(receipt["error"]["code"].as_str().unwrap_or("written").to_owned());
+    }
+    assert_eq!(outcomes, ["written", "written", "written", "overloaded", "overloaded"]);
+    // One that exists can be written, and another user has a quota of their own.
+    page.send(json!({"type": "send", "id": "t", "stream": "s2", "message": {"type": "form"}})).await;
+    assert_eq!(page.until("receipt").await["status"], "accepted");
+    let mut bob = Page::open(&server, "bob", json!([])).await;
+    bob.send(json!({"type": "send", "id": "t", "stream": "s9", "message": {"type": "form"}})).await;
+    assert_eq!(bob.until("receipt").await["status"], "accepted");
+    assert_eq!(streams(), 4);
 }

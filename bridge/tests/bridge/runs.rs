@@ -141,3 +141,42 @@ async fn a_run_that_is_cancelled_while_it_asks_hears_of_it() {
     assert_eq!(page.next().await["status"], "cancelled");
     assert_eq!(within(asked).await.unwrap(), Err(PublishError::Cancelled));
 }
+
+#[tokio::test]
+async fn a_message_that_is_dropped_is_completed_as_interrupted() {
+    let server = Server::start().await;
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let mut message = run.message();
+    message.delta("half of ").await.unwrap();
+    drop(message);
+    let end = server.until_event("t", "message_completed").await;
+    assert_eq!((&end["content"], &end["interrupted"]), (&json!("half of "), &json!(true)));
+    // One without text was never there, and one that is complete ends once.
+    drop(run.message());
+    let mut whole = run.message();
+    whole.delta("all").await.unwrap();
+    whole.complete().await.unwrap();
+    let mut late = run.message();
+    late.delta("late").await.unwrap();
+    run.complete("done").await.unwrap();
+    drop(late);
+    server.bridge.shutdown().await;
+    let events = server.events("t").await;
+    let ends: Vec<_> = events.iter().filter(|event| event["type"] == "message_completed").collect();
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    assert_eq!(ends[1].get("interrupted"), None);
+    assert_eq!(events.last().unwrap()["type"], "agent_completed");
+}
+
+// PROTOCOL: RUN-1; D9
+#[tokio::test]
+async fn a_plain_emitter_cannot_write_to_a_run_that_is_over() {
+    let server = Server::start().await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let run = emitter.run("a").await.unwrap();
+    let delta = json!({"type": "message_delta", "runId": run.id(), "messageId": "m", "text": "late"});
+    emitter.publish(delta.clone()).await.unwrap();
+    run.complete("done").await.unwrap();
+    assert_eq!(emitter.publish(delta).await, Err(PublishError::RunEnded));
+    assert_eq!(server.head("t").await, 3);
+}

@@ -1,6 +1,7 @@
 //! Sends, cancels, approvals and signals.
 
-use agentwire_bridge::{Append, Bridge, Decision, Event, Guard, Hs256, Limits, Log, SqliteLog};
+use agentwire_bridge::log::{Fact, Log, Record};
+use agentwire_bridge::{Bridge, Decision, Hs256, Limits, SqliteLog};
 use serde_json::{Value, json};
 
 use crate::support::{Page, SECRET, Server, key, within};
@@ -99,7 +100,8 @@ async fn receipts_survive_a_restart() {
     let path = folder.path().join("log.sqlite");
     let start = async || {
         let log = SqliteLog::open(&path).unwrap();
-        let bridge = Bridge::builder().log(log).authenticator(Hs256::new(SECRET)).build().await.unwrap();
+        let bridge =
+            Bridge::builder().log(log).authenticator(Hs256::new(SECRET).unwrap()).build().await.unwrap();
         Server::serve(bridge).await
     };
     let server = start().await;
@@ -182,18 +184,21 @@ async fn a_cancelled_run_ends_as_cancelled_after_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.sqlite");
     let log = SqliteLog::open(&path).unwrap();
-    for run in ["r", "other"] {
-        let started = json!({"type": "agent_started", "runId": run, "agent": "a"});
-        let append = Append::events(key("t"), vec![Event::new(started, 4_096).unwrap()]);
-        log.append(append).await.unwrap().durable().await.unwrap();
-    }
     // What a `cancel` commits before its receipt; the process ends there.
-    let cancel = Append {
-        guard: Guard::RunOpen("r".into()),
-        cancels: Some("r".into()),
-        ..Append::events(key("t"), Vec::new())
+    let started = |run: &str| json!({"type": "agent_started", "runId": run, "agent": "a"}).to_string().into();
+    let record = Record {
+        seq: 1,
+        first: 1,
+        events: vec![started("r"), started("other")],
+        facts: vec![
+            Fact::RunStarted { run: "r".into(), offset: 1 },
+            Fact::RunStarted { run: "other".into(), offset: 2 },
+            Fact::CancelAccepted { run: "r".into() },
+        ],
+        at_ms: 1,
+        is_open: true,
     };
-    log.append(cancel).await.unwrap().durable().await.unwrap();
+    log.append(&key("t"), 0, record.into()).await.unwrap();
     drop(log);
     let server = Server::with(|builder| builder.log(SqliteLog::open(&path).unwrap())).await;
     let ends = server.events("t").await.split_off(2);

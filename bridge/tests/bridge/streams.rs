@@ -1,12 +1,13 @@
 //! Subscribing: one test per clause of section 4.
 
+use std::path::Path;
 use std::time::Duration;
 
-use agentwire_bridge::{Access, Authorizer, Limits, Refusal, SqliteLog, StreamKey};
+use agentwire_bridge::{Authorizer, Grant, Limits, Refusal, SqliteLog, StreamKey};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use crate::support::{Page, Server, checkpoint, hello_with, key, note, token};
+use crate::support::{Page, Server, hello_with, key, note, token};
 
 async fn subscribed(server: &Server, request: Value) -> (Page, Value) {
     let mut page = Page::open(server, "ada", json!([request])).await;
@@ -15,7 +16,7 @@ async fn subscribed(server: &Server, request: Value) -> (Page, Value) {
 }
 
 async fn epoch(server: &Server) -> String {
-    server.bridge.log().state(&key("t")).await.unwrap().epoch.to_string()
+    server.bridge.log().head(&key("t")).await.unwrap().epoch.to_string()
 }
 
 fn at(epoch: &str, offset: u64) -> Value {
@@ -138,19 +139,38 @@ async fn a_trimmed_position_goes_on_at_the_oldest() {
     page.events(1, 5, 10).await;
 }
 
-// PROTOCOL: SUB-6, SUB-8, SUB-11, SUB-12, GAP-2, HBT-1, RPL-1, FLO-3
+/// A log of five notes that a page has seen nine of, with the proof: the file was put back, and opened as if it had not
+/// been. Returns the server, and the epoch and the seal that the page has.
+async fn gone_back(folder: &Path, limits: Limits) -> (Server, String, String) {
+    let (path, backup) = (folder.join("log.sqlite"), folder.join("backup.sqlite"));
+    Server::of_former(&path, 5).await.stop().await;
+    std::fs::copy(&path, &backup).unwrap();
+    let server = Server::with(|builder| builder.log(SqliteLog::open(&path).unwrap())).await;
+    server.publish("t", 4).await;
+    let (mut page, frame) = subscribed(&server, json!({"name": "t", "open": {"from": "live"}})).await;
+    page.until("caughtUp").await;
+    let (epoch, seal) = (frame["epoch"].as_str().unwrap().to_owned(), page.seals.remove("1").unwrap());
+    drop(page);
+    server.stop().await;
+    std::fs::copy(&backup, &path).unwrap();
+    let log = SqliteLog::open(&path).unwrap();
+    (Server::with(|builder| builder.log(log).limits(limits)).await, epoch, seal)
+}
+
+// PROTOCOL: SUB-6, SUB-7, SUB-8, SUB-11, SUB-12, GAP-2, HBT-1, RPL-1, FLO-3
 #[tokio::test]
-async fn a_position_ahead_of_the_log_begins_a_new_epoch() {
+async fn a_seal_above_the_head_begins_a_new_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits { heartbeat: Duration::from_millis(100), ..Limits::default() };
-    let path = folder.path().join("log.sqlite");
-    let server = Server::of_former_with(&path, 5, |builder| builder.limits(limits)).await;
-    let old = epoch(&server).await;
+    let (server, old, seal) = gone_back(folder.path(), limits).await;
+    assert_eq!(epoch(&server).await, old);
     let (mut other, _) = subscribed(&server, at(&old, 3)).await;
     other.events(1, 4, 5).await;
     other.until("caughtUp").await;
-    let (mut page, frame) = subscribed(&server, at(&old, 9)).await;
-    assert_eq!(facts(&frame), (1, 5, 1, false, Some("ahead")));
+    let mut request = at(&old, 9);
+    request["seal"] = json!(seal);
+    let (mut page, frame) = subscribed(&server, request.clone()).await;
+    assert_eq!(facts(&frame), (1, 5, 1, false, Some("epoch")));
     let new = frame["epoch"].as_str().unwrap().to_owned();
     assert_ne!(new, old);
     // Durable before it was answered.
@@ -172,49 +192,62 @@ async fn a_position_ahead_of_the_log_begins_a_new_epoch() {
     assert_eq!((facts(&frame), &frame["ch"]), ((1, 6, 1, false, Some("epoch")), &json!(2)));
     other.events(2, 1, 6).await;
     assert_eq!(other.next().await, json!({"type": "caughtUp", "ch": 2, "offset": 6, "openRuns": []}));
+    // The seal is one of an epoch that is over: it ends no other.
+    subscribed(&server, request).await;
+    assert_eq!(epoch(&server).await, new);
 }
 
-// PROTOCOL: SUB-3, SUB-6, SUB-8
+// PROTOCOL: SUB-6, SUB-8
 #[tokio::test]
-async fn a_position_ahead_of_the_log_continues_live_with_what_the_new_epoch_wrote() {
-    for open in [json!({"from": "live"}), json!({"last": 3})] {
-        let folder = tempfile::tempdir().unwrap();
-        let server = Server::of_former(&folder.path().join("log.sqlite"), 5).await;
-        let mut request = at(&epoch(&server).await, 9);
-        request["open"] = open;
-        let (mut page, frame) = subscribed(&server, request).await;
-        assert_eq!(facts(&frame), (1, 5, 6, false, Some("ahead")));
-        assert_eq!(frame["base"], 5);
-        server.publish("t", 1).await;
-        page.events(1, 6, 6).await;
-    }
-}
-
-// PROTOCOL: SUB-6, GEN-4
-#[tokio::test]
-async fn a_position_that_nobody_can_have_ends_no_epoch() {
+async fn a_seal_proves_what_a_position_below_the_head_does_not_show() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::of_former(&folder.path().join("log.sqlite"), 5).await;
-    let former = epoch(&server).await;
-    // Of a former process the bridge cannot know how far it was, so it believes the page: once.
-    let (_page, frame) = subscribed(&server, at(&former, 9)).await;
-    let new = frame["epoch"].as_str().unwrap().to_owned();
-    assert_eq!(facts(&frame), (1, 5, 1, false, Some("ahead")));
-    let (_page, frame) = subscribed(&server, at(&former, (1 << 53) - 1)).await;
-    assert_eq!(facts(&frame), (1, 5, 1, false, Some("epoch")));
-    let mut seen = at(&new, 3);
+    let (server, old, seal) = gone_back(folder.path(), Limits::default()).await;
+    // The page was told of nine events and has three of them.
+    let mut request = at(&old, 3);
+    (request["seal"], request["open"]) = (json!(seal), json!({"from": "live"}));
+    let (mut page, frame) = subscribed(&server, request).await;
+    assert_eq!(facts(&frame), (1, 5, 6, false, Some("epoch")));
+    assert_eq!(frame["base"], 5);
+    server.publish("t", 1).await;
+    page.events(1, 6, 6).await;
+}
+
+// PROTOCOL: SUB-6
+#[tokio::test]
+async fn a_claim_without_a_seal_concerns_nobody_else() {
+    let server = Server::start().await;
+    server.publish("t", 5).await;
+    server.publish("u", 9).await;
+    let own = epoch(&server).await;
+    let (mut other, _) = subscribed(&server, at(&own, 3)).await;
+    other.events(1, 4, 5).await;
+    other.until("caughtUp").await;
+    let (mut of_u, _) = subscribed(&server, json!({"name": "u"})).await;
+    of_u.until("caughtUp").await;
+    let (seal_of_t, seal_of_u) = (other.seals["1"].clone(), of_u.seals["1"].clone());
+    let (_, code) = seal_of_t.split_once('.').unwrap();
+    let seals =
+        [None, Some(seal_of_t.clone()), Some(seal_of_u), Some(format!("9.{code}")), Some("x".to_owned())];
+    let mut seen = at(&own, 3);
     seen["seen"] = json!(6);
-    for claim in [at(&new, (1 << 53) - 1), at(&new, 6), seen] {
-        let mut page = Page::open(&server, "ada", json!([claim])).await;
-        assert_eq!(page.ends_with().await, ("bad_frame".to_owned(), 4400));
-        assert_eq!(epoch(&server).await, new);
+    for seal in seals {
+        for open in [json!({"from": "start"}), json!({"from": "live"}), json!({"last": 2})] {
+            for claim in [at(&own, (1 << 53) - 1), at(&own, 6), seen.clone()] {
+                let mut request = claim;
+                request["open"] = open.clone();
+                if let Some(seal) = &seal {
+                    request["seal"] = json!(seal);
+                }
+                // It starts over, in the same epoch.
+                let (mut page, frame) = subscribed(&server, request).await;
+                assert_eq!(facts(&frame), (1, 5, 1, false, Some("ahead")));
+                assert_eq!(frame["epoch"], json!(own));
+                page.events(1, 1, 5).await;
+            }
+        }
     }
-    // A stream that began in this process was never further than it is.
-    server.publish("u", 1).await;
-    let own = server.bridge.log().state(&key("u")).await.unwrap().epoch;
-    let claim = json!({"name": "u", "position": {"epoch": &*own, "offset": 2}});
-    let mut page = Page::open(&server, "ada", json!([claim])).await;
-    assert_eq!(page.ends_with().await, ("bad_frame".to_owned(), 4400));
+    other.nothing_before_pong(1).await;
+    assert_eq!(epoch(&server).await, own);
 }
 
 // PROTOCOL: LIF-4, SUB-7
@@ -226,13 +259,11 @@ async fn a_restored_log_tells_pages_that_saw_more() {
     let started = json!({"type": "agent_started", "runId": "r", "agent": "a"});
     server.bridge.emitter("ada", "t").publish(started).await.unwrap();
     server.stop().await;
-    checkpoint(&path);
     std::fs::copy(&path, &backup).unwrap();
     let server = Server::with(|builder| builder.log(SqliteLog::open(&path).unwrap())).await;
     let position = at(&epoch(&server).await, server.head("t").await);
     assert_eq!(position["position"]["offset"], 7);
     server.stop().await;
-    checkpoint(&path);
 
     std::fs::copy(&backup, &path).unwrap();
     let server = Server::with(|builder| builder.log(SqliteLog::open_restored(&path).unwrap())).await;
@@ -249,13 +280,11 @@ async fn live_and_last_continue_with_what_was_written_since_a_restore() {
     let folder = tempfile::tempdir().unwrap();
     let (path, backup) = (folder.path().join("log.sqlite"), folder.path().join("backup.sqlite"));
     Server::of_former(&path, 10).await.stop().await;
-    checkpoint(&path);
     std::fs::copy(&path, &backup).unwrap();
     let server = Server::with(|builder| builder.log(SqliteLog::open(&path).unwrap())).await;
     server.publish("t", 4).await;
     let position = at(&epoch(&server).await, 14);
     server.stop().await;
-    checkpoint(&path);
 
     std::fs::copy(&backup, &path).unwrap();
     let server = Server::with(|builder| builder.log(SqliteLog::open_restored(&path).unwrap())).await;
@@ -294,7 +323,7 @@ async fn a_catch_up_ends_with_its_epoch() {
     let hello = hello_with(&token("ada"), json!([{"name": "t"}]), 2, 65_536);
     let mut behind = Page::open_with(&server, hello).await;
     assert_eq!(behind.until("events").await["count"], 2);
-    let (_ahead, _) = subscribed(&server, at(&old, 100)).await;
+    server.bridge.log().new_epoch(&key("t"), &old).await.unwrap();
     assert_eq!(behind.next().await, ended(1));
     // Neither the rest nor a `caughtUp` follows, whatever is acknowledged of the old epoch.
     behind.ack(1, 2).await;
@@ -386,8 +415,7 @@ async fn caught_up_says_nothing_of_runs_when_they_do_not_fit_into_a_frame() {
     page.until("subscribed").await;
     let caught_up = page.next_text().await;
     assert!(caught_up.len() <= 4_096);
-    let caught_up: Value = serde_json::from_str(&caught_up).unwrap();
-    assert_eq!(caught_up["openRuns"], json!(ids[4..]));
+    assert_eq!(page.unsealed(&caught_up)["openRuns"], json!(ids[4..]));
 }
 
 // PROTOCOL: SUB-10, RUN-3
@@ -425,18 +453,13 @@ async fn caught_up_comes_between_replayed_and_live_events() {
 struct Doors;
 
 impl Authorizer for Doors {
-    fn authorize<'a>(
-        &'a self,
-        subject: &'a str,
-        stream: &'a str,
-        access: Access,
-    ) -> BoxFuture<'a, Result<StreamKey, Refusal>> {
+    fn open<'a>(&'a self, subject: &'a str, name: &'a str) -> BoxFuture<'a, Result<Grant, Refusal>> {
         Box::pin(async move {
-            match (stream, access) {
-                ("closed", _) | ("public", Access::Write) => Err(Refusal::Forbidden),
-                ("missing", _) => Err(Refusal::UnknownStream),
-                ("public", _) => Ok(StreamKey::new("everybody", "public").unwrap()),
-                _ => Ok(StreamKey::new(subject, stream).unwrap()),
+            match name {
+                "closed" => Err(Refusal::Forbidden),
+                "missing" => Err(Refusal::UnknownStream),
+                "public" => Ok(Grant::read_only(StreamKey::new("everybody", "public").unwrap())),
+                _ => Ok(Grant::all(StreamKey::new(subject, name).unwrap())),
             }
         })
     }

@@ -1,10 +1,11 @@
 //! A served bridge and a page that speaks to it frame by frame.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use agentwire_bridge::{Append, Bridge, BridgeBuilder, Event, Hs256, Log, MemoryLog, SqliteLog, StreamKey};
+use agentwire_bridge::{Bridge, BridgeBuilder, Hs256, MemoryLog, SqliteLog, StreamKey};
 use futures_util::{SinkExt, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-pub(crate) const SECRET: &str = "a secret for tests";
+pub(crate) const SECRET: &str = "a secret for tests, of 32 bytes or more";
 
 /// How long a page may live before its test fails.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -40,7 +41,7 @@ impl Server {
 
     /// Serves a bridge that `build` has changed.
     pub(crate) async fn with(build: impl FnOnce(BridgeBuilder) -> BridgeBuilder) -> Self {
-        let builder = Bridge::builder().log(MemoryLog::new()).authenticator(Hs256::new(SECRET));
+        let builder = Bridge::builder().log(MemoryLog::new()).authenticator(Hs256::new(SECRET).unwrap());
         Self::serve(build(builder).build().await.unwrap()).await
     }
 
@@ -54,10 +55,9 @@ impl Server {
         notes: u64,
         build: impl FnOnce(BridgeBuilder) -> BridgeBuilder,
     ) -> Self {
-        let log = SqliteLog::open(path).unwrap();
-        let events = (1..=notes).map(|n| Event::new(note(n), 4_096).unwrap()).collect();
-        log.append(Append::events(key("t"), events)).await.unwrap().durable().await.unwrap();
-        drop(log);
+        let former = Self::with(|builder| builder.log(SqliteLog::open(path).unwrap())).await;
+        former.publish("t", notes).await;
+        former.stop().await;
         Self::with(|builder| build(builder.log(SqliteLog::open(path).unwrap()))).await
     }
 
@@ -91,7 +91,7 @@ impl Server {
     }
 
     pub(crate) async fn head(&self, thread: &str) -> u64 {
-        self.bridge.log().state(&key(thread)).await.unwrap().head
+        self.bridge.log().head(&key(thread)).await.unwrap().offset
     }
 
     /// All events of a thread of ada.
@@ -114,12 +114,6 @@ impl Server {
             page.ack(frame["ch"].as_u64().unwrap(), last).await;
         }
     }
-}
-
-/// Puts all of a log that is closed into its file: what a backup copies, and no rest beside it.
-pub(crate) fn checkpoint(path: &Path) {
-    let log = rusqlite::Connection::open(path).unwrap();
-    log.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
 }
 
 /// What a future comes to, before the test fails for want of it.
@@ -163,6 +157,8 @@ pub(crate) fn hello_with(token: &str, streams: Value, events: u64, bytes: u64) -
 pub(crate) struct Page {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     deadline: Instant,
+    /// The newest seal of each `ch`.
+    pub(crate) seals: HashMap<String, String>,
 }
 
 impl Page {
@@ -172,7 +168,7 @@ impl Page {
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("agentwire.v1"));
         let (socket, response) = tokio_tungstenite::connect_async(request).await.unwrap();
         assert_eq!(response.headers()["sec-websocket-protocol"], "agentwire.v1");
-        Self { socket, deadline: Instant::now() + DEADLINE }
+        Self { socket, deadline: Instant::now() + DEADLINE, seals: HashMap::new() }
     }
 
     /// Opens a socket, says hello and takes the welcome.
@@ -221,11 +217,25 @@ impl Page {
     pub(crate) async fn next(&mut self) -> Value {
         loop {
             let frame = self.next_text().await;
-            let frame: Value = serde_json::from_str(&frame).unwrap();
+            let frame = self.unsealed(&frame);
             if frame["type"] != "heartbeat" {
                 return frame;
             }
         }
+    }
+
+    /// A frame without the seals in it, which are kept: no test knows them.
+    pub(crate) fn unsealed(&mut self, text: &str) -> Value {
+        let mut frame: Value = serde_json::from_str(text).unwrap();
+        let fields = frame.as_object_mut().unwrap();
+        if let Some(Value::String(seal)) = fields.remove("seal") {
+            self.seals.insert(fields["ch"].to_string(), seal);
+        }
+        if let Some(Value::Object(seals)) = fields.remove("seals") {
+            let seals = seals.into_iter().map(|(ch, seal)| (ch, seal.as_str().unwrap().to_owned()));
+            self.seals.extend(seals);
+        }
+        frame
     }
 
     pub(crate) async fn next_text(&mut self) -> String {
@@ -242,7 +252,8 @@ impl Page {
     /// The next frame of a type; others are passed over.
     pub(crate) async fn until(&mut self, kind: &str) -> Value {
         loop {
-            let frame: Value = serde_json::from_str(&self.next_text().await).unwrap();
+            let text = self.next_text().await;
+            let frame = self.unsealed(&text);
             if frame["type"] == kind {
                 return frame;
             }

@@ -1,12 +1,12 @@
 //! What happens when the log fails for a moment, or answers late.
 
-use agentwire_bridge::{Agent, Limits, PublishError, Turn};
+use agentwire_bridge::log::Log;
+use agentwire_bridge::{Limits, PublishError, Turn};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::double::Double;
-use crate::support::{Page, Server, key, note, within};
+use crate::support::{Page, Server, key, within};
 
 async fn serve(log: &Double) -> Server {
     Server::with(|builder| builder.log(log.clone())).await
@@ -24,19 +24,19 @@ fn types(events: &[Value]) -> Vec<&str> {
 #[tokio::test]
 async fn two_first_readers_of_a_stream_miss_no_commit() {
     let log = Double::new();
+    log.write(&key("t"), 5).await;
     let server = serve(&log).await;
-    server.publish("t", 5).await;
-    log.hold_states(2);
+    log.hold_heads(2);
     let mut one = Page::open(&server, "ada", json!([{"name": "t"}])).await;
-    log.until_states_held(1).await;
+    log.until_heads_held(1).await;
     // The first reader has a head of 5 in its hands when the sixth event is committed, and another reader comes.
-    server.bridge.emitter("ada", "t").publish(note(6)).await.unwrap();
+    log.write(&key("t"), 1).await;
     let mut other = Page::open(&server, "ada", json!([{"name": "t"}])).await;
-    log.until_states_held(2).await;
-    log.release_state(0);
+    log.until_heads_held(2).await;
+    log.release_head(0);
     assert_eq!(one.until("subscribed").await["head"], 6);
     assert_eq!(one.events(1, 1, 6).await.len(), 6);
-    log.release_state(1);
+    log.release_head(1);
     assert_eq!(other.events(1, 1, 6).await.len(), 6);
 }
 
@@ -44,55 +44,28 @@ async fn two_first_readers_of_a_stream_miss_no_commit() {
 #[tokio::test]
 async fn a_first_reader_hears_of_a_new_epoch_and_of_trimming_that_overtook_it() {
     let log = Double::new();
+    log.write(&key("t"), 5).await;
     let server = serve(&log).await;
-    server.publish("t", 5).await;
-    let before = server.bridge.log().state(&key("t")).await.unwrap();
-    log.hold_states(2);
-    let mut one = Page::open(&server, "ada", json!([{"name": "t"}])).await;
-    log.until_states_held(1).await;
-    server.bridge.trim(&key("t"), 2).await.unwrap();
-    let after = server.bridge.log().new_epoch(&key("t"), &before.epoch).await.unwrap();
-    let _other = Page::open(&server, "ada", json!([{"name": "t"}])).await;
-    log.until_states_held(2).await;
-    log.release_state(0);
-    let subscribed = one.until("subscribed").await;
+    log.hold_heads(1);
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    log.until_heads_held(1).await;
+    let before = log.inner().head(&key("t")).await.unwrap();
+    log.inner().trim(&key("t"), 2).await.unwrap();
+    let after = log.inner().new_epoch(&key("t"), &before.epoch).await.unwrap();
+    log.release_head(0);
+    let subscribed = page.until("subscribed").await;
     assert_eq!((subscribed["epoch"].as_str(), &subscribed["next"]), (Some(&*after.epoch), &json!(3)));
-    assert_eq!(one.events(1, 3, 5).await.len(), 3);
-    assert_eq!(one.next().await["type"], "caughtUp");
+    assert_eq!(page.events(1, 3, 5).await.len(), 3);
+    assert_eq!(page.next().await["type"], "caughtUp");
 }
 
 async fn begin_epoch(server: &Server) {
-    let epoch = server.bridge.log().state(&key("t")).await.unwrap().epoch;
+    let epoch = server.bridge.log().head(&key("t")).await.unwrap().epoch;
     server.bridge.log().new_epoch(&key("t"), &epoch).await.unwrap();
 }
 
 fn ended(ch: u64) -> Value {
     json!({"type": "unsubscribed", "ch": ch, "name": "t", "reason": "epoch"})
-}
-
-// PROTOCOL: SUB-11, GAP-2
-#[tokio::test]
-async fn a_subscription_to_an_epoch_that_is_over_before_it_is_answered_ends() {
-    let log = Double::new();
-    let server = serve(&log).await;
-    server.publish("t", 5).await;
-    // The first read of the state is the hub's, the second says what the page is answered.
-    log.hold_states(2);
-    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
-    log.until_states_held(1).await;
-    log.release_state(0);
-    log.until_states_held(2).await;
-    begin_epoch(&server).await;
-    log.release_state(1);
-    let old = page.next().await;
-    assert_eq!((&old["type"], &old["ch"]), (&json!("subscribed"), &json!(1)));
-    assert_eq!(page.next().await, ended(1));
-    let position = json!({"epoch": old["epoch"], "offset": 0});
-    page.send(json!({"type": "subscribe", "streams": [{"name": "t", "position": position}]})).await;
-    let new = page.next().await;
-    assert_eq!((&new["reason"], &new["base"], &new["next"]), (&json!("epoch"), &json!(5), &json!(1)));
-    page.events(2, 1, 5).await;
-    assert_eq!(page.next().await["type"], "caughtUp");
 }
 
 /// A bridge that reads every event from its log.
@@ -151,23 +124,16 @@ async fn a_replay_that_reads_while_its_offsets_are_trimmed_says_so() {
     assert_eq!(page.next().await, json!({"type": "replayEnd", "req": 1, "to": 1, "oldest": 5}));
 }
 
-/// Answers each message with a short run, and returns when the log takes none.
-struct Short;
-
-impl Agent for Short {
-    fn handle(&self, turn: Turn) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let Ok(run) = turn.run("short").await else { return };
-            run.complete("done").await.unwrap();
-        })
-    }
-}
-
 // PROTOCOL: LIF-5, SND-4
 #[tokio::test]
 async fn a_message_whose_run_could_not_start_is_handled_again_and_before_the_next() {
     let log = Double::new();
-    let server = Server::with(|builder| builder.log(log.clone()).agent(Short)).await;
+    let agent = async |turn: Turn| {
+        let run = turn.run("short").await?;
+        run.complete("done").await?;
+        Ok(())
+    };
+    let server = Server::with(|builder| builder.log(log.clone()).agent(agent)).await;
     log.fail("agent_started", 2);
     let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
     page.send(message("s1")).await;
@@ -193,6 +159,34 @@ async fn a_run_is_ended_as_soon_as_the_log_takes_it() {
     assert_eq!(server.until_event("t", "agent_died").await["cause"], "dropped");
     assert!(log.has_failed());
     assert_eq!(types(&server.events("t").await), ["agent_started", "agent_died"]);
+}
+
+#[tokio::test]
+async fn a_run_whose_start_is_written_without_an_answer_is_ended() {
+    let log = Double::new();
+    let server = serve(&log).await;
+    log.lose_answer("agent_started");
+    let run = server.bridge.emitter("ada", "t").run("a").await;
+    assert!(matches!(run, Err(PublishError::Log(_))));
+    assert_eq!(server.until_event("t", "agent_died").await["cause"], "dropped");
+    assert_eq!(types(&server.events("t").await), ["agent_started", "agent_died"]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_written_without_an_answer_is_given_to_the_agent() {
+    let log = Double::new();
+    log.lose_answer("user_message");
+    let agent = async |turn: Turn| {
+        turn.run("a").await?.complete("done").await?;
+        Ok(())
+    };
+    let server = Server::with(|builder| builder.log(log.clone()).agent(agent)).await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(message("s1")).await;
+    // The page is told that it may not be there, and goes away before it sends it again.
+    assert_eq!(page.next().await["status"], "rejected");
+    drop(page);
+    assert_eq!(server.until_event("t", "agent_completed").await["summary"], "done");
 }
 
 // PROTOCOL: SND-7
@@ -263,7 +257,8 @@ async fn nothing_overtakes_a_send_that_the_log_did_not_take() {
     log.fail("\"s1\"", 1);
     page.send(message("s1")).await;
     page.send(message("s2")).await;
-    log.until_held(2).await;
+    log.until_held(1).await;
+    page.nothing_before_pong(1).await;
     log.release().await;
     let rejected = async |page: &mut Page, id: &str| {
         let receipt = page.next().await;
@@ -305,14 +300,30 @@ async fn a_page_that_owes_too_much_begins_a_new_connection() {
     assert_eq!(page.next().await["status"], "accepted");
 }
 
-// PROTOCOL: SND-5
+// PROTOCOL: SND-9, SUB-11, ERR-2; D7
 #[tokio::test]
-async fn keys_of_sends_are_kept_longer_than_the_horizon() {
+async fn a_read_that_fails_costs_its_own_request_an_answer_and_the_socket_nothing() {
     let log = Double::new();
     let server = serve(&log).await;
-    let forgotten = log.first_forgotten().await;
-    let horizon = u64::try_from(Limits::default().send_horizon.as_millis()).unwrap();
-    let now = u64::try_from(crate::connection::now().as_millis()).unwrap();
-    assert!(forgotten + horizon + 10 * 60_000 <= now, "{forgotten} is forgotten at {now}");
-    drop(server);
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    page.until("caughtUp").await;
+    let approve =
+        json!({"type": "approve", "id": "a", "stream": "u", "approvalId": "x", "decision": "denied"});
+    let cancel = json!({"type": "cancel", "id": "c", "stream": "v", "runId": "r"});
+    for (frame, status) in [(approve, "unknown_approval"), (cancel, "unknown_run")] {
+        log.fail_heads(1);
+        page.send(frame.clone()).await;
+        let receipt = page.next().await;
+        let error = (&receipt["error"]["code"], &receipt["error"]["retryable"]);
+        assert_eq!(error, (&json!("unavailable"), &json!(true)), "{receipt}");
+        page.send(frame).await;
+        assert_eq!(page.next().await["status"], status);
+    }
+    log.fail_heads(1);
+    page.send(json!({"type": "subscribe", "streams": [{"name": "w"}]})).await;
+    assert_eq!(page.next().await, json!({"type": "unsubscribed", "name": "w", "reason": "unavailable"}));
+    page.send(json!({"type": "subscribe", "streams": [{"name": "w"}]})).await;
+    assert_eq!(page.next().await["type"], "subscribed");
+    server.publish("t", 1).await;
+    page.events(1, 1, 1).await;
 }

@@ -12,7 +12,6 @@ mod work;
 use std::time::Duration;
 
 use agentwire_bridge::{Agent, AgentError, PublishError, Turn};
-use futures_util::future::BoxFuture;
 
 use crate::plan::Plan;
 use crate::tools::Toolbox;
@@ -56,12 +55,7 @@ impl FolderAgent {
 }
 
 impl Agent for FolderAgent {
-    fn handle(&self, turn: Turn) -> BoxFuture<'static, ()> {
-        let agent = self.clone();
-        Box::pin(async move {
-            if let Err(error) = agent.answer(turn).await {
-                tracing::warn!(%error, "a run could not be written to its end");
-            }
-        })
+    async fn handle(&self, turn: Turn) -> Result<(), AgentError> {
+        Ok(self.clone().answer(turn).await?)
     }
 }

@@ -53,6 +53,9 @@ pub(crate) enum ServeError {
     /// The secret cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The secret is too short to sign with.
+    #[error("{0}; set {VARIABLE} to it")]
+    ShortSecret(#[from] agentwire_bridge::SecretError),
     /// The port belongs to another program.
     #[error("the address {0} is in use; name another with --listen, or port 0 to get a free one")]
     AddressInUse(SocketAddr),
@@ -102,7 +105,7 @@ pub(crate) async fn run(args: Args) -> Result<(), ServeError> {
     let agent = FolderAgent::new(toolbox, Duration::from_millis(args.pace_ms));
     let limits = Limits { heartbeat: HEARTBEAT, ..Limits::default() };
     let builder =
-        Bridge::builder().log(log).agent(agent).authenticator(Hs256::new(secret.bytes())).limits(limits);
+        Bridge::builder().log(log).agent(agent).authenticator(Hs256::new(secret.bytes())?).limits(limits);
     #[cfg(feature = "faults")]
     let builder = match args.sabotage {
         Some(fault) => builder.sabotage(fault.into()),

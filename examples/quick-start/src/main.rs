@@ -3,28 +3,23 @@
 use std::error::Error;
 use std::time::Duration;
 
-use agentwire_bridge::{Agent, AuthError, Authenticator, Bridge, Identity, SqliteLog, Turn};
+use agentwire_bridge::{AgentError, AuthError, Authenticator, Bridge, Identity, SqliteLog, Turn};
 use futures_util::future::{BoxFuture, ready};
 use tower_http::services::ServeDir;
 
-struct Parrot;
-
-impl Agent for Parrot {
-    fn handle(&self, turn: Turn) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let Ok(run) = turn.run("parrot").await else { return };
-            let mut answer = run.message();
-            for word in turn.message.content.split_inclusive(' ') {
-                let _ = answer.delta(word).await;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            let _ = answer.complete().await;
-            let _ = run.complete("Repeated.").await;
-        })
+async fn parrot(turn: Turn) -> Result<(), AgentError> {
+    let run = turn.run("parrot").await?;
+    let mut answer = run.message();
+    for word in turn.message.content.split_inclusive(' ') {
+        answer.delta(word).await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    answer.complete().await?;
+    run.complete("Repeated.").await?;
+    Ok(())
 }
 
-/// Takes a token for the name of its user. Yours checks it: `Hs256::new(secret)` reads signed tokens.
+/// Takes a token for the name of its user. Yours checks it: `Hs256::new(secret)?` reads signed tokens.
 struct Anybody;
 
 impl Authenticator for Anybody {
@@ -38,7 +33,7 @@ impl Authenticator for Anybody {
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let log = SqliteLog::open("quick-start.sqlite")?;
-    let bridge = Bridge::builder().log(log).authenticator(Anybody).agent(Parrot).build().await?;
+    let bridge = Bridge::builder().log(log).authenticator(Anybody).agent(parrot).build().await?;
     let app = bridge
         .router()
         .nest_service("/agentwire", ServeDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../pkg")))

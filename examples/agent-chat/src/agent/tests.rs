@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentwire_bridge::{Append, Bridge, Event, Hs256, Log, MemoryLog, Once, StreamKey};
+use agentwire_bridge::log::{Fact, Log, Record};
+use agentwire_bridge::{Bridge, Hs256, MemoryLog, StreamKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -37,16 +38,22 @@ async fn ask(folder: &Path, questions: &[&str]) -> Vec<Vec<Value>> {
         .collect();
     for (key, question) in keys.iter().zip(questions) {
         let body = json!({ "type": "user_message", "content": question, "sendId": "m1", "user": "ada" });
-        let once = Once { subject: "ada".into(), id: "m1".into(), hash: [0; 32], at_ms: 1, dispatch: true };
-        let events = vec![Event::new(body, 1 << 20).unwrap()];
-        let append = Append { once: Some(once), ..Append::events(key.clone(), events) };
-        log.append(append).await.unwrap().durable().await.unwrap();
+        let waiting = Fact::Waiting { offset: 1, send_id: "m1".into(), subject: "ada".into() };
+        let record = Record {
+            seq: 1,
+            first: 1,
+            events: vec![body.to_string().into()],
+            facts: vec![waiting],
+            at_ms: 1,
+            is_open: true,
+        };
+        log.append(key, 0, record.into()).await.unwrap();
     }
     let toolbox = Toolbox::new(Folder::open(folder).unwrap());
     let bridge = Bridge::builder()
         .log(log)
         .agent(FolderAgent::new(toolbox, Duration::ZERO))
-        .authenticator(Hs256::new("not used here"))
+        .authenticator(Hs256::new([0; 32]).unwrap())
         .inbox(false)
         .build()
         .await

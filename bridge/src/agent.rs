@@ -1,0 +1,193 @@
+//! Agents: what answers messages.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::emitter::{Emitter, PublishError};
+use crate::journal::Pending;
+use crate::log::LogError;
+use crate::run::{AgentError, Answers, Run, TurnRuns};
+use crate::stream::StreamKey;
+
+/// Answers messages of users. An async closure is one, too.
+///
+/// ```
+/// use agentwire_bridge::{Agent, AgentError, Turn};
+///
+/// struct Echo;
+///
+/// impl Agent for Echo {
+///     async fn handle(&self, turn: Turn) -> Result<(), AgentError> {
+///         let run = turn.run("echo").await?;
+///         let mut answer = run.message();
+///         answer.delta(&turn.message.content).await?;
+///         answer.complete().await?;
+///         run.complete("Echoed.").await?;
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Agent: Send + Sync + 'static {
+    /// Handles one message. The next one of the same stream comes when the future is over.
+    ///
+    /// An error ends the run that [`Turn::run`] started with `agent_error`. A panic ends it with
+    /// `agent_died {cause: "panicked"}`.
+    ///
+    /// The message counts as claimed when a run that [`Turn::run`] started is durable, or when the future is over; one
+    /// that is not claimed when the process ends is handled again by the next process. So is one whose [`Turn::run`]
+    /// failed because the log could not be written: it comes again after a pause, before the later ones of its stream.
+    fn handle(&self, turn: Turn) -> impl Future<Output = Result<(), AgentError>> + Send;
+}
+
+impl<F, R> Agent for F
+where
+    F: Fn(Turn) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), AgentError>> + Send,
+{
+    fn handle(&self, turn: Turn) -> impl Future<Output = Result<(), AgentError>> + Send {
+        self(turn)
+    }
+}
+
+/// Any agent.
+pub(crate) trait AnyAgent: Send + Sync {
+    fn handle(self: Arc<Self>, turn: Turn) -> BoxFuture<'static, Result<(), AgentError>>;
+}
+
+impl<A: Agent> AnyAgent for A {
+    fn handle(self: Arc<Self>, turn: Turn) -> BoxFuture<'static, Result<(), AgentError>> {
+        Box::pin(async move { Agent::handle(&*self, turn).await })
+    }
+}
+
+/// Chooses an agent by its name.
+pub(crate) type Route = Box<dyn Fn(&UserMessage) -> Option<String> + Send + Sync>;
+
+/// The agents of a bridge.
+#[derive(Default)]
+pub(crate) struct Agents {
+    pub(crate) named: Vec<(String, Arc<dyn AnyAgent>)>,
+    /// Answers what none of the others is chosen for.
+    pub(crate) other: Option<Arc<dyn AnyAgent>>,
+    /// By default, the `agent` field of the message.
+    pub(crate) route: Option<Route>,
+}
+
+impl Agents {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.other.is_none()
+    }
+
+    /// The agent that answers a message, or the name of one that does not exist.
+    pub(crate) fn choose(&self, message: &UserMessage) -> Result<Arc<dyn AnyAgent>, String> {
+        let name = match &self.route {
+            Some(route) => route(message),
+            None => message.body.get("agent").and_then(Value::as_str).map(str::to_owned),
+        };
+        let named = self.named.iter().find(|(one, _)| Some(one) == name.as_ref()).map(|(_, agent)| agent);
+        named.or(self.other.as_ref()).cloned().ok_or_else(|| name.unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Agents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.named.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// What a user sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserMessage {
+    /// Who sent it.
+    pub user: String,
+    /// The stream it was sent to.
+    pub stream: StreamKey,
+    /// The name of the stream in its namespace, or its key if it is in none.
+    pub thread: String,
+    /// The id its page chose.
+    pub send_id: String,
+    /// Its text.
+    pub content: String,
+    /// The whole event as it is stored.
+    pub body: Value,
+}
+
+impl UserMessage {
+    pub(crate) fn new(stream: &StreamKey, pending: &Pending) -> Self {
+        let body: Value = serde_json::from_str(&pending.body).unwrap_or_default();
+        Self {
+            user: pending.subject.to_string(),
+            stream: stream.clone(),
+            thread: stream.name(),
+            send_id: pending.send_id.to_string(),
+            content: body.get("content").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            body,
+        }
+    }
+}
+
+/// One message and the means to answer it.
+///
+/// ```
+/// use agentwire_bridge::{AgentError, Turn};
+///
+/// async fn answer(turn: Turn) -> Result<(), AgentError> {
+///     let run = turn.run("clock").await?;
+///     if turn.message.content.contains("time") {
+///         run.complete("It is noon.").await?;
+///     } else {
+///         run.fail(AgentError::new("not_understood", "only the time is known")).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Turn {
+    /// What to answer.
+    pub message: UserMessage,
+    emitter: Emitter,
+    /// The place of the message: its id may be one of another user, too.
+    offset: u64,
+    state: Arc<TurnState>,
+}
+
+/// What a turn leaves behind for the dispatcher.
+#[derive(Debug, Default)]
+pub(crate) struct TurnState {
+    pub(crate) runs: Arc<TurnRuns>,
+    log_failed: AtomicBool,
+}
+
+impl TurnState {
+    /// Whether a run could not be started because the log could not be written.
+    pub(crate) fn has_log_failed(&self) -> bool {
+        self.log_failed.load(Ordering::Acquire)
+    }
+}
+
+impl Turn {
+    pub(crate) fn new(message: UserMessage, emitter: Emitter, offset: u64, state: Arc<TurnState>) -> Self {
+        Self { message, emitter, offset, state }
+    }
+
+    /// Starts a run whose `agent_started` carries the `sendId`: with it, the message is claimed.
+    ///
+    /// After an error of the log the message comes again when [`Agent::handle`] has returned.
+    pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
+        let answers = Answers { send_id: &self.message.send_id, offset: self.offset, turn: &self.state.runs };
+        let run = Run::start(self.emitter.clone(), agent, Some(answers), None).await;
+        if matches!(run, Err(PublishError::Log(LogError::Unavailable(_) | LogError::Closed))) {
+            self.state.log_failed.store(true, Ordering::Release);
+        }
+        run
+    }
+
+    /// Publishes to the stream of the message.
+    pub fn emitter(&self) -> Emitter {
+        self.emitter.clone()
+    }
+}

@@ -1,0 +1,42 @@
+//! What the parts of a bridge share. It knows none of them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::Gate;
+use crate::buffers::Buffers;
+use crate::connections::Connections;
+use crate::hub::Hub;
+use crate::journal::Journal;
+use crate::limits::Limits;
+use crate::live::LiveRuns;
+use crate::quota::Quota;
+use crate::seal::Seals;
+use crate::tasks::Tasks;
+
+/// What the parts of a bridge share.
+pub(crate) struct Context {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) gate: Gate,
+    pub(crate) seals: Seals,
+    pub(crate) live: LiveRuns,
+    pub(crate) connections: Connections,
+    pub(crate) buffers: Buffers,
+    /// New streams that users make.
+    pub(crate) new_streams: Quota,
+    pub(crate) tasks: Tasks,
+    /// Cancelled when the bridge stops.
+    pub(crate) closing: CancellationToken,
+    pub(crate) limits: Limits,
+    /// Whether inboxes are notified of what happens in threads.
+    pub(crate) has_inboxes: bool,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,55 @@
+//! What happens in this process when something is durable: also when the page that asked for it is gone by then.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::emitter::{PublishError, settle};
+use crate::event::Event;
+use crate::ledger::draft::{Append, Precondition};
+use crate::live::Decision;
+use crate::log::{Fact, Record};
+use crate::retry::until_written;
+use crate::stream::StreamKey;
+
+/// A record is durable: tells the runs of this process.
+pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
+    for fact in &record.facts {
+        match fact {
+            Fact::CancelAccepted { run } if !context.live.cancel(key, run) => {
+                // Nobody in this process works on it, so nobody else will end it.
+                let end = json!({ "type": "agent_cancelled", "runId": &**run, "reason": "requested" });
+                context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
+            }
+            Fact::RunStarted { run, .. } if context.live.take_abandoned(key, run) => {
+                let end = json!({ "type": "agent_died", "runId": &**run, "cause": "dropped" });
+                context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
+            }
+            Fact::ApprovalResolved { approval, decision } => {
+                if let Some(decision) = decision.as_deref().and_then(Decision::parse) {
+                    context.live.resolve(key, approval, decision);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Ends a run that no process works on.
+async fn end_orphan(context: Arc<Context>, key: StreamKey, run: Arc<str>, event: Value) {
+    let Ok(event) = Event::new(event, context.limits.max_frame_bytes) else {
+        return;
+    };
+    let append = Append {
+        precondition: Precondition::RunOpen(run),
+        is_announced: context.has_inboxes,
+        ..Append::events(key, vec![event])
+    };
+    let write = async || settle(context.journal.append(append.clone()).await?.durable().await);
+    match until_written(&context.closing, write).await {
+        // Over meanwhile is over as well.
+        Ok(_) | Err(PublishError::RunEnded) => {}
+        Err(error) => tracing::warn!(%error, "a run that nobody works on could not be ended"),
+    }
+}

@@ -1,0 +1,243 @@
+//! Writes to streams: decides on the ledger what may be written, and puts it into records.
+//!
+//! Each stream has one writer at a time and one record under way. What is queued meanwhile shares the next record, so
+//! that many writes share one commit. A record that another process preempted is decided again on the ledger as it is
+//! then.
+
+mod queued;
+mod store;
+mod stream;
+mod writer;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+#[cfg(test)]
+mod tests;
+
+use self::queued::Queued;
+pub(crate) use self::queued::Ticket;
+use self::store::{Follower, Store};
+pub(crate) use self::stream::StreamState;
+use self::stream::{State, Stream};
+use crate::ledger::draft::Append;
+use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page};
+use crate::stream::StreamKey;
+use crate::tasks::Tasks;
+
+/// Bytes of events that may be queued or under way, over all streams.
+const MAX_QUEUED_BYTES: usize = 64 << 20;
+
+/// Streams whose ledgers are kept in memory while nothing is written to them.
+const MAX_STREAMS: usize = 4_096;
+
+/// Writes to all streams of one log.
+pub(crate) struct Journal {
+    store: Arc<Store>,
+    tasks: Tasks,
+    streams: Mutex<HashMap<StreamKey, Arc<Stream>>>,
+    /// Room for what is queued, in bytes.
+    room: Arc<Semaphore>,
+}
+
+/// A message that no run has claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    /// Its place in the stream.
+    pub(crate) offset: u64,
+    /// The id its page chose.
+    pub(crate) send_id: Arc<str>,
+    /// Who sent it.
+    pub(crate) subject: Arc<str>,
+    /// The stored event.
+    pub(crate) body: Arc<str>,
+}
+
+impl Journal {
+    pub(crate) fn new(log: Arc<dyn Log>, tasks: Tasks, horizon: Duration, timeout: Duration) -> Self {
+        Self {
+            store: Arc::new(Store { log, follower: OnceLock::new(), horizon, timeout }),
+            tasks,
+            streams: Mutex::default(),
+            room: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
+        }
+    }
+
+    /// Sets what follows records. Called once, before anything is written.
+    pub(crate) fn follow(&self, follower: Follower) {
+        assert!(self.store.follower.set(follower).is_ok(), "`follow` is called once");
+    }
+
+    /// The log, past the ledgers.
+    pub(crate) fn log(&self) -> &dyn Log {
+        &*self.store.log
+    }
+
+    /// Queues an append. Resolves when it has a place in the queue; the ticket says when it is durable.
+    pub(crate) async fn append(self: &Arc<Self>, append: Append) -> Result<Ticket, LogError> {
+        let stream = self.stream(&append.stream);
+        let bytes = u32::try_from(append.bytes().clamp(1, MAX_QUEUED_BYTES)).unwrap_or(u32::MAX);
+        let closed = |_| LogError::Closed;
+        let room = [
+            Arc::clone(&stream.room).acquire_owned().await.map_err(closed)?,
+            Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(closed)?,
+        ];
+        let (queued, ticket) = Queued::new(append, room);
+        if stream.push(queued) {
+            self.tasks.spawn(writer::run(Arc::clone(&self.store), stream));
+        }
+        Ok(ticket)
+    }
+
+    /// Reads durable events.
+    pub(crate) async fn read(
+        &self,
+        key: &StreamKey,
+        from: u64,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Page, LogError> {
+        self.store.within(self.store.log.read(key, from, max_events, max_bytes)).await
+    }
+
+    /// Where a stream stands, with its open runs. Writes nothing.
+    pub(crate) async fn state(&self, key: &StreamKey) -> Result<StreamState, LogError> {
+        self.with(key, |state| state.public()).await
+    }
+
+    /// As [`Journal::state`], past what is known already.
+    pub(crate) async fn read_state_again(&self, key: &StreamKey) -> Result<StreamState, LogError> {
+        self.stream(key).forget();
+        self.state(key).await
+    }
+
+    /// The first message after `after` that no run has claimed.
+    pub(crate) async fn next_pending(
+        &self,
+        key: &StreamKey,
+        after: u64,
+    ) -> Result<Option<Pending>, LogError> {
+        let next = |state: &State| {
+            state.ledger.next_waiting(after).map(|(offset, waiting)| (offset, waiting.clone()))
+        };
+        let Some((offset, waiting)) = self.with(key, next).await? else { return Ok(None) };
+        let mut page = self.read(key, offset, 1, usize::MAX).await?;
+        // Trimmed meanwhile: the next look finds that it does not wait any more.
+        let is_there = page.first == offset && !page.bodies.is_empty();
+        Ok(is_there.then(|| Pending {
+            offset,
+            send_id: waiting.send_id,
+            subject: waiting.subject,
+            body: page.bodies.swap_remove(0),
+        }))
+    }
+
+    /// The run that asked for an approval; `None` when the approval is unknown.
+    pub(crate) async fn run_of_approval(
+        &self,
+        key: &StreamKey,
+        approval: &str,
+    ) -> Result<Option<Arc<str>>, LogError> {
+        self.with(key, |state| state.ledger.run_of_approval(approval).cloned()).await
+    }
+
+    /// The last place of a stream that inboxes do not know yet.
+    pub(crate) async fn unannounced(&self, key: &StreamKey) -> Result<Option<u64>, LogError> {
+        self.with(key, |state| state.ledger.unannounced()).await
+    }
+
+    /// Writes that a message waits no more.
+    pub(crate) async fn claim(self: &Arc<Self>, key: &StreamKey, offset: u64) -> Result<(), LogError> {
+        self.append(Append::fact(key.clone(), Fact::Claimed { offset })).await?.durable().await.map(drop)
+    }
+
+    /// Forgets the events up to `through`. Returns the new `oldest`.
+    pub(crate) async fn trim(self: &Arc<Self>, key: &StreamKey, through: u64) -> Result<u64, LogError> {
+        let (oldest, head) = self.with(key, |state| (state.head.oldest, state.head.offset)).await?;
+        let through = through.min(head);
+        if through < oldest {
+            return Ok(oldest);
+        }
+        self.append(Append::fact(key.clone(), Fact::Trimmed { through })).await?.durable().await?;
+        // What the events below did stays known.
+        let snapshot = self.with(key, |state| state.snapshot()).await?;
+        self.store.within(self.store.log.put_snapshot(key, snapshot)).await?;
+        self.store.within(self.store.log.trim(key, through)).await
+    }
+
+    /// Replaces an event by `void`. Returns whether there was one.
+    pub(crate) async fn redact(self: &Arc<Self>, key: &StreamKey, offset: u64) -> Result<bool, LogError> {
+        let head = self.with(key, |state| state.head.clone()).await?;
+        if !(head.oldest..=head.offset).contains(&offset) {
+            return Ok(false);
+        }
+        // First, so that no agent gets what is about to go.
+        self.claim(key, offset).await?;
+        self.store.within(self.store.log.redact(key, offset)).await
+    }
+
+    /// Begins a new epoch if `current` still is the epoch.
+    pub(crate) async fn new_epoch(&self, key: &StreamKey, current: &str) -> Result<Head, LogError> {
+        self.store.within(self.store.log.new_epoch(key, current)).await
+    }
+
+    /// Streams with open work: at most `max`, by key, after `after`.
+    pub(crate) async fn unfinished(
+        &self,
+        after: Option<&StreamKey>,
+        max: usize,
+    ) -> Result<Vec<StreamKey>, LogError> {
+        self.store.within(self.store.log.unfinished(after, max)).await
+    }
+
+    /// Something has become durable, whoever wrote it.
+    pub(crate) fn on_commit(&self, commit: &Commit) {
+        let stream = self.streams.lock().get(&commit.stream).cloned();
+        let Some(stream) = stream else { return };
+        stream.on_commit(&commit.change, self.store.horizon);
+        if let Change::Appended(record) = &commit.change {
+            self.store.follow_given(&stream, record);
+        }
+    }
+
+    /// Looks at the state of a stream, which is loaded if need be.
+    async fn with<T>(&self, key: &StreamKey, look: impl Fn(&State) -> T) -> Result<T, LogError> {
+        let stream = self.stream(key);
+        loop {
+            if let Some(seen) = stream.look(&look) {
+                return Ok(seen);
+            }
+            writer::load(&self.store, &stream).await?;
+        }
+    }
+
+    fn stream(&self, key: &StreamKey) -> Arc<Stream> {
+        let mut streams = self.streams.lock();
+        if let Some(stream) = streams.get(key) {
+            return Arc::clone(stream);
+        }
+        if streams.len() >= MAX_STREAMS {
+            // Those that are in use stay: two of one key would not know of each other.
+            let mut idle: Vec<_> = streams.values().filter(|stream| Arc::strong_count(stream) == 1).collect();
+            idle.sort_unstable_by_key(|stream| stream.used());
+            let old: Vec<_> = idle.iter().take(MAX_STREAMS / 4).map(|stream| stream.key.clone()).collect();
+            for key in old {
+                streams.remove(&key);
+            }
+        }
+        let stream = Arc::new(Stream::new(key.clone()));
+        streams.insert(key.clone(), Arc::clone(&stream));
+        stream
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("log", &self.store.log).finish_non_exhaustive()
+    }
+}

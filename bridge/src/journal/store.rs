@@ -1,0 +1,44 @@
+//! The log as writers use it: each call has a limited time, and what follows from a record is said once.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::stream::Stream;
+use crate::log::{Log, LogError, Record};
+use crate::stream::StreamKey;
+
+/// What is called after each record of this process, before its writers are answered, or when they were told already
+/// that it may not be there. It must be quick.
+pub(crate) type Follower = Box<dyn Fn(&StreamKey, &Record) + Send + Sync>;
+
+/// The log, and what its records lead to.
+pub(super) struct Store {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) follower: OnceLock<Follower>,
+    /// How long answers to sends are remembered.
+    pub(super) horizon: Duration,
+    /// How long the log may take for one call.
+    pub(super) timeout: Duration,
+}
+
+impl Store {
+    /// Says what follows from a durable record of this process: once, also if its writer got no answer.
+    pub(super) fn follow_given(&self, stream: &Stream, record: &Record) {
+        if stream.take_given(record)
+            && let Some(follower) = self.follower.get()
+        {
+            follower(&stream.key, record);
+        }
+    }
+
+    /// Calls the log, which has a limited time for an answer.
+    pub(super) async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, LogError>>,
+    ) -> Result<T, LogError> {
+        let answer = tokio::time::timeout(self.timeout, call).await;
+        answer.unwrap_or_else(|_| {
+            Err(LogError::Unavailable(format!("it did not answer in {:?}", self.timeout)))
+        })
+    }
+}

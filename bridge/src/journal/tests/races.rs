@@ -1,0 +1,289 @@
+//! Other writers, and stores that answer late, twice or not at all.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::log::{self, Observer, Page, Snapshot};
+
+/// What a store does with one append.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Writes it and says that it failed.
+    WritesAndFails,
+    /// Never answers, and does not write it.
+    Hangs,
+    /// Never answers, and writes it when it is asked for anything else.
+    HangsAndWritesLate,
+    /// Says that another record came first, although none did.
+    Stale,
+    /// Writes it twice: the second copy is one more writer.
+    WritesTwice,
+}
+
+/// A log in memory that does not always do what it should.
+#[derive(Debug, Default)]
+struct Odd {
+    log: MemoryLog,
+    ways: Mutex<VecDeque<Way>>,
+    late: Mutex<Option<(StreamKey, u64, Arc<Record>)>>,
+    hung: Notify,
+    appends: AtomicUsize,
+}
+
+impl Odd {
+    async fn write_late(&self) {
+        let late = self.late.lock().take();
+        if let Some((stream, expected, record)) = late {
+            self.log.append(&stream, expected, record).await.unwrap();
+        }
+    }
+}
+
+impl Log for Odd {
+    fn observe(&self, observer: Observer) {
+        self.log.observe(observer);
+    }
+
+    fn append<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        expected: u64,
+        record: Arc<Record>,
+    ) -> BoxFuture<'a, Result<log::Append, LogError>> {
+        Box::pin(async move {
+            self.appends.fetch_add(1, Ordering::SeqCst);
+            let way = self.ways.lock().pop_front();
+            match way {
+                None => self.log.append(stream, expected, record).await,
+                Some(Way::WritesAndFails) => {
+                    self.log.append(stream, expected, record).await.unwrap();
+                    Err(LogError::Unavailable("the answer was lost".to_owned()))
+                }
+                Some(Way::Stale) => Ok(log::Append::Stale { seq: 9 }),
+                Some(Way::WritesTwice) => {
+                    let first = self.log.append(stream, expected, Arc::clone(&record)).await;
+                    assert_ne!(
+                        self.log.append(stream, expected, record).await.unwrap(),
+                        log::Append::Appended
+                    );
+                    first
+                }
+                Some(way) => {
+                    if matches!(way, Way::HangsAndWritesLate) {
+                        *self.late.lock() = Some((stream.clone(), expected, record));
+                    }
+                    self.hung.notify_one();
+                    std::future::pending().await
+                }
+            }
+        })
+    }
+
+    fn head<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Head, LogError>> {
+        Box::pin(async move {
+            let head = self.log.head(stream).await;
+            // After the look: who asks knows of nothing.
+            self.write_late().await;
+            head
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        from: u64,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Page, LogError>> {
+        self.log.read(stream, from, max_events, max_bytes)
+    }
+
+    fn records<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        after: u64,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<Record>, LogError>> {
+        self.log.records(stream, after, max)
+    }
+
+    fn snapshot<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Option<Snapshot>, LogError>> {
+        self.log.snapshot(stream)
+    }
+
+    fn put_snapshot<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'a, Result<(), LogError>> {
+        self.log.put_snapshot(stream, snapshot)
+    }
+
+    fn trim<'a>(&'a self, stream: &'a StreamKey, through: u64) -> BoxFuture<'a, Result<u64, LogError>> {
+        self.log.trim(stream, through)
+    }
+
+    fn redact<'a>(&'a self, stream: &'a StreamKey, offset: u64) -> BoxFuture<'a, Result<bool, LogError>> {
+        self.log.redact(stream, offset)
+    }
+
+    fn new_epoch<'a>(
+        &'a self,
+        stream: &'a StreamKey,
+        current: &'a str,
+    ) -> BoxFuture<'a, Result<Head, LogError>> {
+        self.log.new_epoch(stream, current)
+    }
+
+    fn unfinished<'a>(
+        &'a self,
+        after: Option<&'a StreamKey>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
+        self.log.unfinished(after, max)
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        self.log.secret()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {
+        self.log.check()
+    }
+}
+
+fn odd(ways: &[Way]) -> (Arc<Odd>, Arc<Journal>) {
+    let log = Arc::new(Odd { ways: Mutex::new(ways.iter().copied().collect()), ..Odd::default() });
+    let journal = journal_of(Arc::clone(&log) as Arc<dyn Log>);
+    (log, journal)
+}
+
+/// Sends a message until it is in the log, as a page does; returns how often it was sent.
+async fn send(journal: &Arc<Journal>, id: &str) -> (usize, Receipt) {
+    for tries in 1.. {
+        match journal.append(message("t", id, "hi")).await.unwrap().durable().await {
+            Ok(Outcome::Durable(receipt)) => return (tries, receipt),
+            Ok(other) => panic!("{other:?}"),
+            Err(LogError::Unavailable(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!()
+}
+
+// PROTOCOL: SND-1, SND-9
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_answer_is_lost_applies_a_send_once() {
+    for (way, tries, is_repeated) in [
+        (Way::WritesAndFails, 2, true),
+        (Way::Hangs, 2, false),
+        (Way::HangsAndWritesLate, 2, true),
+        (Way::WritesTwice, 1, false),
+    ] {
+        let (_, journal) = odd(&[way]);
+        let (tried, receipt) = send(&journal, "s1").await;
+        assert_eq!((tried, receipt.is_repeated, receipt.position.offset), (tries, is_repeated, 1), "{way:?}");
+        assert_eq!(send(&journal, "s2").await.1.position.offset, 2, "{way:?}");
+        assert_eq!(stored(&journal, "t", 1).await.len(), 2, "{way:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_for_one_stream_holds_up_no_other() {
+    let (log, journal) = odd(&[Way::Hangs]);
+    let hanging = journal.append(message("t", "s1", "hi")).await.unwrap();
+    log.hung.notified().await;
+    publish(&journal, "u", &[json!({"type": "x"})]).await;
+    assert!(matches!(hanging.durable().await, Err(LogError::Unavailable(_))));
+}
+
+// PROTOCOL: SND-1, SND-4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_bridges_that_share_a_log_decide_as_one() {
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    // Only the first is notified of commits: the other one finds out when it writes.
+    let (one, other) = (journal_of(Arc::clone(&log)), journal_of(Arc::clone(&log)));
+    let started = json!({"type": "agent_started", "runId": "r", "agent": "a"});
+    publish(&one, "t", &[started]).await;
+    let writers = [&one, &other].map(|journal| {
+        let journal = Arc::clone(journal);
+        tokio::spawn(async move {
+            let mut done = 0;
+            for n in 0..100 {
+                // Each id is sent to both, as by a page whose socket moved.
+                if !receipt(&journal, message("t", &format!("s{n}"), "hi")).await.is_repeated {
+                    done += 1;
+                }
+            }
+            let end = Append {
+                precondition: Precondition::RunOpen("r".into()),
+                ..events("t", &[json!({"type": "agent_completed", "runId": "r"})])
+            };
+            (done, receipt(&journal, end).await.status)
+        })
+    });
+    let mut done = 0;
+    let mut ends = Vec::new();
+    for writer in writers {
+        let (of_one, status) = writer.await.unwrap();
+        done += of_one;
+        ends.push(status);
+    }
+    assert_eq!(done, 100);
+    assert_eq!(ends.iter().filter(|status| **status == Status::Accepted).count(), 1, "{ends:?}");
+    assert_eq!(stored(&one, "t", 1).await.len(), 102);
+    assert_eq!(open_runs(&other, "t").await, Vec::<String>::new());
+    let ids: std::collections::HashSet<_> = stored(&one, "t", 1)
+        .await
+        .iter()
+        .filter_map(|event| event["sendId"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(ids.len(), 100);
+}
+
+#[tokio::test]
+async fn a_record_that_came_first_costs_one_try_more() {
+    let log = Arc::new(Odd::default());
+    // Nobody tells this journal what others write.
+    let journal = Arc::new(Journal::new(Arc::clone(&log) as Arc<dyn Log>, Tasks::new(), DAY, DAY));
+    publish(&journal, "t", &[json!({"type": "x"})]).await;
+    let record = Record { seq: 2, first: 2, events: Vec::new(), facts: Vec::new(), at_ms: 1, is_open: false };
+    log.log.append(&key("t"), 1, Arc::new(record)).await.unwrap();
+    assert_eq!(publish(&journal, "t", &[json!({"type": "y"})]).await, 2);
+    assert_eq!(log.appends.load(Ordering::SeqCst), 3);
+    assert_eq!(journal.state(&key("t")).await.unwrap().head.seq, 3);
+}
+
+#[tokio::test]
+async fn a_store_that_always_says_stale_is_an_error_and_no_loop() {
+    let (log, journal) = odd(&[Way::Stale; 64]);
+    let ticket = journal.append(events("t", &[json!({"type": "y"})])).await.unwrap();
+    assert!(matches!(ticket.durable().await, Err(LogError::Unavailable(_))));
+    assert_eq!(log.appends.load(Ordering::SeqCst), 64);
+    assert_eq!(publish(&journal, "t", &[json!({"type": "y"})]).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_from_a_record_follows_once_whatever_its_writer_is_told() {
+    for (way, expected) in [
+        (None, &[1][..]),
+        (Some(Way::WritesAndFails), &[1]),
+        (Some(Way::HangsAndWritesLate), &[1]),
+        (Some(Way::WritesTwice), &[1]),
+        (Some(Way::Hangs), &[]),
+    ] {
+        let ways: Vec<_> = way.into_iter().collect();
+        let (log, journal) = odd(&ways);
+        let followed = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&followed);
+        journal.follow(Box::new(move |_, record| noted.lock().push(record.seq)));
+        let _ = journal.append(message("t", "s1", "hi")).await.unwrap().durable().await;
+        // What is late is written now.
+        log.head(&key("t")).await.unwrap();
+        assert_eq!(*followed.lock(), expected, "{way:?}");
+    }
+}

@@ -1,0 +1,169 @@
+//! What a stream has come to is the same after a restart, from records, from snapshots and from older files.
+
+use std::path::Path;
+
+use super::*;
+use crate::log::SqliteLog;
+
+/// Writes what a ledger can hold, with ids of `round`.
+async fn write_some(journal: &Arc<Journal>, round: u64) {
+    let id = |kind: &str| format!("{kind}{round}");
+    for n in ["a", "b", "c"] {
+        receipt(journal, message("t", &id(n), "hi")).await;
+    }
+    let (run, approval) = (id("run"), id("approval"));
+    publish(
+        journal,
+        "t",
+        &[
+            json!({"type": "agent_started", "runId": run, "agent": "a", "sendId": id("a")}),
+            json!({"type": "approval_requested", "runId": run, "approvalId": approval, "prompt": "?"}),
+            json!({"type": "agent_started", "runId": id("over"), "agent": "a"}),
+            json!({"type": "agent_completed", "runId": id("over")}),
+        ],
+    )
+    .await;
+    let cancel = Append {
+        key: Some(idempotency_key("ada", &id("cancel"), "h")),
+        precondition: Precondition::RunOpen(run.as_str().into()),
+        ..Append::fact(key("t"), Fact::CancelAccepted { run: run.as_str().into() })
+    };
+    receipt(journal, cancel).await;
+    let announced = Append { is_announced: true, ..message("t", &id("d"), "hi") };
+    receipt(journal, announced).await;
+    let line = Fact::Announcement { stream: key("other"), offset: round };
+    receipt(journal, Append::fact(key("t"), line)).await;
+}
+
+async fn ledger(journal: &Journal) -> (Head, String) {
+    journal.with(&key("t"), |state| (state.head.clone(), state.snapshot().ledger.to_string())).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_ledger_is_the_same_from_its_records_and_from_any_snapshot() {
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    let journal = journal_of(Arc::clone(&log));
+    for round in 0..4 {
+        write_some(&journal, round).await;
+        let live = ledger(&journal).await;
+        let reader = Journal::new(Arc::clone(&log), Tasks::new(), DAY, DAY);
+        assert_eq!(ledger(&reader).await, live, "round {round}");
+        match round {
+            1 => {
+                let snapshot = journal.with(&key("t"), State::snapshot).await.unwrap();
+                log.put_snapshot(&key("t"), snapshot).await.unwrap();
+            }
+            // Most records are gone now.
+            2 => drop(journal.trim(&key("t"), 20).await.unwrap()),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn trimming_forgets_what_is_over_and_nothing_else() {
+    let journal = journal();
+    write_some(&journal, 0).await;
+    write_some(&journal, 1).await;
+    let (before, _) = ledger(&journal).await;
+    journal.trim(&key("t"), before.offset).await.unwrap();
+    assert_eq!(open_runs(&journal, "t").await, ["run0", "run1"]);
+    assert_eq!(journal.run_of_approval(&key("t"), "approval0").await.unwrap().as_deref(), Some("run0"));
+    let (_, text) = ledger(&journal).await;
+    assert!(!text.contains("over0") && !text.contains("over1"), "{text}");
+    // Its sends are known until their horizon.
+    assert!(receipt(&journal, message("t", "a0", "hi")).await.is_repeated);
+}
+
+#[tokio::test]
+async fn long_streams_get_snapshots_and_are_read_from_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let log: Arc<dyn Log> = Arc::new(SqliteLog::open(folder.path().join("log")).unwrap());
+    let journal = journal_of(Arc::clone(&log));
+    for n in 0..700 {
+        publish(&journal, "t", &[json!({"type": "note", "n": n})]).await;
+    }
+    publish(&journal, "t", &[json!({"type": "agent_started", "runId": "r", "agent": "a"})]).await;
+    let snapshot = log.snapshot(&key("t")).await.unwrap().unwrap();
+    assert_eq!((snapshot.seq, snapshot.offset), (512, 512));
+    let reader = Journal::new(log, Tasks::new(), DAY, DAY);
+    assert_eq!(open_runs(&reader, "t").await, ["r"]);
+    assert_eq!(ledger(&reader).await, ledger(&journal).await);
+}
+
+/// A copy of a file that the version with schema 3 wrote, as one of an older schema if that is asked for.
+fn old_file(folder: &Path, schema: i64) -> SqliteLog {
+    let path = folder.join(format!("log-{schema}"));
+    std::fs::write(&path, include_bytes!("../../../tests/fixtures/log-schema-3.sqlite")).unwrap();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    if schema < 3 {
+        file.execute_batch("ALTER TABLE streams DROP COLUMN base").unwrap();
+    }
+    if schema < 2 {
+        file.execute_batch("ALTER TABLE runs DROP COLUMN cancelled").unwrap();
+    }
+    file.pragma_update(None, "user_version", schema).unwrap();
+    drop(file);
+    SqliteLog::open(&path).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_serves_every_event_and_knows_what_it_knew() {
+    let folder = tempfile::tempdir().unwrap();
+    for schema in [3, 2, 1] {
+        let journal = journal_of(Arc::new(old_file(folder.path(), schema)));
+        let state = journal.state(&key("t")).await.unwrap();
+        let head = &state.head;
+        assert_eq!((head.epoch_number, head.oldest, head.offset), (2, 21, 612));
+        assert_eq!(
+            (head.base, &*head.epoch),
+            (if schema == 3 { 611 } else { 0 }, "44f7a847c318493594476b532a2ccb68-2")
+        );
+        let events = stored(&journal, "t", 1).await;
+        assert_eq!(events.len(), 592);
+        for (offset, event) in (21..).zip(&events[..580]) {
+            let expected = if offset == 30 {
+                json!({"type": "void"})
+            } else {
+                json!({"type": "note", "n": offset, "time": 1})
+            };
+            assert_eq!(*event, expected, "{offset}");
+        }
+        let types: Vec<_> = events[580..].iter().map(|event| event["type"].as_str().unwrap()).collect();
+        let expected = "user_message user_message user_message agent_started approval_requested agent_completed \
+            agent_started approval_requested approval_requested agent_started approval_resolved note";
+        assert_eq!(types.join(" "), expected);
+        assert_eq!(open_runs(&journal, "t").await, ["open", "cancelled"]);
+        assert_eq!(waiting(&journal, "t").await, [(602, "s2".to_owned())]);
+        // Copies of sends get the receipts they had.
+        let hash = |id: &str| format!("{:02x}", id.as_bytes()[1]).repeat(32);
+        let again =
+            Append { key: Some(idempotency_key("ada", "s3", &hash("s3"))), ..message("t", "s3", "x") };
+        let again = receipt(&journal, again).await;
+        assert_eq!((again.is_repeated, again.position.offset), (true, 603));
+        let approval = |id: &str| Append {
+            precondition: Precondition::ApprovalOpen(id.into()),
+            ..Append::events(key("t"), Vec::new())
+        };
+        for (id, status) in
+            [("a0", Status::AlreadyResolved), ("a1", Status::AlreadyResolved), ("a2", Status::Accepted)]
+        {
+            assert_eq!(receipt(&journal, approval(id)).await.status, status, "{id}");
+        }
+        publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "cancelled"})]).await;
+        let last = stored(&journal, "t", 613).await.remove(0);
+        let expected = if schema == 1 { "agent_completed" } else { "agent_cancelled" };
+        assert_eq!(last["type"], expected);
+        assert_eq!(journal.log().unfinished(None, 10).await.unwrap(), [key("t")]);
+        let gone = StreamKey::new("bob/x", "t").unwrap();
+        let head = journal.state(&gone).await.unwrap().head;
+        assert_eq!((head.oldest, head.offset), (2, 1));
+        assert_eq!(
+            receipt(&journal, Append::events(gone, vec![event(json!({"type": "x"}))])).await.position.offset,
+            2
+        );
+        let empty = journal.state(&StreamKey::new("eve", "empty").unwrap()).await.unwrap().head;
+        assert_eq!((empty.offset, &*empty.epoch), (0, "44f7a847c318493594476b532a2ccb68-4"));
+        assert_eq!(stored(&journal, "inbox", 1).await.len(), 3);
+    }
+}

@@ -1,0 +1,246 @@
+//! What the records of a stream have come to: sends, runs, approvals and waiting messages.
+//!
+//! The ledger is a pure fold of [`Fact`]s: two bridges that read the same records have the same ledger. What may be
+//! written next is decided on it in [`draft`].
+
+pub(crate) mod draft;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::{Fact, IdempotencyKey, Record, Status};
+use crate::stream::StreamKey;
+
+/// Lines of an inbox that are remembered, so that none is written twice after a crash. One that is older than so many
+/// others was announced long ago.
+const MAX_ANNOUNCEMENTS: usize = 1_024;
+
+/// The ledger of one stream, as it is after one record.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ledger {
+    #[serde(with = "pairs")]
+    runs: HashMap<Arc<str>, Run>,
+    /// Runs that are not over, by where they began.
+    open_runs: BTreeMap<u64, Arc<str>>,
+    #[serde(with = "pairs")]
+    approvals: HashMap<Arc<str>, Approval>,
+    /// Answers to sends, by subject and id.
+    #[serde(with = "pairs")]
+    answers: HashMap<(Arc<str>, Arc<str>), Answer>,
+    /// The keys of the answers, in the order of the records.
+    answered: VecDeque<(u64, Arc<str>, Arc<str>)>,
+    /// Messages that wait for an agent, by their place.
+    waiting: BTreeMap<u64, Waiting>,
+    /// The last place that inboxes are to know, and the last one that they know.
+    notable: u64,
+    announced: u64,
+    /// In an inbox: its last lines.
+    announcements: VecDeque<(StreamKey, u64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Run {
+    started: u64,
+    ended: Option<u64>,
+    is_cancelled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Approval {
+    run: Arc<str>,
+    is_resolved: bool,
+}
+
+/// The answer to a send.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) hash: Arc<str>,
+    pub(crate) status: Status,
+    pub(crate) epoch: Arc<str>,
+    pub(crate) offset: u64,
+}
+
+/// A message that waits for an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Waiting {
+    pub(crate) send_id: Arc<str>,
+    pub(crate) subject: Arc<str>,
+}
+
+impl Ledger {
+    /// Folds one record. Answers that are older than `horizon` at that time are forgotten.
+    pub(crate) fn apply(&mut self, record: &Record, horizon: Duration) {
+        for fact in &record.facts {
+            self.note(fact, record.at_ms);
+        }
+        self.forget_answers(record.at_ms, horizon);
+    }
+
+    fn note(&mut self, fact: &Fact, at_ms: u64) {
+        match fact {
+            Fact::Answered { key: IdempotencyKey { subject, id, hash }, status, epoch, offset } => {
+                let answer = Answer {
+                    hash: Arc::clone(hash),
+                    status: *status,
+                    epoch: Arc::clone(epoch),
+                    offset: *offset,
+                };
+                self.answers.insert((Arc::clone(subject), Arc::clone(id)), answer);
+                self.answered.push_back((at_ms, Arc::clone(subject), Arc::clone(id)));
+            }
+            Fact::Waiting { offset, send_id, subject } => {
+                let waiting = Waiting { send_id: Arc::clone(send_id), subject: Arc::clone(subject) };
+                self.waiting.insert(*offset, waiting);
+            }
+            Fact::Claimed { offset } => drop(self.waiting.remove(offset)),
+            Fact::RunStarted { run, .. } | Fact::RunEnded { run, .. } | Fact::CancelAccepted { run } => {
+                if let Some(row) = Run::after(self.runs.remove(run), fact) {
+                    match row.ended {
+                        None => drop(self.open_runs.insert(row.started, Arc::clone(run))),
+                        Some(_) => drop(self.open_runs.remove(&row.started)),
+                    }
+                    self.runs.insert(Arc::clone(run), row);
+                }
+            }
+            Fact::ApprovalRequested { approval, .. } | Fact::ApprovalResolved { approval, .. } => {
+                if let Some(row) = Approval::after(self.approvals.remove(approval), fact) {
+                    self.approvals.insert(Arc::clone(approval), row);
+                }
+            }
+            Fact::Notable { offset } => self.notable = self.notable.max(*offset),
+            Fact::Announced { offset } => self.announced = self.announced.max(*offset),
+            Fact::Announcement { stream, offset } => {
+                self.announcements.push_back((stream.clone(), *offset));
+                if self.announcements.len() > MAX_ANNOUNCEMENTS {
+                    self.announcements.pop_front();
+                }
+            }
+            Fact::Trimmed { through } => self.trim(*through),
+        }
+    }
+
+    /// Forgets what is over below a place. A message that can't be read any more can't be answered either.
+    fn trim(&mut self, through: u64) {
+        self.runs.retain(|_, run| run.ended.is_none_or(|ended| ended > through));
+        self.approvals.retain(|_, approval| self.runs.contains_key(&approval.run));
+        self.waiting = self.waiting.split_off(&through.saturating_add(1));
+    }
+
+    fn forget_answers(&mut self, now_ms: u64, horizon: Duration) {
+        let horizon_ms = u64::try_from(horizon.as_millis()).unwrap_or(u64::MAX);
+        let before = now_ms.saturating_sub(horizon_ms);
+        let mut kept = Vec::new();
+        while let Some((at_ms, subject, id)) = self.answered.pop_front() {
+            if at_ms >= before {
+                self.answered.push_front((at_ms, subject, id));
+                break;
+            }
+            let key = (Arc::clone(&subject), Arc::clone(&id));
+            // One that waits for an agent stays, however old it is.
+            if self.answers.get(&key).is_some_and(|answer| self.waiting.contains_key(&answer.offset)) {
+                kept.push((at_ms, subject, id));
+            } else {
+                self.answers.remove(&key);
+            }
+        }
+        for one in kept.into_iter().rev() {
+            self.answered.push_front(one);
+        }
+    }
+
+    /// Runs that are not over, in the order they started.
+    pub(crate) fn open_runs(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.open_runs.values()
+    }
+
+    /// The first message after `after` that no run has claimed.
+    pub(crate) fn next_waiting(&self, after: u64) -> Option<(u64, &Waiting)> {
+        self.waiting.range(after.saturating_add(1)..).next().map(|(offset, waiting)| (*offset, waiting))
+    }
+
+    /// The run that asked for an approval.
+    pub(crate) fn run_of_approval(&self, approval: &str) -> Option<&Arc<str>> {
+        self.approvals.get(approval).map(|row| &row.run)
+    }
+
+    /// The last place that inboxes do not know yet.
+    pub(crate) fn unannounced(&self) -> Option<u64> {
+        (self.notable > self.announced).then_some(self.notable)
+    }
+
+    /// Whether somebody has to do something: end a run, answer a message, or notify an inbox.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.open_runs.is_empty() || !self.waiting.is_empty() || self.unannounced().is_some()
+    }
+
+    /// How many things it remembers: the size of a snapshot follows it.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.len()
+            + self.approvals.len()
+            + self.answers.len()
+            + self.waiting.len()
+            + self.announcements.len()
+    }
+}
+
+impl Run {
+    /// What a fact makes of a run.
+    fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
+        match (row, fact) {
+            (None, Fact::RunStarted { offset, .. }) => {
+                Some(Self { started: *offset, ended: None, is_cancelled: false })
+            }
+            (None, Fact::RunEnded { offset, .. }) => {
+                Some(Self { started: *offset, ended: Some(*offset), is_cancelled: false })
+            }
+            (Some(row), Fact::RunEnded { offset, .. }) => {
+                Some(Self { ended: row.ended.or(Some(*offset)), ..row })
+            }
+            (Some(row), Fact::CancelAccepted { .. }) => Some(Self { is_cancelled: true, ..row }),
+            (row, _) => row,
+        }
+    }
+}
+
+impl Approval {
+    /// What a fact makes of an approval.
+    fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
+        match (row, fact) {
+            (None, Fact::ApprovalRequested { run, .. }) => {
+                Some(Self { run: Arc::clone(run), is_resolved: false })
+            }
+            (Some(row), Fact::ApprovalResolved { .. }) => Some(Self { is_resolved: true, ..row }),
+            (row, _) => row,
+        }
+    }
+}
+
+/// Maps with keys of any type as lists of pairs, in a fixed order: one ledger has one text.
+mod pairs {
+    use std::collections::HashMap;
+    use std::hash::Hash;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize + Ord, V: Serialize, S: Serializer>(
+        map: &HashMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut pairs: Vec<_> = map.iter().collect();
+        pairs.sort_unstable_by_key(|(key, _)| *key);
+        serializer.collect_seq(pairs)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<HashMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Eq + Hash,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
+    }
+}

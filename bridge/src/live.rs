@@ -1,0 +1,118 @@
+//! The runs that live in this process, and the approvals they wait for.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::stream::StreamKey;
+
+/// What a person answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes.
+    Approved,
+    /// No.
+    Denied,
+}
+
+impl Decision {
+    /// The text on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+        }
+    }
+
+    /// The inverse of [`Decision::as_str`].
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Approved, Self::Denied].into_iter().find(|one| one.as_str() == text)
+    }
+}
+
+/// Finds a live run by its stream and id. Bounded by what the agents of this process keep open.
+#[derive(Debug, Default)]
+pub(crate) struct LiveRuns {
+    runs: ByPlace<CancellationToken>,
+    waiting: Arc<ByPlace<oneshot::Sender<Decision>>>,
+    /// Runs whose start the log did not confirm: whoever started them was told that it failed.
+    abandoned: Mutex<VecDeque<(StreamKey, Arc<str>)>>,
+}
+
+/// Runs whose start may still become durable after an error; the oldest one is forgotten.
+const MAX_ABANDONED: usize = 1_024;
+
+/// What is known by a stream and the id of a run or an approval.
+type ByPlace<T> = Mutex<HashMap<(StreamKey, Arc<str>), T>>;
+
+impl LiveRuns {
+    pub(crate) fn insert(&self, key: StreamKey, run: &Arc<str>, token: CancellationToken) {
+        self.runs.lock().insert((key, Arc::clone(run)), token);
+    }
+
+    pub(crate) fn remove(&self, key: &StreamKey, run: &Arc<str>) {
+        self.runs.lock().remove(&(key.clone(), Arc::clone(run)));
+    }
+
+    /// Nobody works on a run, and its start may become durable.
+    pub(crate) fn abandon(&self, key: StreamKey, run: &Arc<str>) {
+        let mut abandoned = self.abandoned.lock();
+        if abandoned.len() >= MAX_ABANDONED {
+            abandoned.pop_front();
+        }
+        abandoned.push_back((key, Arc::clone(run)));
+    }
+
+    /// The start of a run is durable: whether nobody works on it.
+    pub(crate) fn take_abandoned(&self, key: &StreamKey, run: &str) -> bool {
+        let mut abandoned = self.abandoned.lock();
+        let at = abandoned.iter().position(|(of, one)| of == key && **one == *run);
+        at.and_then(|at| abandoned.remove(at)).is_some()
+    }
+
+    /// Signals a run to stop. Returns whether it lives in this process.
+    pub(crate) fn cancel(&self, key: &StreamKey, run: &str) -> bool {
+        let token = self.runs.lock().get(&(key.clone(), run.into())).cloned();
+        // Outside the lock: waking runs code of others.
+        token.as_ref().map(CancellationToken::cancel).is_some()
+    }
+
+    /// Waits for the answer to an approval; forgets it when the future is dropped.
+    pub(crate) fn wait_for(
+        &self,
+        key: StreamKey,
+        approval: Arc<str>,
+    ) -> impl Future<Output = Option<Decision>> + Send + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let place = (key, approval);
+        self.waiting.lock().insert(place.clone(), sender);
+        let entry = Waiting { waiting: Arc::clone(&self.waiting), place };
+        async move {
+            let _entry = entry;
+            receiver.await.ok()
+        }
+    }
+
+    /// Hands the answer to the run that waits for it, if one does.
+    pub(crate) fn resolve(&self, key: &StreamKey, approval: &str, decision: Decision) {
+        let waiting = self.waiting.lock().remove(&(key.clone(), approval.into()));
+        if let Some(waiting) = waiting {
+            // The run may have stopped waiting; the answer is in the log either way.
+            let _ = waiting.send(decision);
+        }
+    }
+}
+
+struct Waiting {
+    waiting: Arc<ByPlace<oneshot::Sender<Decision>>>,
+    place: (StreamKey, Arc<str>),
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.waiting.lock().remove(&self.place);
+    }
+}

@@ -1,0 +1,247 @@
+//! Sends, cancels and approvals: what a page writes, and the receipts for it.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::fingerprint::fingerprint;
+use super::order::Place;
+use super::{Answer, Session, millis};
+use crate::auth::{Access, Refusal};
+use crate::clock::now_ms;
+use crate::context::Context;
+use crate::event::{Event, EventError};
+use crate::ledger::draft::{Append, Outcome, Precondition};
+use crate::live::Decision;
+use crate::log::{Fact, IdempotencyKey, LogError, Status};
+use crate::stream::{Position, StreamKey};
+use crate::wire::Send;
+use crate::wire::encode::{Rejection, ServerFrame};
+
+impl Session {
+    pub(super) async fn send(&mut self, send: Send, message: Map<String, Value>) {
+        let Some((place, key)) = self.writable(&send, Access::Write).await else {
+            return;
+        };
+        let hash = fingerprint("send", &Value::from(message.clone()));
+        let max = self.context.limits.max_frame_bytes;
+        let (event, is_message) = match user_event(message, &send, &self.subject, max) {
+            Ok(event) => event,
+            Err((code, message, remediation)) => {
+                return self.reject(&place, Rejection::final_one(code, &message, remediation));
+            }
+        };
+        let append = Append {
+            key: Some(self.idempotency_key(&send, hash)),
+            is_message,
+            is_announced: self.context.has_inboxes,
+            ..Append::events(key, vec![event])
+        };
+        self.submit(place, append, status_of_send).await;
+    }
+
+    pub(super) async fn cancel(&mut self, send: Send, run: Arc<str>) {
+        let Some((place, key)) = self.writable(&send, Access::Write).await else {
+            return;
+        };
+        let hash = fingerprint("cancel", &Value::from(&*run));
+        let append = Append {
+            key: Some(self.idempotency_key(&send, hash)),
+            precondition: Precondition::RunOpen(Arc::clone(&run)),
+            ..Append::fact(key, Fact::CancelAccepted { run })
+        };
+        self.submit(place, append, status_of_cancel).await;
+    }
+
+    pub(super) async fn approve(&mut self, send: Send, approval: Arc<str>, decision: Decision) {
+        let Some((place, key)) = self.writable(&send, Access::Approve).await else {
+            return;
+        };
+        let hash = fingerprint("approve", &json!([&*approval, decision.as_str()]));
+        let event = approval_event(&self.context, &self.subject, &key, &approval, decision);
+        let event = match event.await {
+            Ok(event) => event,
+            Err(error) => return self.reject(&place, unavailable(&error)),
+        };
+        let append = Append {
+            key: Some(self.idempotency_key(&send, hash)),
+            precondition: Precondition::ApprovalOpen(approval),
+            ..Append::events(key, vec![event])
+        };
+        self.submit(place, append, status_of_approve).await;
+    }
+
+    /// The place of a send in the order of its stream and the stream to write to, or a rejection.
+    async fn writable(&mut self, send: &Send, access: Access) -> Option<(Place, StreamKey)> {
+        let horizon = self.context.limits.send_horizon;
+        let Ok(place) = self.order.enter(&send.stream, &send.id, horizon) else {
+            self.control.push_back(rejected(&send.id, TOO_EARLY));
+            return None;
+        };
+        match self.context.gate.open(&self.subject, &send.stream, access).await {
+            Ok(key) => match check_new(&self.context, &self.subject, &key).await {
+                Ok(()) => return Some((place, key)),
+                Err(rejection) => self.reject(&place, rejection),
+            },
+            Err(Refusal::Forbidden | Refusal::UnknownStream) => {
+                let message = "this user may not write to the stream";
+                let remediation = "Ask for access, or use another stream.";
+                self.reject(&place, Rejection::final_one("forbidden", message, remediation));
+            }
+            Err(refusal @ Refusal::Unavailable) => {
+                self.reject(&place, Rejection { message: &refusal.to_string(), ..UNAVAILABLE });
+            }
+        }
+        None
+    }
+
+    fn idempotency_key(&self, send: &Send, hash: Arc<str>) -> IdempotencyKey {
+        IdempotencyKey { subject: Arc::clone(&self.subject), id: Arc::clone(&send.id), hash }
+    }
+
+    fn reject(&mut self, place: &Place, rejection: Rejection<'_>) {
+        self.order.leave(place, rejection.retryable);
+        self.control.push_back(rejected(&place.id, rejection));
+    }
+
+    /// Appends at this place of the order of frames, and answers when it is durable.
+    async fn submit(&mut self, place: Place, append: Append, status: fn(Status) -> &'static str) {
+        let append = Append { after: place.after.clone(), ..append };
+        let ticket = match self.context.journal.append(append).await {
+            Ok(ticket) => ticket,
+            Err(error) => return self.reject(&place, unavailable(&error)),
+        };
+        let answer = async move {
+            let rejection = match ticket.durable().await {
+                Ok(Outcome::Durable(receipt)) => {
+                    let frame = accepted(&place.id, status(receipt.status), &receipt.position);
+                    return Answer { place, frame, is_owed: false };
+                }
+                Ok(Outcome::Conflict) => CONFLICT,
+                Ok(Outcome::TooEarly) => TOO_EARLY,
+                Err(error) => unavailable(&error),
+            };
+            Answer { frame: rejected(&place.id, rejection), is_owed: rejection.retryable, place }
+        };
+        self.answers.push_back(Box::pin(answer));
+    }
+}
+
+const CONFLICT: Rejection<'static> =
+    Rejection::final_one("conflict", "this id was used for something else", "Use a new id.");
+
+const UNAVAILABLE: Rejection<'static> = Rejection {
+    code: "unavailable",
+    message: "the log cannot be written now",
+    retryable: true,
+    remediation: "Send it again with the same id.",
+    retry_after_ms: Some(1_000),
+};
+
+const TOO_MANY_STREAMS: Rejection<'static> = Rejection {
+    code: "overloaded",
+    message: "this user has begun too many streams",
+    remediation: "Send it again later with the same id, or use a stream that exists.",
+    ..UNAVAILABLE
+};
+
+const TOO_EARLY: Rejection<'static> = Rejection {
+    message: "an earlier send of this stream was rejected and has not come again",
+    remediation: "Send that one again first, then this one, each with the same id.",
+    ..UNAVAILABLE
+};
+
+/// Whether the user may begin the stream, if it is new.
+async fn check_new(context: &Context, subject: &str, key: &StreamKey) -> Result<(), Rejection<'static>> {
+    let state = context.journal.state(key).await.map_err(|error| unavailable(&error))?;
+    if state.head.seq > 0 {
+        return Ok(());
+    }
+    context.new_streams.take(subject).map_err(|wait| {
+        tracing::warn!(user = subject, "a user begins too many streams");
+        Rejection { retry_after_ms: Some(millis(wait).clamp(1_000, 86_400_000)), ..TOO_MANY_STREAMS }
+    })
+}
+
+/// The event that answers an approval.
+async fn approval_event(
+    context: &Context,
+    subject: &str,
+    key: &StreamKey,
+    approval: &str,
+    decision: Decision,
+) -> Result<Event, LogError> {
+    let run = context.journal.run_of_approval(key, approval).await?;
+    let event = json!({
+        "type": "approval_resolved",
+        "runId": run.as_deref().unwrap_or("unknown"),
+        "approvalId": approval,
+        "decision": decision.as_str(),
+        "user": subject,
+    });
+    Event::new(event, context.limits.max_frame_bytes)
+        .map_err(|error| LogError::Unavailable(error.to_string()))
+}
+
+fn status_of_send(_: Status) -> &'static str {
+    "accepted"
+}
+
+fn status_of_cancel(status: Status) -> &'static str {
+    match status {
+        Status::AlreadyFinished => "already_finished",
+        Status::UnknownRun => "unknown_run",
+        _ => "cancelled",
+    }
+}
+
+fn status_of_approve(status: Status) -> &'static str {
+    match status {
+        Status::AlreadyResolved => "already_resolved",
+        Status::UnknownApproval => "unknown_approval",
+        _ => "accepted",
+    }
+}
+
+fn accepted(id: &str, status: &str, position: &Position) -> String {
+    // Only what was written has a place.
+    let position = (status == "accepted").then_some(position);
+    ServerFrame::Receipt { id, status, position, error: None }.encode()
+}
+
+fn rejected(id: &str, error: Rejection<'_>) -> String {
+    ServerFrame::Receipt { id, status: "rejected", position: None, error: Some(error) }.encode()
+}
+
+fn unavailable(error: &LogError) -> Rejection<'static> {
+    tracing::warn!(%error, "a send was rejected: the log does not answer");
+    UNAVAILABLE
+}
+
+/// The event of a send, and whether an agent is to answer it; or why it is rejected (SND-3, SND-6).
+fn user_event(
+    mut message: Map<String, Value>,
+    send: &Send,
+    subject: &str,
+    max_frame_bytes: usize,
+) -> Result<(Event, bool), (&'static str, String, &'static str)> {
+    let invalid =
+        |message: &str| ("invalid_message", message.to_owned(), "Send another message with a new id.");
+    let is_user_message = message.get("type").and_then(Value::as_str) == Some("user_message");
+    let has_content =
+        message.get("content").and_then(Value::as_str).is_some_and(|content| !content.is_empty());
+    if is_user_message && !has_content {
+        return Err(invalid("a `user_message` needs a text `content` of 1 byte or more"));
+    }
+    message.insert("sendId".to_owned(), (*send.id).into());
+    message.insert("user".to_owned(), subject.into());
+    // The time of a message is when it was accepted, whatever the clock of the page says.
+    message.insert("time".to_owned(), now_ms().into());
+    match Event::from_send(message, max_frame_bytes) {
+        Ok(event) => Ok((event, is_user_message)),
+        Err(error @ EventError::TooLarge { .. }) => {
+            Err(("message_too_large", error.to_string(), "Send less, or store the bulk elsewhere."))
+        }
+        Err(error) => Err(invalid(&error.to_string())),
+    }
+}
