@@ -69,9 +69,15 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "bridge",
-        about: "the server half, on real sockets and files",
+        about: "the server half on real sockets and files, and the example of a log",
         needs: Needs::default,
         run: basics::bridge,
+    },
+    Part {
+        name: "bridge-sim",
+        about: "the bridge and the core together, in virtual time and under faults",
+        needs: Needs::default,
+        run: basics::bridge_sim,
     },
     Part {
         name: "agent-chat",

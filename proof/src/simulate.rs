@@ -14,6 +14,18 @@ use xtask::test::report::Report;
 const KEPT: &str = "tests/seeds.txt";
 /// The profile that is fast and keeps the checks of a debug build.
 const PROFILE: &str = "simulate";
+/// The simulation of the core against a model server, and that of bridge and core.
+const OF_THE_CORE: Program = Program { package: "agentwire-sim", folder: "simulate-clean" };
+const WITH_BRIDGE: Program = Program { package: "agentwire-sim-bridge", folder: "simulate-bridge" };
+/// The first one with its planted bugs.
+const PLANTED: Program = Program { folder: "simulate-planted", ..OF_THE_CORE };
+
+/// A program and the folder that it is built in, so that none rebuilds another.
+#[derive(Clone, Copy)]
+struct Program {
+    package: &'static str,
+    folder: &'static str,
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -29,6 +41,9 @@ pub(crate) struct Args {
     /// How many threads run seeds.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     threads: u64,
+    /// The real bridge with the core, in place of the model server. Prints one hash of everything that went over the wire.
+    #[arg(long, conflicts_with = "trial")]
+    bridge: bool,
     /// Tries the oracle: it must find each bug of sim/planted.toml within 2,000 seeds.
     #[arg(long, conflicts_with = "seeds")]
     trial: bool,
@@ -42,7 +57,11 @@ pub(crate) struct Args {
 /// # Errors
 /// When it can't be built, or when it finds a broken promise (or, with `--trial`, does not find a bug).
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
-    let program = if args.trial { build_planted(ctx)? } else { build(ctx)? };
+    let program = match args {
+        Args { bridge: true, .. } => built(ctx.cargo("simulate-build"), ctx, WITH_BRIDGE, &["--locked"])?,
+        Args { trial: true, .. } => build_planted(ctx)?,
+        _ => build(ctx)?,
+    };
     let mut command = Command::new(&program);
     command.arg("--threads").arg(args.threads.to_string()).arg("--from").arg(args.from.to_string());
     if let Some(seed) = args.seed {
@@ -50,7 +69,10 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
     } else if args.trial {
         command.arg("--trial").args(args.bugs.iter().flat_map(|bug| ["--bug", bug]));
     } else {
-        command.arg("--seeds").arg(args.seeds.to_string()).arg("--kept").arg(ctx.root.join(KEPT));
+        command.arg("--seeds").arg(args.seeds.to_string());
+        if !args.bridge {
+            command.arg("--kept").arg(ctx.root.join(KEPT));
+        }
     }
     let status = command.status().with_context(|| format!("{} can't be started", program.display()))?;
     if status.success() {
@@ -79,7 +101,7 @@ pub(crate) fn trial(ctx: &Context) -> Result<Report> {
 
 /// The program without bugs.
 fn build(ctx: &Context) -> Result<PathBuf> {
-    built(ctx.cargo("simulate-build"), ctx, "simulate-clean", &["--locked"])
+    built(ctx.cargo("simulate-build"), ctx, OF_THE_CORE, &["--locked"])
 }
 
 /// The other side of the fuzzing of the package's reader, which is built beside the simulation.
@@ -94,17 +116,17 @@ fn build_planted(ctx: &Context) -> Result<PathBuf> {
     planted::copy(&ctx.root, &copy, &planted::read(&list)?)?;
     // Cargo drops from the copied lock file what the copy does not need. Nobody reads a warning about a planted bug.
     let cargo = ctx.cargo("planted-build").dir(&copy).env("RUSTFLAGS", "--cap-lints=allow");
-    built(cargo, ctx, "simulate-planted", &[])
+    built(cargo, ctx, PLANTED, &[])
 }
 
-/// Builds in a target folder of its own, so that neither program rebuilds the other.
-fn built(cargo: Tool, ctx: &Context, folder: &str, args: &[&str]) -> Result<PathBuf> {
+fn built(cargo: Tool, ctx: &Context, program: Program, args: &[&str]) -> Result<PathBuf> {
+    let Program { package, folder } = program;
     let folder = ctx.target.join(folder);
     cargo
-        .args(["build", "--package", "agentwire-sim", "--profile", PROFILE])
+        .args(["build", "--package", package, "--profile", PROFILE])
         .args(args)
         .arg("--target-dir")
         .arg(&folder)
         .check("the simulation could not be built")?;
-    Ok(folder.join(PROFILE).join(format!("agentwire-sim{}", std::env::consts::EXE_SUFFIX)))
+    Ok(folder.join(PROFILE).join(format!("{package}{}", std::env::consts::EXE_SUFFIX)))
 }

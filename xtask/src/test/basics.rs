@@ -77,9 +77,15 @@ pub fn native(ctx: &Context) -> Result<Report> {
     cargo_test(ctx, "native", &["--package", "agentwire", "--features", "json"])
 }
 
-/// The server half.
+/// The server half, and the example of a log. In one call, so that the bridge is compiled once.
 pub fn bridge(ctx: &Context) -> Result<Report> {
-    cargo_test(ctx, "bridge", &["--package", "agentwire-bridge", "--features", "faults"])
+    let packages = ["--package", "agentwire-bridge"];
+    cargo_test(ctx, "bridge", &[&packages[..], &["--features", "faults,testing"]].concat())
+}
+
+/// Runs a slice of the simulation of bridge and core, apart from the tests of the bridge: it has a feature of its own.
+pub fn bridge_sim(ctx: &Context) -> Result<Report> {
+    cargo_test(ctx, "bridge-sim", &["--package", "agentwire-sim-bridge"])
 }
 
 /// The example server and its agent.
