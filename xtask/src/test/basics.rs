@@ -79,7 +79,7 @@ pub fn native(ctx: &Context) -> Result<Report> {
 
 /// The server half, and the example of a log. In one call, so that the bridge is compiled once.
 pub fn bridge(ctx: &Context) -> Result<Report> {
-    let packages = ["--package", "agentwire-bridge"];
+    let packages = ["--package", "agentwire-bridge", "--package", "file-log"];
     cargo_test(ctx, "bridge", &[&packages[..], &["--features", "faults,testing"]].concat())
 }
 
