@@ -122,19 +122,24 @@ impl Journal {
         key: &StreamKey,
         after: u64,
     ) -> Result<Option<Pending>, LogError> {
-        let next = |state: &State| {
-            state.ledger.next_waiting(after).map(|(offset, waiting)| (offset, waiting.clone()))
-        };
-        let Some((offset, waiting)) = self.with(key, next).await? else { return Ok(None) };
-        let mut page = self.read(key, offset, 1, usize::MAX).await?;
-        // Trimmed meanwhile: the next look finds that it does not wait any more.
-        let is_there = page.first == offset && !page.bodies.is_empty();
-        Ok(is_there.then(|| Pending {
-            offset,
-            send_id: waiting.send_id,
-            subject: waiting.subject,
-            body: page.bodies.swap_remove(0),
-        }))
+        let mut after = after;
+        loop {
+            let next = |state: &State| {
+                state.ledger.next_waiting(after).map(|(offset, waiting)| (offset, waiting.clone()))
+            };
+            let Some((offset, waiting)) = self.with(key, next).await? else { return Ok(None) };
+            let mut page = self.read(key, offset, 1, usize::MAX).await?;
+            if page.first > offset {
+                // Its text is gone; those after it can be answered.
+                after = offset;
+                continue;
+            }
+            let Some(body) = page.bodies.pop() else {
+                // An error, so that the caller looks again: no commit will tell it to.
+                return Err(LogError::Unavailable(format!("event {offset} of {key} cannot be read yet")));
+            };
+            return Ok(Some(Pending { offset, send_id: waiting.send_id, subject: waiting.subject, body }));
+        }
     }
 
     /// The run that asked for an approval; `None` when the approval is unknown.

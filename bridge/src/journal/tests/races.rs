@@ -1,7 +1,7 @@
 //! Other writers, and stores that answer late, twice or not at all.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
@@ -32,6 +32,8 @@ struct Odd {
     late: Mutex<Option<(StreamKey, u64, Arc<Record>)>>,
     hung: Notify,
     appends: AtomicUsize,
+    /// Whether events cannot be read yet although they are durable, as on a replica.
+    is_read_behind: AtomicBool,
 }
 
 impl Odd {
@@ -99,6 +101,7 @@ impl Log for Odd {
         max_events: usize,
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, LogError>> {
+        let max_events = if self.is_read_behind.load(Ordering::SeqCst) { 0 } else { max_events };
         self.log.read(stream, from, max_events, max_bytes)
     }
 
@@ -286,4 +289,25 @@ async fn what_follows_from_a_record_follows_once_whatever_its_writer_is_told() {
         log.head(&key("t")).await.unwrap();
         assert_eq!(*followed.lock(), expected, "{way:?}");
     }
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_yet_is_an_error_until_it_can() {
+    let (log, journal) = odd(&[]);
+    send(&journal, "s1").await;
+    log.is_read_behind.store(true, Ordering::SeqCst);
+    let error = journal.next_pending(&key("t"), 0).await.unwrap_err();
+    assert_eq!(error, LogError::Unavailable("event 1 of ada/t cannot be read yet".to_owned()));
+    log.is_read_behind.store(false, Ordering::SeqCst);
+    assert_eq!(journal.next_pending(&key("t"), 0).await.unwrap().unwrap().offset, 1);
+}
+
+#[tokio::test]
+async fn a_message_whose_text_is_gone_holds_up_none_after_it() {
+    let (log, journal) = odd(&[]);
+    send(&journal, "s1").await;
+    send(&journal, "s2").await;
+    // Not by the journal, whose ledger still has it.
+    log.log.trim(&key("t"), 1).await.unwrap();
+    assert_eq!(journal.next_pending(&key("t"), 0).await.unwrap().unwrap().offset, 2);
 }
