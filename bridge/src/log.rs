@@ -140,7 +140,8 @@ pub struct Snapshot {
 /// Keeps streams of records. What it calls durable survives the end of the process.
 ///
 /// All methods can be called at once from many tasks. Reading writes nothing: the stream of a name that
-/// was only asked for is not kept.
+/// was only asked for is not kept. A record that an answer or the observer has called durable can be read from then on:
+/// a log with replicas reads where it wrote.
 ///
 /// A log that knows that it lost something, such as one that was put back from a backup, gets a new id
 /// ([`Incarnation`]) and begins a new epoch of every stream before anything else is written.
