@@ -188,7 +188,12 @@ impl Journal {
 
     /// Begins a new epoch if `current` still is the epoch.
     pub(crate) async fn new_epoch(&self, key: &StreamKey, current: &str) -> Result<Head, LogError> {
-        self.store.within(self.store.log.new_epoch(key, current)).await
+        let stream = self.stream(key);
+        let _change = stream.changes.lock().await;
+        let begun = self.store.within(self.store.log.new_epoch(key, current)).await;
+        // It can have begun although the answer is lost.
+        stream.forget();
+        begun
     }
 
     /// Streams with open work: at most `max`, by key, after `after`.

@@ -29,6 +29,8 @@ pub(super) struct Stream {
     pub(super) key: StreamKey,
     /// Room for what is queued, in appends.
     pub(super) room: Arc<Semaphore>,
+    /// Held while the log is given a record or a new epoch, so that an answer names the epoch that its record is in.
+    pub(super) changes: tokio::sync::Mutex<()>,
     queue: Mutex<Queue>,
     slot: Mutex<Slot>,
     /// When it was used last, by a count of all uses.
@@ -76,6 +78,7 @@ impl Stream {
         Self {
             key,
             room: Arc::new(Semaphore::new(MAX_QUEUED)),
+            changes: tokio::sync::Mutex::default(),
             queue: Mutex::default(),
             slot: Mutex::default(),
             used: AtomicU64::new(USES.fetch_add(1, Ordering::Relaxed)),

@@ -48,6 +48,7 @@ pub(super) async fn run(store: Arc<Store>, stream: Arc<Stream>) {
 
 /// Puts a batch into one record and waits until it is durable.
 async fn write(store: &Store, stream: &Stream, batch: &[Queued]) -> Result<Vec<Outcome>, LogError> {
+    let _change = stream.changes.lock().await;
     let mut stale = 0;
     while stale < MAX_STALE {
         let decide = |state: &State| {

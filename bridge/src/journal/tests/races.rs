@@ -16,6 +16,8 @@ enum Way {
     WritesAndFails,
     /// Never answers, and does not write it.
     Hangs,
+    /// Writes it when `released` says so.
+    Waits,
     /// Never answers, and writes it when it is asked for anything else.
     HangsAndWritesLate,
     /// Says that another record came first, although none did.
@@ -31,6 +33,7 @@ struct Odd {
     ways: Mutex<VecDeque<Way>>,
     late: Mutex<Option<(StreamKey, u64, Arc<Record>)>>,
     hung: Notify,
+    released: Notify,
     appends: AtomicUsize,
     /// Whether events cannot be read yet although they are durable, as on a replica.
     is_read_behind: AtomicBool,
@@ -66,6 +69,11 @@ impl Log for Odd {
                     Err(LogError::Unavailable("the answer was lost".to_owned()))
                 }
                 Some(Way::Stale) => Ok(log::Append::Stale { seq: 9 }),
+                Some(Way::Waits) => {
+                    self.hung.notify_one();
+                    self.released.notified().await;
+                    self.log.append(stream, expected, record).await
+                }
                 Some(Way::WritesTwice) => {
                     let first = self.log.append(stream, expected, Arc::clone(&record)).await;
                     assert_ne!(
@@ -310,4 +318,22 @@ async fn a_message_whose_text_is_gone_holds_up_none_after_it() {
     // Not by the journal, whose ledger still has it.
     log.log.trim(&key("t"), 1).await.unwrap();
     assert_eq!(journal.next_pending(&key("t"), 0).await.unwrap().unwrap().offset, 2);
+}
+
+#[tokio::test]
+async fn an_epoch_begins_behind_the_record_that_is_under_way() {
+    let (log, journal) = odd(&[Way::Waits]);
+    let sent = journal.append(message("t", "s1", "hi")).await.unwrap();
+    log.hung.notified().await;
+    let old = journal.state(&key("t")).await.unwrap().head.epoch;
+    let (of_epoch, of_old) = (Arc::clone(&journal), Arc::clone(&old));
+    let begun = tokio::spawn(async move { of_epoch.new_epoch(&key("t"), &of_old).await });
+    // On this thread, it has come as far as it can.
+    tokio::task::yield_now().await;
+    log.released.notify_one();
+    let Outcome::Durable(receipt) = sent.durable().await.unwrap() else { panic!("not durable") };
+    assert_eq!(receipt.position.epoch, old);
+    let new = begun.await.unwrap().unwrap();
+    assert!(new.epoch != old && new.base == receipt.position.offset, "{new:?}");
+    assert_eq!(send(&journal, "s2").await.1.position.epoch, new.epoch);
 }
