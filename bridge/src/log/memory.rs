@@ -46,7 +46,7 @@ impl MemoryLog {
         self.incarnation.log()
     }
 
-    /// Takes a change that happened before, and was kept elsewhere. It is not checked, and no observer hears of it.
+    /// Takes a change that is kept elsewhere, and tells the observer, if there is one yet. It is not checked.
     pub fn apply(&self, commit: &Commit) {
         let mut streams = self.streams.lock();
         let stream = streams.entry(commit.stream.clone()).or_insert_with(|| self.empty(&commit.stream));
@@ -59,6 +59,9 @@ impl MemoryLog {
             }
             Change::Trimmed { oldest } => drop(stream.trim(*oldest - 1)),
             Change::Redacted { offset } => drop(stream.redact(*offset)),
+        }
+        if let Some(observer) = self.observer.get() {
+            observer(commit);
         }
     }
 
