@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it finds something else")]
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +13,17 @@ use agentwire_bridge::log::{Append, Log, LogError, Record};
 use file_log::FileLog;
 
 fn open(path: &Path) -> FileLog {
-    FileLog::open(path).unwrap()
+    // A child process that another test starts right now has the files of this one open until it runs its program, and
+    // with them their locks.
+    let open = || FileLog::open(path);
+    let is_busy = |error: &std::io::Error| error.to_string().contains("another process");
+    for _ in 0..100 {
+        match open() {
+            Err(error) if is_busy(&error) => std::thread::sleep(std::time::Duration::from_millis(20)),
+            opened => return opened.unwrap(),
+        }
+    }
+    open().unwrap()
 }
 
 agentwire_bridge::log_tests!({
@@ -68,8 +77,11 @@ async fn a_line_that_a_crash_cut_is_dropped() {
     let both = fs::read(&path).unwrap();
     for end in whole.len()..both.len() {
         fs::write(&path, &both[..end]).unwrap();
-        assert_eq!(open(&path).head(&key()).await.unwrap().seq, 1, "cut at byte {end}");
-        assert_eq!(fs::read(&path).unwrap(), whole, "cut at byte {end}");
+        let log = open(&path);
+        assert_eq!(log.head(&key()).await.unwrap().seq, 1, "cut at byte {end}");
+        append(&log).await.unwrap();
+        drop(log);
+        assert_eq!(fs::read(&path).unwrap(), both, "cut at byte {end}");
     }
 }
 
@@ -86,14 +98,13 @@ async fn anything_else_that_is_broken_is_an_error_that_names_the_line() {
     let cut = &lines[1][1..];
     for (broken, what) in [
         (format!("{}\n{cut}\n{}\n", lines[0], lines[2]), "line 2: "),
-        (format!("{}\n{}\n", lines[0], lines[2]), "line 2: record 2 does not follow"),
         (format!("{}\n{}\n\n", lines[0], lines[1]), "line 3: "),
-        (format!("{}\n{}\n", lines[1], lines[2]), "line 1: not a log"),
-        ("the text of somebody else".to_owned(), "line 1: not a log"),
+        (format!("{}\n{}\n", lines[0], lines[0]), "line 2: another log begins here"),
+        (format!("{}\n{}\n", lines[1], lines[2]), "line 1: not an event log"),
+        ("the text of somebody else".to_owned(), "line 1: not an event log"),
     ] {
         fs::write(&path, &broken).unwrap();
         let error = FileLog::open(&path).map(drop).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert!(error.to_string().contains(what), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), broken, "what cannot be read is left as it is");
     }
@@ -104,50 +115,45 @@ async fn a_log_has_one_writer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let log = open(&path);
-    // The lock stays with the name when another file takes its place.
-    append(&log).await.unwrap();
-    assert!(log.redact(&key(), 1).await.unwrap());
     let error = FileLog::open(&path).map(drop).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ResourceBusy);
     assert!(error.to_string().contains("another process uses this log"), "{error}");
     drop(log);
     open(&path);
 }
 
 #[tokio::test]
-async fn what_is_redacted_or_trimmed_is_not_in_the_file() {
+async fn what_is_redacted_or_trimmed_stays_so_and_is_still_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let log = open(&path);
-    let secrets = || fs::read_to_string(&path).unwrap().matches("hush").count();
     for _ in 0..3 {
         append(&log).await.unwrap();
     }
-    assert_eq!(secrets(), 3);
     log.redact(&key(), 4).await.unwrap();
-    assert_eq!(secrets(), 2);
     log.trim(&key(), 2).await.unwrap();
-    assert_eq!(secrets(), 1);
     append(&log).await.unwrap();
     let seen = (log.head(&key()).await.unwrap(), log.records(&key(), 0, 9).await.unwrap());
+    let events = seen.1.iter().flat_map(|record| &record.events);
+    assert_eq!(events.filter(|event| event.contains("hush")).count(), 2);
     drop(log);
     let log = open(&path);
     assert_eq!((log.head(&key()).await.unwrap(), log.records(&key(), 0, 9).await.unwrap()), seen);
+    // The README says so.
+    assert_eq!(fs::read_to_string(&path).unwrap().matches("hush").count(), 4);
 }
 
 #[tokio::test]
-async fn what_does_not_follow_is_refused_and_leaves_no_line() {
+async fn a_check_adds_no_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let log = open(&path);
-    append(&log).await.unwrap();
-    let mut wrong = log.records(&key(), 0, 1).await.unwrap().remove(0);
-    wrong.seq = 2;
-    assert!(matches!(log.append(&key(), 1, Arc::new(wrong)).await, Err(LogError::Unavailable(_))));
+    log.check().await.unwrap();
     append(&log).await.unwrap();
     log.check().await.unwrap();
+    log.check().await.unwrap();
     drop(log);
-    assert_eq!(open(&path).head(&key()).await.unwrap().seq, 2);
+    assert_eq!(open(&path).head(&key()).await.unwrap().seq, 1);
+    assert_eq!(fs::read_to_string(&path).unwrap().trim_end().lines().count(), 2);
 }
 
 #[tokio::test]
