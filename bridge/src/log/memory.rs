@@ -57,7 +57,7 @@ impl MemoryLog {
                 stream.head.epoch_number = *number;
                 stream.head.base = stream.head.offset;
             }
-            Change::Trimmed { oldest } => drop(stream.trim(*oldest - 1)),
+            Change::Trimmed { oldest } => drop(stream.trim(oldest.saturating_sub(1))),
             Change::Redacted { offset } => drop(stream.redact(*offset)),
         }
         if let Some(observer) = self.observer.get() {
