@@ -34,7 +34,7 @@ use crate::stream::StreamKey;
 pub trait Agent: Send + Sync + 'static {
     /// Handles one message. The next one of the same stream comes when the future is over.
     ///
-    /// An error ends the run that [`Turn::run`] started with `agent_error`. A panic ends it with
+    /// If this returns an error, the run of [`Turn::run`] ends with `agent_error`. After a panic it ends with
     /// `agent_died {cause: "panicked"}`.
     ///
     /// The message counts as claimed when a run that [`Turn::run`] started is durable, or when the future is over; one

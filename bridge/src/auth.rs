@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::clock::now_ms;
 use crate::stream::{INBOX, StreamKey, is_name};
 
-/// The user that a token names, and how long it does.
+/// The user that a token names, and when the token expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user: `subject` of the `welcome`.
@@ -67,7 +67,7 @@ pub trait Authenticator: Send + Sync + 'static {
 
 /// Reads JSON Web Tokens signed with HMAC-SHA-256: the user from `sub`, the expiry from `exp`.
 ///
-/// A token without `exp` does not expire. No leeway is given: a token is over when its `exp` is.
+/// A token without `exp` does not expire. There is no leeway for clock differences. An `nbf` is checked.
 ///
 /// ```
 /// use agentwire_bridge::Hs256;
@@ -86,7 +86,7 @@ pub struct Hs256 {
 /// section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
 
-/// A secret that is too short to be one.
+/// A secret that is shorter than 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the secret has {bytes} bytes, but HS256 needs {MIN_SECRET_BYTES} or more (RFC 7518); \
@@ -111,7 +111,7 @@ impl Hs256 {
         Ok(Self { key: DecodingKey::from_secret(secret.as_ref()), validation })
     }
 
-    /// Accepts only tokens that are meant for `audience`.
+    /// Accepts only tokens whose `aud` has `audience`. Without this call, `aud` is not checked.
     #[must_use]
     pub fn audience(mut self, audience: &str) -> Self {
         self.validation.set_audience(&[audience]);
@@ -120,7 +120,7 @@ impl Hs256 {
         self
     }
 
-    /// Accepts only tokens that `issuer` signed.
+    /// Accepts only tokens whose `iss` is `issuer`. Without this call, `iss` is not checked.
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.validation.set_issuer(&[issuer]);

@@ -238,7 +238,8 @@ impl Bridge {
 
     /// The routes: `GET /ws`, `GET /healthz` and `GET /v1/threads/{thread}/events?from=&limit=`.
     ///
-    /// The last one answers `{epoch, oldest, head, first, events}` to `Authorization: Bearer <token>`.
+    /// The last one answers `{epoch, oldest, head, first, events}` to `Authorization: Bearer <token>`. `from` is an
+    /// offset, 1 by default. `limit` is 1 to `limits.http_page_events`; it is 100 by default, or that limit if lower.
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.context))
     }
@@ -264,7 +265,8 @@ impl Bridge {
         self.context.hub.revoke(user, stream)
     }
 
-    /// Forgets the events of a stream up to `through`. Pages that have not been sent them get a `gap`.
+    /// Trims a stream: removes its events up to `through`. Returns the new `oldest`. Pages that have not been sent them
+    /// get a `gap`.
     pub async fn trim(&self, stream: &StreamKey, through: u64) -> Result<u64, LogError> {
         self.context.journal.trim(stream, through).await
     }
@@ -274,7 +276,7 @@ impl Bridge {
         self.context.journal.redact(stream, offset).await
     }
 
-    /// The log, for readers. Who appends to it past the bridge makes the bridge read again what it knew.
+    /// The log, for readers. If you append to it directly, the bridge reads the stream again.
     pub fn log(&self) -> &dyn Log {
         self.context.journal.log()
     }

@@ -16,13 +16,13 @@ use crate::turns::{Pause, TurnPermit};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The event is not one that pages can take.
+    /// The event is not valid.
     #[error(transparent)]
     Event(#[from] EventError),
     /// The log did not take it.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The user or the thread cannot be named so.
+    /// The name of the user or the thread is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
     /// The run is over: nothing of it can follow.

@@ -2,9 +2,9 @@
 //!
 //! # The model
 //!
-//! A **stream** is an ordered list of events: one per thread, and one called `inbox` per user. Agents append by an
-//! [`Emitter`] or a [`Run`]. Pages connect by a WebSocket, name the streams they want and how far they are, and are
-//! sent what is missing and then what happens. The protocol is `docs/PROTOCOL.md`.
+//! A **stream** is an ordered list of events: one per thread, and one called `inbox` per user. Agents append with an
+//! [`Emitter`] or a [`Run`]. Pages connect over a WebSocket and name their streams and positions. The bridge
+//! sends what is missing, then live events. `docs/PROTOCOL.md` defines the protocol.
 //!
 //! A [`Log`](log::Log) keeps the streams. [`SqliteLog`] is one file and one writer thread, [`MemoryLog`] is for tests.
 //! Sessions *pull*: they learn from the log's observer that the durable head has moved, and read up to it as fast as the

@@ -25,8 +25,8 @@ pub struct Limits {
     /// that waits for longest without its `hello`, which is closed with 4455; it is closed itself when all have sent
     /// theirs. 1 to 1,000,000, defaults to 1,000.
     pub max_opening: usize,
-    /// Streams of one socket. Of one frame, at most as many may be refused: the rest is `too_many_streams` without a
-    /// look at the rights. 1 to 10,000, defaults to 64.
+    /// Streams of one socket. As many streams of one frame may be refused after a check of the rights; the rest are
+    /// refused as `too_many_streams` without a check. 1 to 10,000, defaults to 64.
     pub max_streams: usize,
     /// Largest frame in either direction, in bytes. Heads that do not fit into one heartbeat come in several. A
     /// `caughtUp` names the open runs of its stream if they fit and are at most 1,000, and otherwise none of them.
@@ -53,7 +53,7 @@ pub struct Limits {
     /// defaults to 15 seconds.
     pub log_timeout: Duration,
     /// Bytes of frames that may wait for one socket that does not read as fast as it is written to; the largest frame may
-    /// wait in any case. A socket that does not read costs so much, about 8 kB beside it, and what the system buffers.
+    /// wait in any case. A socket that does not read costs up to this much, about 8 kB more, and the buffers of the system.
     /// 4,096 to 1 GiB, defaults to 262,144.
     pub max_buffered_bytes: usize,
     /// The same for all sockets of one user; beyond it, one frame may wait for each. 4,096 to 1 GiB, defaults to 4,194,304.
@@ -64,12 +64,13 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// How long ids of sends are remembered from their receipt; 15 minutes are added to it. 0 to 365 days, defaults to 24 hours.
     pub send_horizon: Duration,
-    /// Sends, cancels and approvals of one socket that wait for the log; beyond it the socket is not read. As many may
-    /// have to come again after a rejection; one more closes the socket with 4455. 1 to 65,536, defaults to 256.
+    /// Sends, cancels and approvals of one socket that wait for the log; at the limit the socket is not read. The same
+    /// limit holds for rejected ones that must be sent again (SND-9); one more closes the socket with 4455. 1 to
+    /// 65,536, defaults to 256.
     pub max_pending_sends: usize,
-    /// Streams that the sends, cancels and approvals of one user may begin within an hour; one more is rejected until there
-    /// is room. Reading a stream never begins it. A stream that exists costs about 200 bytes of the log, and up to 1 kB of
-    /// memory while it is in use. 1 to 1,000,000, defaults to 1,000.
+    /// Streams that the sends, cancels and approvals of one user may begin: this many at once, refilled evenly over an
+    /// hour. One more is rejected until there is room. Reading a stream never begins it. A stream that exists costs
+    /// about 200 bytes of the log, and up to 1 kB of memory while it is in use. 1 to 1,000,000, defaults to 1,000.
     pub new_streams_per_hour: usize,
     /// How long a signal is worth showing. 1 millisecond to 60 seconds, defaults to 5 seconds.
     pub signal_expiry: Duration,

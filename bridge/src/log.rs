@@ -37,7 +37,7 @@ pub const VOID: &str = r#"{"type":"void"}"#;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The storage failed, or did not answer in time. What was asked may be tried again; an append may have happened.
+    /// The storage failed, or did not answer in time. The call may be retried; a failed append may be durable.
     #[error("the log cannot be used now: {0}")]
     Unavailable(String),
     /// The log was closed.
@@ -221,7 +221,7 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
     /// process that uses the log.
     fn secret(&self) -> [u8; 32];
 
-    /// Resolves when the log has written and read something, or knows that it can.
+    /// Checks that the log can be written and read.
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>>;
 }
 

@@ -34,8 +34,8 @@ use crate::stream::Position;
 /// A method that returns a [`Position`] returns when its event is durable. After the end nothing of the run enters
 /// the log any more: the methods of its tool calls and messages return [`PublishError::RunEnded`].
 ///
-/// A run that an agent drops while it handles a message ends when the agent returns: by the error that it returns, if it
-/// does.
+/// A run that an agent drops while it handles a message ends when the agent returns: with the agent's error, if it
+/// returns one.
 ///
 /// ```
 /// # async fn example(bridge: agentwire_bridge::Bridge) -> Result<(), agentwire_bridge::PublishError> {
@@ -150,12 +150,12 @@ impl Run {
         &self.core.agent
     }
 
-    /// Says what the agent is at.
+    /// Reports what the agent is doing.
     pub async fn thinking(&self, text: &str) -> Result<Position, PublishError> {
         self.thinking_with(Thinking { text: Some(text.to_owned()), ..Thinking::default() }).await
     }
 
-    /// Says what the agent is at, with steps, progress and urgency.
+    /// Reports what the agent is doing, with steps, progress and urgency.
     pub async fn thinking_with(&self, thinking: Thinking) -> Result<Position, PublishError> {
         let mut fields = Map::new();
         put(&mut fields, "text", thinking.text);
