@@ -1,9 +1,11 @@
 //! Who a page is, and which streams it may use.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -334,8 +336,12 @@ impl Gate {
 
     /// The inboxes that are notified of what happens in a stream.
     pub(crate) async fn notified(&self, stream: &StreamKey) -> Result<Vec<Notified>, Refusal> {
-        let asked = timeout(self.timeout, self.authorizer.notified(stream)).await;
-        asked.unwrap_or(Err(Refusal::Unavailable))
+        let asked = AssertUnwindSafe(async { self.authorizer.notified(stream).await }).catch_unwind();
+        match timeout(self.timeout, asked).await {
+            Ok(Ok(answer)) => answer,
+            // The inboxes are tried again.
+            Ok(Err(_)) | Err(_) => Err(Refusal::Unavailable),
+        }
     }
 }
 

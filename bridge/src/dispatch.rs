@@ -3,6 +3,7 @@
 //! The log holds the queue. A stream that may have work has one worker, which asks the ledger for the next message that
 //! nobody claimed, lets the agent handle it, and ends when there is none.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -126,9 +127,10 @@ async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, 
     let message = UserMessage::new(key, pending);
     let offset = pending.offset;
     let state = Arc::new(TurnState::default());
-    let ended = match dispatcher.agents.choose(&message) {
-        Err(name) => Ended::Failed(unknown_agent(&name)),
-        Ok(agent) => {
+    let ended = match catch_unwind(AssertUnwindSafe(|| dispatcher.agents.choose(&message))) {
+        Err(_) => Ended::Panicked,
+        Ok(Err(name)) => Ended::Failed(unknown_agent(&name)),
+        Ok(Ok(agent)) => {
             let turn = Turn::new(message, emitter.clone().of_turn(&turn_permit), offset, Arc::clone(&state));
             tracing::debug!(stream = %key, offset, "message goes to the agent");
             // A task of its own, so that a panic stays in it; aborted with this future, and waited for by a shutdown.
@@ -202,7 +204,9 @@ async fn settle_turn(
             journal.claim(key, pending.offset).await?;
             return Ok(Turned::Over);
         }
-        Ended::Failed(error) => error.clone().into_event(&run),
+        Ended::Failed(error) => {
+            error.clone().fitting(dispatcher.context.limits.max_frame_bytes).into_event(&run)
+        }
         Ended::Panicked => json!({ "type": "agent_died", "runId": run, "cause": "panicked" }),
     };
     let max = dispatcher.context.limits.max_frame_bytes;

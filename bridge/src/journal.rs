@@ -234,7 +234,7 @@ impl Journal {
         if streams.len() >= MAX_STREAMS {
             // Those that are in use stay: two of one key would not know of each other.
             let mut idle: Vec<_> = streams.values().filter(|stream| Arc::strong_count(stream) == 1).collect();
-            idle.sort_unstable_by_key(|stream| stream.used());
+            idle.sort_by_cached_key(|stream| stream.used());
             let old: Vec<_> = idle.iter().take(MAX_STREAMS / 4).map(|stream| stream.key.clone()).collect();
             for key in old {
                 streams.remove(&key);

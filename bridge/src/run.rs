@@ -285,7 +285,8 @@ impl TurnRuns {
         for core in self.0.lock().take().into_iter().flatten() {
             match error.clone() {
                 Some(error) => {
-                    let fields = error.into_fields(&core.id);
+                    let max = core.emitter.context().limits.max_frame_bytes;
+                    let fields = error.fitting(max).into_fields(&core.id);
                     core.end_later("agent_error", fields);
                 }
                 None => core.died(cause),

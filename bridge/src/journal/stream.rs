@@ -1,6 +1,7 @@
 //! One stream in memory: what is queued for it, and what its records have come to.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,6 +22,9 @@ const MAX_BATCH: usize = 256;
 
 /// Bytes of events at which a record takes no further append.
 const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// Records that may become durable after an error; the oldest one is forgotten.
+const MAX_GIVEN: usize = 1_024;
 
 /// Fewest records between two snapshots.
 const SNAPSHOT_EVERY: usize = 512;
@@ -48,10 +52,24 @@ struct Queue {
 struct Slot {
     /// `None` while it is not known what the log has.
     state: Option<State>,
-    /// Counts the commits that came while nothing was known.
+    /// Counts the commits that came while nothing was known, and how often a state was forgotten.
     missed: u64,
-    /// Records that the log was given and has not said of that they are durable. After an error they may become so.
-    given: Vec<Arc<Record>>,
+    /// Records that the log was given and has not called durable. After an error they may become so.
+    given: VecDeque<Given>,
+}
+
+/// A record by its number and a hash: while the log fails, many are given to it.
+struct Given {
+    seq: u64,
+    hash: u64,
+}
+
+impl Given {
+    fn new(record: &Record) -> Self {
+        let mut hasher = DefaultHasher::new();
+        record.hash(&mut hasher);
+        Self { seq: record.seq, hash: hasher.finish() }
+    }
 }
 
 /// A stream as it is after its last durable record.
@@ -85,8 +103,9 @@ impl Stream {
         }
     }
 
-    pub(super) fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
+    /// When it was used last; those of which a record may still become durable come after all others.
+    pub(super) fn used(&self) -> (bool, u64) {
+        (!self.slot.lock().given.is_empty(), self.used.load(Ordering::Relaxed))
     }
 
     /// Queues an append. Returns whether a writer has to be started for it.
@@ -119,7 +138,7 @@ impl Stream {
         self.slot.lock().state.as_ref().map(look)
     }
 
-    /// How many commits came while nothing was known.
+    /// How often what is read now may have become old.
     pub(super) fn missed(&self) -> u64 {
         self.slot.lock().missed
     }
@@ -134,21 +153,31 @@ impl Stream {
         is_current
     }
 
-    /// The log has something else than was thought: it is read again.
+    /// The log has something else than was thought: it is read again. A read that began before is not taken.
     pub(super) fn forget(&self) {
-        self.slot.lock().state = None;
+        let mut slot = self.slot.lock();
+        slot.state = None;
+        slot.missed += 1;
     }
 
     /// Notes that the log is given a record.
-    pub(super) fn give(&self, record: &Arc<Record>) {
-        self.slot.lock().given.push(Arc::clone(record));
+    pub(super) fn give(&self, record: &Record) {
+        let given = &mut self.slot.lock().given;
+        if given.len() >= MAX_GIVEN {
+            given.pop_front();
+        }
+        given.push_back(Given::new(record));
     }
 
     /// A record is durable: whether it is one of this process, and this was not said before. No other record of its
     /// number or below can become durable any more.
     pub(super) fn take_given(&self, record: &Record) -> bool {
         let given = &mut self.slot.lock().given;
-        let is_given = given.iter().any(|one| **one == *record);
+        if given.is_empty() {
+            return false;
+        }
+        let hash = Given::new(record).hash;
+        let is_given = given.iter().any(|one| one.seq == record.seq && one.hash == hash);
         given.retain(|one| one.seq > record.seq);
         is_given
     }

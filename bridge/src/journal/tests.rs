@@ -374,3 +374,43 @@ async fn a_position_has_the_epoch_of_its_moment() {
     assert_eq!(position, Position { epoch: new.epoch, offset: 2 });
     assert_eq!(journal.state(&key("t")).await.unwrap().head.base, 1);
 }
+
+#[test]
+fn a_state_that_was_read_before_it_was_forgotten_is_not_taken() {
+    let stream = Stream::new(key("t"));
+    let state = || State {
+        head: Head { epoch: "e".into(), epoch_number: 1, base: 0, oldest: 1, offset: 0, seq: 0 },
+        ledger: crate::ledger::Ledger::default(),
+        snapshot_seq: 0,
+    };
+    let of_slow = stream.missed();
+    assert!(stream.install(state(), stream.missed()));
+    // An append failed.
+    stream.forget();
+    assert!(!stream.install(state(), of_slow));
+    assert!(stream.look(|_| ()).is_none());
+}
+
+#[test]
+fn what_a_failing_log_was_given_is_bounded() {
+    let stream = Stream::new(key("t"));
+    let record = |at_ms| {
+        Arc::new(Record {
+            seq: 1,
+            first: 1,
+            events: vec!["{}".into()],
+            facts: Vec::new(),
+            at_ms,
+            is_open: false,
+        })
+    };
+    for at_ms in 0..2_000 {
+        stream.give(&record(at_ms));
+    }
+    assert!(!stream.take_given(&record(0)), "the oldest is forgotten");
+    for at_ms in 0..2_000 {
+        stream.give(&record(at_ms));
+    }
+    assert!(stream.take_given(&record(1_500)));
+    assert!(!stream.take_given(&record(1_500)));
+}

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::stream::StreamKey;
 
 /// One atomic batch of a stream: all of it is durable, or nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Its number in the stream, from 1 and without holes.
     pub seq: u64,
@@ -122,7 +122,7 @@ pub fn facts_to_json(facts: &[Fact]) -> String {
 }
 
 /// What a record changes in the ledger of its stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Fact {
@@ -209,7 +209,7 @@ pub enum Fact {
 }
 
 /// Makes a send, a cancel or an approval happen once, however often it comes (SND-1, SND-2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IdempotencyKey {
     /// The user who sent it.
     pub subject: Arc<str>,
@@ -220,7 +220,7 @@ pub struct IdempotencyKey {
 }
 
 /// How an append ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Status {

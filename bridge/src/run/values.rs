@@ -120,6 +120,9 @@ impl<E: std::error::Error> From<E> for AgentError {
     }
 }
 
+/// What the event of an error has beside its texts, in bytes and generously.
+const OTHER_FIELDS: usize = 1_024;
+
 impl AgentError {
     /// The fields of the event, without what is for the server alone.
     pub(super) fn into_fields(self, run: &str) -> Map<String, Value> {
@@ -143,6 +146,24 @@ impl AgentError {
         fields.insert("severity".to_owned(), severity.into());
         fields.insert("recoverable".to_owned(), false.into());
         fields
+    }
+
+    /// The error, without its texts if these do not fit into a frame: a run has to end.
+    pub(crate) fn fitting(self, max_frame_bytes: usize) -> Self {
+        let texts = [Some(&self.code), self.message.as_ref(), self.user_message.as_ref()];
+        let bytes: usize = texts
+            .into_iter()
+            .flatten()
+            .chain(&self.suggestions)
+            .map(|text| Value::from(&**text).to_string().len() + 1)
+            .sum();
+        if bytes + OTHER_FIELDS <= max_frame_bytes {
+            return self;
+        }
+        let code = if self.code.len() <= 64 { self.code } else { "agent_failed".to_owned() };
+        tracing::warn!(code, bytes, "the texts of an agent's error do not fit into a frame");
+        let (message, user_message) = (Some("its text does not fit into a frame".to_owned()), None);
+        Self { code, message, user_message, suggestions: Vec::new(), ..self }
     }
 
     /// The event that ends a run by this error.

@@ -493,3 +493,56 @@ async fn a_message_is_answered_by_the_agent_that_is_chosen_for_it() {
     .await;
     assert_eq!(answered(&server, json!({"agent": "a"})).await, "b");
 }
+
+/// Sends a message, and then another one, and returns how each was answered: the code or the cause of its end.
+async fn ends(server: &Server, first: Value) -> Vec<Value> {
+    let mut page = Page::open(server, "ada", json!([{"name": "t"}])).await;
+    page.send(json!({"type": "send", "id": "s1", "stream": "t", "message": first})).await;
+    page.send(message("t", "s2", "hello")).await;
+    let is_end = |event: &Value| {
+        ["agent_error", "agent_died", "agent_completed"].contains(&event["type"].as_str().unwrap())
+    };
+    let ends = |events: &[Value]| -> Vec<Value> {
+        let ends = events.iter().filter(|event| is_end(event));
+        ends.map(|end| if end["code"].is_null() { end["cause"].clone() } else { end["code"].clone() })
+            .collect()
+    };
+    ends(&page.events_until(1, |events| ends(events).len() == 2).await)
+}
+
+#[tokio::test]
+async fn an_error_that_is_larger_than_a_frame_ends_its_run_without_its_texts() {
+    let large = "x".repeat(2 << 20);
+    for is_started in [true, false] {
+        let large = large.clone();
+        let agent = move |turn: Turn| {
+            let large = large.clone();
+            async move {
+                let text = turn.message.content.clone();
+                let run = if is_started || text == "hello" { Some(turn.run("a").await?) } else { None };
+                match run {
+                    Some(run) if text == "hello" => drop(run.complete("done").await?),
+                    _ => return Err(AgentError::new("upstream", large)),
+                }
+                Ok(())
+            }
+        };
+        let server = Server::with(|builder| builder.agent(agent)).await;
+        let first = json!({"type": "user_message", "content": "fail"});
+        assert_eq!(ends(&server, first).await, [json!("upstream"), Value::Null], "{is_started}");
+    }
+    // A page can name an agent with as many bytes as a message may have.
+    let server = Server::with(|builder| builder.named_agent("a", echo())).await;
+    let name = "n".repeat((1 << 20) - 280);
+    let first = json!({"type": "user_message", "content": "x", "agent": name});
+    assert_eq!(ends(&server, first).await, [json!("unknown_agent"), json!("unknown_agent")]);
+}
+
+#[tokio::test]
+async fn a_panic_while_an_agent_is_chosen_costs_its_message_only() {
+    let route =
+        |message: &agentwire_bridge::UserMessage| Some(message.body["kind"].as_str().unwrap().to_owned());
+    let server = Server::with(|builder| builder.named_agent("a", echo()).route(route)).await;
+    let first = json!({"type": "user_message", "content": "hi"});
+    assert_eq!(ends(&server, first).await, [json!("panicked"), json!("panicked")]);
+}
