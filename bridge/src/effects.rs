@@ -26,6 +26,7 @@ pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
                 let end = json!({ "type": "agent_died", "runId": &**run, "cause": "dropped" });
                 context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
             }
+            Fact::RunEnded { run, .. } => context.live.run_ended(key, run),
             Fact::ApprovalResolved { approval, decision } => {
                 if let Some(decision) = decision.as_deref().and_then(Decision::parse) {
                     context.live.resolve(key, approval, decision);

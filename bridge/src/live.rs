@@ -37,9 +37,16 @@ impl Decision {
 #[derive(Debug, Default)]
 pub(crate) struct LiveRuns {
     runs: ByPlace<CancellationToken>,
-    waiting: Arc<ByPlace<oneshot::Sender<Decision>>>,
+    waiting: Arc<ByPlace<Waiter>>,
     /// Runs whose start the log did not confirm: whoever started them was told that it failed.
     abandoned: Mutex<VecDeque<(StreamKey, Arc<str>)>>,
+}
+
+/// A run that waits for the answer to an approval.
+#[derive(Debug)]
+struct Waiter {
+    run: Arc<str>,
+    answer: oneshot::Sender<Decision>,
 }
 
 /// Runs whose start may still become durable after an error; the oldest one is forgotten.
@@ -80,15 +87,17 @@ impl LiveRuns {
         token.as_ref().map(CancellationToken::cancel).is_some()
     }
 
-    /// Waits for the answer to an approval; forgets it when the future is dropped.
+    /// Waits for the answer to an approval of a run; `None` when the run ends before it. Forgets it when the future is
+    /// dropped.
     pub(crate) fn wait_for(
         &self,
         key: StreamKey,
+        run: Arc<str>,
         approval: Arc<str>,
     ) -> impl Future<Output = Option<Decision>> + Send + use<> {
-        let (sender, receiver) = oneshot::channel();
+        let (answer, receiver) = oneshot::channel();
         let place = (key, approval);
-        self.waiting.lock().insert(place.clone(), sender);
+        self.waiting.lock().insert(place.clone(), Waiter { run, answer });
         let entry = Waiting { waiting: Arc::clone(&self.waiting), place };
         async move {
             let _entry = entry;
@@ -101,13 +110,21 @@ impl LiveRuns {
         let waiting = self.waiting.lock().remove(&(key.clone(), approval.into()));
         if let Some(waiting) = waiting {
             // The run may have stopped waiting; the answer is in the log either way.
-            let _ = waiting.send(decision);
+            let _ = waiting.answer.send(decision);
         }
+    }
+
+    /// A run is over, whoever ended it: it waits for no answer any more.
+    pub(crate) fn run_ended(&self, key: &StreamKey, run: &str) {
+        let over: Vec<_> =
+            self.waiting.lock().extract_if(|(of, _), waiter| of == key && *waiter.run == *run).collect();
+        // Outside the lock: waking runs code of others.
+        drop(over);
     }
 }
 
 struct Waiting {
-    waiting: Arc<ByPlace<oneshot::Sender<Decision>>>,
+    waiting: Arc<ByPlace<Waiter>>,
     place: (StreamKey, Arc<str>),
 }
 

@@ -18,7 +18,8 @@ pub(super) async fn ask(core: &RunCore, prompt: &str, options: Vec<Value>) -> Re
         fields.insert("options".to_owned(), options.into());
     }
     // Waiting begins before the question is visible, so that no answer can come too early.
-    let answer = core.emitter.context().live.wait_for(core.emitter.key()?.clone(), approval);
+    let answer =
+        core.emitter.context().live.wait_for(core.emitter.key()?.clone(), Arc::clone(&core.id), approval);
     core.write("approval_requested", fields).await?;
     // A person takes as long as it takes: turns that can be worked on go on meanwhile.
     let pause = core.emitter.pause();

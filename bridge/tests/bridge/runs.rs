@@ -143,6 +143,18 @@ async fn a_run_that_is_cancelled_while_it_asks_hears_of_it() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_ended_from_outside_while_it_asks_hears_of_it() {
+    let server = Server::start().await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let run = emitter.run("a").await.unwrap();
+    let id = run.id().to_owned();
+    let asked = tokio::spawn(async move { run.ask("?", Vec::new()).await });
+    server.until_event("t", "approval_requested").await;
+    emitter.publish(json!({"type": "agent_died", "runId": id, "cause": "timeout"})).await.unwrap();
+    assert_eq!(within(asked).await.unwrap(), Err(PublishError::RunEnded));
+}
+
+#[tokio::test]
 async fn a_message_that_is_dropped_is_completed_as_interrupted() {
     let server = Server::start().await;
     let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
