@@ -157,7 +157,7 @@ async fn check_new(context: &Context, subject: &str, key: &StreamKey) -> Result<
     if state.head.seq > 0 {
         return Ok(());
     }
-    context.new_streams.take(subject).map_err(|wait| {
+    context.new_streams.take(subject, key).map_err(|wait| {
         tracing::warn!(user = subject, "a user begins too many streams");
         Rejection { retry_after_ms: Some(millis(wait).clamp(1_000, 86_400_000)), ..TOO_MANY_STREAMS }
     })
