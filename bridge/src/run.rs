@@ -125,12 +125,13 @@ impl Run {
             parent.map_or(Precondition::None, |parent| Precondition::RunOpen(Arc::clone(&parent.id)));
         // From here on a drop writes the end, also when the caller stops waiting for the commit.
         let run = Self { core: Arc::new(core) };
-        if let Err(error) = run.core.emitter.append(vec![event], precondition).await {
-            if matches!(error, PublishError::Log(_)) {
-                // It may be there, which the drop of the run finds out, or come later.
-                let key = run.core.emitter.key()?.clone();
-                run.core.emitter.context().live.abandon(key, &run.core.id);
-            } else {
+        let undecided = Undecided(Some(Arc::clone(&run.core)));
+        let appended = run.core.emitter.append(vec![event], precondition).await;
+        if !matches!(appended, Err(PublishError::Log(_))) {
+            undecided.decided();
+        }
+        if let Err(error) = appended {
+            if !matches!(error, PublishError::Log(_)) {
                 run.core.ended.store(true, Ordering::Release);
                 run.core.forget();
             }
@@ -307,6 +308,25 @@ impl fmt::Debug for Run {
             .field("id", &self.core.id)
             .field("agent", &self.core.agent)
             .finish_non_exhaustive()
+    }
+}
+
+/// A run whose start may be there, which the drop of the run finds out, or come later.
+struct Undecided(Option<Arc<RunCore>>);
+
+impl Undecided {
+    fn decided(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        if let Some(core) = &self.0
+            && let Ok(key) = core.emitter.key()
+        {
+            core.emitter.context().live.abandon(key.clone(), &core.id);
+        }
     }
 }
 

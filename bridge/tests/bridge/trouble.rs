@@ -1,5 +1,7 @@
 //! What happens when the log fails for a moment, or answers late.
 
+use std::time::Duration;
+
 use agentwire_bridge::log::Log;
 use agentwire_bridge::{Limits, PublishError, Turn};
 use futures_util::FutureExt;
@@ -170,6 +172,26 @@ async fn a_run_whose_start_is_written_without_an_answer_is_ended() {
     assert!(matches!(run, Err(PublishError::Log(_))));
     assert_eq!(server.until_event("t", "agent_died").await["cause"], "dropped");
     assert_eq!(types(&server.events("t").await), ["agent_started", "agent_died"]);
+}
+
+#[tokio::test]
+async fn a_run_whose_start_comes_late_when_its_caller_has_gone_is_ended() {
+    let log = Double::new();
+    let limits = Limits { log_timeout: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::with(|builder| builder.log(log.clone()).limits(limits)).await;
+    let emitter = server.bridge.emitter("ada", "t");
+    log.hold();
+    assert!(emitter.run("a").now_or_never().is_none());
+    log.until_held(1).await;
+    // The start is given up, and the end that the drop writes finds no run.
+    log.hold_heads(1);
+    log.until_heads_held(1).await;
+    let publishing = tokio::spawn(async move { emitter.publish(json!({"type": "note"})).await });
+    log.release_head(0);
+    log.until_held(2).await;
+    log.release().await;
+    assert_eq!(server.until_event("t", "agent_died").await["cause"], "dropped");
+    within(publishing).await.unwrap().unwrap();
 }
 
 #[tokio::test]
