@@ -114,20 +114,6 @@ impl std::fmt::Debug for Store {
     }
 }
 
-fn new_life(epoch: &str) -> Life {
-    Life {
-        epoch: epoch.into(),
-        oldest: 1,
-        head: 0,
-        written: 0,
-        durable: 0,
-        events: Vec::new(),
-        base: 0,
-        shown: 0,
-        withheld: Vec::new(),
-    }
-}
-
 impl Store {
     /// A store with these streams, by key and by the name that pages know them by.
     pub fn new(streams: &[(StreamKey, String)]) -> Self {
@@ -137,7 +123,7 @@ impl Store {
         for (index, (key, name)) in streams.iter().enumerate() {
             store.make(key, name);
             let epoch = format!("f-{}", key.as_str());
-            truth.logs.insert(name.clone(), Log { index: index as u64 + 1, lives: vec![new_life(&epoch)] });
+            truth.logs.insert(name.clone(), Log { index: index as u64 + 1, lives: vec![Life::new(&epoch)] });
         }
         *store.truth.lock() = truth;
         store
@@ -227,7 +213,7 @@ impl Store {
                     durable: head,
                     base: head,
                     withheld: before.withheld,
-                    ..new_life(epoch)
+                    ..Life::new(epoch)
                 });
             }
             Change::Appended(record) => {

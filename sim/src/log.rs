@@ -46,7 +46,8 @@ pub struct Life {
 }
 
 impl Life {
-    fn new(epoch: &str) -> Self {
+    /// An epoch that nothing was written in.
+    pub fn new(epoch: &str) -> Self {
         Self {
             epoch: epoch.into(),
             oldest: 1,
