@@ -191,7 +191,7 @@ impl BridgeBuilder {
     }
 }
 
-/// Says what follows a record. The journal does not keep alive what keeps it.
+/// Sets what the journal calls after each record. It holds weak references: all of these hold the journal.
 fn follow(context: &Arc<Context>, dispatcher: &Arc<Dispatcher>, inboxes: &Arc<Inboxes>) {
     let (shared, dispatcher, inboxes) =
         (Arc::downgrade(context), Arc::downgrade(dispatcher), Arc::downgrade(inboxes));

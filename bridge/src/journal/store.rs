@@ -1,4 +1,4 @@
-//! The log as writers use it: each call has a limited time, and what follows from a record is said once.
+//! The log as writers use it: each call has a time limit, and the follower is called once per record.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use super::stream::Stream;
 use crate::log::{Log, LogError, Record};
 use crate::stream::StreamKey;
 
-/// What is called after each record of this process, before its writers are answered, or when they were told already
-/// that it may not be there. It must be quick.
+/// What is called after each record of this process, before its writers get their answers, or after they got an error
+/// although the record became durable. It must be quick.
 pub(crate) type Follower = Box<dyn Fn(&StreamKey, &Record) + Send + Sync>;
 
 /// The log, and what its records lead to.
@@ -22,7 +22,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Says what follows from a durable record of this process: once, also if its writer got no answer.
+    /// Calls the follower with a durable record of this process: once, also if its writer got no answer.
     pub(super) fn follow_given(&self, stream: &Stream, record: &Record) {
         if stream.take_given(record)
             && let Some(follower) = self.follower.get()

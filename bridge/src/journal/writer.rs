@@ -18,7 +18,7 @@ const LOAD_RECORDS: usize = 512;
 /// something is written.
 const MAX_LOADS: usize = 8;
 
-/// How often in a row others may be first to write, until the writers are told to try again.
+/// How often in a row others may be first to write, until the writers get an error and have to try again.
 const MAX_STALE: usize = 64;
 
 /// Writes what is queued for a stream.
@@ -83,7 +83,7 @@ async fn write(store: &Store, stream: &Stream, batch: &[Queued]) -> Result<Vec<O
     Err(LogError::Unavailable("other processes were always first to write".to_owned()))
 }
 
-/// Folds a durable record, unless the observer did, and says what follows from it.
+/// Folds a durable record, unless the observer did, and calls the follower.
 fn settle(store: &Store, stream: &Stream, record: Arc<Record>) {
     stream.on_commit(&crate::log::Change::Appended(Arc::clone(&record)), store.horizon);
     store.follow_given(stream, &record);

@@ -205,7 +205,7 @@ async fn a_message_that_is_written_without_an_answer_is_given_to_the_agent() {
     let server = Server::with(|builder| builder.log(log.clone()).agent(agent)).await;
     let mut page = Page::open(&server, "ada", json!([])).await;
     page.send(message("s1")).await;
-    // The page is told that it may not be there, and goes away before it sends it again.
+    // The page gets a rejection although the message is stored, and leaves before it sends it again.
     assert_eq!(page.next().await["status"], "rejected");
     drop(page);
     assert_eq!(server.until_event("t", "agent_completed").await["summary"], "done");

@@ -154,7 +154,7 @@ pub fn a_full_disk_costs_no_record<L: Log>(test: &str, open: fn(&Path) -> L) {
         let head = append(&log, "t", 1).await;
         assert!((written + 1..=written + 2).contains(&head.seq), "{written} were written: {head:?}");
         assert_eq!(bodies(&log, "t", 1).await.len() as u64, head.offset);
-        assert_eq!(told.load(Ordering::Relaxed), head.seq, "what failed is told to nobody");
+        assert_eq!(told.load(Ordering::Relaxed), head.seq, "nobody is notified of a failed append");
         drop(log);
         let log = open(Path::new(&path));
         assert_eq!(log.head(&key("t")).await.unwrap(), head);
