@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stream::StreamKey;
 
+#[cfg(any(test, feature = "faults"))]
+pub(crate) mod forward;
 mod incarnation;
 mod memory;
 mod record;
