@@ -4,6 +4,7 @@
 //! of events, [`wire`] is what frames look like.
 
 mod backoff;
+mod bucket;
 pub mod client;
 mod close_code;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod input;
 mod instant;
 mod outbox;
 pub mod output;
+mod rng;
 mod stats;
 mod stream;
 mod streams;
@@ -26,6 +28,7 @@ pub use config::Config;
 pub use ids::{ConsumerId, Slot, SocketId, StreamId};
 pub use input::{Begin, Input, SendKind};
 pub use instant::{Duration, Instant};
+pub use outbox::FirstSent;
 pub use output::{ClientError, Event, Gap, Outcome, Output, ResumeResult, State};
 pub use stats::Stats;
 pub use text::Text;

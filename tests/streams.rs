@@ -570,8 +570,8 @@ fn an_answer_that_comes_slowly_is_waited_for() {
 }
 
 #[test]
-fn what_answers_no_request_does_not_keep_one_waiting() {
-    // PROTOCOL: RPL-5: events before and after those that were asked for, and the same of another stream.
+fn a_request_is_given_up_when_the_socket_brings_nothing_for_five_seconds() {
+    // PROTOCOL: RPL-5: events before and after those that were asked for, and the same of another stream: the line is busy.
     for frame in [
         r#"{"type":"events","ch":1,"first":1,"count":4,"events":[{"type":"a"},{"type":"a"},{"type":"a"},{"type":"a"}]}"#,
         r#"{"type":"events","ch":1,"first":11,"count":1,"events":[{"type":"a"}]}"#,
@@ -582,8 +582,24 @@ fn what_answers_no_request_does_not_keep_one_waiting() {
         world.run_for(3 * SECOND);
         world.inject(frame);
         world.run_for(4 * SECOND);
+        assert_eq!(world.client.stats().connects, 1, "{frame}");
+        world.run_for(2 * SECOND);
         assert_eq!(world.client.stats().connects, 2, "{frame}");
     }
+}
+
+#[test]
+fn a_request_is_given_up_after_two_minutes_whatever_else_comes() {
+    // PROTOCOL: RPL-5
+    let mut world = asked_for_5_to_10();
+    world.server.believes_acks = true;
+    for second in 0..59 {
+        assert_eq!(world.client.stats().connects, 1, "after {} s", 2 * second);
+        world.run_for(2 * SECOND);
+        world.inject(r#"{"type":"signal","stream":"u","signal":{"type":"typing"}}"#);
+    }
+    world.run_for(4 * SECOND);
+    assert_eq!(world.client.stats().connects, 2);
 }
 
 /// A world whose page has asked for the offsets 5 to 10 of `t` because 11 came before them.

@@ -78,27 +78,30 @@ test(
 	"health follows the state and what the server announces",
 	inWorld(async (world) => {
 		const { client, server, connected } = rig(world);
-		assert.equal(client.health().status, "degraded");
+		const statuses: string[] = [];
+		client.on("health", ({ status }) => statuses.push(status));
+		assert.deepEqual(client.health(), { status: "initializing", reason: "connecting: connect" });
 		await connected();
 		assert.deepEqual(client.health(), { status: "healthy", reason: "connected" });
 		server.tell({ type: "notice", kind: "degraded", level: "warning" });
 		await world.settle();
-		assert.deepEqual(client.health(), { status: "degraded", reason: "degraded" });
+		assert.deepEqual(client.health(), { status: "degraded", reason: "the server says: degraded" });
 		await world.advance(60_001);
 		assert.equal(client.health().status, "healthy");
 		world.online(false);
 		await world.settle();
 		server.cut();
 		await world.settle();
-		assert.equal(client.health().status, "down");
+		assert.deepEqual(client.health(), { status: "unhealthy", reason: "no network: offline" });
 		server.down = true;
 		world.online(true);
 		await world.until(() => client.state.name === "waiting" && client.state.attempt === 2, "the second retry");
 		assert.equal(client.health().status, "degraded");
 		await world.until(() => client.state.name === "waiting" && client.state.attempt === 3, "the third retry");
-		assert.equal(client.health().status, "down");
+		assert.deepEqual(client.health(), { status: "unhealthy", reason: "4 attempts have failed: connection_lost" });
 		client.close();
-		assert.deepEqual(client.health(), { status: "down", reason: "closed" });
+		assert.deepEqual(client.health(), { status: "closed", reason: "closed" });
+		assert.deepEqual(statuses, ["healthy", "degraded", "unhealthy", "degraded", "unhealthy", "closed"]);
 	}),
 );
 

@@ -21,8 +21,8 @@ export class RawClient {
 	constructor(host) {
 		if (!ready) throw new WebAssembly.RuntimeError("used before it was there");
 		this.host = host;
-		const numbers = Array.from({ length: 11 }, () => host.next());
-		log.push(["new", host.text(numbers[10]), Number.isSafeInteger(numbers[0])]);
+		const numbers = Array.from({ length: 16 }, () => host.next());
+		log.push(["new", host.text(numbers[15]), Number.isSafeInteger(numbers[0])]);
 	}
 	call(kind) {
 		const name = CALLS[kind];

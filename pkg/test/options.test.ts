@@ -82,7 +82,12 @@ test("defaults are what the documentation says", () => {
 		windowTotalBytes: 16_777_216,
 		maxPending: 256,
 		backoffBaseMs: 500,
-		backoffMaxMs: 20_000,
+		backoffMaxMs: undefined,
+		backoffGrowth: 200,
+		backoffJitter: 50,
+		attemptBurst: 6,
+		maxUploads: 5,
+		isLocal: false,
 		connectTimeoutMs: 10_000,
 		tokenTimeoutMs: 30_000,
 	});

@@ -31,7 +31,7 @@ test("another_user_than_the_expected_one_ends_the_client_before_anything_is_show
 		const shown: unknown[] = [];
 		client.on("subject", (subject) => shown.push(subject));
 		const message = client.thread("t").send({ content: "for the eyes of ada" });
-		core.host.welcome("s", "bob");
+		core.host.welcome("s", "bob", undefined);
 		assert.deepEqual([client.state.name, client.state.reason, client.subject], ["failed", "subject_changed", undefined]);
 		await assert.rejects(message.receipt, { code: "subject_changed" });
 		await assert.rejects(client.ready(), { code: "subject_changed" });
@@ -48,7 +48,7 @@ test("a_client_is_ready_while_it_is_connected_and_not_because_it_once_was", () =
 			ready += 1;
 		};
 		void wait();
-		core.host.welcome("s", "ada");
+		core.host.welcome("s", "ada", undefined);
 		await settled();
 		assert.equal(ready, 0, "not before the state says so");
 		core.host.state("connected", "welcome", undefined, 0);

@@ -270,6 +270,7 @@ impl World {
         }
         self.pages[index].frozen_until = None;
         self.pages[index].is_overdue = true;
+        self.oracle.hinted(self.pages[index].life, self.now());
         if self.rng.one_in(2) {
             self.input(index, Input::Timeout)?;
         }

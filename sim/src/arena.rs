@@ -22,7 +22,8 @@ use network::{Item, Network, Undo};
 use page::Page;
 
 /// How long after the last fault everything must have come to rest.
-const BOUND: Duration = Duration::from_secs(150);
+/// A send may have to wait for ten minutes (SND-11).
+const BOUND: Duration = Duration::from_secs(700);
 /// How long a step waits for the phase it aims at.
 const AIM_PATIENCE: Duration = Duration::from_millis(2_500);
 /// Things that may happen at one point in time before the world counts as spinning.
@@ -254,10 +255,12 @@ impl Arena {
                 let socket = peer.socket;
                 if page.socket == Some(socket) {
                     (page.socket, page.opened) = (None, false);
+                    self.oracle.causes(peer.page).rejected += u32::from(matches!(code, 4400 | 4402));
+                    self.oracle.causes(peer.page).too_large |= matches!(code, 1009 | 4402);
                     if matches!(code, 4450 | 4451) {
                         self.oracle.causes(peer.page).tokens = true;
                     }
-                    self.oracle.closed(peer.page);
+                    self.oracle.closed(peer.page, self.now);
                 }
                 self.input(index, Input::SocketClosed { socket, code: CloseCode(code) })
             }
@@ -268,6 +271,7 @@ impl Arena {
             }
             Item::Online { online, .. } => {
                 self.pages[index].online = online;
+                self.oracle.hinted(self.pages[index].life, self.now);
                 self.input(index, Input::Online(online))
             }
             Item::Opened(peer) => {
@@ -320,6 +324,7 @@ impl Arena {
         }
         self.pages[index].frozen = false;
         self.pages[index].overdue = true;
+        self.oracle.hinted(self.pages[index].life, self.now);
         if self.rng.one_in(2) {
             self.input(index, Input::Timeout)?;
         }
@@ -339,7 +344,9 @@ impl Arena {
             // It hangs for longer than it seemed; the end has a message of its own.
             Undo::Hang => self.network.at(self.hung_until, Item::Undo(Undo::Hang)),
             Undo::IgnoreReplay => self.server.ignores_replay = false,
+            Undo::IgnoreSubscribe => self.server.ignores_subscribes = false,
             Undo::Lag => self.lag = Duration::ZERO,
+            Undo::Loop => self.server.looping = None,
             Undo::LostReceipts => self.server.no_receipts = false,
             Undo::Withdraw(stream) => {
                 if !self.server.admit(&stream_name(stream)) {
@@ -387,7 +394,7 @@ impl Arena {
             if self.trace {
                 Self::show(now, self.pages[index].life, note);
             }
-            self.oracle.note(self.pages[index].life, note, &self.server)?;
+            self.oracle.note(self.pages[index].life, note, &self.server, now)?;
         }
         for note in notes {
             self.follow(index, note);
@@ -483,7 +490,7 @@ impl Arena {
 
     /// The last fault is over: everything must come to rest, and then end without a trace.
     fn heal(&mut self) -> Judgement {
-        for undo in [Undo::IgnoreReplay, Undo::Lag, Undo::LostReceipts] {
+        for undo in [Undo::IgnoreReplay, Undo::IgnoreSubscribe, Undo::Lag, Undo::Loop, Undo::LostReceipts] {
             self.undo(undo)?;
         }
         self.server.refused.clear();

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use agentwire::proto::{
-    Begin, Client, CloseCode, Config, ConsumerId, Event, Gap, Input, Instant, Outcome, Output, ResumeResult,
-    SendKind, Slot, SocketId, StreamId,
+    Begin, Client, CloseCode, Config, ConsumerId, Event, FirstSent, Gap, Input, Instant, Outcome, Output,
+    ResumeResult, SendKind, Slot, SocketId, StreamId,
     wire::{self, ClientFrame, Malformed, Open, ServerFrame},
 };
 use serde_json::{Value, json};
@@ -330,9 +330,9 @@ impl Driver {
         for (stream, id, body, made) in self.outbox.clone() {
             let body = self.keep(body);
             // As if it had gone out when it was made, which is the earliest that can be.
-            let sent_ago = Some(now.since(made));
+            let first_sent = FirstSent { ago: Some(now.since(made)), at: None };
             let (id, stream) = (id.into(), stream.into());
-            self.feed(client, Input::Send { kind: SendKind::Message, id, stream, body, sent_ago }, now);
+            self.feed(client, Input::Send { kind: SendKind::Message, id, stream, body, first_sent }, now);
         }
     }
 
@@ -432,7 +432,7 @@ impl Driver {
     pub fn message(&mut self, id: &str, stream: &str, content: &str) -> Input {
         let body = self.keep(json!({"message": {"type": "user_message", "content": content}}));
         let (id, stream) = (id.into(), stream.into());
-        Input::Send { kind: SendKind::Message, id, stream, body, sent_ago: None }
+        Input::Send { kind: SendKind::Message, id, stream, body, first_sent: FirstSent::default() }
     }
 
     fn note_input(&mut self, input: &Input, now: Instant) {
@@ -525,8 +525,13 @@ impl Driver {
                     let slots = &self.slots;
                     match wire::encode(&frame, |slot| slots.get(&slot.0).cloned()) {
                         Some(value) => {
-                            let socket = self.on_wire(socket);
-                            self.notes.push(Note::Sent { socket, frame, text: value.to_string() });
+                            let (socket, text) = (self.on_wire(socket), value.to_string());
+                            let is_too_large = text.len() as u64 > client.max_frame_bytes();
+                            if let Some(id) = frame.send_id().filter(|_| is_too_large) {
+                                client.handle_input(Input::SendTooLarge { id }, now);
+                            } else {
+                                self.notes.push(Note::Sent { socket, frame, text });
+                            }
                         }
                         None => {
                             self.broken.get_or_insert_with(|| format!("{frame:?} names an empty slot"));
@@ -585,7 +590,13 @@ impl Driver {
                         self.next_slot += 1;
                         let body = Slot(self.next_slot);
                         let (id, stream) = (id.into(), stream.into());
-                        Input::Send { kind: SendKind::Message, id, stream, body, sent_ago: None }
+                        Input::Send {
+                            kind: SendKind::Message,
+                            id,
+                            stream,
+                            body,
+                            first_sent: FirstSent::default(),
+                        }
                     }
                     Call::Subscribe { stream, consumer, name, open, begin, pulls } => {
                         let max_queued = pulls.then_some(SCRIPTED_QUEUE);

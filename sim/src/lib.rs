@@ -14,6 +14,7 @@ pub mod arena;
 pub mod campaign;
 pub mod coverage;
 pub mod driver;
+pub mod herd;
 pub mod log;
 pub mod oracle;
 pub mod plan;
@@ -24,5 +25,5 @@ pub mod server;
 pub mod world;
 
 pub use driver::{Driver, Item, Receiver, expand};
-pub use server::Server;
+pub use server::{Loop, Server};
 pub use world::World;

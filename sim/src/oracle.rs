@@ -3,9 +3,10 @@
 //! The oracle sees what the server said to a page, what the core did, what each consumer got, and every event that was ever
 //! in a log. It asks the core for nothing but its counters. Each rule names the invariant of `docs/PROTOCOL.md`'s promise it holds
 //! the client to: I1 order, I2 gaps, I3 resume results, I4 positions, I6 sends, I7 liveness, I8 one socket, I9 bounds, I11 subjects, I13
-//! nothing that is not durable.
+//! nothing that is not durable, I14 rates.
 
 mod page;
+mod rate;
 mod stream;
 
 use std::{collections::BTreeMap, fmt};
@@ -67,6 +68,10 @@ pub struct Counts {
 pub struct Causes {
     /// The server closed with a code that forbids coming back.
     pub refused: bool,
+    /// How often the server closed because of a frame.
+    pub rejected: u32,
+    /// The server closed because something was too large.
+    pub too_large: bool,
     /// Tokens were refused.
     pub tokens: bool,
     /// The token provider gave up.
@@ -109,8 +114,13 @@ impl Oracle {
     }
 
     /// The socket in use closed; called before the core hears of it.
-    pub fn closed(&mut self, page: u32) {
-        self.view(page).socket_gone();
+    pub fn closed(&mut self, page: u32, now: Instant) {
+        self.view(page).socket_gone(now);
+    }
+
+    /// Something outside has changed for a page: it woke up, or heard of the network.
+    pub fn hinted(&mut self, page: u32, now: Instant) {
+        self.view(page).hinted(now);
     }
 
     /// Something happened in a page.
@@ -118,9 +128,9 @@ impl Oracle {
     /// # Errors
     ///
     /// When it breaks a promise.
-    pub fn note(&mut self, page: u32, note: &Note, server: &Server) -> Judgement {
+    pub fn note(&mut self, page: u32, note: &Note, server: &Server, now: Instant) -> Judgement {
         let counts = &mut self.counts;
-        self.pages.get_mut(&page).expect("the page has begun").note(note, server, counts)
+        self.pages.get_mut(&page).expect("the page has begun").note(note, (server, now), counts)
     }
 
     /// The core has nothing more to do for now.

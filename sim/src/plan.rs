@@ -77,6 +77,7 @@ faults! {
     Mute = "mute server", Anywhere, "the server says nothing for {a} ms";
     Forget = "forget", Anywhere, "the server forgets to send an event";
     IgnoreReplay = "ignore replay", Anywhere, "the server leaves replay requests unanswered for {a} ms";
+    IgnoreSubscribe = "ignore subscribe", Anywhere, "the server leaves stream requests unanswered for {a} ms";
     RefuseReplay = "refuse replay", Anywhere, "the server refuses the next {b} replay requests";
     TokenExpires = "token expires", Socket, "the server closes with 4451";
     TokenRefused = "token refused", Living, "the next {b} tokens are refused";
@@ -84,11 +85,14 @@ faults! {
     TokenFails = "token fails", Living, "the application has no token for once";
     NoToken = "token denied", Living, "the application will never have a token again";
     CloseCode = "close code", Socket, "the server closes with another code";
+    Loop = "server loops", Anywhere, "for {a} ms the server fails again and again, in way {b}";
+    Reject = "reject", Socket, "the server closes because of a frame of the page";
     Forbid = "forbid", Socket, "the server closes with a code that forbids coming back";
     Sleep = "sleep", Anywhere, "the page sleeps for {a} s, and its socket dies";
     Freeze = "freeze", Anywhere, "the page is frozen for {a} ms";
     Away = "page away", Anywhere, "the page goes into the back/forward cache for {a} ms";
     Offline = "offline", Anywhere, "the browser says that there is no network";
+    Wake = "wake", Anywhere, "the page becomes visible";
     Online = "online", Anywhere, "the browser says that there is a network";
     Stall = "slow consumer", Anywhere, "the iterators stop pulling for {a} ms";
     CallClose = "handler closes", Handler, "a handler closes the client";
@@ -325,6 +329,7 @@ impl Plan {
             Fault::Mute => (rng.pick(&[500, 4_000, 15_000]), 0),
             Fault::Slow => (rng.between(500, 12_000), rng.pick(&[100, 1_000, 6_000, 11_000])),
             Fault::GoAway => (rng.pick(&[0, 500, 4_000]), 0),
+            Fault::Loop => (rng.pick(&[5_000, 20_000, 60_000]), rng.below(6)),
             _ => (rng.between(100, 6_000), rng.between(1, 30)),
         };
         Step {

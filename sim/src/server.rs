@@ -140,6 +140,20 @@ pub struct Server {
     pub ignores_replay: bool,
     /// Sends no receipts, though it applies.
     pub no_receipts: bool,
+    /// It answers no stream request.
+    pub ignores_subscribes: bool,
+    /// It answers no refresh.
+    pub ignores_refreshes: bool,
+    /// It closes with 1009 on a send with more bytes.
+    pub refuses_above: Option<usize>,
+    /// The line breaks on a send with more bytes.
+    pub resets_above: Option<usize>,
+    /// The longest step of a page's backoff (HEL-4).
+    pub backoff_max_ms: Option<u64>,
+    /// How far its clock is behind the world's.
+    pub clock_behind: Duration,
+    /// What it does again and again instead of serving; see [`Loop`].
+    pub looping: Option<Loop>,
     /// Answers the next sends with `overloaded`, as retryable.
     pub overloaded: u32,
     /// Refuses the next replay requests.
@@ -188,6 +202,13 @@ impl Default for Server {
             mute: false,
             ignores_replay: false,
             no_receipts: false,
+            ignores_subscribes: false,
+            ignores_refreshes: false,
+            refuses_above: None,
+            resets_above: None,
+            backoff_max_ms: None,
+            clock_behind: Duration::ZERO,
+            looping: None,
             overloaded: 0,
             refuses_replays: 0,
             forgets: Vec::new(),
@@ -209,6 +230,30 @@ impl Default for Server {
 }
 
 /// The proof of a head (SUB-6). Nobody forges anything here, so that a text is enough.
+/// Ways of a server to succeed and fail in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is what its name says")]
+pub enum Loop {
+    WelcomesAndCloses,
+    ServesAndCloses,
+    SendsNoFrame,
+    Rejects,
+    RefusesSize,
+    ResetsOnSends,
+}
+
+impl Loop {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::WelcomesAndCloses,
+        Self::ServesAndCloses,
+        Self::SendsNoFrame,
+        Self::Rejects,
+        Self::RefusesSize,
+        Self::ResetsOnSends,
+    ];
+}
+
 fn seal_of(log: &Log, head: u64) -> String {
     format!("{head}.{}.{}", log.index, log.life().epoch)
 }
@@ -365,6 +410,7 @@ impl Server {
 
     /// A socket opened.
     pub fn connect(&mut self, peer: impl Into<Peer>, now: Instant) {
+        self.now = self.now.max(now);
         let next_heartbeat = now + Duration::from_millis(self.heartbeat_ms);
         self.connections
             .insert(peer.into(), Connection { next_ch: 1, next_heartbeat, ..Connection::default() });
@@ -472,6 +518,7 @@ impl Server {
         match frame["type"].as_str() {
             Some("hello") if !greeted => self.on_hello(peer, &frame),
             _ if !greeted => self.breaks("HEL-1: the first frame is no hello"),
+            Some("subscribe") if self.ignores_subscribes => {}
             Some("subscribe") => self.on_streams(peer, &frame["streams"]),
             Some("unsubscribe") => {
                 let ch = integer(&frame["ch"]);
@@ -487,7 +534,12 @@ impl Server {
             Some("ack") => self.on_ack(peer, &frame),
             Some("replay") if self.ignores_replay => {}
             Some("replay") => self.on_replay(peer, &frame),
+            Some("send") if self.refuses_above.is_some_and(|most| text.len() > most) => {
+                self.close(peer, 1009)
+            }
+            Some("send") if self.resets_above.is_some_and(|most| text.len() > most) => self.close(peer, 1006),
             Some("send" | "cancel" | "approve") => self.on_send(peer, &frame),
+            Some("refresh") if self.ignores_refreshes => {}
             Some("refresh") => self.on_refresh(peer, &frame),
             Some("ping") => self.emit(peer, &json!({"type": "pong", "n": frame["n"]})),
             Some("pong" | "signal") => {}
@@ -548,12 +600,29 @@ impl Server {
                 .as_array()
                 .is_some_and(|features| features.iter().any(|name| name == "deltas"));
         let mut welcome = json!({"type": "welcome", "session": format!("s{}", peer.socket.0), "subject": subject, "heartbeatMs": self.heartbeat_ms,
-            "maxFrameBytes": self.max_frame_bytes, "maxStreams": self.max_streams, "sendHorizonMs": self.send_horizon_ms, "features": []});
+            "maxFrameBytes": self.max_frame_bytes, "maxStreams": self.max_streams, "sendHorizonMs": self.send_horizon_ms, "features": [],
+            "time": 1_790_000_000_000 + (self.now - self.clock_behind).as_millis()});
+        if let Some(ms) = self.backoff_max_ms {
+            welcome["backoffMaxMs"] = json!(ms);
+        }
         if let Some(ms) = self.token_expires_in_ms {
             welcome["tokenExpiresInMs"] = json!(ms);
         }
+        if self.looping == Some(Loop::Rejects) {
+            self.close(peer, 4400);
+            return;
+        }
         self.emit(peer, &welcome);
-        self.on_streams(peer, &frame["streams"]);
+        match self.looping {
+            Some(Loop::WelcomesAndCloses) => self.close(peer, 1012),
+            Some(Loop::SendsNoFrame) => self.emit(peer, &json!({"type": "heartbeat", "heads": 1})),
+            Some(Loop::ServesAndCloses) => {
+                self.on_streams(peer, &frame["streams"]);
+                self.close(peer, 1012);
+            }
+            _ if self.ignores_subscribes => {}
+            _ => self.on_streams(peer, &frame["streams"]),
+        }
     }
 
     fn on_streams(&mut self, peer: Peer, streams: &Value) {
@@ -791,6 +860,11 @@ impl Server {
         let (stream, id) = (text("stream"), text("id"));
         let subject = self.connection(peer).subject.clone().unwrap_or_default();
         let key = (subject.clone(), stream.clone(), id.clone());
+        match self.looping {
+            Some(Loop::RefusesSize) => return self.close(peer, 1009),
+            Some(Loop::ResetsOnSends) => return self.close(peer, 1006),
+            _ => {}
+        }
         let message = frame["message"].to_string();
         if let Some(known) = self.keys.get(&key) {
             if known.message != message {

@@ -169,6 +169,12 @@ impl World {
         self.travel(Travelling::ToClient { socket, text: text.into() });
     }
 
+    /// Gives the client a message of a socket at once, whether it is in use or not.
+    pub fn hear(&mut self, socket: SocketId, text: &str) {
+        let input = self.driver.read(socket, text);
+        self.input(input);
+    }
+
     /// Lets the server close the socket.
     pub fn close_by_server(&mut self, code: u16) {
         if let Some(socket) = self.open {
@@ -212,6 +218,11 @@ impl World {
     }
 
     // --- Looking ---
+
+    /// Tells whether a socket is open.
+    pub const fn has_socket(&self) -> bool {
+        self.open.is_some()
+    }
 
     /// Where a page would go on in a stream that is left now.
     pub fn position(&self, stream: u32) -> Option<(String, u64)> {

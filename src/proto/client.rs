@@ -14,10 +14,12 @@
 //!     │                 ▲                     ▲  │                        │                   │
 //!     └──────Adopt──────┼─────────────────────┘  └───────────┬────────────┴───────────────────┘
 //!                       │                                    │ closed, timeout, malformed
-//!                       └──Reconnect timer── Waiting ◀───────┤
-//!                       └──Online── Offline ◀────────────────┤      Close ──▶ Closed
-//!                                                            └─ refusing code ──▶ Failed
+//!                       ├──timer or hint── Waiting ◀─────────┤
+//!                       ├──timer or hint── Offline ◀─────────┤      Close ──▶ Closed
+//!                       └──Reconnect────── Failed  ◀─────────┘ refusing code
 //! ```
+//!
+//! `docs/STATES.md` has every state and input, with what follows.
 
 mod connect;
 mod frames;
@@ -27,19 +29,22 @@ mod repair;
 mod replay;
 mod sends;
 mod subscribe;
+mod watch;
 
 use crate::proto::Duration;
 
 use super::{
-    backoff::{Backoff, Rng},
+    backoff::Backoff,
+    bucket::Bucket,
     close_code::CloseCode,
-    config::{Config, MAX_HELLO_BYTES},
+    config::{Config, LATE, MAX_HELLO_BYTES},
     effects::Effects,
     ids::{Slot, SocketId},
     input::Input,
     instant::Instant,
     outbox::Outbox,
     output::{ClientError, Event, Output, State},
+    rng::Rng,
     stats::Stats,
     streams::Streams,
     text::Text,
@@ -63,6 +68,8 @@ pub struct Client {
     outbox: Outbox,
     timers: TimerTable,
     backoff: Backoff,
+    /// The attempts that may be made (I14).
+    bucket: Bucket,
     fx: Effects,
     subject: Option<Text>,
     online: bool,
@@ -72,8 +79,18 @@ pub struct Client {
     /// A token was asked for and did not come yet.
     token_asked: bool,
     token_refusals: u32,
+    /// Closes in a row because of a frame of ours.
+    rejections: u32,
     /// The server asked not to be called before.
     not_before: Option<Instant>,
+    /// The server asked the page to move to another connection then.
+    moves_at: Option<Instant>,
+    /// When the application may ask for an attempt again.
+    reconnect_from: Instant,
+    /// When the hello was sent.
+    greeted_at: Instant,
+    /// What is wrong with the connection, as reported last.
+    trouble: Option<Text>,
 }
 
 impl Client {
@@ -84,9 +101,10 @@ impl Client {
             now: Instant::ZERO,
             link: Link::Idle,
             streams: Streams::new(config.window_events),
-            outbox: Outbox::new(config.max_pending),
+            outbox: Outbox::new(config.max_pending, config.max_uploads),
             timers: TimerTable::default(),
-            backoff: Backoff::new(config.backoff_base, config.backoff_max),
+            backoff: Backoff::new(&config),
+            bucket: Bucket::new(config.attempt_burst),
             fx: Effects::default(),
             subject: config.subject,
             online: true,
@@ -94,7 +112,12 @@ impl Client {
             next_socket: 0,
             token_asked: false,
             token_refusals: 0,
+            rejections: 0,
             not_before: None,
+            moves_at: None,
+            reconnect_from: Instant::ZERO,
+            greeted_at: Instant::ZERO,
+            trouble: None,
             config,
         }
     }
@@ -111,6 +134,11 @@ impl Client {
         Stats {
             parked_frames: self.streams.iter().map(|stream| stream.parked_frames() as u64).sum(),
             sends_pending: self.outbox.len() as u64,
+            round_trip_ms: if let Link::Live(session) = &self.link {
+                session.round_trip.as_millis()
+            } else {
+                0
+            },
             ..self.fx.stats.clone()
         }
     }
@@ -142,6 +170,7 @@ impl Client {
         self.take(input);
         // After the input: a frame that came in time for a deadline counts, however late the deadline's own timer fires.
         self.run_due_timers();
+        self.look_at_health();
     }
 
     fn take(&mut self, input: Input) {
@@ -163,7 +192,7 @@ impl Client {
             }
             Input::Connect => {
                 if matches!(self.link, Link::Idle) {
-                    self.attempt(Text::CONNECT);
+                    self.try_now(Text::CONNECT);
                 }
             }
             Input::Delivered { consumer, life, through } => self.on_delivered(consumer, life, through),
@@ -174,10 +203,12 @@ impl Client {
                 }
             }
             Input::Online(online) => self.on_online(online),
-            Input::Send { kind, id, stream, body, sent_ago } => {
-                self.on_send(kind, id, stream, body, sent_ago)
+            Input::Reconnect => self.reconnect(),
+            Input::RetryIn(delay) => self.retry_in(delay),
+            Input::Send { kind, id, stream, body, first_sent } => {
+                self.on_send(kind, id, stream, body, first_sent)
             }
-            Input::SendTooLarge { id } => self.outbox.fail(id, Text::MESSAGE_TOO_LARGE, &mut self.fx),
+            Input::SendTooLarge { id } => self.outbox.fail_too_large(id, &mut self.fx),
             Input::Signal { stream, signal } => {
                 if let Link::Live(Session { socket, .. }) = self.link {
                     self.send(socket, ClientFrame::Signal { stream, signal });
@@ -193,10 +224,11 @@ impl Client {
             Input::Subscribe { stream, consumer, name, name_bytes, open, begin, max_queued } => {
                 self.on_subscribe((stream, name, name_bytes), open, (consumer, begin, max_queued));
             }
-            Input::Timeout => {}
+            Input::Timeout => self.note_late_timer(),
             Input::TokenFailed { retryable } => self.on_token_failed(retryable),
             Input::TokenReady { token } => self.on_token(token),
             Input::Unsubscribe { consumer } => self.on_unsubscribe(consumer),
+            Input::Wake => self.on_wake(),
         }
     }
 
@@ -208,12 +240,20 @@ impl Client {
 
     // --- Time ---
 
+    /// A timer that fires late was held up: by the sleep of the machine, or because the page was frozen.
+    fn note_late_timer(&mut self) {
+        if self.timers.next_deadline().is_some_and(|at| self.now.since(at) > LATE) {
+            self.on_wake();
+        }
+    }
+
     fn run_due_timers(&mut self) {
         while let Some(timer) = self.timers.take_expired(self.now) {
             match timer {
                 Timer::Ack => self.send_acks(),
+                Timer::Answer => self.check_answers(),
                 Timer::Connect => self.drop_socket(CloseCode::ABNORMAL),
-                Timer::GoAway => self.drop_socket(CloseCode::GOING_AWAY),
+                Timer::GoAway => self.move_away(),
                 Timer::Heartbeat => self.check_heartbeat(),
                 Timer::MissingHead => self.check_heads(),
                 Timer::Receipt => self.watch_receipts(),
@@ -223,7 +263,6 @@ impl Client {
                     self.timers.set(Timer::Refresh, self.now + self.config.token_timeout);
                     self.ask_token();
                 }
-                Timer::Replay => self.check_replays(),
                 Timer::Resend => self.flush_outbox(),
                 Timer::Subscribe => self.subscribe_detached(),
                 Timer::Token => {
@@ -255,7 +294,8 @@ impl Client {
         let before = self.link.state();
         self.link = link;
         let state = self.link.state();
-        if state != before {
+        // Another wait is news as well, because it ends at another time, and so is another attempt.
+        if state != before || retry_in.is_some() || matches!(self.link, Link::Token) {
             let attempt = self.backoff.attempt();
             self.fx.report(Event::StateChanged { state, reason, retry_in, attempt });
         }

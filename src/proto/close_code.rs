@@ -37,10 +37,23 @@ impl CloseCode {
     pub const PAGE_LEFT: Self = Self(4485);
     /// A send was not answered.
     pub const RECEIPT_TIMEOUT: Self = Self(4487);
+    /// The server asked the page to move to another connection.
+    pub const MOVED: Self = Self(4488);
+    /// A stream was asked for, and nothing came.
+    pub const SUBSCRIBE_UNANSWERED: Self = Self(4489);
+    /// The network or a proxy did not take a message for its size, or a server without this protocol (RFC 6455).
+    pub const MESSAGE_TOO_BIG: Self = Self(1009);
+    /// The same, for what is in a message (RFC 6455).
+    pub const INVALID_PAYLOAD: Self = Self(1007);
 
     /// Tells whether the page may connect again by itself (CLS-1).
     pub const fn is_retryable(self) -> bool {
-        !matches!(self.0, 4400..=4449)
+        !matches!(self.0, 4400..=4449) || self.is_rejection()
+    }
+
+    /// Tells whether the server rejected a frame of ours: a frame that is sent again leads there again (CLS-1).
+    pub const fn is_rejection(self) -> bool {
+        matches!(self, Self::BAD_FRAME | Self::FRAME_TOO_LARGE)
     }
 
     /// Tells whether the next attempt needs another token (CLS-3).
@@ -65,6 +78,8 @@ impl CloseCode {
             Self::OUT_OF_ORDER_OVERFLOW => Text::OUT_OF_ORDER_OVERFLOW,
             Self::PAGE_LEFT => Text::PAGE_LEFT,
             Self::RECEIPT_TIMEOUT => Text::RECEIPT_TIMEOUT,
+            Self::MOVED => Text::GOING_AWAY,
+            Self::SUBSCRIBE_UNANSWERED => Text::SUBSCRIBE_UNANSWERED,
             Self(4452) => Text::HELLO_TIMEOUT,
             Self(4454) => Text::SLOW_CONSUMER,
             Self(4455) => Text::OVERLOADED,
@@ -83,7 +98,8 @@ mod tests {
     fn only_the_refusing_range_of_ours_stops_the_client() {
         // PROTOCOL: CLS-1, CLS-2
         for code in 1000..5000 {
-            assert_eq!(CloseCode(code).is_retryable(), !(4400..=4449).contains(&code), "{code}");
+            let refuses = (4400..=4449).contains(&code) && !matches!(code, 4400 | 4402);
+            assert_eq!(CloseCode(code).is_retryable(), !refuses, "{code}");
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::proto::Duration;
 use super::{
     close_code::CloseCode,
     ids::{ConsumerId, Slot, SocketId, StreamId},
+    outbox::FirstSent,
     text::Text,
     wire::{Contradiction, Open, ServerFrame},
 };
@@ -93,6 +94,10 @@ pub enum Input {
     },
     /// The browser says whether there is a network.
     Online(bool),
+    /// The application wants an attempt now: while waiting, offline, or after a failure.
+    Reconnect,
+    /// The application chooses another delay for the wait that has just begun.
+    RetryIn(Duration),
     /// The application queues a message, a cancel or an approval.
     Send {
         /// Which of them.
@@ -103,8 +108,8 @@ pub enum Input {
         stream: Text,
         /// Holds the further fields of the frame.
         body: Slot,
-        /// How long ago it may have gone out for the first time, if a former core of this page was given it (SND-5).
-        sent_ago: Option<Duration>,
+        /// When it may have gone out for the first time, if a former core was given it (SND-5).
+        first_sent: FirstSent,
     },
     /// The frame of a send turned out to be larger than [`Client::max_frame_bytes`](super::Client::max_frame_bytes), so it
     /// was not sent (GEN-7).
@@ -168,4 +173,6 @@ pub enum Input {
         /// The consumer.
         consumer: ConsumerId,
     },
+    /// The page became visible or focused, or was resumed: time may have passed unnoticed.
+    Wake,
 }

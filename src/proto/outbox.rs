@@ -3,12 +3,13 @@
 use crate::proto::Duration;
 
 use super::{
-    config::{RECEIPT_TIMEOUT, RESEND_DELAY},
+    close_code::CloseCode,
+    config::{HOLD_DELAY, QUICK_LOSS, RECEIPT_TIMEOUT, RESEND_DELAY, UPLOAD_WINDOW},
     effects::Effects,
     ids::Slot,
     input::SendKind,
     instant::Instant,
-    output::{Event, Outcome},
+    output::{ClientError, Event, Outcome},
     text::Text,
     wire::{ClientFrame, ReceiptError},
 };
@@ -21,11 +22,38 @@ struct Entry {
     body: Slot,
     /// When it went out for the first time; the server's horizon counts from here (SND-5).
     first_sent: Option<Instant>,
-    /// What had passed of the horizon before this core was given it.
-    sent_ago: Duration,
+    /// What had passed of the horizon before this core was given it, if it went out before.
+    sent_ago: Option<Duration>,
+    /// The server's time when it went out for the first time, if the server tells its time: no clock of the page counts then.
+    sent_at: Option<u64>,
     /// When it went out on this socket; `None` while it waits to go out.
     sent: Option<Instant>,
     not_before: Option<Instant>,
+    /// How often it went out, and how often the socket was then closed because something was too large.
+    transmissions: u32,
+    refused_sizes: u32,
+    /// When it went out, within the last [`UPLOAD_WINDOW`].
+    uploads: Vec<Instant>,
+    /// Sockets in a row that were lost soon after it had gone out; alone, if `is_suspect`.
+    losses: u32,
+    /// It was the only send on its way when a socket was lost: nothing else can have been the cause.
+    is_suspect: bool,
+    /// Rejections in a row that ask to try again.
+    refusals: u32,
+}
+
+impl Entry {
+    /// Tells whether the server may know it.
+    const fn may_be_stored(&self) -> bool {
+        self.first_sent.is_some()
+    }
+
+    /// Returns when it may go out, as far as the limit on uploads is concerned (SND-11).
+    fn upload_allowed_at(&mut self, now: Instant, most: usize) -> Option<Instant> {
+        self.uploads.retain(|&at| now.since(at) < UPLOAD_WINDOW);
+        let oldest = self.uploads.len().checked_sub(most)?;
+        self.uploads.get(oldest).map(|&at| at + UPLOAD_WINDOW)
+    }
 }
 
 /// The sends of a client, in the order they were made.
@@ -35,11 +63,23 @@ struct Entry {
 pub(crate) struct Outbox {
     entries: Vec<Entry>,
     max: usize,
+    max_uploads: usize,
+    /// One at a time: a send among those that were on their way may be the reason that sockets are lost (SND-12).
+    is_careful: bool,
+}
+
+/// When a send went out for the first time, through an earlier core or before it failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FirstSent {
+    /// How long ago, by the page's clocks. `None`: it cannot have gone out.
+    pub ago: Option<Duration>,
+    /// The server's time, in milliseconds since the Unix epoch, if it is known.
+    pub at: Option<u64>,
 }
 
 impl Outbox {
-    pub(crate) const fn new(max: usize) -> Self {
-        Self { entries: Vec::new(), max }
+    pub(crate) const fn new(max: usize, max_uploads: u32) -> Self {
+        Self { entries: Vec::new(), max, max_uploads: max_uploads as usize, is_careful: false }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -61,7 +101,7 @@ impl Outbox {
         id: Text,
         stream: Text,
         body: Slot,
-        (sent_ago, now): (Option<Duration>, Instant),
+        (first_sent, now): (FirstSent, Instant),
         fx: &mut Effects,
     ) {
         if self.entries.iter().any(|entry| entry.id == id && entry.stream == stream) {
@@ -78,51 +118,86 @@ impl Outbox {
             id,
             stream,
             body,
-            first_sent: sent_ago.map(|_| now),
-            sent_ago: sent_ago.unwrap_or_default(),
+            first_sent: first_sent.ago.map(|_| now),
+            sent_ago: first_sent.ago,
+            sent_at: first_sent.at,
             sent: None,
             not_before: None,
+            transmissions: 0,
+            refused_sizes: 0,
+            uploads: Vec::new(),
+            losses: 0,
+            is_suspect: false,
+            refusals: 0,
         });
     }
 
     /// Writes what may go out now, oldest first; returns when to try again.
     ///
-    /// A send that has to wait holds back the later ones of its stream (SND-4).
-    pub(crate) fn flush(&mut self, now: Instant, mut send: impl FnMut(ClientFrame)) -> Option<Instant> {
+    /// A send that has to wait holds back the later ones of its stream (SND-4). `server_now` is the server's time, if it told it.
+    pub(crate) fn flush(
+        &mut self,
+        now: Instant,
+        server_now: Option<u64>,
+        mut send: impl FnMut(ClientFrame),
+    ) -> Option<Instant> {
         let mut held = Vec::new();
         let mut retry_at = None::<Instant>;
+        let mut is_full = self.is_careful && self.entries.iter().any(|entry| entry.sent.is_some());
         for entry in &mut self.entries {
-            if entry.sent.is_some() || held.contains(&entry.stream) {
+            if entry.sent.is_some() || is_full || held.contains(&entry.stream) {
                 continue;
             }
-            if let Some(at) = entry.not_before.filter(|&at| at > now) {
+            let upload_at = entry.upload_allowed_at(now, self.max_uploads);
+            if let Some(at) = entry.not_before.max(upload_at).filter(|&at| at > now) {
                 held.push(entry.stream);
                 retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
                 continue;
             }
+            let first_sent_at = entry.sent_at.filter(|_| entry.may_be_stored());
+            if !entry.may_be_stored() {
+                entry.sent_at = server_now;
+            }
             entry.sent = Some(now);
             entry.first_sent.get_or_insert(now);
+            entry.transmissions += 1;
+            entry.uploads.push(now);
+            is_full = self.is_careful;
             let (id, stream, body) = (entry.id, entry.stream, entry.body);
             send(match entry.kind {
                 SendKind::Approve => ClientFrame::Approve { id, stream, body },
                 SendKind::Cancel => ClientFrame::Cancel { id, stream, body },
-                SendKind::Message => ClientFrame::Send { id, stream, body },
+                SendKind::Message => ClientFrame::Send { id, stream, body, first_sent_at },
             });
         }
         retry_at
     }
 
+    /// Returns when the oldest send that has no receipt went out on this socket.
+    pub(crate) fn oldest_on_way(&self) -> Option<Instant> {
+        self.entries.iter().filter_map(|entry| entry.sent).min()
+    }
+
     /// Returns when the patience with the oldest send on this socket ends (SND-10).
     pub(crate) fn receipt_deadline(&self) -> Option<Instant> {
-        self.entries.iter().filter_map(|entry| entry.sent).min().map(|sent| sent + RECEIPT_TIMEOUT)
+        self.oldest_on_way().map(|sent| sent + RECEIPT_TIMEOUT)
     }
 
     /// Settles what the server no longer remembers (SND-5).
-    pub(crate) fn expire(&mut self, now: Instant, horizon: Duration, fx: &mut Effects) {
-        let expired = |entry: &Entry| {
-            entry.sent.is_none()
-                && entry.first_sent.is_some_and(|sent| now.since(sent) + entry.sent_ago > horizon)
+    pub(crate) fn expire(
+        &mut self,
+        (now, server_now): (Instant, Option<u64>),
+        horizon: Duration,
+        fx: &mut Effects,
+    ) {
+        let age = |entry: &Entry| {
+            // Between two times of the server no clock of the page counts, nor does its sleep.
+            let by_server = entry.sent_at.zip(server_now);
+            let by_server = by_server.map(|(at, now)| Duration::from_millis(now.saturating_sub(at)));
+            by_server
+                .or_else(|| entry.first_sent.map(|sent| now.since(sent) + entry.sent_ago.unwrap_or_default()))
         };
+        let expired = |entry: &Entry| entry.sent.is_none() && age(entry).is_some_and(|age| age > horizon);
         for entry in self.take_where(expired) {
             settle(entry.id, entry.body, Outcome::Failed(Text::OUTCOME_UNKNOWN), fx);
         }
@@ -139,8 +214,12 @@ impl Outbox {
     ) -> Option<Instant> {
         let index = self.entries.iter().position(|entry| entry.id == id && entry.sent.is_some())?;
         if let Some(error) = error.filter(|error| error.retryable) {
-            let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
             let entry = &mut self.entries[index];
+            // Four times as long each time: the uploads that are allowed then reach over more than a minute.
+            let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
+            let delay = delay.saturating_mul(4_u32.saturating_pow(entry.refusals));
+            entry.refusals += 1;
+            entry.losses = 0;
             entry.sent = None;
             entry.not_before = Some(now + delay);
             return entry.not_before;
@@ -150,10 +229,60 @@ impl Outbox {
         None
     }
 
-    /// Settles one send: it can never be sent.
-    pub(crate) fn fail(&mut self, id: Text, code: Text, fx: &mut Effects) {
+    /// Settles one send: it is too large for the server. An earlier copy of it was not, if it went out.
+    pub(crate) fn fail_too_large(&mut self, id: Text, fx: &mut Effects) {
         for entry in self.take_where(|entry| entry.id == id) {
+            // This attempt counted as the first one.
+            let is_known = entry.transmissions > 1 || entry.sent_ago.is_some();
+            let code = if is_known { Text::OUTCOME_UNKNOWN } else { Text::MESSAGE_TOO_LARGE };
             settle(entry.id, entry.body, Outcome::Failed(code), fx);
+        }
+    }
+
+    /// Looks for the send that may have been the cause of a loss (SND-12), before [`on_link_down`](Self::on_link_down).
+    pub(crate) fn on_socket_lost(&mut self, code: CloseCode, now: Instant, fx: &mut Effects) {
+        let is_size = matches!(code, CloseCode::MESSAGE_TOO_BIG | CloseCode::FRAME_TOO_LARGE);
+        let is_accused = is_size || matches!(code, CloseCode::INVALID_PAYLOAD | CloseCode::BAD_FRAME);
+        let on_way = |entry: &&mut Entry| entry.sent.is_some();
+        let is_alone = self.entries.iter_mut().filter(on_way).count() == 1;
+        let mut is_careful = self.is_careful;
+        let mut too_large = None;
+        for entry in self.entries.iter_mut().filter(on_way) {
+            let is_soon = entry.sent.is_some_and(|sent| now.since(sent) <= QUICK_LOSS);
+            if !is_accused && !(code == CloseCode::ABNORMAL && is_soon) {
+                continue;
+            }
+            entry.refused_sizes += u32::from(is_size);
+            if is_alone && is_size {
+                too_large = Some(entry.id);
+                continue;
+            }
+            entry.losses += if is_accused { 2 } else { 1 };
+            if entry.losses < 2 {
+                continue;
+            }
+            is_careful = true;
+            if is_alone {
+                entry.is_suspect = true;
+                entry.not_before = Some(now + HOLD_DELAY.saturating_mul(1 << (entry.losses - 2).min(6)));
+                fx.error(ClientError::SendHeld(entry.id));
+            }
+        }
+        self.is_careful = is_careful;
+        if let Some(id) = too_large {
+            for entry in self.take_where(|entry| entry.id == id) {
+                let is_known = entry.transmissions > entry.refused_sizes || entry.sent_ago.is_some();
+                let code = if is_known { Text::OUTCOME_UNKNOWN } else { Text::MESSAGE_TOO_LARGE };
+                settle(entry.id, entry.body, Outcome::Failed(code), fx);
+            }
+        }
+    }
+
+    /// A connection lasted: what was lost before says nothing of what is left.
+    pub(crate) fn on_success(&mut self) {
+        self.is_careful = self.entries.iter().any(|entry| entry.is_suspect);
+        for entry in &mut self.entries {
+            entry.refusals = 0;
         }
     }
 
@@ -191,14 +320,39 @@ mod tests {
         let first = Instant::from_millis(1_000);
         let horizon = Duration::from_secs(60);
         let mut fx = Effects::default();
-        let mut outbox = Outbox::new(8);
-        let made = (None, Instant::ZERO);
+        let mut outbox = Outbox::new(8, 5);
+        let made = (FirstSent::default(), Instant::ZERO);
         outbox.push(SendKind::Message, "m1".into(), "t".into(), Slot(1), made, &mut fx);
-        assert_eq!(outbox.flush(first, |_| {}), None);
+        assert_eq!(outbox.flush(first, None, |_| {}), None);
         outbox.on_link_down();
-        outbox.expire(first + horizon, horizon, &mut fx);
+        outbox.expire((first + horizon, None), horizon, &mut fx);
         assert_eq!(outbox.len(), 1);
-        outbox.expire(first + horizon + Duration::from_millis(1), horizon, &mut fx);
+        outbox.expire((first + horizon + Duration::from_millis(1), None), horizon, &mut fx);
+        assert_eq!(outbox.len(), 0);
+    }
+
+    #[test]
+    fn the_servers_time_decides_the_age_of_a_send_and_no_clock_of_the_page() {
+        // PROTOCOL: SND-5
+        let horizon = Duration::from_secs(60);
+        let mut fx = Effects::default();
+        let mut outbox = Outbox::new(8, 5);
+        let made = (FirstSent::default(), Instant::ZERO);
+        outbox.push(SendKind::Message, "m1".into(), "t".into(), Slot(1), made, &mut fx);
+        outbox.flush(Instant::from_millis(1_000), Some(1_790_000_000_000), |frame| {
+            assert!(matches!(frame, ClientFrame::Send { first_sent_at: None, .. }));
+        });
+        outbox.on_link_down();
+        // The user set the clock forward by a day.
+        let day = Instant::from_millis(86_400_000);
+        outbox.expire((day, Some(1_790_000_001_000)), horizon, &mut fx);
+        assert_eq!(outbox.len(), 1);
+        outbox.flush(day, Some(1_790_000_001_000), |frame| {
+            let at = Some(1_790_000_000_000);
+            assert!(matches!(frame, ClientFrame::Send { first_sent_at, .. } if first_sent_at == at));
+        });
+        outbox.on_link_down();
+        outbox.expire((day, Some(1_790_000_060_001)), horizon, &mut fx);
         assert_eq!(outbox.len(), 0);
     }
 }

@@ -117,6 +117,8 @@ pub enum Event {
         /// Attempts since the last catch-up.
         attempt: u32,
     },
+    /// What is wrong with a connection that stands has changed: `silent`, `unanswered`, `slow`, or nothing.
+    Trouble(Option<Text>),
     /// The server accepted the token.
     Welcomed {
         /// Names the connection in logs.
@@ -125,6 +127,8 @@ pub enum Event {
         subject: Text,
         /// The largest frame the server takes, in bytes.
         max_frame_bytes: u64,
+        /// The server's time, in milliseconds since the Unix epoch, if it tells it.
+        time: Option<u64>,
     },
 }
 
@@ -142,6 +146,10 @@ pub enum ClientError {
         /// Holds the parsed frame.
         slot: Slot,
     },
+    /// The server closed because of a frame of ours; the reason is that of its code. The next attempt waits for long (CLS-1).
+    Rejected(Text),
+    /// A send is held back: the connection was lost each time it went out. Its key.
+    SendHeld(Text),
     /// The application did not give a token in time, or could not.
     Token(Text),
 }

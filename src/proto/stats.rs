@@ -53,6 +53,8 @@ counters! {
     parked_frames,
     /// Sends without a receipt, now.
     sends_pending,
+    /// Milliseconds that the server took to answer a hello or a ping last, now.
+    round_trip_ms,
 }
 
 #[cfg(test)]

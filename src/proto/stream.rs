@@ -13,6 +13,7 @@ mod subscription;
 
 use super::{
     Duration,
+    config::{ANSWER_LIMIT, CATCH_UP_TIMEOUT, SUBSCRIBE_TIMEOUT},
     effects::Effects,
     ids::{ConsumerId, StreamId},
     input::Begin,
@@ -84,6 +85,8 @@ pub(crate) struct Stream {
     /// How often in a row the server could not serve it, and when it is asked again (SUB-11).
     refusals: u32,
     pub(crate) ask_at: Option<Instant>,
+    /// When it was asked for, or when events of it came last.
+    asked_at: Instant,
     pub(crate) phase: Phase,
     /// A resume result was reported since [`conclude`](Self::conclude) was called last.
     has_concluded: bool,
@@ -108,6 +111,7 @@ impl Stream {
             seal: None,
             refusals: 0,
             ask_at: None,
+            asked_at: Instant::ZERO,
             phase: Phase::Detached,
             has_concluded: false,
             window: u64::from(window),
@@ -190,6 +194,31 @@ impl Stream {
         let parked = self.sequencer.last_parked();
         self.subscription()
             .is_some_and(|subscription| self.last_sent() > subscription.known_head().max(parked))
+    }
+
+    /// Returns since when an answer of the server is awaited.
+    pub(crate) fn awaits_since(&self) -> Option<Instant> {
+        self.answer_due(self.asked_at).map(|_| self.asked_at)
+    }
+
+    /// Returns when the answer that is due must have come: the subscription, or the end of its catch-up (SUB-13). While something
+    /// is not acknowledged the server may be holding back for the window's sake.
+    pub(crate) fn answer_due(&self, last_data: Instant) -> Option<Instant> {
+        let patience = match &self.phase {
+            Phase::Requested(_) => SUBSCRIBE_TIMEOUT,
+            Phase::Subscribed(subscription)
+                if !subscription.is_caught_up() && subscription.acked == subscription.received =>
+            {
+                CATCH_UP_TIMEOUT
+            }
+            Phase::Subscribed(_) | Phase::Detached | Phase::Ended => return None,
+        };
+        Some(due(self.asked_at, last_data, patience))
+    }
+
+    /// Takes note that events of it came, or that what came was acknowledged.
+    pub(crate) const fn note_progress(&mut self, now: Instant) {
+        self.asked_at = now;
     }
 
     /// Keeps the newest proof of a head: a server whose log went back is shown it (SUB-6).
@@ -306,7 +335,8 @@ impl Stream {
     // --- Asking ---
 
     /// Makes the request of the stream for the server, and counts it.
-    pub(crate) fn request(&mut self, fx: &mut Effects) -> StreamRequest {
+    pub(crate) fn request(&mut self, now: Instant, fx: &mut Effects) -> StreamRequest {
+        self.asked_at = now;
         if self.slowest().is_none() {
             self.take_waiting_position();
             self.place_consumers(fx);
@@ -430,6 +460,11 @@ impl Stream {
         let (received, expected) = (subscription.received, subscription.expected);
         self.sequencer.hole().or_else(|| (received < expected).then_some((received + 1, expected)))
     }
+}
+
+/// When an answer is overdue: the socket was silent for too long, or it took too long whatever else came.
+pub(crate) fn due(asked: Instant, last_data: Instant, patience: Duration) -> Instant {
+    (asked.max(last_data) + patience).min(asked + ANSWER_LIMIT)
 }
 
 /// The first offset of a new epoch that a page with a position in a former one is owed (I2): all of it for a stream that

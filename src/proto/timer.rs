@@ -7,11 +7,13 @@ use super::instant::Instant;
 pub(crate) enum Timer {
     /// When to send the acknowledgements that are due.
     Ack,
+    /// When to give up on a request for a stream or a replay.
+    Answer,
     /// When to give up on a socket that does not open.
     Connect,
     /// When to leave a socket that the server said it will close.
     GoAway,
-    /// When to treat a silent socket as dead.
+    /// When to ask a silent socket whether it is alive, and when to treat it as dead.
     Heartbeat,
     /// When to ask for offsets that a heartbeat named and that still did not come.
     MissingHead,
@@ -21,8 +23,6 @@ pub(crate) enum Timer {
     Reconnect,
     /// When to ask for a token before the present one expires.
     Refresh,
-    /// When to give up on a replay request.
-    Replay,
     /// When to send again what the server could not take.
     Resend,
     /// When to ask again for a stream that the server could not serve.
@@ -35,6 +35,7 @@ pub(crate) enum Timer {
 
 const TIMERS: [Timer; 13] = [
     Timer::Ack,
+    Timer::Answer,
     Timer::Connect,
     Timer::GoAway,
     Timer::Heartbeat,
@@ -42,7 +43,6 @@ const TIMERS: [Timer; 13] = [
     Timer::Receipt,
     Timer::Reconnect,
     Timer::Refresh,
-    Timer::Replay,
     Timer::Resend,
     Timer::Subscribe,
     Timer::Token,

@@ -140,6 +140,8 @@ pub struct Welcome {
     pub max_streams: u64,
     pub send_horizon_ms: u64,
     pub token_expires_in_ms: Option<u64>,
+    pub backoff_max_ms: Option<u64>,
+    pub time: Option<u64>,
 }
 
 /// What a rejected receipt says.
@@ -170,6 +172,13 @@ pub struct StreamRequest {
     pub seen: Option<u64>,
     pub seal: Option<Text>,
     pub open: Open,
+}
+
+impl ServerFrame {
+    /// Tells whether the frame only says that the server is there: it answers no request for events.
+    pub(crate) const fn is_sign_of_life(&self) -> bool {
+        matches!(self, Self::Heartbeat { .. } | Self::Ping { .. } | Self::Pong { .. })
+    }
 }
 
 impl ClientFrame {
@@ -216,8 +225,8 @@ pub enum ClientFrame {
     Refresh { token: Slot },
     /// `replay` (RPL-1).
     Replay { req: u64, ch: u32, from: u64, to: u64 },
-    /// `send` (SND-1).
-    Send { id: Text, stream: Text, body: Slot },
+    /// `send` (SND-1). `first_sent_at` is the server's time when it went out for the first time, if that was before.
+    Send { id: Text, stream: Text, body: Slot, first_sent_at: Option<u64> },
     /// `signal` (SIG-1).
     Signal { stream: Text, signal: Slot },
     /// `subscribe` (SUB-1).

@@ -9,7 +9,7 @@ use web_sys::WebSocket;
 
 use super::{driver::Driver, host::Host, report::number};
 use crate::proto::{
-    Begin, Config, ConsumerId, Input, SendKind, Slot, SocketId, StreamId,
+    Begin, Config, ConsumerId, FirstSent, Input, SendKind, Slot, SocketId, StreamId,
     wire::{Fields, Open},
 };
 
@@ -35,6 +35,9 @@ mod call {
     pub(super) const TOKEN_FAILED: u32 = 9;
     pub(super) const TOKEN_READY: u32 = 10;
     pub(super) const UNSUBSCRIBE: u32 = 11;
+    pub(super) const RECONNECT: u32 = 12;
+    pub(super) const RETRY_IN: u32 = 13;
+    pub(super) const WAKE: u32 = 14;
 }
 
 #[wasm_bindgen]
@@ -49,7 +52,12 @@ impl RawClient {
         config.window_total_bytes = fields.narrow();
         config.max_pending = fields.narrow() as usize;
         config.backoff_base = Duration::from_millis(fields.integer());
-        config.backoff_max = Duration::from_millis(fields.integer());
+        config.backoff_max = fields.optional().map(Duration::from_millis);
+        config.backoff_growth = fields.narrow();
+        config.backoff_jitter = fields.narrow();
+        config.attempt_burst = fields.narrow();
+        config.max_uploads = fields.narrow();
+        config.is_local = fields.flag();
         config.connect_timeout = Duration::from_millis(fields.integer());
         config.token_timeout = Duration::from_millis(fields.integer());
         config.subject = fields.optional_text();
@@ -111,12 +119,18 @@ impl RawClient {
                 id: fields.text(),
                 stream: fields.text(),
                 body: Slot(fields.narrow()),
-                sent_ago: fields.optional().map(Duration::from_millis),
+                first_sent: FirstSent {
+                    ago: fields.optional().map(Duration::from_millis),
+                    at: fields.optional(),
+                },
             },
             call::SIGNAL => Input::Signal { stream: fields.text(), signal: Slot(fields.narrow()) },
             call::SUBSCRIBE => subscription(&mut fields),
             call::TOKEN_FAILED => Input::TokenFailed { retryable: fields.flag() },
             call::TOKEN_READY => Input::TokenReady { token: Slot(fields.narrow()) },
+            call::RECONNECT => Input::Reconnect,
+            call::RETRY_IN => Input::RetryIn(Duration::from_millis(fields.integer())),
+            call::WAKE => Input::Wake,
             call::UNSUBSCRIBE => Input::Unsubscribe { consumer: ConsumerId(fields.narrow()) },
             _ => return,
         };

@@ -16,6 +16,7 @@ pub(super) enum Report {
     Settled,
     State,
     Token,
+    Trouble,
     Welcome,
 }
 
@@ -86,7 +87,9 @@ impl Host {
                         (Text::BAD_SERVER_FRAME, NONE, f64::from(which as u32))
                     }
                     ClientError::Server { code, slot: frame } => (code, slot(frame), NONE),
-                    ClientError::Token(code) => (code, NONE, NONE),
+                    ClientError::Rejected(code) | ClientError::Token(code) => (code, NONE, NONE),
+                    // The number of a text stands where others have that of a contradiction.
+                    ClientError::SendHeld(id) => (Text::SEND_HELD, NONE, text(id)),
                 };
                 self.put_all([text(code), at, contradiction]);
                 Report::Error
@@ -122,8 +125,13 @@ impl Host {
                 self.put_all([f64::from(state as u32), text(reason), retry_in_ms, attempt.into()]);
                 Report::State
             }
-            Event::Welcomed { session, subject, max_frame_bytes } => {
-                self.put_all([text(session), text(subject), number(max_frame_bytes)]);
+            Event::Trouble(trouble) => {
+                self.put(trouble.map_or(NONE, text));
+                Report::Trouble
+            }
+            Event::Welcomed { session, subject, max_frame_bytes, time } => {
+                let time = time.map_or(NONE, number);
+                self.put_all([text(session), text(subject), number(max_frame_bytes), time]);
                 Report::Welcome
             }
         };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use agentwire::proto::Duration;
 
 use agentwire::proto::{
-    Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Output, SendKind, SocketId,
+    Begin, Client, CloseCode, Config, ConsumerId, Event, FirstSent, Input, Instant, Outcome, Output, SendKind, SocketId,
     State, StreamId,
     config::MAX_PARKED,
     wire::{ClientFrame, Malformed, Open, ServerFrame, StreamRequest, decode, encode},
@@ -275,7 +275,7 @@ impl Driver {
         let body = self.slots.keep(Held::Value(body));
         self.sends.push(&id);
         let (id, stream) = (id.into(), stream.into());
-        self.input(Input::Send { kind, id, stream, body, sent_ago: None });
+        self.input(Input::Send { kind, id, stream, body, first_sent: FirstSent::default() });
     }
 
     fn subscribe(&mut self, stream: u8, open: u8, begin: u8, offset: u64) {

@@ -7,8 +7,10 @@ import type { ConnectionState, Health, Notice, Signal, StateChange, Stats, Subje
 
 /** What `client.on` tells, by name. */
 export interface ClientEvents {
-	/** The state of the connection has changed. */
+	/** The state of the connection has changed, or the next attempt moved to another time. */
 	state: StateChange;
+	/** The health has changed. */
+	health: Health;
 	/**
 	 * Something went wrong that no call could report; without a handler and a logger it goes to the page's own reporting. A handler
 	 * that is attached later gets why the client has failed or is not connected, in a microtask.
@@ -46,8 +48,15 @@ export interface Client {
 	inbox(options?: ThreadOptions): Thread;
 	/** Returns the counters as they are now. */
 	stats(): Stats;
-	/** Derives the health from the state and the server's notices. */
+	/** Derives the health from the state, the round trip, unanswered requests and the server's notices. */
 	health(): Health;
+	/** The last thing that went wrong with the connection, also after it is mended. */
+	readonly lastError: AgentwireError | undefined;
+	/**
+	 * Tries to connect now: while waiting or offline, and after a failure, with every handler that is still attached. Does nothing in
+	 * other states. At most one attempt per 2 seconds is made for it, and none before the time that the server asked for.
+	 */
+	reconnect(): void;
 	/** Closes the connection and every thread for good. Pending messages fail with `closed`, iterators end. */
 	close(): void;
 	/** The same as `close()`. */

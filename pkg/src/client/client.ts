@@ -21,11 +21,13 @@ import type { Client, ClientEvents } from "./api.js";
 import { Connection } from "./connection.js";
 import type { EarlySocket } from "./early.js";
 import { Emitter } from "./emitter.js";
+import { Failures } from "./failures.js";
 import { ClientHost } from "./host.js";
 import { type Loader, Loading } from "./loading.js";
 import { messageOf } from "./messages.js";
 import { watchBrowser } from "./network.js";
 import type { Settings } from "./options.js";
+import { Retries } from "./retries.js";
 import type { ConnectionState, Health, StateChange, Stats } from "./state.js";
 import { TokenSource } from "./token.js";
 
@@ -43,57 +45,59 @@ interface Over {
 export class AgentClient implements Client {
 	readonly #settings: Settings;
 	readonly #reporter: Reporter;
+	readonly #failures: Failures;
 	readonly #events: Emitter<ClientEvents>;
 	readonly #connection: Connection;
+	readonly #retries: Retries;
 	readonly #supervisor = new Supervisor();
 	readonly #tokens: TokenSource;
 	readonly #outbox: Outbox;
 	readonly #seats = new Map<number, Seat>();
 	readonly #streams: Streams;
 	readonly #context: HandleContext;
-	readonly #loading: Loading;
+	readonly #load: Loader;
+	#loading: Loading;
 	#lastId = 0;
 	#subject: string | undefined;
 	#begun = false;
 	#over: Over | undefined;
-	/** Why the client is not connected, for whoever listens to errors only later. */
-	#failure: AgentwireError | undefined;
-	/** Errors of the constructor wait here: nobody can listen yet. */
-	#unreported: AgentwireError[] | undefined = [];
 	#tokenFailure: AgentwireError | undefined;
+	/** When `reconnect()` may begin anew after a failure, by `performance.now()`. */
+	#restartFrom = 0;
 	#unwatch: Unsubscribe = () => undefined;
+	#unwatchBrowser: Unsubscribe = () => undefined;
 
 	constructor(settings: Settings, load: Loader) {
 		this.#settings = settings;
 		this.#reporter = new Reporter(settings.logger);
+		this.#failures = new Failures(this.#reporter);
 		this.#events = new Emitter(this.#reporter.handlerThrew);
 		this.#reporter.listen((error) => {
 			const heard = this.#events.has("error");
 			this.#events.emit("error", error, this.#reporter.errorHandlerThrew);
 			return heard;
 		});
-		this.#connection = new Connection({ changed: (change) => this.#stateChanged(change), metric: (metric) => this.#metric(metric) });
+		this.#retries = new Retries(settings.backoff);
+		this.#connection = new Connection({
+			changed: (change) => this.#stateChanged(change),
+			health: (health) => this.#events.emit("health", health),
+			attempts: () => this.#retries.attempts,
+			metric: (metric) => this.#metric(metric),
+		});
 		this.#tokens = new TokenSource(settings.token);
 		this.#outbox = new Outbox(this.#supervisor, settings.config.maxPending, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
 		const nextId = (): number => (this.#lastId += 1);
 		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
 		this.#context = this.#handleContext(nextId);
-		this.#loading = new Loading(settings, load, this.#tokens, {
-			loaded: (instance, early) => this.#begin(instance, early),
-			failed: (error) => this.#end("failed", error),
-			missed: (error, delay, attempt) => {
-				this.#connection.set("waiting", error.code, delay, attempt);
-				this.#report(error);
-			},
-			retrying: (attempt) => this.#connection.set("connecting", "retry", undefined, attempt),
-		});
+		this.#load = load;
+		this.#loading = this.#makeLoading();
 		const { signal } = settings;
 		const abort = (): void => this.#end("closed", new AgentwireError("closed", "the client was closed by its AbortSignal", { cause: signal?.reason }));
 		signal?.addEventListener("abort", abort, { once: true });
 		this.#unwatch = () => signal?.removeEventListener("abort", abort);
 		if (signal?.aborted === true) abort();
 		else if (settings.autoConnect) this.connect();
-		this.#reportLater();
+		this.#failures.reportLater();
 	}
 
 	// --- what the application calls ---
@@ -125,8 +129,8 @@ export class AgentClient implements Client {
 		const signal = checkListener(handler, options);
 		if (signal?.aborted === true) return () => undefined;
 		const entry = this.#events.add(type, handler);
-		const failure = this.#failure;
-		if (type === "error" && failure !== undefined && this.#unreported === undefined) {
+		const failure = this.#failures.present;
+		if (type === "error" && failure !== undefined) {
 			queueMicrotask(() => emit([entry], failure as ClientEvents[K], this.#reporter.errorHandlerThrew));
 		}
 		return bound(() => this.#events.remove(type, entry), signal);
@@ -154,6 +158,27 @@ export class AgentClient implements Client {
 		return this.#connection.health;
 	}
 
+	get lastError(): AgentwireError | undefined {
+		return this.#failures.last;
+	}
+
+	reconnect(): void {
+		if (this.#over === undefined) {
+			this.#retries.restart();
+			return this.#supervisor.call((raw) => raw.reconnect());
+		}
+		const now = performance.now();
+		if (this.#over.name === "closed" || now < this.#restartFrom) return;
+		this.#restartFrom = now + RESTART_MS;
+		this.#over = undefined;
+		this.#begun = false;
+		this.#loading = this.#makeLoading();
+		this.#retries.restart();
+		this.#outbox.reopen();
+		this.#connection.restart();
+		this.connect();
+	}
+
 	close(): void {
 		this.#end("closed", new AgentwireError("closed", "the client was closed"));
 	}
@@ -161,6 +186,18 @@ export class AgentClient implements Client {
 	declare [Symbol.dispose]: () => void;
 
 	// --- from the instance to the first core, and to the next ones ---
+
+	#makeLoading(): Loading {
+		return new Loading(this.#settings, this.#load, this.#tokens, {
+			loaded: (instance, early) => this.#begin(instance, early),
+			failed: (error) => this.#end("failed", error),
+			missed: (error, delay, attempt) => {
+				this.#connection.set("waiting", error.code, delay, attempt);
+				this.#report(error);
+			},
+			retrying: (attempt) => this.#connection.set("connecting", "retry", undefined, attempt),
+		});
+	}
 
 	#begin(instance: Instance, early: EarlySocket | undefined): void {
 		this.#supervisor.begin(instance, {
@@ -196,12 +233,9 @@ export class AgentClient implements Client {
 		const unwatch = watchBrowser({
 			online: (online) => this.#supervisor.call((raw) => raw.online(online)),
 			away: (away) => this.#supervisor.call((raw) => raw.away(away)),
+			wake: () => this.#supervisor.call((raw) => raw.wake()),
 		});
-		const former = this.#unwatch;
-		this.#unwatch = () => {
-			former();
-			unwatch();
-		};
+		this.#unwatchBrowser = unwatch;
 	}
 
 	#lost(error: AgentwireError): void {
@@ -248,6 +282,7 @@ export class AgentClient implements Client {
 				token: () => this.#askForToken(),
 				state: (to, reason, retryInMs, attempt) => this.#coreState(to, reason, retryInMs, attempt),
 				welcome: (session, subject) => this.#welcome(session, subject),
+				trouble: (reason) => this.#connection.troubled(reason),
 				message: (frame) => this.#message(frame),
 				tokenMissed: () => {
 					const error = this.#tokenFailure ?? new AgentwireError("token_failed", "the token function failed");
@@ -276,9 +311,18 @@ export class AgentClient implements Client {
 	#coreState(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void {
 		if (this.#over !== undefined) return;
 		if (to === "closed") return this.close();
-		if (to !== "failed") return this.#connection.set(to, reason, retryInMs, attempt);
+		if (to !== "failed") return this.#goes(to, reason, retryInMs, attempt);
 		if (reason === "token_failed" && this.#tokenFailure !== undefined) return this.#end("failed", this.#tokenFailure);
 		this.#end("failed", new AgentwireError(reason, `the connection has failed: ${reason}`, { retryable: false }));
+	}
+
+	#goes(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void {
+		const step = this.#retries.step(this.state.name, to, reason, retryInMs, this.#reporter.handlerThrew);
+		if (step.delay === null) return this.#end("failed", new AgentwireError("gave_up", `no connection: ${reason}`, { cause: this.#failures.last }));
+		// The core adds what the server asked for, and says when the wait ends.
+		const { delay } = step;
+		if (delay !== undefined) return this.#supervisor.call((raw) => raw.retryIn(delay));
+		this.#connection.set(to, step.reason, retryInMs, attempt);
 	}
 
 	#welcome(session: string, subject: string): void {
@@ -303,27 +347,14 @@ export class AgentClient implements Client {
 	#stateChanged(change: StateChange): void {
 		const { from, to, reason, attempt } = change;
 		this.#outbox.connected(to === "connected");
-		if (to === "connected") this.#failure = undefined;
+		if (to === "connected") this.#failures.clear();
 		this.#reporter.log("debug", `state ${from} → ${to}`, { reason, attempt });
 		this.#events.emit("state", change);
 	}
 
 	#report(error: AgentwireError): void {
 		if (this.#over !== undefined && this.#over.reason !== error) return;
-		if (this.state.name !== "connected") this.#failure = error;
-		if (this.#unreported === undefined) this.#reporter.error(error);
-		else this.#unreported.push(error);
-	}
-
-	/** Reports what went wrong in the constructor as soon as somebody can listen. */
-	#reportLater(): void {
-		const report = (): void => {
-			const errors = this.#unreported ?? [];
-			this.#unreported = undefined;
-			for (const error of errors) this.#reporter.error(error);
-		};
-		if (this.#unreported?.length === 0) report();
-		else queueMicrotask(report);
+		this.#failures.report(error, this.state.name !== "connected");
 	}
 
 	#metric(metric: Metric): void {
@@ -335,10 +366,11 @@ export class AgentClient implements Client {
 	}
 
 	#end(name: "closed" | "failed", reason: AgentwireError): void {
-		if (this.#over !== undefined) return;
+		// A client that has failed can still be closed.
+		if (this.#over !== undefined && (this.#over.name === "closed" || name === "failed")) return;
 		const error = name === "failed" ? reason : undefined;
 		this.#over = { name, reason, error };
-		this.#unwatch();
+		this.#unwatchBrowser();
 		this.#loading.cancel();
 		this.#tokens.close();
 		// Before the core says of each that it is closed: why is known here.
@@ -346,10 +378,12 @@ export class AgentClient implements Client {
 		this.#supervisor.call((raw) => raw.close());
 		this.#supervisor.end();
 		this.#connection.end(reason);
-		this.#streams.close(error);
+		if (error === undefined) this.#streams.close(undefined);
+		else this.#streams.fail(error);
 		this.#connection.set(name, reason.code, undefined, 0);
-		this.#failure = error;
-		if (error !== undefined) this.#report(error);
+		if (error !== undefined) return this.#report(error);
+		this.#failures.clear();
+		this.#unwatch();
 		this.#events.clear();
 	}
 }
@@ -359,4 +393,7 @@ if (typeof Symbol.dispose === "symbol") {
 	Object.defineProperty(AgentClient.prototype, Symbol.dispose, { value: AgentClient.prototype.close, configurable: true, writable: true });
 }
 
-const EVENTS: ReadonlySet<string> = new Set<keyof ClientEvents>(["state", "error", "notice", "signal", "subject"]);
+/** The least time between two restarts after a failure, in milliseconds. */
+const RESTART_MS = 2_000;
+
+const EVENTS: ReadonlySet<string> = new Set<keyof ClientEvents>(["state", "error", "notice", "signal", "subject", "health"]);

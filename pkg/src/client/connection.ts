@@ -7,6 +7,9 @@ import { type ConnectionState, type Health, healthOf, type Notice, type StateCha
 /** Callbacks for changes. */
 export interface ConnectionHooks {
 	changed(change: StateChange): void;
+	health(health: Health): void;
+	/** Attempts that failed since a connection last lasted. */
+	attempts(): number;
 	metric(metric: Metric): void;
 }
 
@@ -18,6 +21,9 @@ export class Connection {
 	#connectingSince = 0;
 	#ended: Error | undefined;
 	#notice: { readonly kind: string; readonly at: number } | undefined;
+	#trouble: string | undefined;
+	#wasConnected = false;
+	#health: Health["status"] = "initializing";
 
 	constructor(hooks: ConnectionHooks) {
 		this.#hooks = hooks;
@@ -28,7 +34,8 @@ export class Connection {
 	}
 
 	get health(): Health {
-		return healthOf(this.#state, this.#notice, Date.now());
+		const signs = { wasConnected: this.#wasConnected, trouble: this.#trouble, notice: this.#notice, attempts: this.#hooks.attempts() };
+		return healthOf(this.#state, signs, Date.now());
 	}
 
 	set(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void {
@@ -39,11 +46,27 @@ export class Connection {
 		this.#state = { name: to, ...rest };
 		if (from === "connected" || from === "idle") this.#connectingSince = Date.now();
 		if (to === "connected") {
+			this.#wasConnected = true;
 			this.#hooks.metric({ name: "connect_duration", unit: "ms", value: Date.now() - this.#connectingSince });
 			for (const { resolve } of this.#waiting) resolve();
 			this.#waiting.clear();
 		}
 		this.#hooks.changed({ from, to, ...rest });
+		this.#look();
+	}
+
+	/** The core noticed something of a connection that stands, or it is over. */
+	troubled(reason: string | undefined): void {
+		this.#trouble = reason;
+		this.#look();
+	}
+
+	/** Reports a change of the health. */
+	#look(): void {
+		const { health } = this;
+		if (health.status === this.#health) return;
+		this.#health = health.status;
+		this.#hooks.health(health);
 	}
 
 	/** Resolves when it is connected. Rejects with the signal's reason, or when it has ended. */
@@ -67,9 +90,15 @@ export class Connection {
 	noticed({ kind, level }: Notice): void {
 		if (level === "warning" || level === "error") this.#notice = { kind, at: Date.now() };
 		else if (kind === this.#notice?.kind) this.#notice = undefined;
+		this.#look();
 	}
 
-	/** It will not be connected again. */
+	/** It may be connected again, after it had failed. */
+	restart(): void {
+		this.#ended = undefined;
+	}
+
+	/** It will not be connected again by itself. */
 	end(error: Error): void {
 		this.#ended = error;
 		for (const { reject } of this.#waiting) reject(error);

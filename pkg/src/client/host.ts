@@ -17,6 +17,7 @@ export interface HostParts {
 	token(): void;
 	state(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void;
 	welcome(session: string, subject: string): void;
+	trouble(reason: string | undefined): void;
 	/** A parsed `signal` or `notice` frame. */
 	message(frame: object): void;
 	/** The core goes on without a token. */
@@ -70,8 +71,13 @@ export class ClientHost implements ClientSide {
 		this.#parts.state(to, reason, retryInMs, attempt);
 	}
 
-	welcome(session: string, subject: string): void {
+	welcome(session: string, subject: string, time: number | undefined): void {
+		this.#parts.outbox.serverTime(time);
 		this.#parts.welcome(session, subject);
+	}
+
+	trouble(reason: string | undefined): void {
+		this.#parts.trouble(reason);
 	}
 
 	settled(id: string, receipt: object | undefined, error: string | undefined): void {
@@ -85,7 +91,9 @@ export class ClientHost implements ClientSide {
 	error(code: string, message: string, frame: object | undefined): void {
 		// Why is known to the client only.
 		if (code === "token_failed") return this.#parts.tokenMissed();
-		const text = code === "token_timeout" ? `the token function did not answer within ${this.#tokenTimeoutMs} ms` : message;
+		let text = message;
+		if (code === "token_timeout") text = `the token function did not answer within ${this.#tokenTimeoutMs} ms`;
+		else if (code === "send_held") text = `the connection was lost each time that message ${message} was sent`;
 		this.#parts.error(errorOf(frame, code, text));
 	}
 }

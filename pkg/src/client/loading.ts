@@ -73,7 +73,9 @@ export class Loading {
 		const error = thrown instanceof AgentwireError ? thrown : new AgentwireError("wasm_failed", describe(thrown), { cause: thrown });
 		if (!error.retryable) return this.#hooks.failed(error);
 		const { backoffBaseMs, backoffMaxMs } = this.#settings.config;
-		const delay = Math.random() * Math.min(backoffMaxMs, backoffBaseMs * 2 ** attempt);
+		// As the core does it, whose options these are (CLS-4): the first step as a whole, the upper half of the later ones.
+		const step = Math.min(backoffMaxMs ?? 20_000, backoffBaseMs * 2 ** attempt);
+		const delay = attempt === 0 ? Math.random() * step : step - (Math.random() * step) / 2;
 		this.#retry = setTimeout(() => {
 			this.#hooks.retrying(attempt + 1);
 			if (!this.#cancelled) this.#await(this.#again(), attempt + 1);

@@ -6,6 +6,8 @@ export interface Signals {
 	online(online: boolean): void;
 	/** The page goes into the back/forward cache or away for good, or comes out of the cache. */
 	away(away: boolean): void;
+	/** The page became visible or focused, or was resumed after it was frozen. */
+	wake(): void;
 }
 
 /** Tells each change, and once that the network is away if it is now. The result ends it. */
@@ -16,15 +18,23 @@ export function watchBrowser(signals: Signals): () => void {
 		if ("persisted" in event && event.persisted === true) signals.online(globalThis.navigator?.onLine !== false);
 		signals.away(false);
 	};
-	const heard: readonly (readonly [string, (event: Event) => void])[] = [
-		["online", () => signals.online(true)],
-		["offline", () => signals.online(false)],
-		["pagehide", () => signals.away(true)],
-		["pageshow", shown],
+	const wake = (): void => signals.wake();
+	const visible = (): void => {
+		if (globalThis.document?.visibilityState !== "hidden") wake();
+	};
+	const page = globalThis.document;
+	const heard: readonly (readonly [EventTarget | undefined, string, (event: Event) => void])[] = [
+		[globalThis, "online", () => signals.online(true)],
+		[globalThis, "offline", () => signals.online(false)],
+		[globalThis, "pagehide", () => signals.away(true)],
+		[globalThis, "pageshow", shown],
+		[globalThis, "focus", wake],
+		[page, "visibilitychange", visible],
+		[page, "resume", wake],
 	];
-	for (const [name, listener] of heard) globalThis.addEventListener(name, listener);
+	for (const [target, name, listener] of heard) target?.addEventListener?.(name, listener);
 	if (globalThis.navigator?.onLine === false) signals.online(false);
 	return () => {
-		for (const [name, listener] of heard) globalThis.removeEventListener(name, listener);
+		for (const [target, name, listener] of heard) target?.removeEventListener?.(name, listener);
 	};
 }

@@ -16,13 +16,34 @@ export interface WindowOptions {
 	readonly totalBytes?: number | undefined;
 }
 
-/** How long to wait between two attempts to connect. */
+/**
+ * How long to wait between two attempts to connect. The first delay is drawn from 0 to `baseMs`. Each later step is `growth` times as
+ * long, up to `maxMs`, and the delay is drawn from its upper part. Only a connection that lasts (10 s caught up, or a quarter of the
+ * present step) starts the steps anew.
+ */
 export interface BackoffOptions {
-	/** Upper bound of the first delay, in milliseconds, 10 to 60,000; it doubles with each attempt. @default 500 */
+	/** First step, in milliseconds, 10 to 60,000. @default 500 */
 	readonly baseMs?: number | undefined;
-	/** Upper bound of every delay, in milliseconds, `baseMs` to 3,600,000. @default 20_000 */
+	/** Longest step, in milliseconds, `baseMs` to 3,600,000. @default what the server says (1,000 to 60,000), or 20_000 */
 	readonly maxMs?: number | undefined;
+	/** How much longer each step is than the one before, 1 to 10. @default 2 */
+	readonly growth?: number | undefined;
+	/** Part of a step that is drawn, 0 to 1: with 0.5 a delay is between half of the step and all of it. @default 0.5 */
+	readonly jitter?: number | undefined;
+	/** Attempts that may be made at once, 1 to 1,000; one more is allowed per half of the longest step. @default 6 */
+	readonly burst?: number | undefined;
+	/** Attempts in a row, 1 to 1,000,000, after which the client fails with `gave_up`. @default none */
+	readonly maxAttempts?: number | undefined;
+	/** Milliseconds without a connection, 1,000 to 2^53 - 1, after which the client fails with `gave_up`. @default none */
+	readonly maxElapsedMs?: number | undefined;
 }
+
+/**
+ * Returns the delay before an attempt, in milliseconds; `null` gives up: the client fails with `gave_up`. `attempt` counts from 1,
+ * `elapsedMs` since the connection was lost, `reason` is that of the state. What the server asked for still holds, and so does the limit
+ * on attempts. If it throws or returns something else, the delay of the default options is used and the error is reported.
+ */
+export type BackoffFunction = (attempt: number, elapsedMs: number, reason: string) => number | null;
 
 /** Options of `createClient`. */
 export interface ClientOptions {
@@ -40,8 +61,10 @@ export interface ClientOptions {
 	readonly user?: string | undefined;
 	/** Bounds what the server sends ahead, per stream, and with it what an iterator can hold. */
 	readonly window?: WindowOptions | undefined;
-	/** The delays between attempts, drawn evenly below a bound that grows. */
-	readonly backoff?: BackoffOptions | undefined;
+	/** The delays between attempts. */
+	readonly backoff?: BackoffOptions | BackoffFunction | undefined;
+	/** Transmissions of one message within 10 minutes, 1 to 1,000. One that needs more waits. @default 5 */
+	readonly maxUploads?: number | undefined;
 	/** Longest time until a socket is open, in milliseconds, 100 to 300,000. @default 10_000 */
 	readonly connectTimeoutMs?: number | undefined;
 	/** Longest time until the `token` function answers, in milliseconds, 1,000 to 600,000; then it is called again. @default 30_000 */
@@ -71,7 +94,15 @@ export interface Settings {
 	readonly signal: AbortSignal | undefined;
 	readonly autoConnect: boolean;
 	readonly wasm: string | URL | undefined;
+	readonly backoff: RetrySettings;
 	readonly config: RawConfig;
+}
+
+/** What the package itself decides of retries. */
+export interface RetrySettings {
+	readonly delay: BackoffFunction | undefined;
+	readonly maxAttempts: number;
+	readonly maxElapsedMs: number;
 }
 
 /** Version of the package, as `hello` names it. */
@@ -79,12 +110,15 @@ export const VERSION = "0.1.0";
 
 const MAX_USER_BYTES = 256;
 
+const BACKOFF_KEYS = ["baseMs", "maxMs", "growth", "jitter", "burst", "maxAttempts", "maxElapsedMs"];
+
 const KEYS = [
 	"url",
 	"token",
 	"user",
 	"window",
 	"backoff",
+	"maxUploads",
 	"connectTimeoutMs",
 	"tokenTimeoutMs",
 	"maxPendingSends",
@@ -100,10 +134,12 @@ export function settingsOf(options: unknown): Settings {
 	const given = fields("options", options, KEYS);
 	const window = fields("window", given["window"] ?? {}, ["events", "bytes", "totalBytes"]);
 	const windowBytes = integer("window.bytes", window["bytes"], 1_024, 67_108_864, 8_388_608);
-	const backoff = fields("backoff", given["backoff"] ?? {}, ["baseMs", "maxMs"]);
+	const delay = typeof given["backoff"] === "function" ? (given["backoff"] as BackoffFunction) : undefined;
+	const backoff = fields("backoff", delay === undefined ? (given["backoff"] ?? {}) : {}, BACKOFF_KEYS);
 	const baseMs = integer("backoff.baseMs", backoff["baseMs"], 10, 60_000, 500);
+	const url = addressOf(given["url"]);
 	return {
-		url: addressOf(given["url"]),
+		url,
 		token: callable<TokenFunction>("token", given["token"]),
 		user: userOf(given["user"]),
 		logger: withMethods<Logger>("logger", given["logger"], []),
@@ -111,20 +147,47 @@ export function settingsOf(options: unknown): Settings {
 		signal: abortSignal(given["signal"]),
 		autoConnect: boolean("autoConnect", given["autoConnect"], true),
 		wasm: wasmOf(given["wasm"]),
+		backoff: {
+			delay,
+			maxAttempts: integer("backoff.maxAttempts", backoff["maxAttempts"], 1, 1_000_000, Number.MAX_SAFE_INTEGER),
+			maxElapsedMs: integer("backoff.maxElapsedMs", backoff["maxElapsedMs"], 1_000, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+		},
 		config: {
 			seed: 0,
-			url: addressOf(given["url"]),
+			url,
 			clientVersion: VERSION,
 			windowEvents: integer("window.events", window["events"], 1, 65_536, 32_768),
 			windowBytes,
 			windowTotalBytes: integer("window.totalBytes", window["totalBytes"], windowBytes, 268_435_456, Math.max(16_777_216, windowBytes)),
 			maxPending: integer("maxPendingSends", given["maxPendingSends"], 1, 65_536, 256),
 			backoffBaseMs: baseMs,
-			backoffMaxMs: integer("backoff.maxMs", backoff["maxMs"], baseMs, 3_600_000, Math.max(20_000, baseMs)),
+			backoffMaxMs: backoff["maxMs"] === undefined ? ownMax(baseMs) : integer("backoff.maxMs", backoff["maxMs"], baseMs, 3_600_000),
+			backoffGrowth: hundredths("backoff.growth", backoff["growth"], 1, 10, 2),
+			backoffJitter: hundredths("backoff.jitter", backoff["jitter"], 0, 1, 0.5),
+			attemptBurst: integer("backoff.burst", backoff["burst"], 1, 1_000, 6),
+			maxUploads: integer("maxUploads", given["maxUploads"], 1, 1_000, 5),
+			isLocal: isLocal(new URL(url).hostname),
 			connectTimeoutMs: integer("connectTimeoutMs", given["connectTimeoutMs"], 100, 300_000, 10_000),
 			tokenTimeoutMs: integer("tokenTimeoutMs", given["tokenTimeoutMs"], 1_000, 600_000, 30_000),
 		},
 	};
+}
+
+/** A first step above the default longest one is the longest one itself. */
+function ownMax(baseMs: number): number | undefined {
+	return baseMs > 20_000 ? baseMs : undefined;
+}
+
+/** Checks a number of the range; the core gets hundredths. */
+function hundredths(name: string, value: unknown, least: number, most: number, fallback: number): number {
+	if (value === undefined) return Math.round(fallback * 100);
+	if (typeof value === "number" && value >= least && value <= most) return Math.round(value * 100);
+	return refuse(name, value, `a number from ${least} to ${most}`);
+}
+
+/** Names and addresses that are reached without a network, or without the one that the browser watches: RFC 1918, 4193, 6761, 6762. */
+function isLocal(host: string): boolean {
+	return /^(localhost|.+\.localhost|.+\.local|127\..+|10\..+|192\.168\..+|172\.(1[6-9]|2\d|3[01])\..+|169\.254\..+|\[(::1|f[cd].*|fe80:.*)\])$/.test(host);
 }
 
 function userOf(value: unknown): string | undefined {

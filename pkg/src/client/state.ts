@@ -6,9 +6,9 @@ import type { Counters } from "../core/counters.js";
  * - `connecting`: loading, asking for a token, opening a socket, or waiting for the welcome
  * - `connected`: the server has welcomed this client
  * - `waiting`: between two attempts; see `retryAt`
- * - `offline`: the browser says that there is no network
+ * - `offline`: the browser says that there is no network; tried again every 20 to 30 seconds, see `retryAt`
  * - `closed`: the application closed the client; final
- * - `failed`: no further attempt makes sense; see `reason`; final
+ * - `failed`: no further attempt makes sense; see `reason`; `client.reconnect()` tries anew
  */
 export type StateName = "idle" | "connecting" | "connected" | "waiting" | "offline" | "closed" | "failed";
 
@@ -17,9 +17,9 @@ export interface ConnectionState {
 	readonly name: StateName;
 	/** What led to it: a code of `AgentwireError`, a close code's name, or another word. */
 	readonly reason: string;
-	/** When the next attempt begins, in milliseconds since the Unix epoch; only while `waiting`. */
+	/** When the next attempt begins, in milliseconds since the Unix epoch; only while `waiting`, and `offline` without a network. */
 	readonly retryAt?: number;
-	/** Number of the attempt, from 0; 0 again once every thread has caught up. */
+	/** Attempts since a connection last lasted or the page woke up; 0 for the first. */
 	readonly attempt: number;
 }
 
@@ -78,34 +78,61 @@ export interface Stats extends Counters {
 	readonly pending: number;
 }
 
-/** Health in one word, derived from the state and the server's notices. */
+/** Health in one word, and why. */
 export interface Health {
 	/**
-	 * `healthy`: connected. `degraded`: connecting, in the first two retries, or the server said so within the last
-	 * minute. `down`: offline, not connected, or from the third retry on.
+	 * - `initializing`: not connected yet, in the first three attempts
+	 * - `healthy`: connected, and the server answers
+	 * - `degraded`: connected, but the server is silent, slow or leaves a request unanswered, or it said within the last minute that
+	 *   something is wrong; or in the first three attempts after a loss
+	 * - `unhealthy`: from the fourth attempt on, and without a network
+	 * - `failed`: no further attempt is made; see `reason` and `client.reconnect()`
+	 * - `closed`: the application closed the client
 	 */
-	readonly status: "healthy" | "degraded" | "down";
-	/** The reason of the state, or the kind of the notice. */
+	readonly status: "initializing" | "healthy" | "degraded" | "unhealthy" | "failed" | "closed";
+	/** What it follows from, in words. */
 	readonly reason: string;
 }
 
 const NOTICE_MS = 60_000;
-const RETRIES_UNTIL_DOWN = 3;
+const RETRIES_UNTIL_UNHEALTHY = 3;
 
-/** Derives the health; `notice` is the last one that said something was wrong. */
-export function healthOf(state: ConnectionState, notice: { readonly kind: string; readonly at: number } | undefined, now: number): Health {
-	const { name, reason, attempt } = state;
+/** What is known of a connection beside its state. */
+export interface Signs {
+	/** Was it connected before? */
+	readonly wasConnected: boolean;
+	/** What the core noticed of a connection that stands. */
+	readonly trouble: string | undefined;
+	/** The last notice that said something was wrong. */
+	readonly notice: { readonly kind: string; readonly at: number } | undefined;
+	/** Attempts since a connection last lasted. */
+	readonly attempts: number;
+}
+
+const TROUBLES: Readonly<Record<string, string>> = {
+	silent: "the server is silent",
+	slow: "the server takes more than 2 seconds to answer",
+	unanswered: "the server has not answered a request for 3 seconds",
+};
+
+/** Derives the health. */
+export function healthOf(state: ConnectionState, { wasConnected, trouble, notice, attempts }: Signs, now: number): Health {
+	const { name, reason } = state;
 	switch (name) {
 		case "connected":
-			if (notice !== undefined && now - notice.at < NOTICE_MS) return { status: "degraded", reason: notice.kind };
+			if (trouble !== undefined) return { status: "degraded", reason: TROUBLES[trouble] ?? trouble };
+			if (notice !== undefined && now - notice.at < NOTICE_MS) return { status: "degraded", reason: `the server says: ${notice.kind}` };
 			return { status: "healthy", reason: "connected" };
+		case "idle":
+			return { status: "initializing", reason: "not asked to connect yet" };
 		case "connecting":
 		case "waiting":
-			return { status: attempt < RETRIES_UNTIL_DOWN ? "degraded" : "down", reason };
-		case "idle":
+			if (attempts > RETRIES_UNTIL_UNHEALTHY) return { status: "unhealthy", reason: `${attempts} attempts have failed: ${reason}` };
+			return { status: wasConnected ? "degraded" : "initializing", reason: `connecting: ${reason}` };
 		case "offline":
+			return { status: "unhealthy", reason: `no network: ${reason}` };
 		case "closed":
 		case "failed":
-			return { status: "down", reason };
+			return { status: name, reason };
 	}
 }

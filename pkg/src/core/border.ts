@@ -21,6 +21,7 @@ const RESUMED = 5;
 const SETTLED = 6;
 const STATE = 7;
 const TOKEN = 8;
+const TROUBLE = 9;
 
 /** In the order of `State` in `src/proto/output.rs`. */
 const STATES: readonly RawState[] = ["closed", "connected", "connecting", "failed", "idle", "offline", "waiting"];
@@ -97,7 +98,9 @@ export class Border implements CoreHost {
 
 	open(address: number): WebSocket | undefined {
 		try {
-			return new WebSocket(this.text(address), PROTOCOL);
+			const socket = new WebSocket(this.text(address), PROTOCOL);
+			closeAfterError(socket, () => this.#host.error("socket_refused", "", undefined));
+			return socket;
 		} catch (error) {
 			const { message } = error as { readonly message?: unknown };
 			this.#host.error("socket_refused", typeof message === "string" ? message : "", undefined);
@@ -149,9 +152,12 @@ export class Border implements CoreHost {
 			case TOKEN:
 				host.token();
 				break;
+			case TROUBLE:
+				host.trouble(first < 0 ? undefined : this.text(first));
+				break;
 			default:
 				this.#reader.maxBytes = third;
-				host.welcome(this.text(first), this.text(second));
+				host.welcome(this.text(first), this.text(second), fourth < 0 ? undefined : fourth);
 		}
 		return false;
 	}
@@ -166,6 +172,7 @@ export class Border implements CoreHost {
 		const frame = this.slots.get(slot);
 		// A message that is no frame leaves a text that says why.
 		if (typeof frame === "string") this.#host.error(this.text(code), frame, undefined);
+		else if (this.text(code) === "send_held") this.#host.error("send_held", this.text(contradiction), undefined);
 		else this.#host.error(this.text(code), CONTRADICTIONS[contradiction] ?? "", frame);
 	}
 
@@ -192,4 +199,18 @@ export class Border implements CoreHost {
 			skipped: skippedFrom === 0 ? undefined : { from: skippedFrom, to: skippedTo },
 		});
 	}
+}
+
+/** Chromium reports a socket that the page's content security policy forbids by `error`, and never by `close`. */
+function closeAfterError(socket: WebSocket, refused: () => void): void {
+	let closed = false;
+	socket.addEventListener("close", () => (closed = true));
+	socket.addEventListener("error", () => {
+		// Everywhere else `close` follows in the same task.
+		setTimeout(() => {
+			if (closed || socket.readyState !== WebSocket.CLOSED) return;
+			refused();
+			socket.dispatchEvent(Object.assign(new Event("close"), { code: 1006 }));
+		});
+	});
 }

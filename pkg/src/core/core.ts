@@ -15,6 +15,9 @@ const SUBSCRIBE = 8;
 const TOKEN_FAILED = 9;
 const TOKEN_READY = 10;
 const UNSUBSCRIBE = 11;
+const RECONNECT = 12;
+const RETRY_IN = 13;
+const WAKE = 14;
 
 export class Core implements RawClient {
 	readonly #border: Border;
@@ -24,21 +27,25 @@ export class Core implements RawClient {
 	constructor(Made: new (host: CoreHost) => NumberCore, host: Host, config: RawConfig) {
 		const border = new Border(host, config.clientVersion);
 		this.#border = border;
-		const { seed, url, windowEvents, windowBytes, windowTotalBytes, maxPending, backoffBaseMs, backoffMaxMs, connectTimeoutMs, tokenTimeoutMs, subject } =
-			config;
+		const { windowEvents, windowBytes, windowTotalBytes, backoffBaseMs, connectTimeoutMs, tokenTimeoutMs, subject } = config;
 		const who = subject === undefined ? -1 : border.texts.number(subject);
 		border.give([
-			seed,
+			config.seed,
 			windowEvents,
 			windowBytes,
 			windowTotalBytes,
-			maxPending,
+			config.maxPending,
 			backoffBaseMs,
-			backoffMaxMs,
+			config.backoffMaxMs ?? -1,
+			config.backoffGrowth,
+			config.backoffJitter,
+			config.attemptBurst,
+			config.maxUploads,
+			Number(config.isLocal),
 			connectTimeoutMs,
 			tokenTimeoutMs,
 			who,
-			border.texts.number(url),
+			border.texts.number(config.url),
 		]);
 		this.#core = new Made(border);
 		border.serve(this.#core);
@@ -74,9 +81,9 @@ export class Core implements RawClient {
 		this.#core.delivered(consumer, life, offset);
 	}
 
-	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number): void {
+	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number, sentAt = -1): void {
 		const { texts, slots } = this.#border;
-		this.#call(SEND, kind, texts.number(id), texts.number(stream), slots.keep(body), sentAgoMs);
+		this.#call(SEND, kind, texts.number(id), texts.number(stream), slots.keep(body), sentAgoMs, sentAt);
 	}
 
 	signal(stream: string, signal: object): void {
@@ -97,6 +104,18 @@ export class Core implements RawClient {
 
 	away(away: boolean): void {
 		this.#call(AWAY, Number(away));
+	}
+
+	reconnect(): void {
+		this.#call(RECONNECT);
+	}
+
+	retryIn(delayMs: number): void {
+		this.#call(RETRY_IN, delayMs);
+	}
+
+	wake(): void {
+		this.#call(WAKE);
 	}
 
 	counter(place: number): number {

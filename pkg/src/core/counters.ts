@@ -33,6 +33,8 @@ export interface Counters {
 	readonly parkedFrames: number;
 	/** Sends that the core has no receipt for, now. */
 	readonly sendsPending: number;
+	/** Milliseconds that the server took to answer a `hello` or a `ping` last, now; 0 while not connected. */
+	readonly roundTripMs: number;
 }
 
 /** In the order of `src/proto/stats.rs`, where a test compares the two. */
@@ -52,6 +54,7 @@ const COUNTERS: readonly (keyof Counters)[] = [
 	"staleEvents",
 	"parkedFrames",
 	"sendsPending",
+	"roundTripMs",
 ];
 
 /** Reads the counters of a core; all are 0 where there is none. */

@@ -22,7 +22,7 @@ replayEnd req=n to=n oldest=o
 signal stream=T256 signal{ type=T64 }
 subscribed ch=c name=t256 epoch=t64 oldest=o head=i0,9007199254740990 next=o base?=n recovered=b reason?=t64
 unsubscribed ch?=c name=t256 reason=t64
-welcome features?=X session=t128 subject=t256 heartbeatMs=i100,300000 maxFrameBytes=i4096,16777216 maxStreams=i1,10000 sendHorizonMs=n tokenExpiresInMs?=n
+welcome features?=X session=t128 subject=t256 heartbeatMs=i100,300000 maxFrameBytes=i4096,16777216 maxStreams=i1,10000 sendHorizonMs=n tokenExpiresInMs?=n backoffMaxMs?=i1000,60000 time?=n
 `;
 
 /** The number of a frame of an unknown type (GEN-3). */

@@ -72,8 +72,12 @@ export class Gate implements Host {
 		this.#tell((client) => client.state(to, reason, retryInMs, attempt));
 	}
 
-	welcome(session: string, subject: string): void {
-		this.#tell((client) => client.welcome(session, subject));
+	trouble(reason: string | undefined): void {
+		this.#tell((client) => client.trouble(reason));
+	}
+
+	welcome(session: string, subject: string, time: number | undefined): void {
+		this.#tell((client) => client.welcome(session, subject, time));
 	}
 
 	resumed(consumer: number, result: RawResumeResult): void {

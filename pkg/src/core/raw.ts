@@ -83,8 +83,10 @@ export interface Host {
 	placed(consumer: number, epoch: string, offset: number): void;
 	/** The state has changed. `retryInMs` is given only for `waiting`. */
 	state(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void;
-	/** The server has named the connection and the user. */
-	welcome(session: string, subject: string): void;
+	/** What is wrong with a connection that stands: `silent`, `unanswered` or `slow`. */
+	trouble(reason: string | undefined): void;
+	/** The server has named the connection and the user, and its time, in milliseconds since the Unix epoch. */
+	welcome(session: string, subject: string, time: number | undefined): void;
 	/**
 	 * Offsets that this consumer will never get. Returns whether the gap was delivered at once (handlers) or waits in a queue (an
 	 * iterator, which reports it by `delivered(consumer, gap.life, gap.next - 1)` when it is pulled). With `to` undefined the
@@ -99,7 +101,7 @@ export interface Host {
 	settled(id: string, receipt: object | undefined, error: string | undefined): void;
 	/** A parsed `signal` or `notice` frame has come. */
 	message(frame: object): void;
-	/** Something went wrong that ended nothing: a parsed `error` frame, or a code of our own. */
+	/** Something went wrong that ended nothing: a parsed `error` frame, or a code of our own. With `send_held` the message is the key of the send. */
 	error(code: string, message: string, frame: object | undefined): void;
 }
 
@@ -114,7 +116,18 @@ export interface RawConfig {
 	readonly windowTotalBytes: number;
 	readonly maxPending: number;
 	readonly backoffBaseMs: number;
-	readonly backoffMaxMs: number;
+	/** `undefined`: what the server says, or 20 s. */
+	readonly backoffMaxMs: number | undefined;
+	/** Hundredths of the step before that a step has. */
+	readonly backoffGrowth: number;
+	/** Hundredths of a step that are drawn. */
+	readonly backoffJitter: number;
+	/** Attempts that may be made at once (I14). */
+	readonly attemptBurst: number;
+	/** Transmissions of one send within 10 minutes (I14). */
+	readonly maxUploads: number;
+	/** The server needs no network. */
+	readonly isLocal: boolean;
 	readonly connectTimeoutMs: number;
 	readonly tokenTimeoutMs: number;
 	/** The expected user: the core ends with `subject_changed` when another one is welcomed. */
@@ -157,9 +170,9 @@ export interface RawClient {
 	/**
 	 * Queues a message; `body` holds the further fields of the frame (`message`, or `runId`, …). It settles exactly once.
 	 * `sentAgoMs`: milliseconds since it may have gone out for the first time, through an earlier core or before it failed; -1
-	 * if it cannot have.
+	 * if it cannot have. `sentAt` is the server's time of that, if it is known.
 	 */
-	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number): void;
+	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number, sentAt?: number): void;
 	/** Sends at once or not at all. */
 	signal(stream: string, signal: object): void;
 	tokenReady(token: string): void;
@@ -171,6 +184,12 @@ export interface RawClient {
 	 * nothing is delivered that nobody keeps. With `false` it is back, and the core connects.
 	 */
 	away(away: boolean): void;
+	/** The application wants an attempt now: while waiting, offline, or after a failure. */
+	reconnect(): void;
+	/** Chooses another delay for the wait that has just begun. */
+	retryIn(delayMs: number): void;
+	/** The page became visible or focused, or was resumed. */
+	wake(): void;
 	/** The counter at a place in the list of `counters.ts`. */
 	counter(place: number): number;
 	/**

@@ -1,6 +1,6 @@
 /** Texts that the core itself gives or asks for: the first numbers, in the order of `src/proto/text.rs`, where a test compares the two. */
 export const WORDS: readonly string[] =
-	"ahead bad_frame bad_server_frame closed closed_by_server connect connection_lost epoch forbidden frame_too_large going_away heartbeat_timeout hello_timeout internal message_too_large offline online outbox_full outcome_unknown out_of_order_overflow overloaded page_back page_left receipt_timeout refused rejected replay_unanswered retry slow_consumer socket_refused subject_changed agentwire.v1 token_expired token_failed token_invalid token_rejected token_timeout trimmed unavailable unsupported_protocol welcome welcome_timeout".split(
+	"ahead bad_frame bad_server_frame closed closed_by_server connect connection_lost epoch forbidden frame_too_large going_away heartbeat_timeout hello_timeout internal message_too_large offline online outbox_full outcome_unknown out_of_order_overflow overloaded page_back page_left receipt_timeout refused rejected reconnect replay_unanswered retry silent slow slow_consumer send_held socket_refused subject_changed agentwire.v1 subscribe_unanswered token_expired token_failed token_invalid token_rejected token_timeout trimmed unanswered unavailable unsupported_protocol wake welcome welcome_timeout".split(
 		" ",
 	);
 

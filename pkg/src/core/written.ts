@@ -40,7 +40,7 @@ export function frameOf(kind: number, numbers: readonly number[], { texts, slots
 			const type = kind === APPROVE ? "approve" : kind === CANCEL ? "cancel" : "send";
 			const key = { type, id: texts.text(first), stream: texts.text(second) };
 			// The body brings the rest and cannot replace the key.
-			return { ...key, ...(value(third) as object), ...key };
+			return { ...key, ...(value(third) as object), ...key, ...(kind === SEND && fourth >= 0 ? { firstSentAt: fourth } : {}) };
 		}
 		case HELLO:
 			return {

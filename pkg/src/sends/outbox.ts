@@ -18,6 +18,8 @@ export interface Letter {
 	readonly body: object;
 	/** Since when the server may know it, in milliseconds since the Unix epoch. `undefined`: it cannot have gone out yet. */
 	sentSince: number | undefined;
+	/** The server's time of that, in milliseconds since the Unix epoch, if the server tells its time: no clock of the page counts then. */
+	sentAt?: number | undefined;
 }
 
 /** A letter that is not settled. */
@@ -33,6 +35,8 @@ export class Outbox {
 	readonly #settledAfter: (ms: number) => void;
 	readonly #pending = new Map<string, Pending>();
 	#connected = false;
+	/** The server's time, and when it was told, by a clock that is not set. */
+	#server: { readonly time: number; readonly at: number } | undefined;
 	#closed: AgentwireError | undefined;
 
 	/** `limit`: letters that may be pending at once. `settledAfter` gets the time each one took, in milliseconds. */
@@ -86,9 +90,20 @@ export class Outbox {
 		for (const { letter } of this.#pending.values()) letter.sentSince ??= now;
 	}
 
+	/** The server tells its time with each welcome. */
+	serverTime(time: number | undefined): void {
+		this.#server = time === undefined ? undefined : { time, at: performance.now() };
+		for (const { letter } of this.#pending.values()) letter.sentAt ??= time;
+	}
+
 	/** Gives everything that is pending to a new core, in the first order. */
 	resend(): void {
 		for (const { letter } of [...this.#pending.values()]) this.#give(letter);
+	}
+
+	/** Takes letters again, after the client had failed. */
+	reopen(): void {
+		this.#closed = undefined;
 	}
 
 	/** Settles all with `error`, and what is sent from now on too. */
@@ -100,12 +115,16 @@ export class Outbox {
 	}
 
 	#give(letter: Letter): void {
-		const { kind, id, stream, body, sentSince } = letter;
+		const { kind, id, stream, body, sentSince, sentAt } = letter;
 		const now = Date.now();
 		// Below 0 only when the clock was set back.
 		const sentAgoMs = sentSince === undefined ? -1 : Math.max(0, now - sentSince);
-		if (this.#connected) letter.sentSince ??= now;
-		this.#supervisor.call((raw) => raw.send(kind, id, stream, body, sentAgoMs));
+		const server = this.#server;
+		if (this.#connected) {
+			letter.sentSince ??= now;
+			letter.sentAt ??= server === undefined ? undefined : Math.round(server.time + performance.now() - server.at);
+		}
+		this.#supervisor.call((raw) => raw.send(kind, id, stream, body, sentAgoMs, sentAt));
 	}
 }
 

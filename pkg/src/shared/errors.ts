@@ -7,6 +7,7 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	// Of this page.
 	aborted: "Call again when the result is wanted.",
 	closed: "Make a new client. A message that was pending may have been applied: send it with the same id.",
+	gave_up: "Call `client.reconnect()`, or raise the limits of `backoff`.",
 	handler_threw: "See `cause`: a handler of the application threw it.",
 	internal: "Report it if it comes again.",
 	invalid_option: "Correct the named option.",
@@ -15,6 +16,7 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	no_websocket: "Call `createClient` in a browser or a worker.",
 	outbox_full: "Wait until pending messages are settled, or raise `maxPendingSends`.",
 	outcome_unknown: "Look for the message in the thread. If it is not there, send it again with a new id.",
+	send_held: "It is sent again by itself, alone. Withdraw it if it should not be.",
 	socket_refused: "Use wss:// and allow the address in `connect-src`.",
 	stream_conflict: "Use the same `from`, leave it out, or close the other handles first.",
 	stream_ended: "See the reason in the message.",
@@ -56,6 +58,7 @@ export type KnownErrorCode =
 	| "conflict"
 	| "forbidden"
 	| "frame_too_large"
+	| "gave_up"
 	| "handler_threw"
 	| "hello_expected"
 	| "internal"
@@ -67,6 +70,7 @@ export type KnownErrorCode =
 	| "outcome_unknown"
 	| "overloaded"
 	| "refused"
+	| "send_held"
 	| "socket_refused"
 	| "stream_conflict"
 	| "stream_ended"

@@ -174,6 +174,17 @@ export class Stream {
 		else this.#left = slowest ?? this.#left;
 	}
 
+	/** Ends the iterators: the client has failed. What the handlers have stays, for a client that connects again. */
+	fail(error: Error): void {
+		this.together(() => {
+			for (const consumer of [...this.#consumers]) {
+				if (consumer === this.#handlers) continue;
+				consumer.end(error);
+				this.detach(consumer);
+			}
+		});
+	}
+
 	/** Ends every consumer and forgets every handler. */
 	close(error: Error | undefined): void {
 		this.#endAll(error);

@@ -48,6 +48,11 @@ export class Streams {
 		for (const stream of this.#byName.values()) stream.resubscribe();
 	}
 
+	/** Ends every iterator: the client has failed. */
+	fail(error: Error): void {
+		for (const stream of [...this.#byName.values()]) stream.fail(error);
+	}
+
 	/** Ends every stream for good. */
 	close(error: Error | undefined): void {
 		for (const stream of [...this.#byName.values()]) stream.close(error);

@@ -13,7 +13,7 @@ import { follow, type Handle, type Reading, type Sent, Story } from "./page.js";
 /** Names of threads. */
 export const NAMES: readonly string[] = ["a", "b", "inbox"];
 /** Codes of errors that a client may report while everything is as it should be. */
-const EXPECTED: ReadonlySet<string> = new Set(["internal", "stream_ended"]);
+const EXPECTED: ReadonlySet<string> = new Set(["internal", "send_held", "stream_ended"]);
 const MAX_HANDLES = 3;
 const MAX_READINGS = 3;
 /** Pulls of one iterator that wait at once. */

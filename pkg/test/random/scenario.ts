@@ -122,7 +122,8 @@ class Scenario {
 		}
 		for (let round = 0; round < 400 && this.#isOwed(); round += 1) {
 			for (const { story, reading } of this.#application.readings) this.#application.next(story, reading);
-			await this.#world.advance(client.state.name === "connected" ? 100 : 5_000);
+			// A message that was transmitted five times waits for up to ten minutes (SND-11).
+			await this.#world.advance(client.state.name === "connected" && round < 100 ? 100 : 5_000);
 		}
 		await this.#world.advance(100);
 		if (client.state.name !== "connected") this.#journal.fail(`I7: the client is ${client.state.name}: ${client.state.reason}`);

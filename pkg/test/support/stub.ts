@@ -89,6 +89,18 @@ export class StubCore implements RawClient {
 		this.#note("away", away);
 	}
 
+	reconnect(): void {
+		this.#note("reconnect");
+	}
+
+	retryIn(delayMs: number): void {
+		this.#note("retryIn", delayMs);
+	}
+
+	wake(): void {
+		this.#note("wake");
+	}
+
 	counter(place: number): number {
 		this.#note("counter", place);
 		return 0;

@@ -127,7 +127,7 @@ impl World {
                     if matches!(code, 4450 | 4451) {
                         self.oracle.causes(page.life).tokens = true;
                     }
-                    self.oracle.closed(page.life);
+                    self.oracle.closed(page.life, now);
                 }
                 self.input(index, Input::SocketClosed { socket: of_core, code: CloseCode(code) })
             }

@@ -82,7 +82,7 @@ impl World {
                 if trace.shows() && !matches!(note, Note::Sent { .. } | Note::Delivered { .. }) {
                     eprintln!("{:>8} ms  p{} {note:?}", now.as_millis(), page.life);
                 }
-                oracle.note(page.life, note, truth)
+                oracle.note(page.life, note, truth, now)
             })
         })?;
         for note in notes {

@@ -13,7 +13,9 @@ use crate::server::Peer;
 pub(super) enum Undo {
     Hang,
     IgnoreReplay,
+    IgnoreSubscribe,
     Lag,
+    Loop,
     LostReceipts,
     Withdraw(u32),
 }

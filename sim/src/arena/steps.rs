@@ -17,7 +17,7 @@ use crate::{
     driver::{Call, Receiver},
     oracle::{Judgement, Violation},
     plan::{Fault, Phase, Place, Step},
-    server::Peer,
+    server::{Loop, Peer},
 };
 
 /// Consumers a page may have at once.
@@ -439,6 +439,10 @@ impl Arena {
                 self.server.ignores_replay = true;
                 self.network.at(until, Item::Undo(Undo::IgnoreReplay));
             }
+            Fault::IgnoreSubscribe => {
+                self.server.ignores_subscribes = true;
+                self.network.at(until, Item::Undo(Undo::IgnoreSubscribe));
+            }
             Fault::RefuseReplay => self.server.refuses_replays = step.b as u32 % 5 + 1,
             Fault::TokenExpires => self.close_by_server(index, 4451),
             Fault::TokenRefused => self.pages[index].bad_tokens = step.b,
@@ -446,12 +450,27 @@ impl Arena {
             Fault::TokenFails => self.pages[index].fails_once = true,
             Fault::NoToken => self.pages[index].denies = true,
             Fault::CloseCode => {
-                let codes = [1000, 1001, 1006, 1011, 4452, 4453, 4454, 4455, 4456, 4499, 4999];
+                let codes = [1000, 1001, 1006, 1007, 1009, 1011, 4452, 4453, 4454, 4455, 4456, 4499, 4999];
                 let code = self.rng.pick(&codes);
                 self.close_by_server(index, code);
             }
+            Fault::Loop => {
+                self.server.looping = Some(Loop::ALL[step.b as usize % Loop::ALL.len()]);
+                self.network.at(until, Item::Undo(Undo::Loop));
+            }
+            Fault::Reject => {
+                let code = self.rng.pick(&[4400, 4402]);
+                self.close_by_server(index, code);
+            }
+            Fault::Wake => {
+                if self.pages[index].frozen {
+                    return Ok(false);
+                }
+                self.oracle.hinted(life, self.now);
+                self.input(index, Input::Wake)?;
+            }
             Fault::Forbid => {
-                let code = self.rng.pick(&[4400, 4402, 4403, 4449]);
+                let code = self.rng.pick(&[4403, 4449]);
                 self.close_by_server(index, code);
                 self.oracle.causes(life).refused = true;
             }

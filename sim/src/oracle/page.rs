@@ -10,7 +10,9 @@ use agentwire::proto::{
 };
 
 use super::{
-    Causes, Counts, Judgement, require,
+    Causes, Counts, Judgement,
+    rate::Rate,
+    require,
     stream::{Consumer, StreamView},
 };
 use crate::{
@@ -50,12 +52,24 @@ pub(super) struct PageView {
     subject: Option<String>,
     /// Another user was welcomed: nothing may be sent any more.
     foreign: bool,
-    heartbeat: Duration,
+    /// The longest silence of a live socket (HBT-2).
+    silence: Duration,
+    /// Until then a socket that was silent for longer may be asked.
+    asks_until: Instant,
     last_heard: Instant,
-    /// Everything has caught up since the last wait: the next one is short (CLS-4).
+    /// Since when everything has caught up.
+    calm_since: Option<Instant>,
+    /// A connection lasted, or something outside changed, since the last wait: the next one may be short (CLS-4).
     fresh: bool,
+    /// A connection lasted: the next wait is short.
+    lasted: bool,
+    /// The server rejected a frame: waits are long until a connection lasts.
+    exhausted: bool,
+    rate: Rate,
     /// The server named a time before which it must not be called.
     floor: bool,
+    /// That time.
+    not_before: Instant,
     /// The server said on this socket, before its welcome, that it will leave.
     left_early: bool,
     attempt: u32,
@@ -79,10 +93,16 @@ impl PageView {
             greeted: false,
             subject: None,
             foreign: false,
-            heartbeat: Duration::ZERO,
+            silence: Duration::ZERO,
+            asks_until: Instant::ZERO,
             last_heard: Instant::ZERO,
+            calm_since: None,
             fresh: true,
+            lasted: false,
+            exhausted: false,
+            rate: Rate::new(config),
             floor: false,
+            not_before: Instant::ZERO,
             left_early: false,
             attempt: 0,
             delays: (0, 0),
@@ -107,7 +127,8 @@ impl PageView {
         self.socket.is_some() && !self.greeted
     }
 
-    pub(super) fn socket_gone(&mut self) {
+    pub(super) fn socket_gone(&mut self, now: Instant) {
+        self.end_calm(now);
         self.socket = None;
         self.left_early = false;
         self.greeted = false;
@@ -128,15 +149,21 @@ impl PageView {
             if let ServerFrame::Welcome(welcome) = frame {
                 self.greeted = true;
                 self.floor = std::mem::take(&mut self.left_early);
-                self.heartbeat = Duration::from_millis(2 * welcome.heartbeat_ms).max(Duration::from_secs(10));
+                // A heartbeat may be a fifth late, and a question is answered within five seconds.
+                let late = Duration::from_millis(welcome.heartbeat_ms * 6 / 5).max(Duration::from_secs(5));
+                self.silence = late + Duration::from_secs(5);
+                self.rate.cap = Duration::from_millis(welcome.backoff_max_ms.unwrap_or(20_000));
                 self.foreign |= self.subject.as_ref().is_some_and(|known| *known != welcome.subject);
                 self.subject.get_or_insert_with(|| welcome.subject.into());
             }
-            if let ServerFrame::Error { retry_after_ms: Some(_), .. } = frame {
-                self.floor = true;
+            if let ServerFrame::Welcome(_) = frame
+                && !self.floor
+            {
+                self.not_before = Instant::ZERO;
             }
+            self.hear_floor(frame, now);
             if let ServerFrame::GoAway { .. } = frame {
-                (self.floor, self.left_early) = (true, true);
+                self.left_early = true;
             }
             return;
         }
@@ -147,7 +174,7 @@ impl PageView {
                     stream.on_caught_up(*offset, &runs);
                 }
             }
-            ServerFrame::Error { retry_after_ms, .. } => self.floor |= retry_after_ms.is_some(),
+            ServerFrame::Error { .. } | ServerFrame::GoAway { .. } => self.hear_floor(frame, now),
             ServerFrame::Events { ch, first, count } => {
                 if let Some(stream) = self.by_ch(*ch) {
                     stream.on_events(*first, *count);
@@ -158,7 +185,6 @@ impl PageView {
                     stream.on_gap(*from, *to);
                 }
             }
-            ServerFrame::GoAway { .. } => self.floor = true,
             ServerFrame::Receipt { id, error: Some(error), .. } if error.retryable => {
                 if let Some(send) = self.sends.get_mut(&*id.as_rc()) {
                     send.on_way = false;
@@ -183,19 +209,50 @@ impl PageView {
             }
             _ => {}
         }
-        let follows_nothing = !self.streams.iter().any(StreamView::is_wanted);
-        self.fresh |= follows_nothing && matches!(frame, ServerFrame::Heartbeat { .. });
     }
 
-    /// Takes note that every stream has caught up: the next wait is short (CLS-4).
-    fn look_at_catch_ups(&mut self) {
-        let mut wanted = self.streams.iter().filter(|stream| stream.is_wanted()).peekable();
-        self.fresh |= wanted.peek().is_some() && wanted.all(StreamView::has_caught_up);
+    /// Takes note of the time before which the server must not be called.
+    fn hear_floor(&mut self, frame: &ServerFrame, now: Instant) {
+        let after_ms = match frame {
+            ServerFrame::Error { retry_after_ms: Some(ms), .. } => *ms,
+            ServerFrame::GoAway { reconnect_after_ms, .. } => *reconnect_after_ms,
+            _ => return,
+        };
+        self.floor = true;
+        self.not_before = now + Duration::from_millis(after_ms);
+    }
+
+    /// Takes note whether every stream has caught up (CLS-4).
+    fn look_at_catch_ups(&mut self, now: Instant) {
+        if !self.streams.iter().filter(|stream| stream.is_wanted()).all(StreamView::has_caught_up) {
+            self.end_calm(now);
+        } else if self.calm_since.is_none() {
+            self.calm_since = Some(now);
+        }
+    }
+
+    fn end_calm(&mut self, now: Instant) {
+        let calm = self.calm_since.take().map_or(Duration::ZERO, |since| now.since(since));
+        self.fresh |= calm >= Duration::from_secs(10);
+        // The core looks a moment later, or earlier.
+        self.lasted |= calm >= Duration::from_secs(11);
+    }
+
+    /// Something outside has changed: the next wait may be short (CLS-4).
+    pub(super) fn hinted(&mut self, now: Instant) {
+        self.fresh = true;
+        // A page that woke up asks first whether its socket is alive.
+        self.asks_until = now + Duration::from_secs(5);
     }
 
     // --- What the client did ---
 
-    pub(super) fn note(&mut self, note: &Note, server: &Server, counts: &mut Counts) -> Judgement {
+    pub(super) fn note(
+        &mut self,
+        note: &Note,
+        (server, now): (&Server, Instant),
+        counts: &mut Counts,
+    ) -> Judgement {
         match note {
             // After the end nobody gets anything any more.
             Note::Attached { .. } if self.closing || self.failed.is_some() => {}
@@ -209,12 +266,11 @@ impl PageView {
                     }
                 };
                 view.attach(Consumer::new(*consumer), begin)?;
-                self.fresh = false;
             }
             Note::Closing => self.closing = true,
             Note::ClosedSocket { socket, .. } => {
                 if self.socket == Some(*socket) {
-                    self.socket_gone();
+                    self.socket_gone(now);
                 }
             }
             Note::Declared { consumer, to } => {
@@ -229,7 +285,7 @@ impl PageView {
                 };
                 stream.queued(*consumer, *offset, *take, *replay_through)?;
             }
-            Note::Fact(fact) => self.fact(fact, counts)?,
+            Note::Fact(fact) => self.fact(fact, now, counts)?,
             Note::Delivered { consumer, item } => {
                 let subject = self.subject.clone().unwrap_or_default();
                 let Some(stream) = self.of_consumer(*consumer) else {
@@ -250,7 +306,7 @@ impl PageView {
             }
             Note::Opened(socket) => {
                 require!(self.socket.is_none(), "I8", "{socket:?} is opened beside {:?}", self.socket);
-                self.socket_gone();
+                self.socket_gone(now);
                 self.socket = Some(*socket);
             }
             Note::Sent { socket, frame, .. } => {
@@ -261,25 +317,28 @@ impl PageView {
                     self.socket
                 );
                 require!(!self.foreign, "I11", "{frame:?} is sent after another subject was welcomed");
-                self.sent(frame)?;
+                self.sent(frame, now)?;
             }
             Note::Settled { id, receipt, failed } => {
                 counts.sends += 1;
                 self.settled(id, receipt.as_ref(), failed.as_deref(), server)?;
             }
-            Note::TokenWanted => {}
+            Note::TokenWanted => self.rate.token_wanted(self.greeted)?,
             Note::Trapped => {
-                self.socket_gone();
+                self.socket_gone(now);
                 for stream in &mut self.streams {
                     stream.trapped();
                 }
-                (self.fresh, self.attempt, self.floor) = (true, 0, false);
+                (self.fresh, self.attempt, self.floor, self.lasted) = (true, 0, false, false);
+                self.not_before = Instant::ZERO;
+                self.exhausted = false;
+                self.rate.trapped(now);
             }
         }
         Ok(())
     }
 
-    fn sent(&mut self, frame: &ClientFrame) -> Judgement {
+    fn sent(&mut self, frame: &ClientFrame, now: Instant) -> Judgement {
         match frame {
             ClientFrame::Ack { offsets } => {
                 for (ch, offset) in offsets {
@@ -319,6 +378,7 @@ impl PageView {
                     |send: &Send| send.made < made && send.stream == *stream && !send.settled && !send.on_way;
                 let overtaken = self.sends.iter().find(|(_, send)| waits(send)).map(|(id, _)| id);
                 require!(overtaken.is_none(), "SND-4", "{id} goes out before {overtaken:?} of its stream");
+                self.rate.uploaded(&id.as_rc(), now)?;
                 if let Some(send) = self.sends.get_mut(&*id.as_rc()) {
                     (send.sent, send.on_way) = (true, true);
                 }
@@ -384,6 +444,7 @@ impl PageView {
             None => true,
             Some("closed") => self.closing || self.failed.is_some(),
             Some("outbox_full") => pending > self.max_pending,
+            Some("message_too_large") => self.causes.too_large && send.sent,
             Some(reason) => {
                 reason == "outcome_unknown" && send.sent
                     || self.failed.as_deref() == Some(reason)
@@ -409,7 +470,7 @@ impl PageView {
         Ok(())
     }
 
-    fn fact(&mut self, fact: &Event, counts: &mut Counts) -> Judgement {
+    fn fact(&mut self, fact: &Event, now: Instant, counts: &mut Counts) -> Judgement {
         match fact {
             Event::Placed { consumer, epoch, offset } => {
                 if let Some(stream) = self.of_consumer(*consumer) {
@@ -422,46 +483,16 @@ impl PageView {
                     stream.resumed(*consumer, result)?;
                 }
             }
-            Event::StateChanged { state: State::Waiting, retry_in, attempt, .. } => {
-                let delay = retry_in.unwrap_or_default();
-                let bound = Duration::from_millis(500 << (attempt.saturating_sub(1)).min(10))
-                    .min(Duration::from_secs(20));
-                // Until the next welcome; a wait for it alone is no attempt of the backoff.
-                let floor = self.floor;
-                require!(
-                    floor || delay <= bound,
-                    "CLS-4",
-                    "attempt {attempt} waits {delay:?}, {bound:?} at most"
-                );
-                require!(
-                    !std::mem::take(&mut self.fresh) || *attempt == 1 || floor,
-                    "CLS-4",
-                    "everything had caught up, and the wait counts as attempt {attempt}"
-                );
-                require!(
-                    *attempt == 1
-                        || *attempt == self.attempt + 1
-                        || (floor && (*attempt == 0 || *attempt == self.attempt)),
-                    "CLS-4",
-                    "attempt {attempt} follows attempt {}",
-                    self.attempt
-                );
-                self.attempt = *attempt;
-                if !floor {
-                    self.delays.0 += delay.as_millis() * 1_000 / bound.as_millis();
-                    self.delays.1 += 1;
-                    let (sum, count) = self.delays;
-                    require!(
-                        count < ENOUGH_DELAYS || sum / u64::from(count) > 40,
-                        "CLS-4",
-                        "{count} delays are on average {} thousandths of their bound",
-                        sum / u64::from(count)
-                    );
-                }
+            Event::StateChanged { state: State::Connecting, .. } => {
+                require!(now >= self.not_before, "CLS-4", "an attempt before {:?}", self.not_before);
+                self.rate.attempted(now)?;
+            }
+            Event::StateChanged { state: State::Waiting, reason, retry_in, attempt } => {
+                self.waits(&reason.as_rc(), retry_in.unwrap_or_default(), *attempt)?;
             }
             Event::StateChanged { state: State::Failed, reason, .. } => {
                 self.failed = Some((*reason).into());
-                self.socket_gone();
+                self.socket_gone(now);
             }
             Event::Ended { stream, reason } => {
                 if let Some(stream) = self.by_id(*stream) {
@@ -473,7 +504,63 @@ impl PageView {
             | Event::Message { .. }
             | Event::Settled { .. }
             | Event::StateChanged { .. }
+            | Event::Trouble(_)
             | Event::Welcomed { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// A wait has begun (CLS-4).
+    fn waits(&mut self, reason: &str, delay: Duration, attempt: u32) -> Judgement {
+        let cap = self.rate.cap;
+        // An attempt that the server or the bucket puts off is no step of the backoff.
+        let is_put_off = matches!(reason, "connect" | "online" | "page_back" | "retry" | "wake")
+            || (reason == "going_away" && attempt == self.attempt)
+            || attempt == 0;
+        if is_put_off {
+            let known = attempt == self.attempt || (attempt == 0 && self.fresh);
+            require!(known, "CLS-4", "a wait counts as attempt {attempt} after {}", self.attempt);
+            self.attempt = attempt;
+            return Ok(());
+        }
+        self.exhausted |= matches!(reason, "bad_frame" | "frame_too_large");
+        let (fresh, lasted) = (std::mem::take(&mut self.fresh), std::mem::take(&mut self.lasted));
+        let bound = Duration::from_millis(500 << attempt.saturating_sub(1).min(10)).min(cap);
+        let bound = if self.exhausted && attempt > 1 { cap } else { bound };
+        // Until the next welcome.
+        let floor = self.floor;
+        require!(floor || delay <= bound, "CLS-4", "attempt {attempt} waits {delay:?}, {bound:?} at most");
+        require!(
+            floor || attempt == 1 || delay >= bound / 2,
+            "CLS-4",
+            "attempt {attempt} waits {delay:?}, half of {bound:?} at least"
+        );
+        require!(
+            attempt == self.attempt + 1
+                || (attempt == 1 && fresh)
+                || (floor && attempt == self.attempt)
+                || self.exhausted,
+            "CLS-4",
+            "attempt {attempt} follows attempt {}",
+            self.attempt
+        );
+        require!(
+            !lasted || attempt <= 1 || floor || self.exhausted,
+            "CLS-4",
+            "the connection had lasted, and the wait counts as attempt {attempt}"
+        );
+        self.exhausted &= attempt > 1;
+        self.attempt = attempt;
+        if !floor && attempt == 1 {
+            self.delays.0 += delay.as_millis() * 1_000 / bound.as_millis();
+            self.delays.1 += 1;
+            let (sum, count) = self.delays;
+            require!(
+                count < ENOUGH_DELAYS || sum / u64::from(count) > 40,
+                "CLS-4",
+                "{count} delays are on average {} thousandths of their bound",
+                sum / u64::from(count)
+            );
         }
         Ok(())
     }
@@ -483,7 +570,8 @@ impl PageView {
             "subject_changed" => self.causes.subject && self.foreign,
             "token_failed" => self.causes.no_token,
             "token_rejected" => self.causes.tokens,
-            "bad_frame" | "forbidden" | "frame_too_large" | "refused" => self.causes.refused,
+            "forbidden" | "refused" => self.causes.refused,
+            "bad_frame" | "frame_too_large" => self.causes.rejected >= 3,
             _ => false,
         }
     }
@@ -502,13 +590,14 @@ impl PageView {
         );
         if state == State::Connected {
             let silent = now.since(self.last_heard);
-            require!(silent <= self.heartbeat, "HBT-2", "the server is silent for {silent:?}");
+            let may_be = silent <= self.silence || now <= self.asks_until;
+            require!(may_be, "HBT-2", "the server is silent for {silent:?}");
         }
         if matches!(state, State::Closed | State::Failed) {
             return Ok(());
         }
-        if state == State::Connected {
-            self.look_at_catch_ups();
+        if state == State::Connected && now > Instant::ZERO {
+            self.look_at_catch_ups(now);
         }
         for stream in &mut self.streams {
             stream.rest()?;

@@ -3,8 +3,9 @@
 use super::{Client, Link};
 use crate::proto::{
     close_code::CloseCode,
-    config::{MAX_HELLO_REQUESTS, REFRESH_RETRY, WELCOME_TIMEOUT},
+    config::{MAX_HELLO_REQUESTS, RECEIPT_TIMEOUT, RECONNECT_DELAY, REFRESH_RETRY, WELCOME_TIMEOUT},
     ids::{Slot, SocketId},
+    instant::Duration,
     output::{ClientError, Output},
     text::Text,
     timer::Timer,
@@ -19,22 +20,69 @@ impl Client {
             self.fx.push(Output::CloseSocket { socket, code: CloseCode::NORMAL });
             return;
         }
+        // The first of a client: the bucket is full.
+        let _ = self.bucket.take(self.now, self.attempt_interval());
         self.fx.stats.attempts += 1;
         self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
         self.go(Link::Opening { socket, token }, Text::CONNECT, None);
     }
 
-    /// Makes an attempt: a token first, so that each socket has a fresh one.
-    pub(super) fn attempt(&mut self, reason: Text) {
-        if let Some(reason) = self.named_wait() {
-            self.go(Link::Offline, reason, None);
-            return;
+    /// Makes an attempt, or waits for the network if the browser says that there is none.
+    pub(super) fn try_now(&mut self, reason: Text) {
+        if self.away {
+            self.go(Link::Offline, CloseCode::PAGE_LEFT.reason(), None);
+        } else if self.is_unreachable() {
+            self.wait_offline();
+        } else {
+            self.attempt(reason);
         }
+    }
+
+    /// Makes an attempt, as soon as the server and the bucket allow one.
+    pub(super) fn attempt(&mut self, reason: Text) {
         if let Some(floor) = self.not_before.filter(|&floor| floor > self.now) {
             // Neither a hint of the browser nor the page's return outweighs what the server asked for.
             self.wait_until(floor, reason);
+        } else if let Err(at) = self.bucket.take(self.now, self.attempt_interval()) {
+            self.wait_until(at, reason);
+        } else {
+            self.attempt_now(reason);
+        }
+    }
+
+    /// The application asks for an attempt: it is not counted, but neither is it made more often than the delay allows.
+    pub(super) fn reconnect(&mut self) {
+        match self.link {
+            Link::Waiting | Link::Offline | Link::Failed if !self.away => {}
+            _ => return,
+        }
+        (self.token_refusals, self.rejections) = (0, 0);
+        self.backoff.restart();
+        let from = self.not_before.unwrap_or_default().max(self.reconnect_from);
+        if from > self.now {
+            self.wait_until(from, Text::RECONNECT);
             return;
         }
+        self.reconnect_from = self.now + RECONNECT_DELAY;
+        self.attempt_now(Text::RECONNECT);
+    }
+
+    /// The application chose the delay of the present wait; what the server asked for still holds.
+    pub(super) fn retry_in(&mut self, delay: Duration) {
+        if matches!(self.link, Link::Waiting) {
+            let at = self.now + delay;
+            self.wait_until(self.not_before.map_or(at, |floor| floor.max(at)), Text::RETRY);
+        }
+    }
+
+    /// How long the bucket takes to allow one more attempt (I14).
+    fn attempt_interval(&self) -> Duration {
+        self.backoff.max() / 2
+    }
+
+    /// Makes an attempt: a token first, so that each socket has a fresh one.
+    fn attempt_now(&mut self, reason: Text) {
+        self.moves_at = None;
         self.fx.stats.attempts += 1;
         self.timers.stop(Timer::Reconnect);
         self.timers.set(Timer::Token, self.now + self.config.token_timeout);
@@ -65,6 +113,8 @@ impl Client {
                 let socket = session.socket;
                 self.send(socket, ClientFrame::Refresh { token });
                 self.fx.release(token);
+                // A refresh that is not answered is made again.
+                self.timers.set(Timer::Refresh, self.now + RECEIPT_TIMEOUT);
             }
             Link::Closed
             | Link::Failed
@@ -130,6 +180,7 @@ impl Client {
         self.fx.release(token);
         self.timers.stop(Timer::Connect);
         self.timers.set(Timer::Welcome, self.now + WELCOME_TIMEOUT);
+        self.greeted_at = self.now;
         self.link = Link::Greeting { socket };
     }
 }

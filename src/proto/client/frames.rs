@@ -4,14 +4,15 @@ use crate::proto::Duration;
 
 use super::{
     Client,
-    link::{Link, Session, heartbeat_timeout},
+    link::{Link, Session, silence},
 };
 use crate::proto::{
     close_code::CloseCode,
     config::{MIN_REFRESH, REFRESH_RETRY},
     ids::{Slot, StreamId},
+    instant::Instant,
     output::{ClientError, Event, Output},
-    stream::{Phase, Refused, Stream},
+    stream::{Phase, Refused},
     text::Text,
     timer::Timer,
     wire::{ClientFrame, Contradiction, ServerFrame, Subscribed, Welcome},
@@ -22,7 +23,15 @@ impl Client {
     pub(super) fn on_frame(&mut self, frame: ServerFrame, slot: Slot, bytes: u32) {
         self.fx.stats.frames_received += 1;
         match &mut self.link {
-            Link::Live(session) => session.last_heard = self.now,
+            Link::Live(session) => {
+                session.last_heard = self.now;
+                session.probe = None;
+                session.woken = false;
+                if !frame.is_sign_of_life() {
+                    session.last_data = self.now;
+                    session.late = false;
+                }
+            }
             Link::Greeting { .. } => {
                 self.on_greeting_frame(frame, slot);
                 return;
@@ -83,7 +92,18 @@ impl Client {
         let spread = self.rng.up_to(Duration::from_millis(spread_ms));
         let at = self.now + Duration::from_millis(reconnect_after_ms) + spread;
         self.not_before = Some(at);
+        self.moves_at = Some(at);
         self.timers.set(Timer::GoAway, at);
+    }
+
+    /// Moves to another connection at once: the server is there, it only wants to be rid of this one (NTC-2).
+    pub(super) fn move_away(&mut self) {
+        let Some(socket) = self.link.socket() else { return };
+        self.end_calm();
+        self.fx.push(Output::CloseSocket { socket, code: CloseCode::MOVED });
+        self.unlink();
+        self.timers.clear();
+        self.attempt(Text::GOING_AWAY);
     }
 
     pub(super) fn on_welcome(&mut self, welcome: Welcome) {
@@ -99,16 +119,27 @@ impl Client {
         self.subject = Some(welcome.subject);
         self.fx.stats.connects += 1;
         self.token_refusals = 0;
-        let heartbeat_timeout = heartbeat_timeout(welcome.heartbeat_ms);
+        let silence = silence(welcome.heartbeat_ms);
         self.timers.stop(Timer::Welcome);
-        self.timers.set(Timer::Heartbeat, self.now + heartbeat_timeout);
+        self.timers.set(Timer::Heartbeat, self.now + silence);
+        // What an earlier connection asked for is over, and whatever the browser says, there is a network.
+        self.not_before = self.moves_at;
+        self.online = true;
+        self.backoff.set_server_max(welcome.backoff_max_ms.map(Duration::from_millis));
         self.arm_refresh(welcome.token_expires_in_ms);
         let session = Session {
             socket,
-            heartbeat_timeout,
+            silence,
             last_heard: self.now,
+            last_data: self.now,
+            probe: None,
+            woken: false,
+            late: false,
+            round_trip: self.now.since(self.greeted_at),
+            calm_since: None,
             max_frame_bytes: welcome.max_frame_bytes,
             send_horizon: Duration::from_millis(welcome.send_horizon_ms),
+            server_time: welcome.time.map(|time| (time, self.now)),
             by_ch: Vec::new(),
             replays: Vec::new(),
             next_req: 1,
@@ -119,9 +150,11 @@ impl Client {
             session: welcome.session,
             subject: welcome.subject,
             max_frame_bytes: welcome.max_frame_bytes,
+            time: welcome.time,
         });
         self.subscribe_detached();
-        self.reset_backoff_if_caught_up();
+        self.watch_answers();
+        self.note_calm();
         self.flush_outbox();
     }
 
@@ -143,6 +176,7 @@ impl Client {
         };
         self.note_replay_progress(id, first, count);
         let Some(stream) = self.streams.get(id) else { return };
+        stream.note_progress(self.now);
         let refused = match stream.on_events(first, count, (slot, bytes), &mut self.fx) {
             Ok(()) => return self.serve(id),
             Err(refused) => refused,
@@ -185,10 +219,6 @@ impl Client {
                         stream.keep_seal(seal);
                     }
                 }
-                if !self.streams.iter().any(Stream::is_wanted) {
-                    // Nothing to catch up with: the connection has lasted, and that is enough.
-                    self.backoff.reset();
-                }
                 self.on_heads(&heads);
             }
             ServerFrame::History { .. } | ServerFrame::Notice | ServerFrame::Signal => {
@@ -199,13 +229,18 @@ impl Client {
                     self.send(socket, ClientFrame::Pong { n });
                 }
             }
-            // That it came is all that matters.
-            ServerFrame::Pong { .. } => {}
+            ServerFrame::Pong { n } => {
+                if let Link::Live(session) = &mut self.link {
+                    session.round_trip = self.now.since(Instant::from_millis(n));
+                }
+            }
             ServerFrame::Receipt { id, error, .. } => {
                 let retry_at = self.outbox.on_receipt(id, error.as_ref(), slot, self.now, &mut self.fx);
                 if let Some(at) = retry_at {
                     self.timers.set_earliest(Timer::Resend, at);
                 }
+                // While one goes at a time, the next one waited for this receipt.
+                self.flush_outbox();
             }
             ServerFrame::Refreshed { token_expires_in_ms } => {
                 if let Link::Live(session) = &mut self.link {
@@ -296,7 +331,7 @@ impl Client {
         } else {
             stream.end(reason, &mut self.fx);
         }
-        self.reset_backoff_if_caught_up();
+        self.note_calm();
     }
 
     pub(super) fn on_error(&mut self, code: Text, retry_after_ms: Option<u64>, slot: Slot) {

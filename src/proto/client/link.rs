@@ -4,7 +4,7 @@ use crate::proto::Duration;
 
 use super::replay::Replay;
 use crate::proto::{
-    config::MIN_HEARTBEAT_TIMEOUT,
+    config::MIN_SILENCE,
     ids::{Slot, SocketId, StreamId},
     instant::Instant,
     output::State,
@@ -32,11 +32,26 @@ const FRAME_OVERHEAD: usize = 64;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) socket: SocketId,
-    pub(super) heartbeat_timeout: Duration,
+    /// How long the server may be silent before it is asked whether it is there.
+    pub(super) silence: Duration,
     pub(super) last_heard: Instant,
+    /// When something came that may answer a request: anything but heartbeats, pings and pongs.
+    pub(super) last_data: Instant,
+    /// The end of the patience with a server that was asked whether it is there.
+    pub(super) probe: Option<Instant>,
+    /// The socket was asked because the page woke up: if it is dead, the next attempt does not wait.
+    pub(super) woken: bool,
+    /// A request has waited for long.
+    pub(super) late: bool,
+    /// How long the server took to answer a hello or a ping last.
+    pub(super) round_trip: Duration,
+    /// Since when everything that is followed has caught up.
+    pub(super) calm_since: Option<Instant>,
     pub(super) max_frame_bytes: u64,
     /// How long the server remembers the id of a send (SND-5).
     pub(super) send_horizon: Duration,
+    /// The server's time at the welcome, and when that was.
+    pub(super) server_time: Option<(u64, Instant)>,
     /// The streams by their number on this socket; a handful, so a list.
     pub(super) by_ch: Vec<(u32, StreamId)>,
     pub(super) replays: Vec<Replay>,
@@ -94,7 +109,7 @@ impl Link {
     }
 }
 
-/// The silence after which a server counts as dead (HBT-2).
-pub(super) fn heartbeat_timeout(heartbeat_ms: u64) -> Duration {
-    Duration::from_millis(heartbeat_ms.saturating_mul(2)).max(MIN_HEARTBEAT_TIMEOUT)
+/// The silence after which a server is asked whether it is there: a heartbeat that is a fifth late (HBT-2).
+pub(super) fn silence(heartbeat_ms: u64) -> Duration {
+    (Duration::from_millis(heartbeat_ms) * 120 / 100).max(MIN_SILENCE)
 }

@@ -3,7 +3,7 @@
 use super::{Client, Link};
 use crate::proto::{
     close_code::CloseCode,
-    config::MAX_TOKEN_REFUSALS,
+    config::{MAX_REJECTIONS, MAX_TOKEN_REFUSALS, OFFLINE_DELAY},
     instant::Instant,
     output::{ClientError, Output},
     text::Text,
@@ -12,6 +12,7 @@ use crate::proto::{
 
 impl Client {
     pub(super) fn on_socket_closed(&mut self, code: CloseCode) {
+        self.end_calm();
         if code.needs_token() {
             self.token_refusals += 1;
             if self.token_refusals >= MAX_TOKEN_REFUSALS {
@@ -19,7 +20,19 @@ impl Client {
                 return;
             }
         }
+        if code.is_rejection() {
+            self.rejections += 1;
+            if self.rejections >= MAX_REJECTIONS {
+                self.fail(code.reason());
+                return;
+            }
+            // The same frames lead to the same end: the next attempt can wait.
+            self.backoff.exhaust();
+            self.moves_at = None;
+            self.fx.error(ClientError::Rejected(code.reason()));
+        }
         if code.is_retryable() {
+            self.outbox.on_socket_lost(code, self.now, &mut self.fx);
             self.lose(code.reason());
         } else {
             self.fail(code.reason());
@@ -29,6 +42,7 @@ impl Client {
     /// Ends the socket from our side, and connects again.
     pub(super) fn drop_socket(&mut self, code: CloseCode) {
         if let Some(socket) = self.link.socket() {
+            self.end_calm();
             self.fx.push(Output::CloseSocket { socket, code });
             self.lose(code.reason());
         }
@@ -41,14 +55,31 @@ impl Client {
     }
 
     pub(super) fn lose(&mut self, reason: Text) {
+        let is_woken = matches!(&self.link, Link::Live(session) if session.woken);
         self.unlink();
+        if is_woken {
+            // The page has just woken up, and somebody may look at it.
+            self.timers.clear();
+            self.hint(reason);
+            return;
+        }
+        if let Some(at) = self.moves_at.take() {
+            // The server chose the time: the backoff has nothing to add.
+            self.timers.clear();
+            self.wait_until(at.max(self.now), reason);
+            return;
+        }
         self.wait_to_reconnect(reason);
     }
 
     pub(super) fn wait_to_reconnect(&mut self, reason: Text) {
         self.timers.clear();
-        if let Some(reason) = self.named_wait() {
-            self.go(Link::Offline, reason, None);
+        if self.away {
+            self.go(Link::Offline, CloseCode::PAGE_LEFT.reason(), None);
+            return;
+        }
+        if self.is_unreachable() {
+            self.wait_offline();
             return;
         }
         let delay = self.backoff.next_delay(&mut self.rng);
@@ -59,6 +90,19 @@ impl Client {
     pub(super) fn wait_until(&mut self, at: Instant, reason: Text) {
         self.timers.set(Timer::Reconnect, at);
         self.go(Link::Waiting, reason, Some(at.since(self.now)));
+    }
+
+    /// Waits for the network, and tries now and then: the browser may be wrong.
+    pub(super) fn wait_offline(&mut self) {
+        let (least, drawn) = OFFLINE_DELAY;
+        let delay = least + self.rng.up_to(drawn);
+        self.timers.set(Timer::Reconnect, self.now + delay);
+        self.go(Link::Offline, Text::OFFLINE, Some(delay));
+    }
+
+    /// Tells whether the browser says that there is no network, and the server needs one.
+    pub(super) const fn is_unreachable(&self) -> bool {
+        !self.online && !self.config.is_local
     }
 
     /// Takes everything off the socket that is gone.
@@ -73,18 +117,14 @@ impl Client {
     pub(super) fn on_online(&mut self, online: bool) {
         self.online = online;
         match self.link {
-            Link::Offline if online => self.attempt(Text::ONLINE),
-            Link::Waiting if !online => {
-                self.timers.stop(Timer::Reconnect);
-                self.go(Link::Offline, Text::OFFLINE, None);
-            }
-            // A wait that knew of the network goes on: the hint is no news. An open socket is not given up for one: the
-            // heartbeat decides.
+            Link::Offline | Link::Waiting if online && !self.away => self.hint(Text::ONLINE),
+            Link::Waiting if self.is_unreachable() => self.wait_offline(),
+            // An open socket is not given up for a hint: it is asked.
+            Link::Live(_) => self.probe_awake(),
             Link::Closed
             | Link::Failed
             | Link::Greeting { .. }
             | Link::Idle
-            | Link::Live(_)
             | Link::Offline
             | Link::Opening { .. }
             | Link::Token
@@ -92,38 +132,53 @@ impl Client {
         }
     }
 
+    /// The page woke up, or time has passed unnoticed: whatever is connected is asked, and whatever waits is tried.
+    pub(super) fn on_wake(&mut self) {
+        match self.link {
+            Link::Offline | Link::Waiting if !self.away => self.hint(Text::WAKE),
+            Link::Live(_) => self.probe_awake(),
+            Link::Closed
+            | Link::Failed
+            | Link::Greeting { .. }
+            | Link::Idle
+            | Link::Offline
+            | Link::Opening { .. }
+            | Link::Token
+            | Link::Waiting => {}
+        }
+    }
+
+    /// Makes an attempt because something outside has changed. The steps of the backoff begin anew; what the server asked for still
+    /// holds, and so does the bucket (I14).
+    pub(super) fn hint(&mut self, reason: Text) {
+        self.backoff.restart();
+        self.attempt(reason);
+    }
+
     /// A page in the back/forward cache runs nothing and must hold no socket, or the browser does not keep it; nothing may be
     /// delivered to a page that is on its way out, because nobody would know.
     pub(super) fn on_away(&mut self, away: bool) {
-        self.away = away;
+        if std::mem::replace(&mut self.away, away) == away {
+            return;
+        }
         if away && let Some(socket) = self.link.socket() {
+            self.end_calm();
             self.fx.push(Output::CloseSocket { socket, code: CloseCode::PAGE_LEFT });
             self.unlink();
             self.timers.clear();
             self.go(Link::Offline, CloseCode::PAGE_LEFT.reason(), None);
-        } else if away && matches!(self.link, Link::Waiting | Link::Token) {
+        } else if away && matches!(self.link, Link::Waiting | Link::Token | Link::Offline) {
             self.timers.clear();
             self.go(Link::Offline, CloseCode::PAGE_LEFT.reason(), None);
         } else if !away && matches!(self.link, Link::Offline) {
-            self.attempt(Text::PAGE_BACK);
-        }
-    }
-
-    /// Says what the client waits for when no attempt can succeed.
-    pub(super) const fn named_wait(&self) -> Option<Text> {
-        if self.away {
-            Some(CloseCode::PAGE_LEFT.reason())
-        } else if self.online {
-            None
-        } else {
-            Some(Text::OFFLINE)
+            self.try_now(Text::PAGE_BACK);
         }
     }
 
     // --- Ending ---
 
     pub(super) fn close(&mut self) {
-        if self.is_terminal() {
+        if matches!(self.link, Link::Closed) {
             return;
         }
         if let Some(socket) = self.link.socket() {
@@ -139,19 +194,8 @@ impl Client {
     pub(super) fn end(&mut self, link: Link, reason: Text) {
         self.unlink();
         self.timers.clear();
+        self.moves_at = None;
         self.outbox.settle_all(reason, &mut self.fx);
         self.go(link, reason, None);
-    }
-
-    /// Frames only note when they came, so that a busy stream does not arm a timer per frame.
-    pub(super) fn check_heartbeat(&mut self) {
-        let Link::Live(session) = &self.link else { return };
-        let heartbeat_timeout = session.heartbeat_timeout;
-        let deadline = session.last_heard + heartbeat_timeout;
-        if deadline <= self.now {
-            self.drop_socket(CloseCode::HEARTBEAT_TIMEOUT);
-        } else {
-            self.timers.set(Timer::Heartbeat, deadline);
-        }
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::proto::{
     close_code::CloseCode,
-    config::{ACK_DELAY, CATCH_UP_GRACE, MAX_REPLAYS, MISSING_HEAD_GRACE, REPLAY_TIMEOUT},
+    config::{ACK_DELAY, CATCH_UP_GRACE, LATE_ANSWER, MAX_REPLAYS, MISSING_HEAD_GRACE},
     ids::{ConsumerId, StreamId},
     stream::{Stream, Subscription, Suspect},
     timer::Timer,
@@ -51,7 +51,9 @@ impl Client {
             self.request_repair(id);
             self.request_catch_ups(id);
         }
-        self.reset_backoff_if_caught_up();
+        if matches!(&self.link, Link::Live(session) if session.calm_since.is_none()) {
+            self.note_calm();
+        }
     }
 
     /// Acknowledges everything that may be, in as few frames as it takes (GEN-7).
@@ -67,7 +69,11 @@ impl Client {
             {
                 subscription.acknowledge(acknowledgeable);
                 offsets.push((subscription.ch, acknowledgeable));
+                stream.note_progress(self.now);
             }
+        }
+        if !offsets.is_empty() {
+            self.watch_answers();
         }
         for part in offsets.chunks(room / MAX_ACK_BYTES) {
             self.fx.stats.acks_sent += 1;
@@ -140,7 +146,7 @@ impl Client {
     /// Sends a request unless one for this purpose is open, or as many as may be.
     fn request_replay(&mut self, stream: StreamId, purpose: Purpose, from: u64, to: u64) {
         let to = to.min(from + u64::from(self.config.window_events) - 1);
-        let deadline = self.now + REPLAY_TIMEOUT;
+        let asked = self.now;
         let Some(ch) = self.streams.get(stream).and_then(|stream| Some(stream.subscription()?.ch)) else {
             return;
         };
@@ -153,35 +159,22 @@ impl Client {
         }
         let (req, socket) = (session.next_req, session.socket);
         session.next_req += 1;
-        session.replays.push(Replay { req, stream, purpose, from, to, deadline });
+        session.replays.push(Replay { req, stream, purpose, from, to, asked });
         self.fx.stats.replay_requests += 1;
-        self.timers.set_earliest(Timer::Replay, deadline);
+        self.timers.set_earliest(Timer::Answer, asked + LATE_ANSWER);
         self.send(socket, ClientFrame::Replay { req, ch, from, to });
     }
 
     /// An answer under way puts the end of a request's patience off (RPL-5).
     pub(super) fn note_replay_progress(&mut self, stream: StreamId, first: u64, count: u32) {
-        let deadline = self.now + REPLAY_TIMEOUT;
         let Link::Live(session) = &mut self.link else {
             return;
         };
         let last = first + u64::from(count) - 1;
         for replay in &mut session.replays {
             if replay.stream == stream && first <= replay.to && last >= replay.from {
-                replay.deadline = deadline;
+                replay.asked = self.now;
             }
-        }
-    }
-
-    pub(super) fn check_replays(&mut self) {
-        let Link::Live(session) = &self.link else { return };
-        let Some(deadline) = session.replays.iter().map(|replay| replay.deadline).min() else {
-            return;
-        };
-        if deadline <= self.now {
-            self.drop_socket(CloseCode::REPLAY_UNANSWERED);
-        } else {
-            self.timers.set(Timer::Replay, deadline);
         }
     }
 

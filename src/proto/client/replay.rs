@@ -13,7 +13,8 @@ pub(super) struct Replay {
     pub(super) purpose: Purpose,
     pub(super) from: u64,
     pub(super) to: u64,
-    pub(super) deadline: Instant,
+    /// When it was sent, or when a part of its answer came last.
+    pub(super) asked: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Sends: when they go out, and how long their receipts may take.
 
-use crate::proto::Duration;
-
 use super::{Client, Link, Session};
 use crate::proto::{
     close_code::CloseCode,
+    config::LATE_ANSWER,
     ids::Slot,
     input::SendKind,
+    outbox::FirstSent,
     output::{Event, Outcome, Output},
     text::Text,
     timer::Timer,
@@ -19,24 +19,26 @@ impl Client {
         id: Text,
         stream: Text,
         body: Slot,
-        sent_ago: Option<Duration>,
+        first_sent: FirstSent,
     ) {
         if self.is_terminal() {
             self.fx.report(Event::Settled { id, outcome: Outcome::Failed(Text::CLOSED) });
             self.fx.release(body);
         } else {
-            self.outbox.push(kind, id, stream, body, (sent_ago, self.now), &mut self.fx);
+            self.outbox.push(kind, id, stream, body, (first_sent, self.now), &mut self.fx);
             self.flush_outbox();
         }
     }
 
     pub(super) fn flush_outbox(&mut self) {
-        let Link::Live(Session { socket, send_horizon, .. }) = self.link else {
+        let Link::Live(Session { socket, send_horizon, server_time, .. }) = self.link else {
             return;
         };
+        let server_now = server_time.map(|(time, at)| time + self.now.since(at).as_millis());
         let (fx, outbox) = (&mut self.fx, &mut self.outbox);
-        outbox.expire(self.now, send_horizon, fx);
-        let retry_at = outbox.flush(self.now, |frame| fx.push(Output::SendFrame { socket, frame }));
+        outbox.expire((self.now, server_now), send_horizon, fx);
+        let retry_at =
+            outbox.flush(self.now, server_now, |frame| fx.push(Output::SendFrame { socket, frame }));
         if let Some(at) = retry_at {
             self.timers.set(Timer::Resend, at);
         }
@@ -47,7 +49,10 @@ impl Client {
         match self.outbox.receipt_deadline() {
             None => self.timers.stop(Timer::Receipt),
             Some(at) if at <= self.now => self.drop_socket(CloseCode::RECEIPT_TIMEOUT),
-            Some(at) => self.timers.set(Timer::Receipt, at),
+            Some(at) => {
+                self.timers.set(Timer::Receipt, at);
+                self.timers.set_earliest(Timer::Answer, self.now + LATE_ANSWER);
+            }
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::{Client, Link};
 use crate::proto::{
+    config::LATE_ANSWER,
     ids::{ConsumerId, StreamId},
     input::Begin,
-    stream::{Phase, Stream},
+    stream::Phase,
     text::Text,
     timer::Timer,
     wire::{ClientFrame, Open, StreamRequest},
@@ -55,6 +56,8 @@ impl Client {
                 break;
             }
             self.send(socket, ClientFrame::Subscribe { streams });
+            self.watch_answers();
+            self.note_calm();
         }
         let later =
             self.streams.iter().filter(|stream| stream.is_wanted()).filter_map(|stream| stream.ask_at);
@@ -75,7 +78,7 @@ impl Client {
                 bytes += stream.max_request_bytes();
                 bytes <= most_bytes
             })
-            .map(|stream| stream.request(fx))
+            .map(|stream| stream.request(*now, fx))
             .collect()
     }
 
@@ -90,7 +93,7 @@ impl Client {
         // A request under way is answered first: asking for a name twice on one socket is malformed (SUB-2).
         self.leave_channel(id);
         self.streams.forget_idle(id);
-        self.reset_backoff_if_caught_up();
+        self.note_calm();
     }
 
     /// Ends the subscription of a stream on this socket, if there is one.
@@ -111,15 +114,10 @@ impl Client {
         }
     }
 
-    /// Starts the backoff anew when nothing is left to catch up with (CLS-4).
-    pub(super) fn reset_backoff_if_caught_up(&mut self) {
-        if self.backoff.attempt() == 0 {
-            return;
-        }
-        let mut wanted = self.streams.iter().filter(|stream| stream.is_wanted()).peekable();
-        if matches!(self.link, Link::Live(_)) && wanted.peek().is_some() && wanted.all(Stream::has_caught_up)
-        {
-            self.backoff.reset();
+    /// Every stream that was asked for is answered in time, or the socket is dropped (SUB-13).
+    pub(super) fn watch_answers(&mut self) {
+        if self.streams.iter().any(|stream| stream.answer_due(self.now).is_some()) {
+            self.timers.set_earliest(Timer::Answer, self.now + LATE_ANSWER);
         }
     }
 }

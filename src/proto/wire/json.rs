@@ -277,6 +277,9 @@ pub fn encode(frame: &ClientFrame, slot: impl Fn(Slot) -> Option<Value>) -> Opti
                 _ => "send",
             };
             let mut frame = json!({"type": name, "id": text(0), "stream": text(1)});
+            if let Some(&at) = numbers.get(3).filter(|&&at| at >= 0.0) {
+                frame["firstSentAt"] = json!(at as u64);
+            }
             // The body brings the rest and cannot replace the key.
             if let (Some(frame), Value::Object(body)) = (frame.as_object_mut(), value(2)?) {
                 for (name, value) in body {

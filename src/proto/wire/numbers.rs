@@ -154,6 +154,8 @@ pub fn from_numbers(kind: u32, next: impl FnMut() -> f64) -> Result<ServerFrame,
             max_streams: fields.integer(),
             send_horizon_ms: fields.integer(),
             token_expires_in_ms: fields.optional(),
+            backoff_max_ms: fields.optional(),
+            time: fields.optional(),
         }),
         _ => ServerFrame::Unknown,
     })
@@ -214,8 +216,9 @@ pub fn to_numbers(frame: &ClientFrame, mut put: impl FnMut(f64)) -> PageKind {
             keyed(*id, *stream, *body, put);
             PageKind::Cancel
         }
-        ClientFrame::Send { id, stream, body } => {
-            keyed(*id, *stream, *body, put);
+        ClientFrame::Send { id, stream, body, first_sent_at } => {
+            keyed(*id, *stream, *body, &mut put);
+            put(first_sent_at.map_or(NONE, |at| at as f64));
             PageKind::Send
         }
         ClientFrame::Ack { offsets } => {
