@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,6 +20,7 @@ pub(crate) struct Connections {
     welcomed: Arc<Semaphore>,
     users: Arc<Mutex<HashMap<String, User>>>,
     per_user: usize,
+    max: usize,
 }
 
 /// Which bound is reached.
@@ -76,7 +78,13 @@ impl Connections {
             welcomed: Arc::new(Semaphore::new(limits.max_connections)),
             users: Arc::default(),
             per_user: limits.max_connections_per_user,
+            max: limits.max_connections,
         }
+    }
+
+    /// Returns the longest step of the backoff for the pages that are connected now (CLS-4).
+    pub(crate) fn backoff_max(&self) -> Duration {
+        backoff_max(self.max - self.welcomed.available_permits())
     }
 
     /// Takes a place for a new socket, that of the one that is silent for longest if need be.
@@ -148,6 +156,20 @@ impl Drop for ConnectionPermit {
     }
 }
 
+/// The longest step of the backoff for so many pages: 1 s for a handful, 2 s for 100, 15 s for 10,000, 60 s at most. Pages that all
+/// lost their server then make about as many attempts in a second as it can answer, and a few are back at once.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a rough figure between two bounds"
+)]
+fn backoff_max(pages: usize) -> Duration {
+    // The power that goes through 2 s at 100 and 15 s at 10,000.
+    let millis = 2_000.0 * (pages as f64 / 100.0).powf(0.4375);
+    Duration::from_millis(millis.clamp(1_000.0, 60_000.0) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,5 +215,14 @@ mod tests {
         drop((first, third));
         let openings = connections.opening.lock();
         assert_eq!((openings.taken, openings.silent.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_backoff_grows_with_the_number_of_pages() {
+        // PROTOCOL: HEL-4, CLS-4
+        let millis = |pages| backoff_max(pages).as_millis();
+        assert_eq!([millis(0), millis(10), millis(100)], [1_000, 1_000, 2_000]);
+        assert!((14_900..=15_100).contains(&millis(10_000)), "{}", millis(10_000));
+        assert_eq!(millis(usize::MAX), 60_000);
     }
 }

@@ -40,6 +40,9 @@ pub struct Limits {
     pub live_batch: Duration,
     /// Time between two heartbeats. 100 milliseconds to 300 seconds, defaults to 15 seconds.
     pub heartbeat: Duration,
+    /// The longest step of a page's backoff, which the `welcome` names. 1 to 60 seconds; `None`, the default, derives it from the
+    /// number of connections of this process: 1 s up to 20 of them, 2 s at 100, 15 s at 10,000.
+    pub backoff_max: Option<Duration>,
     /// How long a socket may be silent after a ping of the transport before it is given up: each heartbeat comes with
     /// one, and browsers answer by themselves. A frame is heard when it is whole. 100 milliseconds to 1 hour; `None`, the
     /// default, is 3 heartbeats, but 30 seconds at the least.
@@ -107,6 +110,7 @@ impl Default for Limits {
             page_events: 512,
             live_batch: Duration::from_millis(4),
             heartbeat: Duration::from_secs(15),
+            backoff_max: None,
             idle_timeout: None,
             hello_timeout: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(5),
@@ -175,6 +179,7 @@ impl Limits {
         let durations = [
             ("live_batch", self.live_batch, 0, 1_000),
             ("heartbeat", self.heartbeat, 100, 300_000),
+            ("backoff_max", self.backoff_max.unwrap_or(Duration::from_secs(1)), 1_000, 60_000),
             ("idle_timeout", self.idle_timeout(), 100, 3_600_000),
             ("hello_timeout", self.hello_timeout, 10, 60_000),
             ("auth_timeout", self.auth_timeout, 10, 60_000),

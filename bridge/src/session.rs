@@ -379,6 +379,7 @@ impl Session {
         let limits = &self.context.limits;
         let token_expires_in_ms =
             self.expires.map(|expires| millis(expires.saturating_duration_since(Instant::now())));
+        let backoff_max = limits.backoff_max.unwrap_or_else(|| self.context.connections.backoff_max());
         let welcome = ServerFrame::Welcome {
             session: &self.name,
             subject: &self.subject,
@@ -387,6 +388,8 @@ impl Session {
             max_streams: limits.max_streams,
             send_horizon_ms: millis(limits.send_horizon),
             token_expires_in_ms,
+            backoff_max_ms: millis(backoff_max),
+            time: now_ms(),
             features: [],
         };
         let welcome = welcome.encode();

@@ -100,6 +100,8 @@ pub(crate) enum ServerFrame<'a> {
         send_horizon_ms: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         token_expires_in_ms: Option<u64>,
+        backoff_max_ms: u64,
+        time: u64,
         features: [&'a str; 0],
     },
 }
