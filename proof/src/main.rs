@@ -12,6 +12,7 @@ mod clauses;
 mod delivery;
 mod engines;
 mod fuzz;
+mod herd;
 mod interrupts;
 mod mutants;
 mod parts;
@@ -37,6 +38,7 @@ enum Cli {
     Demo(demo::Args),
     Engines(engines::Args),
     Fuzz(fuzz::Args),
+    Herd(herd::Args),
     Mutants(mutants::Args),
     Signals(signals::Args),
     Simulate(simulate::Args),
@@ -71,6 +73,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Cli::Demo(args) => demo::serve(&args, ctx)?,
         Cli::Engines(args) => engines::run(&args, ctx)?,
         Cli::Fuzz(args) => fuzz::run(&args, ctx)?,
+        Cli::Herd(args) => herd::run(&args, ctx)?,
         Cli::Mutants(args) => mutants::run(&args, ctx)?,
         Cli::Signals(args) => signals::run(&args, ctx)?,
         Cli::Simulate(args) => simulate::run(&args, ctx)?,

@@ -100,7 +100,7 @@ pub(crate) fn trial(ctx: &Context) -> Result<Report> {
 }
 
 /// The program without bugs.
-fn build(ctx: &Context) -> Result<PathBuf> {
+pub(crate) fn build(ctx: &Context) -> Result<PathBuf> {
     built(ctx.cargo("simulate-build"), ctx, OF_THE_CORE, &["--locked"])
 }
 

@@ -48,6 +48,8 @@ enum Command {
     Clauses(Rest),
     /// Fuzzes the decoders and the whole client with libFuzzer, and the reader of the package against the one of the core.
     Fuzz(Rest),
+    /// Shows how pages come back that lose their server all at once, beside the formulas of other clients.
+    Herd(Rest),
     /// Changes the core in one place after the other; the tests must notice at least 85 of 100 changes.
     Mutants(Rest),
     /// Prints what a page loads, beside other clients, and holds it to the budget.
