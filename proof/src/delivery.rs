@@ -27,7 +27,9 @@ use xtask::setup::{self, Needs};
 
 pub(crate) use order::{Order, Work};
 pub(crate) use plan::Faults;
+pub(crate) use records::Records;
 use report::Summary;
+pub(crate) use site::Site;
 
 /// Runs the command.
 ///

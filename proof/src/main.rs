@@ -5,6 +5,7 @@
     reason = "the ban on clocks is for the sans-IO core; this runs on a host"
 )]
 
+mod alive;
 mod bench;
 mod browser;
 mod chaos;
@@ -32,6 +33,7 @@ use xtask::{cli, demo, test};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 110)]
 enum Cli {
+    Alive(alive::Args),
     Bench(bench::Args),
     Chaos(chaos::Args),
     Clauses(clauses::Args),
@@ -65,6 +67,7 @@ fn described(command: clap::Command) -> clap::Command {
 fn run(cli: Cli) -> Result<ExitCode> {
     let ctx = &Context::find()?;
     match cli {
+        Cli::Alive(args) => alive::run(&args, ctx)?,
         Cli::Bench(args) => bench::run(&args, ctx)?,
         Cli::Chaos(args) => chaos::run(&args, ctx)?,
         Cli::Clauses(args) => clauses::run(&args, ctx)?,

@@ -30,6 +30,8 @@ enum Command {
     },
     /// Builds the npm package in pkg/.
     Build(build::Args),
+    /// Measures how soon pages are back after outages, a sleep of the machine and a hidden window.
+    Alive(Rest),
     /// Measures the package beside other clients in a real browser.
     Bench(Rest),
     /// Runs the delivery check in any engine, through a network that does everything a network can.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::ending::{Ending, signal};
 
@@ -71,6 +71,17 @@ impl Server {
             bail!("the server ended by itself ({status}); see {}", self.plan.stderr.display());
         }
         self.child.kill().await.context("the server could not be killed")?;
+        self.child = spawn(&self.plan).await?;
+        Ok(())
+    }
+
+    /// Kills the server with SIGKILL and starts it again after a while.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn kill_for(&mut self, away: Duration) -> Result<()> {
+        self.child.kill().await.context("the server could not be killed")?;
+        sleep(away).await;
         self.child = spawn(&self.plan).await?;
         Ok(())
     }

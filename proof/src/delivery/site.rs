@@ -98,6 +98,11 @@ impl Site {
         )
     }
 
+    /// Returns where the page with many clients is, which connects to `server`.
+    pub(crate) fn alive(&self, server: SocketAddr) -> String {
+        format!("http://{}/alive.html?ws=ws://{server}/ws", self.address)
+    }
+
     /// Returns where a page is that has nothing to do with the other.
     pub(crate) fn away(&self) -> String {
         format!("http://{}/away.html", self.address)
