@@ -73,7 +73,10 @@ export class AgentClient implements Client {
 			return heard;
 		});
 		this.#connection = new Connection({ changed: (change) => this.#stateChanged(change), metric: (metric) => this.#metric(metric) });
-		this.#tokens = new TokenSource(settings.token);
+		this.#tokens = new TokenSource(settings.token, {
+			report: (error) => this.#report(error),
+			signedOut: (error) => this.#end("failed", error),
+		});
 		this.#outbox = new Outbox(this.#supervisor, settings.config.maxPending, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
 		const nextId = (): number => (this.#lastId += 1);
 		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
@@ -254,7 +257,10 @@ export class AgentClient implements Client {
 					this.#tokenFailure = undefined;
 					this.#report(error);
 				},
-				error: (error) => this.#report(error),
+				error: (error) => {
+					this.#tokens.judged(error.code);
+					this.#report(error);
+				},
 				metric: (metric) => this.#metric(metric),
 			},
 			this.#settings.config.tokenTimeoutMs,
@@ -275,6 +281,7 @@ export class AgentClient implements Client {
 
 	#coreState(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void {
 		if (this.#over !== undefined) return;
+		this.#tokens.judged(reason);
 		if (to === "closed") return this.close();
 		if (to !== "failed") return this.#connection.set(to, reason, retryInMs, attempt);
 		if (reason === "token_failed" && this.#tokenFailure !== undefined) return this.#end("failed", this.#tokenFailure);

@@ -24,6 +24,8 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	unsupported_protocol: "Check the url: the server does not speak agentwire.v1.",
 	wasm_failed: "Allow 'wasm-unsafe-eval' in the Content-Security-Policy, and serve the .wasm file unchanged.",
 	wasm_unavailable: "Serve the .wasm file, and allow it in `connect-src`. It is tried again.",
+	token_unchanged: "Make the `token` function get a new token, not one from a cache, when `reason` is `refresh` or `refused` is set.",
+	unauthorized: "Sign in again, then make a new client.",
 	token_timeout: "Give the request of the `token` function a timeout. It is asked again.",
 	bad_server_frame: "Report it to the server's makers.",
 	// Of the server (PROTOCOL section 10).
@@ -43,7 +45,7 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 
 /** The codes after which the same may be tried again. */
 const RETRYABLE: readonly string[] =
-	"internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid too_many_requests unavailable".split(
+	"internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid token_unchanged too_many_requests unavailable".split(
 		" ",
 	);
 
@@ -76,7 +78,9 @@ export type KnownErrorCode =
 	| "token_invalid"
 	| "token_rejected"
 	| "token_timeout"
+	| "token_unchanged"
 	| "too_many_requests"
+	| "unauthorized"
 	| "unavailable"
 	| "unsupported"
 	| "unsupported_protocol"
@@ -111,6 +115,15 @@ export class AgentwireError extends Error {
 		this.code = code;
 		this.retryable = details.retryable ?? RETRYABLE.includes(code);
 		this.remediation = details.remediation ?? (isKnown(code) ? REMEDIATIONS[code] : "See the documentation of the server for this code.");
+	}
+}
+
+/** What a `token` function throws when the user is signed out: the client ends with it at once, and asks for no further token. */
+export class UnauthorizedError extends AgentwireError {
+	override readonly name: string = "UnauthorizedError";
+
+	constructor(message = "the user is signed out", options: { readonly cause?: unknown } = {}) {
+		super("unauthorized", message, options);
 	}
 }
 
