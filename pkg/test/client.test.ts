@@ -137,7 +137,7 @@ test(
 			errors.map(({ code, message, retryable, remediation }) => [code, message, retryable, remediation]),
 			[
 				["unsupported", "no history here", true, "Upgrade."],
-				["brand_new", "odd", false, "See the documentation of the server for this code."],
+				["brand_new", "odd", false, "See https://github.com/agentwire/agentwire/blob/main/docs/ERRORS.md#brand_new"],
 			],
 		);
 	}),
