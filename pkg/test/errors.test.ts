@@ -102,3 +102,11 @@ test("a_page_whose_reporting_throws_stops_nothing", () => {
 		globals.reportError = kept;
 	}
 });
+
+test("the logger gets an error with its code, its address and its cause", () => {
+	const lines: unknown[] = [];
+	const cause = new Error("boom");
+	new Reporter({ error: (message, details) => lines.push([message, details]) }).handlerThrew(cause);
+	const docs = "https://github.com/agentwire/agentwire/blob/main/docs/ERRORS.md#handler_threw";
+	assert.deepEqual(lines, [["a handler threw: boom", { code: "handler_threw", docs, cause }]]);
+});
