@@ -21,6 +21,8 @@
 //!   start, and messages that no run had claimed are given to the [`Agent`] then.
 //! - **Users don't meet.** By default every stream name lives in the namespace of the token's subject.
 //! - **Everything is bounded**, by [`Limits`].
+//! - **No token and no secret is logged**, sent or stored. The bridge logs with `tracing`. The WebSocket library
+//!   writes whole frames to `log` at level `trace`: if your subscriber collects that, keep `tungstenite` at `debug`.
 //!
 //! # Example
 //!

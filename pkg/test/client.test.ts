@@ -140,7 +140,7 @@ test(
 			errors.map(({ code, message, retryable, remediation }) => [code, message, retryable, remediation]),
 			[
 				["unsupported", "no history here", true, "Upgrade."],
-				["brand_new", "odd", false, "See the documentation of the server for this code."],
+				["brand_new", "odd", false, "See https://github.com/agentwire/agentwire/blob/main/docs/ERRORS.md#brand_new"],
 			],
 		);
 	}),
@@ -179,28 +179,45 @@ test(
 	}),
 );
 
-const failingTokens: readonly (readonly [string, ClientOptions["token"], string])[] = [
-	["rejects", () => Promise.reject(new Error("no network")), "waiting"],
-	[
-		"throws at once",
-		() => {
-			throw new Error("no network");
-		},
-		"waiting",
-	],
-	["rejects for good", () => Promise.reject(Object.assign(new Error("signed out"), { retryable: false })), "failed"],
-	["answers nothing", () => undefined as unknown as string, "failed"],
-	["answers an empty text", () => "", "failed"],
-	["answers too much", () => "x".repeat(16_385), "failed"],
+/** Functions that give no token: what the error says, and where the client is then. */
+const failingTokens: readonly (readonly [what: string, token: () => unknown, message: RegExp, state: string])[] = [
+	["rejects", () => Promise.reject(new Error("no network")), /^the token function failed: no network$/, "waiting"],
+	["throws at once", () => thrown(new Error("no network")), /failed: no network$/, "waiting"],
+	["throws a text", () => thrown("no network"), /failed: no network$/, "waiting"],
+	["throws undefined", () => thrown(undefined), /failed: a value of type undefined$/, "waiting"],
+	["throws what nobody can look at", () => thrown(hostile), /failed: a value of type object$/, "waiting"],
+	["rejects for good", () => Promise.reject(Object.assign(new Error("no account"), { retryable: false })), /failed: no account$/, "failed"],
+	["answers undefined", () => undefined, /resolved to undefined, it must resolve to a text of 1 to 16384 bytes$/, "failed"],
+	["answers null", () => null, /resolved to null, /, "failed"],
+	["answers an object", async () => ({ token: "secret-7" }), /resolved to a value of type object, /, "failed"],
+	["answers a list", () => ["secret-7"], /resolved to a value of type object, /, "failed"],
+	["answers a number", async () => 7, /resolved to a value of type number, /, "failed"],
+	["answers a function", () => () => "secret-7", /resolved to a value of type function, /, "failed"],
+	["answers a symbol", () => Symbol("secret-7"), /resolved to a value of type symbol, /, "failed"],
+	["answers an empty text", () => "", /resolved to a text of 0 characters, /, "failed"],
+	["answers a byte too much", () => "7".repeat(16_385), /resolved to a text of 16385 characters, /, "failed"],
+	["answers letters of too many bytes", () => "é".repeat(8_193), /resolved to a text of 8193 characters, /, "failed"],
+	["answers a huge text", async () => "7".repeat(50_000_000), /resolved to a text of 50000000 characters, /, "failed"],
+	["answers half a letter", () => "\ud800", /resolved to a text of 1 characters, /, "failed"],
 ];
 
-for (const [what, token, state] of failingTokens) {
+function thrown(value: unknown): never {
+	throw value;
+}
+
+const hostile = new Proxy({}, { has: () => thrown("of has"), get: () => thrown("of get"), getPrototypeOf: () => thrown("of the prototype") });
+
+for (const [what, token, message, state] of failingTokens) {
 	test(
 		`a token function that ${what} is reported once, and the client is ${state}`,
 		inWorld(async (world) => {
-			const { client, codes } = rig(world, { token });
+			const { client, codes, errors } = rig(world, { token: token as ClientOptions["token"] });
 			await world.settle();
 			assert.deepEqual(codes(), ["token_failed"]);
+			// Nobody else is to look at its cause.
+			const [error] = errors.splice(0);
+			assert.match(error?.message ?? "", message);
+			assert.doesNotMatch(error?.message ?? "", /secret-7|777/, "what it answered is not shown");
 			assert.equal(client.state.name, state);
 			assert.equal(world.peers.length, 0, "no socket is opened without a token");
 		}),

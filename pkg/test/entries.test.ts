@@ -74,7 +74,7 @@ test("importing touches nothing of a page: plain Node", async () => {
 	try {
 		for (const name of ["index", "inline"]) {
 			const module = await entry(name);
-			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "VERSION", "createClient"]);
+			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "UnauthorizedError", "VERSION", "createClient"]);
 		}
 	} finally {
 		for (const [name, descriptor] of kept) {

@@ -42,7 +42,9 @@ window.alive = {
 	/** When each client had caught up, in milliseconds since the Unix epoch, and what is wrong with the others. */
 	back: () => ({
 		at: pages.filter((page) => page.backAt !== undefined && page.client.state.name === "connected").map((page) => page.backAt),
-		states: [...new Set(pages.filter((page) => page.backAt === undefined).map(({ client, failed }) => failed ?? `${client.state.name}: ${client.state.reason}`))],
+		states: [
+			...new Set(pages.filter((page) => page.backAt === undefined).map(({ client, failed }) => failed ?? `${client.state.name}: ${client.state.reason}`)),
+		],
 	}),
 	/** The least number of events that any client has got. */
 	events: () => Math.min(...pages.map((page) => page.events)),

@@ -7,6 +7,7 @@ import { complaints, launch } from "./browser.js";
 import { Chat, until } from "./chat.js";
 import { start } from "./demo.js";
 import { picture } from "./picture.js";
+import { leaks, SINKS, watch } from "./secrets.js";
 
 /** Broad: a sub-agent for each folder, several hundred events. */
 const BROAD = "Give me a tour of this project";
@@ -52,6 +53,7 @@ async function chat({ viewport = WIDE, colorScheme = "light", socket } = {}) {
 	const page = await context.newPage();
 	if (socket !== undefined) await page.routeWebSocket(/\/ws$/, (route) => route.onMessage(socket(route.connectToServer(), route)));
 	const one = new Chat(page, demo.address, complaints(page));
+	one.watched = watch(page);
 	await one.open();
 	return one;
 }
@@ -246,6 +248,34 @@ test("a token of another user ends the client before anything is shown, and a ri
 	await one.finished();
 	await one.isTrue();
 	one.isCalm();
+});
+
+test("a token of the page is in its hello and its refresh, and nowhere else", async () => {
+	const one = await chat();
+	await one.openFaults();
+	await one.ask(SHORT);
+	await one.finished();
+	await one.cut();
+	assert.deepEqual(await leaks(one.watched), []);
+	const before = one.watched.tokens.length;
+	await one.press("Let the token expire");
+	await one.recovered("After the token had expired");
+	await one.connected();
+	await one.isTrue();
+	assert.ok(one.watched.tokens.length > before + 1, "it got new ones");
+	assert.deepEqual(await leaks(one.watched), []);
+	await one.page.reload();
+	await one.connected();
+	assert.deepEqual(await leaks(one.watched), []);
+	one.isCalm({ faults: true });
+
+	// The search that found nothing finds a token that is planted, sink by sink.
+	const planted = await one.watched.tokens[0];
+	for (const { name, plant } of SINKS) {
+		assert.ok(!(await leaks(one.watched)).includes(name), `${name}: nothing was planted there yet`);
+		await one.page.evaluate(plant, planted);
+		await until(`a token to be found in: ${name}`, async () => (await leaks(one.watched)).includes(name));
+	}
 });
 
 test("nothing stands in the way of people who see, hear or move differently", async () => {

@@ -23,6 +23,9 @@ pub(crate) const SECRET: &str = "a secret for tests, of 32 bytes or more";
 /// How long a page may live before its test fails.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Explains each code that a page can get.
+const ERRORS: &str = include_str!("../../../docs/ERRORS.md");
+
 /// Far enough ahead for a token that does not expire within a test.
 pub(crate) const LATER: u64 = 4_000_000_000;
 
@@ -119,6 +122,16 @@ impl Server {
 /// What a future comes to, before the test fails for want of it.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("it did not happen in time")
+}
+
+/// Reads a frame. A code in it, of an `error` or a receipt, has to be explained.
+fn read(text: &str) -> Value {
+    let frame: Value = serde_json::from_str(text).unwrap();
+    if let Some(code) = frame["code"].as_str().or_else(|| frame["error"]["code"].as_str()) {
+        let has_row = ERRORS.contains(&format!("<a id=\"{code}\"></a>`{code}` |"));
+        assert!(has_row, "docs/ERRORS.md has no row for `{code}`");
+    }
+    frame
 }
 
 pub(crate) fn key(thread: &str) -> StreamKey {
@@ -226,7 +239,7 @@ impl Page {
 
     /// A frame without the seals in it, which are kept: no test knows them.
     pub(crate) fn unsealed(&mut self, text: &str) -> Value {
-        let mut frame: Value = serde_json::from_str(text).unwrap();
+        let mut frame = read(text);
         let fields = frame.as_object_mut().unwrap();
         if let Some(Value::String(seal)) = fields.remove("seal") {
             self.seals.insert(fields["ch"].to_string(), seal);
@@ -317,7 +330,7 @@ impl Page {
         let mut frames = Vec::new();
         loop {
             match self.message().await {
-                Some(Ok(Message::Text(text))) => frames.push(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Text(text))) => frames.push(read(&text)),
                 Some(Ok(Message::Close(Some(close)))) => return (frames, close.code.into()),
                 Some(Ok(_)) => {}
                 other => panic!("no close, but {other:?} after {frames:?}"),

@@ -19,6 +19,7 @@ import { Streams } from "../thread/streams.js";
 import type { Thread, ThreadOptions } from "../thread/thread.js";
 import type { Client, ClientEvents } from "./api.js";
 import { Connection } from "./connection.js";
+import { handleContext, type Over } from "./context.js";
 import type { EarlySocket } from "./early.js";
 import { Emitter } from "./emitter.js";
 import { Failures } from "./failures.js";
@@ -33,14 +34,6 @@ import { TokenSource } from "./token.js";
 
 /** Name of the user's own stream. */
 const INBOX = "inbox";
-
-/** How a client ended. */
-interface Over {
-	readonly name: "closed" | "failed";
-	readonly reason: AgentwireError;
-	/** What iterators reject with; those of a closed client end. */
-	readonly error: AgentwireError | undefined;
-}
 
 export class AgentClient implements Client {
 	readonly #settings: Settings;
@@ -84,11 +77,14 @@ export class AgentClient implements Client {
 			attempts: () => this.#retries.attempts,
 			metric: (metric) => this.#metric(metric),
 		});
-		this.#tokens = new TokenSource(settings.token);
+		this.#tokens = new TokenSource(settings.token, {
+			report: (error) => this.#report(error),
+			signedOut: (error) => this.#end("failed", error),
+		});
 		this.#outbox = new Outbox(this.#supervisor, settings.config.maxPending, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
 		const nextId = (): number => (this.#lastId += 1);
 		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
-		this.#context = this.#handleContext(nextId);
+		this.#context = handleContext({ supervisor: this.#supervisor, outbox: this.#outbox, reporter: this.#reporter, nextId, over: () => this.#over });
 		this.#load = load;
 		this.#loading = this.#makeLoading();
 		const { signal } = settings;
@@ -251,26 +247,6 @@ export class AgentClient implements Client {
 		this.#supervisor.call((raw) => raw.connect());
 	}
 
-	#handleContext(nextId: () => number): HandleContext {
-		const over = (): Over | undefined => this.#over;
-		return {
-			supervisor: this.#supervisor,
-			outbox: this.#outbox,
-			reporter: this.#reporter,
-			nextId,
-			get over() {
-				return over();
-			},
-			check: () => {
-				if (this.#over === undefined) return;
-				const { name, reason } = this.#over;
-				throw new AgentwireError("closed", name === "failed" ? `the client has failed with ${reason.code}: ${reason.message}` : reason.message, {
-					cause: reason,
-				});
-			},
-		};
-	}
-
 	// --- what the core says ---
 
 	#host(): ClientHost {
@@ -289,7 +265,10 @@ export class AgentClient implements Client {
 					this.#tokenFailure = undefined;
 					this.#report(error);
 				},
-				error: (error) => this.#report(error),
+				error: (error) => {
+					this.#tokens.judged(error.code);
+					this.#report(error);
+				},
 				metric: (metric) => this.#metric(metric),
 			},
 			this.#settings.config.tokenTimeoutMs,
@@ -310,6 +289,7 @@ export class AgentClient implements Client {
 
 	#coreState(to: RawState, reason: string, retryInMs: number | undefined, attempt: number): void {
 		if (this.#over !== undefined) return;
+		this.#tokens.judged(reason);
 		if (to === "closed") return this.close();
 		if (to !== "failed") return this.#goes(to, reason, retryInMs, attempt);
 		if (reason === "token_failed" && this.#tokenFailure !== undefined) return this.#end("failed", this.#tokenFailure);

@@ -8,8 +8,8 @@ import { AgentwireError } from "./errors.js";
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** Refuses `value` of the option `name`. */
-export function refuse(name: string, value: unknown, must: string): never {
-	throw new AgentwireError("invalid_option", `${name} is ${show(value)}, it must be ${must}`);
+export function refuse(name: string, value: unknown, must: string, shown: string = show(value)): never {
+	throw new AgentwireError("invalid_option", `${name} is ${shown}, it must be ${must}`);
 }
 
 /** Checks that `value` is an object with no other keys than `known`. */
@@ -36,9 +36,10 @@ export function boolean(name: string, value: unknown, fallback: boolean): boolea
 	return typeof value === "boolean" ? value : refuse(name, value, "true or false");
 }
 
-/** Checks that `value` can be called. */
+/** Checks that `value` can be called. A text is not quoted: a token may stand where its function belongs. */
 export function callable<F>(name: string, value: unknown): F {
-	return typeof value === "function" ? (value as F) : refuse(name, value, "a function");
+	if (typeof value === "function") return value as F;
+	return refuse(name, value, "a function", typeof value === "string" ? "a text" : undefined);
 }
 
 /** Checks that `value` has these methods; `undefined` is allowed. */

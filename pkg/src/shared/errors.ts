@@ -2,16 +2,18 @@
  * Every error that the package reports or throws, and what to do about it, in one table.
  */
 
-/** What helps, by code. The texts are short because every page loads them; the README has more. */
-const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
-	// Of this page.
-	aborted: "Call again when the result is wanted.",
+/** Where each code has a row: why it comes, what the client does, and what to do. */
+const DOCS = "https://github.com/agentwire/agentwire/blob/main/docs/ERRORS.md#";
+
+/** What helps, for the codes that users meet most: short, because every page loads them. For the others, their row says it. */
+const REMEDIATIONS: Readonly<Partial<Record<KnownErrorCode, string>>> = {
 	closed: "Make a new client. A message that was pending may have been applied: send it with the same id.",
+	conflict: "Use a new id.",
+	forbidden: "Check the rights of the user.",
 	gave_up: "Call `client.reconnect()`, or raise the limits of `backoff`.",
 	handler_threw: "See `cause`: a handler of the application threw it.",
-	internal: "Report it if it comes again.",
-	invalid_option: "Correct the named option.",
 	invalid_message: "Send an object with a text `type`, or text `content`, that JSON can hold.",
+	invalid_option: "Correct the named option.",
 	message_too_large: "Send less.",
 	no_websocket: "Call `createClient` in a browser or a worker.",
 	outbox_full: "Wait until pending messages are settled, or raise `maxPendingSends`.",
@@ -19,33 +21,20 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	send_held: "It is sent again by itself, alone. Withdraw it if it should not be.",
 	socket_refused: "Use wss:// and allow the address in `connect-src`.",
 	stream_conflict: "Use the same `from`, leave it out, or close the other handles first.",
-	stream_ended: "See the reason in the message.",
 	subject_changed: "Make a new client for the new user.",
 	token_failed: "Make the `token` function resolve to a text of 1 to 16,384 bytes.",
-	token_rejected: "Sign in again, then make a new client.",
+	token_rejected: "Sign in again, then call `client.reconnect()`.",
+	token_timeout: "Give the request of the `token` function a timeout. It is asked again.",
+	token_unchanged: "Make the `token` function get a new token, not one from a cache, when `reason` is `refresh` or `refused` is set.",
+	unauthorized: "Sign in again, then call `client.reconnect()`.",
 	unsupported_protocol: "Check the url: the server does not speak agentwire.v1.",
 	wasm_failed: "Allow 'wasm-unsafe-eval' in the Content-Security-Policy, and serve the .wasm file unchanged.",
 	wasm_unavailable: "Serve the .wasm file, and allow it in `connect-src`. It is tried again.",
-	token_timeout: "Give the request of the `token` function a timeout. It is asked again.",
-	bad_server_frame: "Report it to the server's makers.",
-	// Of the server (PROTOCOL section 10).
-	bad_frame: "Check that page and server both speak agentwire.v1.",
-	conflict: "Use a new id.",
-	forbidden: "Check the rights of the user.",
-	frame_too_large: "Send less.",
-	hello_expected: "Check that page and server both speak agentwire.v1.",
-	overloaded: "Try again later.",
-	refused: "See the documentation of the server for the close code.",
-	token_expired: "A new token is asked for by itself.",
-	token_invalid: "Check what the `token` function returns.",
-	too_many_requests: "It is asked again by itself.",
-	unavailable: "It is tried again by itself.",
-	unsupported: "The server does not offer this.",
 };
 
 /** The codes after which the same may be tried again. */
 const RETRYABLE: readonly string[] =
-	"internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid too_many_requests unavailable".split(
+	"internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid token_unchanged too_many_requests unavailable".split(
 		" ",
 	);
 
@@ -80,7 +69,9 @@ export type KnownErrorCode =
 	| "token_invalid"
 	| "token_rejected"
 	| "token_timeout"
+	| "token_unchanged"
 	| "too_many_requests"
+	| "unauthorized"
 	| "unavailable"
 	| "unsupported"
 	| "unsupported_protocol"
@@ -94,7 +85,7 @@ export type ErrorCode = KnownErrorCode | (string & Record<never, never>);
 export interface ErrorDetails {
 	/** May the same be tried again? Defaults to what the table says of the code. */
 	readonly retryable?: boolean | undefined;
-	/** What to do. Defaults to what the table says of the code. */
+	/** What to do. Defaults to what the table says of the code, or to a link to its row in the documentation. */
 	readonly remediation?: string | undefined;
 	/** What led to it. */
 	readonly cause?: unknown;
@@ -109,16 +100,28 @@ export class AgentwireError extends Error {
 	readonly retryable: boolean;
 	/** What to do about it, for people. */
 	readonly remediation: string;
+	/** Address of the documentation of the code. */
+	readonly docs: string;
 
 	constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
 		super(message, details.cause === undefined ? undefined : { cause: details.cause });
 		this.code = code;
 		this.retryable = details.retryable ?? RETRYABLE.includes(code);
-		this.remediation = details.remediation ?? (isKnown(code) ? REMEDIATIONS[code] : "See the documentation of the server for this code.");
+		this.docs = DOCS + code;
+		this.remediation = details.remediation ?? (isKnown(code) ? REMEDIATIONS[code] : undefined) ?? `See ${this.docs}`;
 	}
 }
 
-function isKnown(code: string): code is KnownErrorCode {
+/** What a `token` function throws when the user is signed out: the client ends with it at once, and asks for no further token. */
+export class UnauthorizedError extends AgentwireError {
+	override readonly name: string = "UnauthorizedError";
+
+	constructor(message = "the user is signed out", options: { readonly cause?: unknown } = {}) {
+		super("unauthorized", message, options);
+	}
+}
+
+function isKnown(code: string): code is keyof typeof REMEDIATIONS {
 	return Object.hasOwn(REMEDIATIONS, code);
 }
 

@@ -13,7 +13,7 @@ export interface Logger {
 	info?(message: string, details?: Readonly<Record<string, unknown>>): void;
 	/** Gets nothing so far. */
 	warn?(message: string, details?: Readonly<Record<string, unknown>>): void;
-	/** Gets each error that is reported; `details` has its `code` and `cause`. */
+	/** Gets each error that is reported; `details` has its `code`, `docs` and `cause`. */
 	error?(message: string, details?: Readonly<Record<string, unknown>>): void;
 }
 
@@ -72,7 +72,7 @@ export class Reporter {
 	};
 
 	#log(error: AgentwireError): void {
-		this.log("error", error.message, { code: error.code, cause: error.cause });
+		this.log("error", error.message, { code: error.code, docs: error.docs, cause: error.cause });
 	}
 }
 

@@ -41,6 +41,11 @@ export function freshInstance(): void {
 	glue.__wbg_reset_state();
 }
 
+/** The memory of the instance. */
+export function memory(): WebAssembly.Memory {
+	return instance().memory;
+}
+
 /**
  * Destroys the instance: whatever enters it next, a call, a timer or a frame of the socket, traps in the module itself, with
  * a real `WebAssembly.RuntimeError` of the engine. No pointer that the module follows from now on lies inside its memory.

@@ -99,6 +99,8 @@ export class Peer {
 	readonly received: Frame[] = [];
 	/** With what code the page closed it. */
 	closedWith: number | undefined;
+	/** With what reason. */
+	closeReason = "";
 	/** Hears each frame of the page. */
 	onFrame: (frame: Frame) => void = () => undefined;
 	/** Hears that the socket is gone, whoever ended it. */
@@ -186,6 +188,7 @@ export class Peer {
 	/** The page closes. */
 	left(opened: boolean, code: number, reason: string): void {
 		this.closedWith = code;
+		this.closeReason = reason;
 		if (this.dead) {
 			this.#host.later(CLOSE_TIMEOUT_MS, () => this.#closeEvent(1006, "", false));
 			return;

@@ -108,15 +108,20 @@ fn without_dots(path: &Path) -> PathBuf {
     straight
 }
 
-/// The names that GitHub gives the headings of `text`.
+/// What begins the name of a place that a text names itself, such as a row of a table.
+const NAMED: &str = "<a id=\"";
+
+/// The names that GitHub gives the headings of `text`, and those that it gives itself.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = prose(text).filter_map(|(_, line)| line.strip_prefix('#'));
+    let named = prose(text).flat_map(|(_, line)| line.split(NAMED).skip(1));
     headings
         .map(|heading| {
             let kept = |letter: &char| letter.is_alphanumeric() || [' ', '-', '_'].contains(letter);
             heading.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).collect::<String>()
         })
         .map(|heading| heading.replace(' ', "-"))
+        .chain(named.filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned()))
         .collect()
 }
 
@@ -133,15 +138,16 @@ mod tests {
         let text = "[a](docs/A.md#one-two-three) [b](docs/A.md#four)\n\
             ```sh\n[code](nowhere)\n```\n\
             [c](https://example.com/x) [d](https://github.com/agentwire/agentwire/blob/main/docs/C.md) [e](#me)\n\
-            ## Me\n";
+            ## Me\n| <a id=\"a_row\"></a>`a_row` | [f](#a_row) [g](#another_row) |\n";
         fs::write(root.join("README.md"), text).unwrap();
         let (broken, count) = broken(root).unwrap();
         let expected = [
             "README.md:1: docs/A.md#four",
             "README.md:5: https://github.com/agentwire/agentwire/blob/main/docs/C.md",
+            "README.md:7: #another_row",
             "docs/A.md:2: B.md",
         ];
         assert_eq!(broken, expected);
-        assert_eq!(count, 6);
+        assert_eq!(count, 8);
     }
 }

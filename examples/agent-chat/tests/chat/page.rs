@@ -21,6 +21,8 @@ pub(crate) struct Page {
     pub(crate) events: Vec<Value>,
     /// Answers to sends and cancels.
     pub(crate) receipts: Vec<Value>,
+    /// What it said hello with.
+    pub(crate) token: String,
     /// The code of the close frame, once it came.
     pub(crate) closed: Option<u16>,
 }
@@ -33,9 +35,9 @@ impl Page {
         request.headers_mut().insert("sec-websocket-protocol", "agentwire.v1".parse().unwrap());
         let (socket, _) = within(connect_async(request)).await.unwrap();
         let mut page =
-            Self { socket, ch: Value::Null, events: Vec::new(), receipts: Vec::new(), closed: None };
+            Self { socket, ch: Value::Null, events: Vec::new(), receipts: Vec::new(), token, closed: None };
         page.write(json!({
-            "type": "hello", "token": token, "client": { "name": "test", "version": "1" }, "features": [],
+            "type": "hello", "token": page.token, "client": { "name": "test", "version": "1" }, "features": [],
             "window": { "events": 65536, "bytes": 67_108_864 },
             "streams": [{ "name": THREAD, "open": { "from": "start" } }]
         }))

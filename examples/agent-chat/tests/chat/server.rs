@@ -36,6 +36,11 @@ impl Server {
     pub(crate) async fn start(log: &Path, folder: &Path, more: &[&str]) -> Self {
         let mut command = command(&["--listen", "127.0.0.1:0", "--log"]);
         command.arg(log).arg("--folder").arg(folder).args(more);
+        Self::spawn(command).await
+    }
+
+    /// Starts a server by its command and waits until it serves.
+    pub(crate) async fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = within(out.next_line()).await.unwrap().expect("the server says where it is");
@@ -65,6 +70,15 @@ impl Server {
     pub(crate) async fn get(&self, path: &str) -> (u16, String, String) {
         self.http(&format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address))
             .await
+    }
+
+    /// Gets a path with a token; returns the body.
+    pub(crate) async fn get_with(&self, path: &str, token: &str) -> String {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n",
+            self.address
+        );
+        self.http(&request).await.2
     }
 
     async fn http(&self, request: &str) -> (u16, String, String) {

@@ -64,6 +64,36 @@ async fn tokens_and_the_page_are_served() {
     assert_eq!(server.post_token(&json!({ "user": "ada" }), "evil.example").await.0, 403);
 }
 
+// I11
+#[cfg(unix)]
+#[tokio::test]
+async fn at_its_most_verbose_the_server_writes_no_token_and_no_secret() {
+    let dir = TempDir::new().unwrap();
+    let (log, said) = (dir.path().join("chat.sqlite"), dir.path().join("said.txt"));
+    let mut verbose = command(&["--listen", "127.0.0.1:0", "--log"]);
+    verbose.arg(&log).arg("--folder").arg(fixtures());
+    verbose.env("RUST_LOG", "trace").stderr(fs::File::create(&said).unwrap());
+    let server = Server::spawn(verbose).await;
+    let mut page = Page::open(&server, "ada").await;
+    page.answer("m1", "Hello!").await;
+    let tokens = [page.token.clone(), server.token("eve").await];
+    let read = server.get_with(&format!("/v1/threads/{THREAD}/events"), &tokens[0]).await;
+    assert!(read.contains("agent_completed"), "{read}");
+    let (code, out) = server.terminate().await;
+    assert_eq!(code, Some(0));
+    let said = fs::read_to_string(said).unwrap() + &out.join("\n");
+    assert!(
+        said.contains("DEBUG") && said.contains("page connected"),
+        "all that it writes is looked at: {said}"
+    );
+    let secret = fs::read_to_string(dir.path().join("chat.sqlite.secret")).unwrap();
+    // The first part of a token is the same for all, and says nothing.
+    let parts = tokens.iter().flat_map(|token| token.split('.').skip(1));
+    for part in parts.chain([secret.trim()]) {
+        assert!(!said.contains(part), "{part} is in {said}");
+    }
+}
+
 #[tokio::test]
 async fn a_start_that_fails_prints_one_line() {
     let dir = TempDir::new().unwrap();
