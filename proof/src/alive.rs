@@ -14,7 +14,7 @@ use xtask::context::Context;
 use xtask::demo::chat_server;
 use xtask::setup::{self, Needs};
 
-use crate::browser::{Browser, Engine};
+use crate::browser::{Browser, Engine, WindowHandle};
 use crate::delivery::{Records, Site};
 
 /// How long the server is away, in seconds.
@@ -28,6 +28,9 @@ const LASTING: Duration = Duration::from_secs(11);
 
 /// How long anything may take that is not measured.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Clients of one window. Chromium makes the sockets of one process wait for seconds when many of them are opening.
+const PER_WINDOW: u32 = 10;
 
 /// How often the page is asked.
 const ASK: Duration = Duration::from_millis(100);
@@ -84,12 +87,14 @@ async fn check(args: &Args, ctx: &Context, program: &Path, folder: &Path) -> Res
     let pages = std::fs::File::create(folder.join("page.log")).context("page.log can't be written")?;
     let site = Site::start(&ctx.root, &ctx.pkg(), Arc::new(Records::new(pages)), address).await?;
     let browser = Browser::start(args.engine, ctx, &folder.join("driver.log")).await?;
-    let mut stage = Stage { server, proxy, browser };
+    let windows = vec![browser.window().await?];
+    let mut stage = Stage { server, proxy, browser, windows };
     let mut late = Vec::new();
-    stage.browser.open(&site.alive(address)).await?;
+    stage.open(args.clients, &site.alive(address)).await?;
     for away in OUTAGES {
-        late.extend(stage.outage(args.clients, away, away == OUTAGES[0]).await?);
+        late.extend(stage.outage(args.clients, away).await?);
     }
+    stage.clear(&site.away()).await?;
     stage.browser.open(&site.alive(stage.proxy.address())).await?;
     late.extend(stage.sleep(Duration::from_secs(args.sleep)).await?);
     late.extend(stage.hidden().await?);
@@ -105,6 +110,7 @@ struct Stage {
     server: Server,
     proxy: Proxy,
     browser: Browser,
+    windows: Vec<WindowHandle>,
 }
 
 /// What the page says of its clients.
@@ -117,18 +123,43 @@ struct Back {
 }
 
 impl Stage {
-    /// Kills the server under all clients, starts it again after a while, and measures. Returns what was too late.
-    async fn outage(&mut self, clients: u32, away: u64, is_first: bool) -> Result<Option<String>> {
-        if is_first {
-            self.browser.execute(&format!("alive.open({clients}, 'demo')")).await?;
+    /// Opens so many clients, in as many windows as they need.
+    async fn open(&mut self, clients: u32, page: &str) -> Result<()> {
+        let mut left = clients;
+        while left > 0 {
+            if left < clients {
+                self.windows.push(self.browser.another().await?);
+            }
+            self.browser.open(page).await?;
+            let count = left.min(PER_WINDOW);
+            self.browser.execute(&format!("alive.open({count}, 'demo')")).await?;
+            left -= count;
         }
+        Ok(())
+    }
+
+    /// Leaves the pages of all windows, and turns to the first one.
+    async fn clear(&mut self, elsewhere: &str) -> Result<()> {
+        for window in self.windows.iter().rev() {
+            self.browser.turn_to(window).await?;
+            self.browser.open(elsewhere).await?;
+        }
+        self.windows.truncate(1);
+        Ok(())
+    }
+
+    /// Kills the server under all clients, starts it again after a while, and measures. Returns what was too late.
+    async fn outage(&mut self, clients: u32, away: u64) -> Result<Option<String>> {
         self.all_back(clients).await?;
         // An answer streams, so that there is something to catch up with.
         let events = self.events().await?;
         self.browser.execute("alive.ask()").await?;
         self.events_beyond(events + 20).await?;
         sleep(LASTING).await;
-        self.browser.execute("alive.forget()").await?;
+        for window in &self.windows {
+            self.browser.turn_to(window).await?;
+            self.browser.execute("alive.forget()").await?;
+        }
         self.server.kill_for(Duration::from_secs(away)).await?;
         let listening = now_ms();
         let back = self.all_back(clients).await?;
@@ -165,7 +196,8 @@ impl Stage {
             "  {count} processes halted for {} s behind a half-open connection: caught up {back} ms after waking",
             time.as_secs()
         );
-        Ok((u128::from(back) > BACK.as_millis()).then(|| format!("after a sleep the page was back after {back} ms")))
+        Ok((u128::from(back) > BACK.as_millis())
+            .then(|| format!("after a sleep the page was back after {back} ms")))
     }
 
     /// Compares how soon a hidden page gets large events with how soon a visible one does.
@@ -203,13 +235,20 @@ impl Stage {
     async fn all_back(&self, clients: u32) -> Result<Vec<u64>> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let said = self.browser.execute("return alive.back()").await?;
-            let back: Back = serde_json::from_value(said).context("the page does not say when it was back")?;
-            if back.at.len() >= clients as usize {
-                return Ok(back.at);
+            let (mut at, mut states) = (Vec::new(), Vec::new());
+            for window in &self.windows {
+                self.browser.turn_to(window).await?;
+                let said = self.browser.execute("return alive.back()").await?;
+                let back: Back =
+                    serde_json::from_value(said).context("the page does not say when it was back")?;
+                at.extend(back.at);
+                states.extend(back.states);
+            }
+            if at.len() >= clients as usize {
+                return Ok(at);
             }
             if Instant::now() > deadline {
-                bail!("{} of {clients} pages are back; the others: {:?}", back.at.len(), back.states);
+                bail!("{} of {clients} pages are back; the others: {states:?}", at.len());
             }
             sleep(ASK).await;
         }

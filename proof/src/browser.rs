@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+pub(crate) use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
@@ -110,6 +111,32 @@ impl Browser {
             Ok(loaded) => loaded.context("the browser could not load the page"),
             Err(_) => bail!("the browser did not load the page within {} s", LOAD.as_secs()),
         }
+    }
+
+    /// Opens another window beside those that are open, and returns how to name it.
+    ///
+    /// # Errors
+    /// When the driver can't.
+    pub(crate) async fn another(&self) -> Result<WindowHandle> {
+        let opened = self.client.new_window(false).await.context("no other window can be opened")?;
+        self.turn_to(&opened.handle).await?;
+        Ok(opened.handle)
+    }
+
+    /// Names the window that commands go to.
+    ///
+    /// # Errors
+    /// When the driver can't.
+    pub(crate) async fn window(&self) -> Result<WindowHandle> {
+        self.client.window().await.context("the driver does not name its window")
+    }
+
+    /// Lets commands go to another window from now on.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub(crate) async fn turn_to(&self, window: &WindowHandle) -> Result<()> {
+        self.client.switch_to_window(window.clone()).await.context("a window is gone")
     }
 
     /// Goes back to the page before this one.

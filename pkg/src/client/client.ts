@@ -28,6 +28,7 @@ import { type Loader, Loading } from "./loading.js";
 import { messageOf } from "./messages.js";
 import { watchBrowser } from "./network.js";
 import type { Settings } from "./options.js";
+import { probe } from "./probe.js";
 import { Retries } from "./retries.js";
 import type { ConnectionState, Health, StateChange, Stats } from "./state.js";
 import { TokenSource } from "./token.js";
@@ -303,6 +304,7 @@ export class AgentClient implements Client {
 		const { delay } = step;
 		if (delay !== undefined) return this.#supervisor.call((raw) => raw.retryIn(delay));
 		this.#connection.set(to, step.reason, retryInMs, attempt);
+		if (step.probes) probe(this.#settings.url).then((error) => error !== undefined && this.state.name !== "connected" && this.#report(error));
 	}
 
 	#welcome(session: string, subject: string): void {

@@ -5,6 +5,9 @@ import type { StateName } from "./state.js";
 /** A connection that lasts so long is a success, in milliseconds (CLS-4). */
 const LASTING_MS = 10_000;
 
+/** Of ten attempts in a row, the one after which the server is asked why no socket opens. */
+const PROBED = 2;
+
 /** The longest delay, in milliseconds: about 25 days. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
@@ -14,6 +17,8 @@ export interface Step {
 	readonly reason: string;
 	/** The delay that the application chose, in milliseconds; `null` for no further attempt, `undefined` to go on as the core says. */
 	readonly delay: number | null | undefined;
+	/** Is it time to find out why no socket opens? */
+	readonly probes: boolean;
 }
 
 export class Retries {
@@ -43,7 +48,7 @@ export class Retries {
 		this.#chosen = undefined;
 		if (to === "connected") this.#connectedAt = this.#now();
 		// The answer to the delay that the application chose.
-		else if (chosen !== undefined) return { reason: chosen, delay: undefined };
+		else if (chosen !== undefined) return { reason: chosen, delay: undefined, probes: false };
 		else if (retryInMs !== undefined && (from === "connecting" || from === "connected")) {
 			let delay: number | null | undefined;
 			try {
@@ -54,9 +59,10 @@ export class Retries {
 			// Without a network the core chooses.
 			if (typeof delay === "number" && to !== "waiting") delay = undefined;
 			if (typeof delay === "number") this.#chosen = reason;
-			return { reason, delay };
+			const probes = from === "connecting" && reason === "connection_lost" && this.#attempts % 10 === PROBED;
+			return { reason, delay, probes };
 		}
-		return { reason, delay: undefined };
+		return { reason, delay: undefined, probes: false };
 	}
 
 	/** An attempt has failed, or the connection was lost. Throws what the application's function throws. */

@@ -98,9 +98,7 @@ export class Border implements CoreHost {
 
 	open(address: number): WebSocket | undefined {
 		try {
-			const socket = new WebSocket(this.text(address), PROTOCOL);
-			closeAfterError(socket, () => this.#host.error("socket_refused", "", undefined));
-			return socket;
+			return new WebSocket(this.text(address), PROTOCOL);
 		} catch (error) {
 			const { message } = error as { readonly message?: unknown };
 			this.#host.error("socket_refused", typeof message === "string" ? message : "", undefined);
@@ -109,7 +107,10 @@ export class Border implements CoreHost {
 	}
 
 	socket(socket: WebSocket | undefined, id: number): void {
-		if (socket !== undefined) this.#reader.attach(socket, id);
+		if (socket !== undefined) {
+			this.#reader.attach(socket, id);
+			closeAfterError(socket, () => this.#host.error("socket_refused", "the browser refused to open the address", undefined));
+		}
 		this.#host.socket(socket);
 	}
 

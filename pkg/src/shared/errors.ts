@@ -28,6 +28,7 @@ const REMEDIATIONS: Readonly<Partial<Record<KnownErrorCode, string>>> = {
 	token_unchanged: "Make the `token` function get a new token, not one from a cache, when `reason` is `refresh` or `refused` is set.",
 	unauthorized: "Sign in again, then call `client.reconnect()`.",
 	unsupported_protocol: "Check the url: the server does not speak agentwire.v1.",
+	upgrade_refused: "Check the address, and what stands between page and server: the sign-in, a proxy, a gateway.",
 	wasm_failed: "Allow 'wasm-unsafe-eval' in the Content-Security-Policy, and serve the .wasm file unchanged.",
 	wasm_unavailable: "Serve the .wasm file, and allow it in `connect-src`. It is tried again.",
 };
@@ -75,6 +76,7 @@ export type KnownErrorCode =
 	| "unavailable"
 	| "unsupported"
 	| "unsupported_protocol"
+	| "upgrade_refused"
 	| "wasm_failed"
 	| "wasm_unavailable";
 

@@ -78,15 +78,19 @@ export class ScriptedSocket extends EventTarget {
 
 	/** Calls the handlers of an event; what they throw is reported to the page. */
 	fire(type: string, fields: Readonly<Record<string, unknown>> = {}): void {
-		const event = Object.assign(new Event(type), fields);
-		const handler = { open: this.onopen, message: this.onmessage, error: this.onerror, close: this.onclose }[type];
+		this.dispatchEvent(Object.assign(new Event(type), fields));
+	}
+
+	/** As in a browser, where `onclose` and its like are listeners, too. */
+	override dispatchEvent(event: Event): boolean {
+		const handler = { open: this.onopen, message: this.onmessage, error: this.onerror, close: this.onclose }[event.type];
 		try {
 			// The page ties each handler to its event.
 			(handler as ((event: Event) => unknown) | null | undefined)?.(event);
 		} catch (error) {
 			this.#host.report(error);
 		}
-		this.dispatchEvent(event);
+		return super.dispatchEvent(event);
 	}
 }
 

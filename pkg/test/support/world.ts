@@ -217,6 +217,10 @@ export class World implements SocketHost {
 		this.define("addEventListener", this.page.addEventListener.bind(this.page));
 		this.define("removeEventListener", this.page.removeEventListener.bind(this.page));
 		this.define("navigator", { onLine: true });
+		// Nothing answers requests, unless a test says so.
+		this.define("fetch", async () => {
+			throw new TypeError("fetch failed");
+		});
 		this.define("reportError", (error: unknown) => this.report(error));
 		const counted = (now: number): number => {
 			this.clockReads += 1;
