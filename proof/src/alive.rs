@@ -90,12 +90,17 @@ async fn check(args: &Args, ctx: &Context, program: &Path, folder: &Path) -> Res
     let windows = vec![browser.window().await?];
     let mut stage = Stage { server, proxy, browser, windows };
     let mut late = Vec::new();
-    stage.open(args.clients, &site.alive(address)).await?;
-    for away in OUTAGES {
-        late.extend(stage.outage(args.clients, away).await?);
+    if args.engine == Engine::Chromium {
+        stage.open(args.clients, &site.alive(address)).await?;
+        for away in OUTAGES {
+            late.extend(stage.outage(args.clients, away).await?);
+        }
+        stage.clear(&site.away()).await?;
+    } else {
+        // Firefox lets one socket per server be opening, and makes that one wait for up to a minute after failures (docs/engines.md).
+        println!("  outages: measured in Chromium only");
     }
-    stage.clear(&site.away()).await?;
-    stage.browser.open(&site.alive(stage.proxy.address())).await?;
+    stage.load(&site.alive(stage.proxy.address())).await?;
     late.extend(stage.sleep(Duration::from_secs(args.sleep)).await?);
     late.extend(stage.hidden().await?);
     stage.browser.close().await;
@@ -130,10 +135,21 @@ impl Stage {
             if left < clients {
                 self.windows.push(self.browser.another().await?);
             }
-            self.browser.open(page).await?;
+            self.load(page).await?;
             let count = left.min(PER_WINDOW);
             self.browser.execute(&format!("alive.open({count}, 'demo')")).await?;
             left -= count;
+        }
+        Ok(())
+    }
+
+    /// Loads the page with many clients, and waits until it can be driven.
+    async fn load(&self, page: &str) -> Result<()> {
+        self.browser.open(page).await?;
+        let deadline = Instant::now() + DEADLINE;
+        while self.browser.execute("return typeof alive").await? != "object" {
+            ensure!(Instant::now() < deadline, "the page did not start");
+            sleep(ASK).await;
         }
         Ok(())
     }

@@ -29,6 +29,9 @@ const FREEZING: Duration = Duration::from_secs(1);
 /// How long a page without a network is watched.
 const OFFLINE: Duration = Duration::from_secs(3);
 
+/// How often a page may try to connect in that time: as often as may be at once, and what has been refilled.
+const ATTEMPTS: u64 = 8;
+
 /// How many events a hidden page must get.
 const HIDDEN: u64 = 100;
 
@@ -204,10 +207,12 @@ impl Conductor {
         sleep(FREEZING).await;
         let attempts = self.attempts().await?;
         sleep(OFFLINE).await;
+        // A server on the machine itself needs no network: what the browser says is no reason to wait.
         let more = self.attempts().await? - attempts;
         ensure!(
-            more == 0,
-            "the client tried to connect {more} times though the browser said that it is offline"
+            (1..=ATTEMPTS).contains(&more),
+            "the client tried to connect {more} times in {} s, 1 to {ATTEMPTS} were due",
+            OFFLINE.as_secs()
         );
         self.log_beyond(highest + MISSED).await?;
         self.proxy.refuse(false);
@@ -228,7 +233,7 @@ impl Conductor {
         };
         let source = if trusted { Source::Real } else { Source::Dispatched };
         let note = format!(
-            "no attempt in {} s offline, back with an event {} ms after `online`",
+            "{more} attempts in {} s offline, back with an event {} ms after `online`",
             OFFLINE.as_secs(),
             elapsed.as_millis()
         );
