@@ -427,7 +427,7 @@ fn the_cap_that_the_server_names_bounds_the_delays_and_refills_the_bucket() {
 
 #[test]
 fn a_send_that_is_refused_for_its_size_settles_and_what_follows_goes_out() {
-    // PROTOCOL: SND-12
+    // PROTOCOL: SND-20
     let mut world = connected();
     world.server.refuses_above = Some(200);
     world.send("large", "t", &"x".repeat(500));
@@ -440,7 +440,7 @@ fn a_send_that_is_refused_for_its_size_settles_and_what_follows_goes_out() {
 
 #[test]
 fn the_send_at_fault_is_found_among_several_and_others_go_on() {
-    // PROTOCOL: SND-12, SND-4
+    // PROTOCOL: SND-20, SND-4
     let mut world = connected();
     world.server.refuses_above = Some(200);
     world.send("a1", "a", "x");
@@ -461,7 +461,7 @@ fn the_send_at_fault_is_found_among_several_and_others_go_on() {
 
 #[test]
 fn a_send_that_resets_the_line_is_held_back_and_reported_and_others_go_on() {
-    // PROTOCOL: SND-11, SND-12; I14
+    // PROTOCOL: SND-19, SND-20; I14
     let mut world = connected();
     world.server.resets_above = Some(200);
     world.send("b1", "b", &"x".repeat(500));
@@ -484,7 +484,7 @@ fn a_send_that_resets_the_line_is_held_back_and_reported_and_others_go_on() {
 
 #[test]
 fn a_send_that_may_be_stored_is_not_called_too_large_when_the_limit_falls() {
-    // PROTOCOL: SND-12, GEN-7
+    // PROTOCOL: SND-20, GEN-7
     let mut world = connected();
     world.server.no_receipts = true;
     world.send("m1", "t", &"x".repeat(5_000));

@@ -22,7 +22,7 @@ use network::{Item, Network, Undo};
 use page::Page;
 
 /// How long after the last fault everything must have come to rest.
-/// A send may have to wait for ten minutes (SND-11).
+/// A send may have to wait for ten minutes (SND-19).
 const BOUND: Duration = Duration::from_secs(700);
 /// How long a step waits for the phase it aims at.
 const AIM_PATIENCE: Duration = Duration::from_millis(2_500);

@@ -73,7 +73,7 @@ pub const MIN_LASTING: Duration = Duration::from_secs(10);
 pub const OFFLINE_DELAY: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// The least time between two attempts that the application asks for.
 pub const RECONNECT_DELAY: Duration = Duration::from_secs(2);
-/// The time within which uploads of a send are counted (SND-11).
+/// The time within which uploads of a send are counted (SND-19).
 pub const UPLOAD_WINDOW: Duration = Duration::from_secs(600);
 /// Closes with 4400 or 4402 after which the client stops, if no connection lasted between them (CLS-1).
 pub const MAX_REJECTIONS: u32 = 3;
@@ -123,9 +123,9 @@ pub const FRESH: Duration = Duration::from_secs(1);
 pub const LATE: Duration = Duration::from_secs(2);
 /// How long a receipt may take before the client sends again on another socket (SND-10).
 pub const RECEIPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A loss that comes so soon after a send may be its fault (SND-12).
+/// A loss that comes so soon after a send may be its fault (SND-20).
 pub const QUICK_LOSS: Duration = Duration::from_secs(5);
-/// How long a send waits that lost a connection alone; twice as long each time (SND-12).
+/// How long a send waits that lost a connection alone; twice as long each time (SND-20).
 pub const HOLD_DELAY: Duration = Duration::from_secs(10);
 /// Delay before a send that the server could not take is sent again, unless it says otherwise; four times as long each time
 /// (ERR-2).

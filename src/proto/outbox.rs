@@ -48,7 +48,7 @@ impl Entry {
         self.first_sent.is_some()
     }
 
-    /// Returns when it may go out, as far as the limit on uploads is concerned (SND-11).
+    /// Returns when it may go out, as far as the limit on uploads is concerned (SND-19).
     fn upload_allowed_at(&mut self, now: Instant, most: usize) -> Option<Instant> {
         self.uploads.retain(|&at| now.since(at) < UPLOAD_WINDOW);
         let oldest = self.uploads.len().checked_sub(most)?;
@@ -64,7 +64,7 @@ pub(crate) struct Outbox {
     entries: Vec<Entry>,
     max: usize,
     max_uploads: usize,
-    /// One at a time: a send among those that were on their way may be the reason that sockets are lost (SND-12).
+    /// One at a time: a send among those that were on their way may be the reason that sockets are lost (SND-20).
     is_careful: bool,
 }
 
@@ -239,7 +239,7 @@ impl Outbox {
         }
     }
 
-    /// Looks for the send that may have been the cause of a loss (SND-12), before [`on_link_down`](Self::on_link_down).
+    /// Looks for the send that may have been the cause of a loss (SND-20), before [`on_link_down`](Self::on_link_down).
     pub(crate) fn on_socket_lost(&mut self, code: CloseCode, now: Instant, fx: &mut Effects) {
         let is_size = matches!(code, CloseCode::MESSAGE_TOO_BIG | CloseCode::FRAME_TOO_LARGE);
         let is_accused = is_size || matches!(code, CloseCode::INVALID_PAYLOAD | CloseCode::BAD_FRAME);

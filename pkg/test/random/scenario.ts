@@ -122,7 +122,7 @@ class Scenario {
 		}
 		for (let round = 0; round < 400 && this.#isOwed(); round += 1) {
 			for (const { story, reading } of this.#application.readings) this.#application.next(story, reading);
-			// A message that was transmitted five times waits for up to ten minutes (SND-11).
+			// A message that was transmitted five times waits for up to ten minutes (SND-19).
 			await this.#world.advance(client.state.name === "connected" && round < 100 ? 100 : 5_000);
 		}
 		await this.#world.advance(100);
