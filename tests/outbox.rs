@@ -2,11 +2,18 @@
 
 mod support;
 
-use agentwire::proto::{Config, Input};
+use agentwire::proto::{ClientError, Config, Event, Input, SendKind, wire::Contradiction};
 use support::{SECOND, World, connected};
 
 fn receipt(id: &str) -> (String, String) {
     (id.into(), "Receipt".into())
+}
+
+/// A receipt of a message that is stored.
+fn accepted(id: &str, stream: &str) -> String {
+    let position = serde_json::json!({"epoch": "e1", "offset": 1});
+    serde_json::json!({"type": "receipt", "id": id, "stream": stream, "status": "accepted", "position": position})
+        .to_string()
 }
 
 fn settled(world: &World) -> Vec<(String, String)> {
@@ -133,8 +140,8 @@ fn a_second_receipt_changes_nothing() {
     let mut world = connected();
     world.send("m1", "t", "x");
     world.settle();
-    world.inject(r#"{"type":"receipt","id":"m1","status":"accepted"}"#);
-    world.inject(r#"{"type":"receipt","id":"unknown","status":"accepted"}"#);
+    world.inject(accepted("m1", "t"));
+    world.inject(accepted("unknown", "t"));
     world.settle();
     assert_eq!(settled(&world), [receipt("m1")]);
 }
@@ -149,11 +156,61 @@ fn receipts_settle_the_send_they_name_in_any_order() {
     }
     world.settle();
     for id in ["m3", "m1", "m2"] {
-        world.inject(format!(r#"{{"type":"receipt","id":"{id}","status":"accepted"}}"#));
+        world.inject(accepted(id, "t"));
     }
     world.settle();
     assert_eq!(settled(&world), [receipt("m3"), receipt("m1"), receipt("m2")]);
     assert_eq!(world.slots_held(), 0);
+}
+
+// One id is used in two streams.
+#[test]
+fn a_receipt_settles_the_send_of_its_stream() {
+    // PROTOCOL: SND-1, SND-11; I6
+    let mut world = connected();
+    world.server.no_receipts = true;
+    world.send("m1", "t", "x");
+    world.send("m1", "u", "y");
+    world.settle();
+    for stream in ["u", "t"] {
+        world.inject(accepted("m1", stream));
+        world.inject(accepted("m1", stream));
+    }
+    world.settle();
+    let streams = |fact: &Event| match fact {
+        Event::Settled { stream, .. } => Some(stream.to_string()),
+        _ => None,
+    };
+    assert_eq!(world.facts.iter().filter_map(streams).collect::<Vec<_>>(), ["u", "t"]);
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
+fn a_receipt_whose_status_does_not_fit_is_malformed_and_the_send_goes_again() {
+    // PROTOCOL: SND-11, GEN-4
+    for (kind, status) in [
+        (SendKind::Message, "unknown_run"),
+        (SendKind::Message, "cancelled"),
+        (SendKind::Message, "stored"),
+        (SendKind::Cancel, "accepted"),
+        (SendKind::Cancel, "already_resolved"),
+        (SendKind::Approve, "already_finished"),
+    ] {
+        let mut world = connected();
+        world.server.no_receipts = true;
+        let body = world.keep(serde_json::json!({"message": {"type": "x"}}));
+        world.input(Input::Send { kind, id: "m1".into(), stream: "t".into(), body, sent_ago: None });
+        world.settle();
+        let position = serde_json::json!({"epoch": "e1", "offset": 1});
+        let receipt = serde_json::json!({"type": "receipt", "id": "m1", "stream": "t", "status": status, "position": position});
+        world.inject(receipt.to_string());
+        world.settle();
+        let refused = Event::Error(ClientError::Contradiction(Contradiction::StatusOfAnother));
+        assert!(world.facts.contains(&refused), "{kind:?} {status}");
+        assert_eq!(world.settled(), [], "{kind:?} {status}");
+        world.run_for(2 * SECOND);
+        assert_eq!(world.client.stats().connects, 2, "{kind:?} {status}");
+    }
 }
 
 #[test]
@@ -208,11 +265,13 @@ fn a_send_that_is_too_large_settles_and_the_others_go_on() {
     assert_eq!(world.client.max_frame_bytes(), 1_048_576);
     world.server.no_receipts = true;
     world.send("m1", "t", "large");
-    world.input(Input::SendTooLarge { id: "m1".into() });
+    world.send("m1", "u", "small");
+    world.input(Input::SendTooLarge { id: "m1".into(), stream: "t".into() });
+    assert_eq!(world.settled().len(), 1, "the other stream's message of this id is not too large");
     world.server.no_receipts = false;
     world.send("m2", "t", "small");
     world.settle();
     assert_eq!(world.settled()[0], ("m1".into(), r#"Failed("message_too_large")"#.into()));
-    assert_eq!(settled(&world)[1], receipt("m2"));
+    assert_eq!(settled(&world)[1..], [receipt("m1"), receipt("m2")]);
     assert_eq!(world.slots_held(), 0);
 }

@@ -812,7 +812,7 @@ impl Server {
                 self.connection(peer).put_off.entry(stream).or_insert_with(|| id.clone());
                 self.emit(
                     peer,
-                    &json!({"type": "receipt", "id": id, "status": "rejected", "error": {"code": code, "message": "busy", "retryable": true, "retryAfterMs": 300}}),
+                    &json!({"type": "receipt", "id": id, "stream": frame["stream"], "status": "rejected", "error": {"code": code, "message": "busy", "retryable": true, "retryAfterMs": 300}}),
                 );
                 return;
             }
@@ -823,10 +823,16 @@ impl Server {
             // Its receipt says that it is durable (SND-3), and with it whatever stands before it.
             self.commit();
             self.applied.push((stream, id.clone(), subject));
-            self.keys.insert(key, Applied { place, offset, message });
+            self.keys.insert(key.clone(), Applied { place, offset, message });
         }
         if !self.no_receipts {
-            self.emit(peer, &json!({"type": "receipt", "id": id, "status": "accepted"}));
+            let mut receipt = json!({"type": "receipt", "id": id, "stream": key.1, "status": "cancelled"});
+            if frame["type"] == "send" {
+                let Applied { place, offset, .. } = self.keys[&key];
+                receipt["status"] = "accepted".into();
+                receipt["position"] = json!({"epoch": self.log(&key.1).lives[place].epoch, "offset": offset});
+            }
+            self.emit(peer, &receipt);
         }
         self.send_all();
     }

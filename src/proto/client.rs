@@ -177,7 +177,9 @@ impl Client {
             Input::Send { kind, id, stream, body, sent_ago } => {
                 self.on_send(kind, id, stream, body, sent_ago)
             }
-            Input::SendTooLarge { id } => self.outbox.fail(id, Text::MESSAGE_TOO_LARGE, &mut self.fx),
+            Input::SendTooLarge { id, stream } => {
+                self.outbox.fail(id, stream, Text::MESSAGE_TOO_LARGE, &mut self.fx);
+            }
             Input::Signal { stream, signal } => {
                 if let Link::Live(Session { socket, .. }) = self.link {
                     self.send(socket, ClientFrame::Signal { stream, signal });

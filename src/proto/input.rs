@@ -111,6 +111,8 @@ pub enum Input {
     SendTooLarge {
         /// The key of the send.
         id: Text,
+        /// The name of its stream.
+        stream: Text,
     },
     /// The application sends a signal: now or never.
     Signal {

@@ -10,7 +10,7 @@ use super::{
     instant::Instant,
     output::{Event, Outcome},
     text::Text,
-    wire::{ClientFrame, ReceiptError},
+    wire::{ClientFrame, Contradiction, Receipt},
 };
 
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Outbox {
             return;
         }
         if self.entries.len() >= self.max {
-            settle(id, body, Outcome::Failed(Text::OUTBOX_FULL), fx);
+            settle((id, stream), body, Outcome::Failed(Text::OUTBOX_FULL), fx);
             return;
         }
         self.entries.push(Entry {
@@ -124,36 +124,43 @@ impl Outbox {
                 && entry.first_sent.is_some_and(|sent| now.since(sent) + entry.sent_ago > horizon)
         };
         for entry in self.take_where(expired) {
-            settle(entry.id, entry.body, Outcome::Failed(Text::OUTCOME_UNKNOWN), fx);
+            entry.settle(Outcome::Failed(Text::OUTCOME_UNKNOWN), fx);
         }
     }
 
     /// Takes a receipt. Returns when to send again, if the server could not take it for now.
+    ///
+    /// # Errors
+    ///
+    /// When the status is not of the kind of frame that the receipt answers (SND-11).
     pub(crate) fn on_receipt(
         &mut self,
-        id: Text,
-        error: Option<&ReceiptError>,
+        receipt: &Receipt,
         slot: Slot,
         now: Instant,
         fx: &mut Effects,
-    ) -> Option<Instant> {
-        let index = self.entries.iter().position(|entry| entry.id == id && entry.sent.is_some())?;
-        if let Some(error) = error.filter(|error| error.retryable) {
+    ) -> Result<Option<Instant>, Contradiction> {
+        let is_answered =
+            |entry: &Entry| entry.id == receipt.id && entry.stream == receipt.stream && entry.sent.is_some();
+        let Some(index) = self.entries.iter().position(is_answered) else { return Ok(None) };
+        if !may_answer(receipt.status, self.entries[index].kind) {
+            return Err(Contradiction::StatusOfAnother);
+        }
+        if let Some(error) = receipt.error.as_ref().filter(|error| error.retryable) {
             let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
             let entry = &mut self.entries[index];
             entry.sent = None;
             entry.not_before = Some(now + delay);
-            return entry.not_before;
+            return Ok(entry.not_before);
         }
-        let entry = self.entries.remove(index);
-        settle(entry.id, entry.body, Outcome::Receipt { slot }, fx);
-        None
+        self.entries.remove(index).settle(Outcome::Receipt { slot }, fx);
+        Ok(None)
     }
 
     /// Settles one send: it can never be sent.
-    pub(crate) fn fail(&mut self, id: Text, code: Text, fx: &mut Effects) {
-        for entry in self.take_where(|entry| entry.id == id) {
-            settle(entry.id, entry.body, Outcome::Failed(code), fx);
+    pub(crate) fn fail(&mut self, id: Text, stream: Text, code: Text, fx: &mut Effects) {
+        for entry in self.take_where(|entry| entry.id == id && entry.stream == stream) {
+            entry.settle(Outcome::Failed(code), fx);
         }
     }
 
@@ -167,7 +174,7 @@ impl Outbox {
     /// Settles everything: the client has ended.
     pub(crate) fn settle_all(&mut self, code: Text, fx: &mut Effects) {
         for entry in self.take_where(|_| true) {
-            settle(entry.id, entry.body, Outcome::Failed(code), fx);
+            entry.settle(Outcome::Failed(code), fx);
         }
     }
 
@@ -176,9 +183,25 @@ impl Outbox {
     }
 }
 
-fn settle(id: Text, body: Slot, outcome: Outcome, fx: &mut Effects) {
-    fx.report(Event::Settled { id, outcome });
+impl Entry {
+    fn settle(self, outcome: Outcome, fx: &mut Effects) {
+        settle((self.id, self.stream), self.body, outcome, fx);
+    }
+}
+
+fn settle((id, stream): (Text, Text), body: Slot, outcome: Outcome, fx: &mut Effects) {
+    fx.report(Event::Settled { id, stream, outcome });
     fx.release(body);
+}
+
+/// Tells whether a receipt with this status can answer a frame of this kind (SND-11).
+fn may_answer(status: Text, kind: SendKind) -> bool {
+    let statuses: &[Text] = match kind {
+        SendKind::Approve => &[Text::ACCEPTED, Text::ALREADY_RESOLVED, Text::UNKNOWN_APPROVAL],
+        SendKind::Cancel => &[Text::CANCELLED, Text::ALREADY_FINISHED, Text::UNKNOWN_RUN],
+        SendKind::Message => &[Text::ACCEPTED],
+    };
+    status == Text::REJECTED || statuses.contains(&status)
 }
 
 #[cfg(test)]

@@ -25,9 +25,13 @@ macro_rules! words {
 }
 
 words! {
+    ACCEPTED = "accepted",
     AHEAD = "ahead",
+    ALREADY_FINISHED = "already_finished",
+    ALREADY_RESOLVED = "already_resolved",
     BAD_FRAME = "bad_frame",
     BAD_SERVER_FRAME = "bad_server_frame",
+    CANCELLED = "cancelled",
     CLOSED = "closed",
     CLOSED_BY_SERVER = "closed_by_server",
     CONNECT = "connect",
@@ -64,6 +68,8 @@ words! {
     TOKEN_TIMEOUT = "token_timeout",
     TRIMMED = "trimmed",
     UNAVAILABLE = "unavailable",
+    UNKNOWN_APPROVAL = "unknown_approval",
+    UNKNOWN_RUN = "unknown_run",
     UNSUPPORTED_PROTOCOL = "unsupported_protocol",
     WELCOME = "welcome",
     WELCOME_TIMEOUT = "welcome_timeout",

@@ -67,9 +67,11 @@ contradictions! {
     GapTooEarly = "gap: after what did not come",
     NextOutside = "subscribed: next outside oldest and head",
     NotAskedFor = "subscribed: unknown stream",
+    PositionMissing = "receipt: accepted without position",
     ReasonMissing = "subscribed: reason is missing",
     SecondCaughtUp = "caughtUp: a second one",
     SecondWelcome = "a second welcome",
+    StatusOfAnother = "receipt: status of another frame",
 }
 
 /// A frame of the server.
@@ -96,8 +98,8 @@ pub enum ServerFrame {
     Ping { n: u64 },
     /// `pong` (HBT-3).
     Pong { n: u64 },
-    /// `receipt` (SND-1).
-    Receipt { id: Text, error: Option<ReceiptError> },
+    /// `receipt` (SND-11).
+    Receipt(Receipt),
     /// `refreshed` (TOK-1).
     Refreshed { token_expires_in_ms: Option<u64> },
     /// `replayEnd` (RPL-1).
@@ -142,6 +144,16 @@ pub struct Welcome {
     pub token_expires_in_ms: Option<u64>,
 }
 
+/// The answer to a send, a cancel or an approval. What else it says is for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "fields are those of SND-11")]
+pub struct Receipt {
+    pub id: Text,
+    pub stream: Text,
+    pub status: Text,
+    pub error: Option<ReceiptError>,
+}
+
 /// What a rejected receipt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of ERR-1")]
@@ -173,10 +185,12 @@ pub struct StreamRequest {
 }
 
 impl ClientFrame {
-    /// Returns the key of a frame that settles by a receipt.
-    pub fn send_id(&self) -> Option<Text> {
+    /// Returns the id and the stream of a frame that settles by a receipt.
+    pub fn key(&self) -> Option<(Text, Text)> {
         match self {
-            Self::Approve { id, .. } | Self::Cancel { id, .. } | Self::Send { id, .. } => Some(*id),
+            Self::Approve { id, stream, .. }
+            | Self::Cancel { id, stream, .. }
+            | Self::Send { id, stream, .. } => Some((*id, *stream)),
             Self::Ack { .. }
             | Self::Hello { .. }
             | Self::Ping { .. }

@@ -75,7 +75,7 @@ impl Session {
     async fn writable(&mut self, send: &Send, access: Access) -> Option<(Place, StreamKey)> {
         let horizon = self.context.limits.send_horizon;
         let Ok(place) = self.order.enter(&send.stream, &send.id, horizon) else {
-            self.control.push_back(rejected(&send.id, TOO_EARLY));
+            self.control.push_back(rejected(&send.id, &send.stream, TOO_EARLY));
             return None;
         };
         match self.context.gate.open(&self.subject, &send.stream, access).await {
@@ -101,7 +101,7 @@ impl Session {
 
     fn reject(&mut self, place: &Place, rejection: Rejection<'_>) {
         self.order.leave(place, rejection.retryable);
-        self.control.push_back(rejected(&place.id, rejection));
+        self.control.push_back(rejected(&place.id, &place.stream, rejection));
     }
 
     /// Appends at this place of the order of frames, and answers when it is durable.
@@ -114,14 +114,15 @@ impl Session {
         let answer = async move {
             let rejection = match ticket.durable().await {
                 Ok(Outcome::Durable(receipt)) => {
-                    let frame = accepted(&place.id, status(receipt.status), &receipt.position);
+                    let frame = accepted(&place, status(receipt.status), &receipt.position);
                     return Answer { place, frame, is_owed: false };
                 }
                 Ok(Outcome::Conflict) => CONFLICT,
                 Ok(Outcome::TooEarly) => TOO_EARLY,
                 Err(error) => unavailable(&error),
             };
-            Answer { frame: rejected(&place.id, rejection), is_owed: rejection.retryable, place }
+            let frame = rejected(&place.id, &place.stream, rejection);
+            Answer { frame, is_owed: rejection.retryable, place }
         };
         self.answers.push_back(Box::pin(answer));
     }
@@ -203,14 +204,15 @@ fn status_of_approve(status: Status) -> &'static str {
     }
 }
 
-fn accepted(id: &str, status: &str, position: &Position) -> String {
+fn accepted(place: &Place, status: &str, position: &Position) -> String {
+    let Place { id, stream, .. } = place;
     // Only what was written has a place.
     let position = (status == "accepted").then_some(position);
-    ServerFrame::Receipt { id, status, position, error: None }.encode()
+    ServerFrame::Receipt { id, stream, status, position, error: None }.encode()
 }
 
-fn rejected(id: &str, error: Rejection<'_>) -> String {
-    ServerFrame::Receipt { id, status: "rejected", position: None, error: Some(error) }.encode()
+fn rejected(id: &str, stream: &str, error: Rejection<'_>) -> String {
+    ServerFrame::Receipt { id, stream, status: "rejected", position: None, error: Some(error) }.encode()
 }
 
 fn unavailable(error: &LogError) -> Rejection<'static> {

@@ -50,6 +50,7 @@ pub(crate) enum ServerFrame<'a> {
     },
     Receipt {
         id: &'a str,
+        stream: &'a str,
         status: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         position: Option<&'a Position>,

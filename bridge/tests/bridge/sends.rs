@@ -10,7 +10,7 @@ fn message(id: &str, content: &str) -> Value {
     json!({"type": "send", "id": id, "stream": "t", "message": {"type": "user_message", "content": content}})
 }
 
-// PROTOCOL: SND-1, SND-2, SND-3
+// PROTOCOL: SND-1, SND-2, SND-3, SND-11
 #[tokio::test]
 async fn a_send_is_applied_once_and_answered_each_time() {
     let server = Server::start().await;
@@ -21,8 +21,8 @@ async fn a_send_is_applied_once_and_answered_each_time() {
     page.send(first.clone()).await;
     let receipt = page.next().await;
     assert_eq!(
-        (&receipt["id"], &receipt["status"], &receipt["position"]["offset"]),
-        (&json!("s1"), &json!("accepted"), &json!(1))
+        (&receipt["id"], &receipt["stream"], &receipt["status"], &receipt["position"]["offset"]),
+        (&json!("s1"), &json!("t"), &json!("accepted"), &json!(1))
     );
     let stored = server.events("t").await.remove(0);
     assert_eq!(
@@ -133,11 +133,17 @@ async fn a_cancel_reaches_its_run() {
     let mut page = Page::open(&server, "ada", json!([])).await;
     let cancel = |id: &str, run: &str| json!({"type": "cancel", "id": id, "stream": "t", "runId": run});
     page.send(cancel("c0", "nobody")).await;
-    assert_eq!(page.next().await, json!({"type": "receipt", "id": "c0", "status": "unknown_run"}));
+    assert_eq!(
+        page.next().await,
+        json!({"type": "receipt", "id": "c0", "stream": "t", "status": "unknown_run"})
+    );
     assert!(!run.is_cancelled());
     let id = run.id().to_owned();
     page.send(cancel("c1", &id)).await;
-    assert_eq!(page.next().await, json!({"type": "receipt", "id": "c1", "status": "cancelled"}));
+    assert_eq!(
+        page.next().await,
+        json!({"type": "receipt", "id": "c1", "stream": "t", "status": "cancelled"})
+    );
     within(run.cancelled()).await;
     within(child.cancelled()).await;
     child.cancel("parent").await.unwrap();

@@ -6,7 +6,7 @@ use agentwire::proto::Duration;
 
 use agentwire::proto::{
     Config, ConsumerId, Event, Instant, SocketId, State, StreamId,
-    wire::{ClientFrame, ServerFrame, StreamRequest},
+    wire::{ClientFrame, Receipt, ServerFrame, StreamRequest},
 };
 
 use super::{
@@ -159,7 +159,7 @@ impl PageView {
                 }
             }
             ServerFrame::GoAway { .. } => self.floor = true,
-            ServerFrame::Receipt { id, error: Some(error), .. } if error.retryable => {
+            ServerFrame::Receipt(Receipt { id, error: Some(error), .. }) if error.retryable => {
                 if let Some(send) = self.sends.get_mut(&*id.as_rc()) {
                     send.on_way = false;
                 }
@@ -263,7 +263,7 @@ impl PageView {
                 require!(!self.foreign, "I11", "{frame:?} is sent after another subject was welcomed");
                 self.sent(frame)?;
             }
-            Note::Settled { id, receipt, failed } => {
+            Note::Settled { id, receipt, failed, .. } => {
                 counts.sends += 1;
                 self.settled(id, receipt.as_ref(), failed.as_deref(), server)?;
             }

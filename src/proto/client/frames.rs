@@ -66,7 +66,7 @@ impl Client {
             | ServerFrame::Notice
             | ServerFrame::Ping { .. }
             | ServerFrame::Pong { .. }
-            | ServerFrame::Receipt { .. }
+            | ServerFrame::Receipt(_)
             | ServerFrame::Refreshed { .. }
             | ServerFrame::ReplayEnd { .. }
             | ServerFrame::Signal
@@ -201,10 +201,11 @@ impl Client {
             }
             // That it came is all that matters.
             ServerFrame::Pong { .. } => {}
-            ServerFrame::Receipt { id, error, .. } => {
-                let retry_at = self.outbox.on_receipt(id, error.as_ref(), slot, self.now, &mut self.fx);
-                if let Some(at) = retry_at {
-                    self.timers.set_earliest(Timer::Resend, at);
+            ServerFrame::Receipt(receipt) => {
+                match self.outbox.on_receipt(&receipt, slot, self.now, &mut self.fx) {
+                    Ok(Some(at)) => self.timers.set_earliest(Timer::Resend, at),
+                    Ok(None) => {}
+                    Err(contradiction) => self.contradicted(contradiction),
                 }
             }
             ServerFrame::Refreshed { token_expires_in_ms } => {

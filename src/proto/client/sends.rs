@@ -22,7 +22,7 @@ impl Client {
         sent_ago: Option<Duration>,
     ) {
         if self.is_terminal() {
-            self.fx.report(Event::Settled { id, outcome: Outcome::Failed(Text::CLOSED) });
+            self.fx.report(Event::Settled { id, stream, outcome: Outcome::Failed(Text::CLOSED) });
             self.fx.release(body);
         } else {
             self.outbox.push(kind, id, stream, body, (sent_ago, self.now), &mut self.fx);

@@ -5,7 +5,7 @@
 //! whether the fields contradict each other.
 
 use super::{
-    ClientFrame, Contradiction, Open, ReceiptError, ServerFrame, StreamRequest, Subscribed, Welcome,
+    ClientFrame, Contradiction, Open, Receipt, ReceiptError, ServerFrame, StreamRequest, Subscribed, Welcome,
 };
 use crate::proto::{ids::Slot, text::Text};
 
@@ -123,13 +123,19 @@ pub fn from_numbers(kind: u32, next: impl FnMut() -> f64) -> Result<ServerFrame,
         kind::PING => ServerFrame::Ping { n: fields.integer() },
         kind::PONG => ServerFrame::Pong { n: fields.integer() },
         kind::RECEIPT => {
-            let (id, status, has_error) = (fields.text(), fields.text(), fields.flag());
+            let (id, stream, status) = (fields.text(), fields.text(), fields.text());
+            // The application gets the position with the frame.
+            let offset = fields.flag().then(|| fields.integer());
+            let has_error = fields.flag();
             if (status == Text::REJECTED) != has_error {
                 return Err(Contradiction::ErrorAndStatus);
             }
+            if status == Text::ACCEPTED && offset.is_none() {
+                return Err(Contradiction::PositionMissing);
+            }
             let error = has_error
                 .then(|| ReceiptError { retryable: fields.flag(), retry_after_ms: fields.optional() });
-            ServerFrame::Receipt { id, error }
+            ServerFrame::Receipt(Receipt { id, stream, status, error })
         }
         kind::REFRESHED => ServerFrame::Refreshed { token_expires_in_ms: fields.optional() },
         kind::REPLAY_END => {
