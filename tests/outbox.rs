@@ -213,6 +213,37 @@ fn a_receipt_whose_status_does_not_fit_is_malformed_and_the_send_goes_again() {
     }
 }
 
+// The page learns what counts.
+#[test]
+fn a_receipt_of_an_approval_without_its_decision_is_malformed() {
+    // PROTOCOL: SND-8, SND-11, GEN-4
+    for (status, decision, is_refused) in [
+        ("accepted", None, true),
+        ("already_resolved", None, true),
+        ("accepted", Some("approved"), false),
+        ("already_resolved", Some("expired"), false),
+        ("run_over", None, false),
+        ("unknown_approval", None, false),
+    ] {
+        let mut world = connected();
+        world.server.no_receipts = true;
+        let body = world.keep(serde_json::json!({"runId": "r", "approvalId": "a", "decision": "denied"}));
+        let (id, stream) = ("m1".into(), "t".into());
+        world.input(Input::Send { kind: SendKind::Approve, id, stream, body, sent_ago: None });
+        world.settle();
+        let mut receipt: serde_json::Value = serde_json::from_str(&accepted("m1", "t")).expect("JSON");
+        receipt["status"] = status.into();
+        if let Some(decision) = decision {
+            receipt["decision"] = decision.into();
+        }
+        world.inject(receipt.to_string());
+        world.settle();
+        let refused = Event::Error(ClientError::Contradiction(Contradiction::DecisionMissing));
+        assert_eq!(world.facts.contains(&refused), is_refused, "{status} {decision:?}");
+        assert_eq!(world.settled().is_empty(), is_refused, "{status} {decision:?}");
+    }
+}
+
 #[test]
 fn a_key_in_use_is_not_queued_twice() {
     // PROTOCOL: SND-1

@@ -27,9 +27,9 @@ pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
                 context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
             }
             Fact::RunEnded { run, .. } => context.live.run_ended(key, run),
-            Fact::ApprovalResolved { approval, decision } => {
-                if let Some(decision) = decision.as_deref().and_then(Decision::parse) {
-                    context.live.resolve(key, approval, decision);
+            Fact::ApprovalResolved { run, approval, resolution: Some(resolution) } => {
+                if let Some(decision) = Decision::parse(&resolution.decision) {
+                    context.live.resolve(key, run, approval, decision);
                 }
             }
             _ => {}

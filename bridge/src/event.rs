@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::clock::now_ms;
+use crate::live::Decision;
+use crate::log::Resolution;
 
 /// Room that a frame with a single event needs beside its body, in bytes (EVT-8).
 pub(crate) const FRAME_OVERHEAD: usize = 128;
@@ -101,12 +103,14 @@ pub(crate) enum Effect {
         /// The approval.
         approval: Arc<str>,
     },
-    /// A person has answered.
+    /// Somebody has answered.
     ApprovalResolved {
+        /// The run.
+        run: Arc<str>,
         /// The approval.
         approval: Arc<str>,
         /// The answer.
-        decision: Option<Arc<str>>,
+        resolution: Resolution,
     },
 }
 
@@ -220,8 +224,11 @@ impl Effect {
     /// The run that it is about.
     pub(crate) fn run(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Run { run, .. } | Self::RunEnded { run } | Self::ApprovalRequested { run, .. } => Some(run),
-            Self::None | Self::ApprovalResolved { .. } => None,
+            Self::Run { run, .. }
+            | Self::RunEnded { run }
+            | Self::ApprovalRequested { run, .. }
+            | Self::ApprovalResolved { run, .. } => Some(run),
+            Self::None => None,
         }
     }
 
@@ -237,8 +244,12 @@ impl Effect {
                 Self::ApprovalRequested { run: run()?, approval: id(fields, "approvalId")? }
             }
             "approval_resolved" => Self::ApprovalResolved {
+                run: run()?,
                 approval: id(fields, "approvalId")?,
-                decision: fields.get("decision").and_then(Value::as_str).map(Arc::from),
+                resolution: Resolution {
+                    decision: decision(fields)?,
+                    by: fields.get("user").and_then(Value::as_str).map(Arc::from),
+                },
             },
             "run_accepted" | "agent_started" => {
                 let has_message = fields.contains_key("sendId");
@@ -255,6 +266,13 @@ fn id(fields: &Map<String, Value>, field: &'static str) -> Result<Arc<str>, Even
     match fields.get(field) {
         Some(Value::String(text)) if (1..=MAX_ID_BYTES).contains(&text.len()) => Ok(text.as_str().into()),
         _ => Err(EventError::Field { field, expected: "text of 1 to 128 bytes" }),
+    }
+}
+
+fn decision(fields: &Map<String, Value>) -> Result<Arc<str>, EventError> {
+    match fields.get("decision").and_then(Value::as_str).and_then(Decision::parse) {
+        Some(decision) => Ok(decision.as_str().into()),
+        None => Err(EventError::Field { field: "decision", expected: "`approved` or `denied`" }),
     }
 }
 

@@ -142,15 +142,6 @@ impl Journal {
         }
     }
 
-    /// The run that asked for an approval; `None` when the approval is unknown.
-    pub(crate) async fn run_of_approval(
-        &self,
-        key: &StreamKey,
-        approval: &str,
-    ) -> Result<Option<Arc<str>>, LogError> {
-        self.with(key, |state| state.ledger.run_of_approval(approval).cloned()).await
-    }
-
     /// The last place of a stream that inboxes do not know yet.
     pub(crate) async fn unannounced(&self, key: &StreamKey) -> Result<Option<u64>, LogError> {
         self.with(key, |state| state.ledger.unannounced()).await

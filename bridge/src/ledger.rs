@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{Fact, IdempotencyKey, Record, Status};
+use crate::log::{Fact, IdempotencyKey, Record, Resolution, Status};
 use crate::stream::StreamKey;
 
 /// Lines of an inbox that are remembered, so that none is written twice after a crash. One that is older than so many
@@ -26,8 +26,9 @@ pub(crate) struct Ledger {
     runs: HashMap<Arc<str>, Run>,
     /// Runs that are not over, by where they began.
     open_runs: BTreeMap<u64, Arc<str>>,
-    #[serde(with = "pairs")]
-    approvals: HashMap<Arc<str>, Approval>,
+    /// Approvals, by run and id. Under a name that no snapshot of an older version has: the runs of its approvals are over.
+    #[serde(with = "pairs", rename = "questions", default)]
+    approvals: HashMap<(Arc<str>, Arc<str>), Approval>,
     /// Answers to sends, by subject and id.
     #[serde(with = "pairs")]
     answers: HashMap<(Arc<str>, Arc<str>), Answer>,
@@ -51,8 +52,9 @@ struct Run {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Approval {
-    run: Arc<str>,
     is_resolved: bool,
+    /// `None` also when it was resolved by an older version.
+    resolution: Option<Resolution>,
 }
 
 /// The answer to a send.
@@ -62,6 +64,8 @@ pub(crate) struct Answer {
     pub(crate) status: Status,
     pub(crate) epoch: Arc<str>,
     pub(crate) offset: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resolution: Option<Resolution>,
 }
 
 /// A message that waits for an agent.
@@ -82,12 +86,19 @@ impl Ledger {
 
     fn note(&mut self, fact: &Fact, at_ms: u64) {
         match fact {
-            Fact::Answered { key: IdempotencyKey { subject, id, hash }, status, epoch, offset } => {
+            Fact::Answered {
+                key: IdempotencyKey { subject, id, hash },
+                status,
+                epoch,
+                offset,
+                resolution,
+            } => {
                 let answer = Answer {
                     hash: Arc::clone(hash),
                     status: *status,
                     epoch: Arc::clone(epoch),
                     offset: *offset,
+                    resolution: resolution.clone(),
                 };
                 self.answers.insert((Arc::clone(subject), Arc::clone(id)), answer);
                 self.answered.push_back((at_ms, Arc::clone(subject), Arc::clone(id)));
@@ -106,9 +117,10 @@ impl Ledger {
                     self.runs.insert(Arc::clone(run), row);
                 }
             }
-            Fact::ApprovalRequested { approval, .. } | Fact::ApprovalResolved { approval, .. } => {
-                if let Some(row) = Approval::after(self.approvals.remove(approval), fact) {
-                    self.approvals.insert(Arc::clone(approval), row);
+            Fact::ApprovalRequested { run, approval } | Fact::ApprovalResolved { run, approval, .. } => {
+                let key = (Arc::clone(run), Arc::clone(approval));
+                if let Some(row) = Approval::after(self.approvals.remove(&key), fact) {
+                    self.approvals.insert(key, row);
                 }
             }
             Fact::Notable { offset } => self.notable = self.notable.max(*offset),
@@ -126,7 +138,7 @@ impl Ledger {
     /// Forgets what is over below a place. A message that can't be read any more can't be answered either.
     fn trim(&mut self, through: u64) {
         self.runs.retain(|_, run| run.ended.is_none_or(|ended| ended > through));
-        self.approvals.retain(|_, approval| self.runs.contains_key(&approval.run));
+        self.approvals.retain(|(run, _), _| self.runs.contains_key(run));
         self.waiting = self.waiting.split_off(&through.saturating_add(1));
     }
 
@@ -160,11 +172,6 @@ impl Ledger {
     /// The first message after `after` that no run has claimed.
     pub(crate) fn next_waiting(&self, after: u64) -> Option<(u64, &Waiting)> {
         self.waiting.range(after.saturating_add(1)..).next().map(|(offset, waiting)| (*offset, waiting))
-    }
-
-    /// The run that asked for an approval.
-    pub(crate) fn run_of_approval(&self, approval: &str) -> Option<&Arc<str>> {
-        self.approvals.get(approval).map(|row| &row.run)
     }
 
     /// The last place that inboxes do not know yet.
@@ -210,10 +217,10 @@ impl Approval {
     /// What a fact makes of an approval.
     fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
         match (row, fact) {
-            (None, Fact::ApprovalRequested { run, .. }) => {
-                Some(Self { run: Arc::clone(run), is_resolved: false })
+            (None, Fact::ApprovalRequested { .. }) => Some(Self { is_resolved: false, resolution: None }),
+            (Some(row), Fact::ApprovalResolved { resolution, .. }) if !row.is_resolved => {
+                Some(Self { is_resolved: true, resolution: resolution.clone() })
             }
-            (Some(row), Fact::ApprovalResolved { .. }) => Some(Self { is_resolved: true, ..row }),
             (row, _) => row,
         }
     }

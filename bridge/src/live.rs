@@ -37,22 +37,18 @@ impl Decision {
 #[derive(Debug, Default)]
 pub(crate) struct LiveRuns {
     runs: ByPlace<CancellationToken>,
-    waiting: Arc<ByPlace<Waiter>>,
+    waiting: Arc<Mutex<HashMap<Question, oneshot::Sender<Decision>>>>,
     /// Runs whose start the log did not confirm: whoever started them was told that it failed.
     abandoned: Mutex<VecDeque<(StreamKey, Arc<str>)>>,
 }
 
-/// A run that waits for the answer to an approval.
-#[derive(Debug)]
-struct Waiter {
-    run: Arc<str>,
-    answer: oneshot::Sender<Decision>,
-}
+/// An approval that a run waits for: by stream, run and id.
+type Question = (StreamKey, Arc<str>, Arc<str>);
 
 /// Runs whose start may still become durable after an error; the oldest one is forgotten.
 const MAX_ABANDONED: usize = 1_024;
 
-/// What is known by a stream and the id of a run or an approval.
+/// What is known by a stream and the id of a run.
 type ByPlace<T> = Mutex<HashMap<(StreamKey, Arc<str>), T>>;
 
 impl LiveRuns {
@@ -96,9 +92,9 @@ impl LiveRuns {
         approval: Arc<str>,
     ) -> impl Future<Output = Option<Decision>> + Send + use<> {
         let (answer, receiver) = oneshot::channel();
-        let place = (key, approval);
-        self.waiting.lock().insert(place.clone(), Waiter { run, answer });
-        let entry = Waiting { waiting: Arc::clone(&self.waiting), place };
+        let question = (key, run, approval);
+        self.waiting.lock().insert(question.clone(), answer);
+        let entry = Waiting { waiting: Arc::clone(&self.waiting), question };
         async move {
             let _entry = entry;
             receiver.await.ok()
@@ -106,30 +102,30 @@ impl LiveRuns {
     }
 
     /// Hands the answer to the run that waits for it, if one does.
-    pub(crate) fn resolve(&self, key: &StreamKey, approval: &str, decision: Decision) {
-        let waiting = self.waiting.lock().remove(&(key.clone(), approval.into()));
-        if let Some(waiting) = waiting {
+    pub(crate) fn resolve(&self, key: &StreamKey, run: &str, approval: &str, decision: Decision) {
+        let waiting = self.waiting.lock().remove(&(key.clone(), run.into(), approval.into()));
+        if let Some(answer) = waiting {
             // The run may have stopped waiting; the answer is in the log either way.
-            let _ = waiting.answer.send(decision);
+            let _ = answer.send(decision);
         }
     }
 
     /// A run is over, whoever ended it: it waits for no answer any more.
     pub(crate) fn run_ended(&self, key: &StreamKey, run: &str) {
         let over: Vec<_> =
-            self.waiting.lock().extract_if(|(of, _), waiter| of == key && *waiter.run == *run).collect();
+            self.waiting.lock().extract_if(|(of, one, _), _| of == key && **one == *run).collect();
         // Outside the lock: waking runs code of others.
         drop(over);
     }
 }
 
 struct Waiting {
-    waiting: Arc<ByPlace<Waiter>>,
-    place: (StreamKey, Arc<str>),
+    waiting: Arc<Mutex<HashMap<Question, oneshot::Sender<Decision>>>>,
+    question: Question,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.waiting.lock().remove(&self.place);
+        self.waiting.lock().remove(&self.question);
     }
 }

@@ -47,7 +47,7 @@ fn is_well_formed(frame: &Value) -> bool {
         "approve" => {
             let decided =
                 matches!(frame.get("decision").and_then(Value::as_str), Some("approved" | "denied"));
-            is_send(frame) && is_text(frame, "approvalId", 128) && decided
+            is_send(frame) && is_text(frame, "runId", 128) && is_text(frame, "approvalId", 128) && decided
         }
         "cancel" => is_send(frame) && is_text(frame, "runId", 128),
         "hello" => is_hello(frame),

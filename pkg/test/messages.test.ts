@@ -253,16 +253,36 @@ test(
 		server.append("t", { type: "agent_started", runId: "r1", agent: "a" });
 		await ask(thread.cancel("r1"));
 		await ask(thread.cancel("r1"));
-		await ask(thread.approve("a1", "denied"));
-		server.append("t", { type: "approval_requested", runId: "r1", approvalId: "a1", prompt: "?" });
-		await ask(thread.approve("a1", "denied"));
-		await ask(thread.approve("a1", "approved"));
-		assert.deepEqual(answers, ["unknown_run", "cancelled", "already_finished", "unknown_approval", "accepted", "already_resolved"]);
+		assert.deepEqual(answers.splice(0), ["unknown_run", "cancelled", "already_finished"]);
+		await ask(thread.approve("r2", "a1", { decision: "denied" }));
+		for (const runId of ["r2", "r3", "r4"]) server.append("t", { type: "agent_started", runId, agent: "a" });
+		for (const runId of ["r2", "r3", "r4"]) server.append("t", { type: "approval_requested", runId, approvalId: "a1", prompt: "?" });
+		await ask(thread.approve("r2", "a1", { decision: "denied" }));
+		await ask(thread.approve("r2", "a1", { decision: "approved" }));
+		// Two runs ask under one id.
+		await ask(thread.approve("r3", "a1", { decision: "approved" }));
+		server.append("t", { type: "agent_completed", runId: "r4" });
+		await ask(thread.approve("r4", "a1", { decision: "approved" }));
+		const nothing = { decision: undefined, by: undefined };
+		assert.deepEqual(answers, [
+			{ status: "unknown_approval", ...nothing },
+			{ status: "accepted", decision: "denied", by: "ada" },
+			{ status: "already_resolved", decision: "denied", by: "ada" },
+			{ status: "accepted", decision: "approved", by: "ada" },
+			{ status: "run_over", ...nothing },
+		]);
 		assert.deepEqual(
-			sent("approve").map(({ decision }) => decision),
-			["denied", "denied", "approved"],
+			sent("approve").map(({ runId, approvalId, decision }) => [runId, approvalId, decision]),
+			[
+				["r2", "a1", "denied"],
+				["r2", "a1", "denied"],
+				["r2", "a1", "approved"],
+				["r3", "a1", "approved"],
+				["r4", "a1", "approved"],
+			],
 		);
-		await assert.rejects(thread.approve("a1", "maybe" as "denied"), { code: "invalid_option" });
+		await assert.rejects(thread.approve("r2", "a1", { decision: "maybe" as "denied" }), { code: "invalid_option" });
+		await assert.rejects(thread.approve("r2", "", { decision: "denied" }), { code: "invalid_option" });
 		await assert.rejects(thread.cancel(""), { code: "invalid_option" });
 	}),
 );

@@ -98,7 +98,7 @@ function sends(thread: Thread): Message {
 	// @ts-expect-error -- an unknown option
 	thread.send({ content: "x" }, { key: "x" });
 	// @ts-expect-error -- no such decision
-	void thread.approve("a", "perhaps");
+	void thread.approve("r", "a", { decision: "perhaps" });
 	return thread.send({ content: "x" }, { id: "x" });
 }
 

@@ -132,7 +132,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// When the status is not of the kind of frame that the receipt answers (SND-11).
+    /// When the receipt does not fit the kind of frame that it answers (SND-11).
     pub(crate) fn on_receipt(
         &mut self,
         receipt: &Receipt,
@@ -143,9 +143,7 @@ impl Outbox {
         let is_answered =
             |entry: &Entry| entry.id == receipt.id && entry.stream == receipt.stream && entry.sent.is_some();
         let Some(index) = self.entries.iter().position(is_answered) else { return Ok(None) };
-        if !may_answer(receipt.status, self.entries[index].kind) {
-            return Err(Contradiction::StatusOfAnother);
-        }
+        check(receipt, self.entries[index].kind)?;
         if let Some(error) = receipt.error.as_ref().filter(|error| error.retryable) {
             let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
             let entry = &mut self.entries[index];
@@ -194,14 +192,23 @@ fn settle((id, stream): (Text, Text), body: Slot, outcome: Outcome, fx: &mut Eff
     fx.release(body);
 }
 
-/// Tells whether a receipt with this status can answer a frame of this kind (SND-11).
-fn may_answer(status: Text, kind: SendKind) -> bool {
-    let statuses: &[Text] = match kind {
-        SendKind::Approve => &[Text::ACCEPTED, Text::ALREADY_RESOLVED, Text::UNKNOWN_APPROVAL],
+/// Checks that a receipt can answer a frame of this kind (SND-11).
+fn check(receipt: &Receipt, kind: SendKind) -> Result<(), Contradiction> {
+    let decided = [Text::ACCEPTED, Text::ALREADY_RESOLVED];
+    let others: &[Text] = match kind {
+        SendKind::Approve => {
+            &[Text::ACCEPTED, Text::ALREADY_RESOLVED, Text::RUN_OVER, Text::UNKNOWN_APPROVAL]
+        }
         SendKind::Cancel => &[Text::CANCELLED, Text::ALREADY_FINISHED, Text::UNKNOWN_RUN],
         SendKind::Message => &[Text::ACCEPTED],
     };
-    status == Text::REJECTED || statuses.contains(&status)
+    if receipt.status != Text::REJECTED && !others.contains(&receipt.status) {
+        return Err(Contradiction::StatusOfAnother);
+    }
+    if kind == SendKind::Approve && decided.contains(&receipt.status) && receipt.decision.is_none() {
+        return Err(Contradiction::DecisionMissing);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ words! {
     REJECTED = "rejected",
     REPLAY_UNANSWERED = "replay_unanswered",
     RETRY = "retry",
+    RUN_OVER = "run_over",
     SLOW_CONSUMER = "slow_consumer",
     SOCKET_REFUSED = "socket_refused",
     SUBJECT_CHANGED = "subject_changed",

@@ -60,6 +60,7 @@ contradictions! {
     ChMissing = "unsubscribed: ch is missing",
     ChOfAnother = "unsubscribed: ch of another stream",
     CountTooLarge = "events: count is too large",
+    DecisionMissing = "receipt: decision is missing",
     EpochIsOver = "subscribed: the epoch is over",
     EpochWithoutCh = "unsubscribed: epoch without ch",
     ErrorAndStatus = "receipt: error and status",
@@ -151,6 +152,7 @@ pub struct Receipt {
     pub id: Text,
     pub stream: Text,
     pub status: Text,
+    pub decision: Option<Text>,
     pub error: Option<ReceiptError>,
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::event::Event;
 use crate::ledger::draft::{Outcome, Precondition, Receipt};
-use crate::log::{IdempotencyKey, MemoryLog, Record, Status};
+use crate::log::{IdempotencyKey, MemoryLog, Record, Resolution, Status};
 use crate::stream::Position;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -221,27 +221,58 @@ async fn a_run_whose_cancel_was_accepted_ends_as_cancelled() {
 #[tokio::test]
 async fn approvals_are_answered_once() {
     let journal = journal();
-    let answer = |id: &str, send: &str| Append {
-        precondition: Precondition::ApprovalOpen(id.into()),
+    let answer = |run: &str, id: &str, send: &str, user: &str, decision: &str| Append {
+        precondition: Precondition::ApprovalOpen { run: run.into(), approval: id.into() },
         key: Some(idempotency_key("ada", send, id)),
         ..events(
             "t",
-            &[json!({"type": "approval_resolved", "approvalId": id, "runId": "r", "decision": "denied"})],
+            &[
+                json!({"type": "approval_resolved", "approvalId": id, "runId": run, "decision": decision, "user": user}),
+            ],
         )
     };
-    assert_eq!(receipt(&journal, answer("a1", "s0")).await.status, Status::UnknownApproval);
-    assert_eq!(journal.run_of_approval(&key("t"), "a1").await.unwrap(), None);
-    let ask = |id: &str| json!({"type": "approval_requested", "approvalId": id, "runId": "r", "prompt": "?"});
-    publish(&journal, "t", &[ask("a1"), ask("a2")]).await;
-    assert_eq!(journal.run_of_approval(&key("t"), "a1").await.unwrap().as_deref(), Some("r"));
+    let unknown = receipt(&journal, answer("r", "a1", "s0", "ada", "denied")).await;
+    assert_eq!((unknown.status, unknown.resolution), (Status::UnknownApproval, None));
+    publish(&journal, "t", &[ask("r", "a1"), ask("r", "a2")]).await;
     assert_eq!(open_runs(&journal, "t").await, ["r"]);
-    let first = receipt(&journal, answer("a1", "s1")).await;
+    let denied = Resolution { decision: "denied".into(), by: Some("ada".into()) };
+    let first = receipt(&journal, answer("r", "a1", "s1", "ada", "denied")).await;
     assert_eq!((first.status, first.position.offset), (Status::Accepted, 3));
-    assert_eq!(receipt(&journal, answer("a1", "s2")).await.status, Status::AlreadyResolved);
-    assert_eq!(receipt(&journal, answer("a1", "s1")).await, Receipt { is_repeated: true, ..first });
+    assert_eq!(first.resolution.as_ref(), Some(&denied));
+    // What counts, whatever the second one says.
+    let second = receipt(&journal, answer("r", "a1", "s2", "bob", "approved")).await;
+    assert_eq!((second.status, second.resolution), (Status::AlreadyResolved, Some(denied)));
+    let again = receipt(&journal, answer("r", "a1", "s1", "ada", "denied")).await;
+    assert_eq!(again, Receipt { is_repeated: true, ..first });
     // The end of the run closes what nobody answered.
     publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "r"})]).await;
-    assert_eq!(receipt(&journal, answer("a2", "s3")).await.status, Status::AlreadyResolved);
+    let late = receipt(&journal, answer("r", "a2", "s3", "ada", "denied")).await;
+    assert_eq!((late.status, late.resolution), (Status::RunOver, None));
+    assert_eq!(journal.state(&key("t")).await.unwrap().head.offset, 4);
+}
+
+fn ask(run: &str, id: &str) -> Value {
+    json!({"type": "approval_requested", "runId": run, "approvalId": id, "prompt": "?"})
+}
+
+// A run asks under an id that another run used.
+#[tokio::test]
+async fn approvals_of_two_runs_are_two_though_they_have_one_id() {
+    let journal = journal();
+    let resolve = |run: &str| json!({"type": "approval_resolved", "runId": run, "approvalId": "bash:0", "decision": "approved"});
+    let status = async |one: Value| receipt(&journal, events("t", &[one])).await.status;
+    publish(&journal, "t", &[ask("r1", "bash:0"), resolve("r1"), ask("r2", "bash:0")]).await;
+    // A run asks once under an id, and is answered once.
+    assert_eq!(status(ask("r1", "bash:0")).await, Status::AlreadyResolved);
+    assert_eq!(status(ask("r2", "bash:0")).await, Status::AlreadyResolved);
+    assert_eq!(
+        receipt(&journal, events("t", &[ask("r3", "x"), ask("r3", "x")])).await.status,
+        Status::AlreadyResolved
+    );
+    assert_eq!(status(resolve("r1")).await, Status::AlreadyResolved);
+    assert_eq!(status(resolve("r9")).await, Status::UnknownApproval);
+    assert_eq!(open_runs(&journal, "t").await, ["r1", "r2"]);
+    assert_eq!(status(resolve("r2")).await, Status::Accepted);
     assert_eq!(journal.state(&key("t")).await.unwrap().head.offset, 4);
 }
 
@@ -328,7 +359,7 @@ async fn answers_are_remembered_for_the_horizon_and_as_long_as_a_message_waits()
 
     let answered = |id: &str, at_ms, offset| {
         let (key, epoch) = (idempotency_key("ada", id, "h"), Arc::from("e"));
-        let answered = Fact::Answered { key, status: Status::Accepted, epoch, offset };
+        let answered = Fact::Answered { key, status: Status::Accepted, epoch, offset, resolution: None };
         let waiting = Fact::Waiting { offset, send_id: id.into(), subject: "ada".into() };
         Record {
             seq: 1,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Answer, Approval, Ledger, Run};
 use crate::event::{Claims, Effect, Event};
-use crate::log::{Fact, Head, IdempotencyKey, Record, Status};
+use crate::log::{Fact, Head, IdempotencyKey, Record, Resolution, Status};
 use crate::stream::{Position, StreamKey};
 
 /// What to append to one stream: all of it or nothing.
@@ -64,8 +64,13 @@ pub(crate) enum Precondition {
     None,
     /// The run is open. Otherwise the status is `AlreadyFinished` or `UnknownRun`.
     RunOpen(Arc<str>),
-    /// The approval is open. Otherwise the status is `AlreadyResolved` or `UnknownApproval`.
-    ApprovalOpen(Arc<str>),
+    /// The approval is open. Otherwise the status is `AlreadyResolved`, `RunOver` or `UnknownApproval`.
+    ApprovalOpen {
+        /// The run.
+        run: Arc<str>,
+        /// The approval.
+        approval: Arc<str>,
+    },
     /// The inbox has no line about this place of a thread. Otherwise nothing is to be done.
     NotAnnounced(StreamKey, u64),
 }
@@ -90,6 +95,8 @@ pub(crate) struct Receipt {
     pub(crate) position: Position,
     /// Whether an earlier append did it.
     pub(crate) is_repeated: bool,
+    /// Of an answer to an approval: what counts.
+    pub(crate) resolution: Option<Resolution>,
 }
 
 /// A record in the making: appends are decided on the ledger and on what the record holds already.
@@ -113,8 +120,9 @@ impl<'a> Draft<'a> {
                 if answer.hash != key.hash {
                     return Outcome::Conflict;
                 }
-                let position = Position { epoch: answer.epoch, offset: answer.offset };
-                return Outcome::Durable(Receipt { status: answer.status, position, is_repeated: true });
+                let Answer { status, epoch, offset, resolution, .. } = answer;
+                let position = Position { epoch, offset };
+                return Outcome::Durable(Receipt { status, position, is_repeated: true, resolution });
             }
             let is_missing = |after| self.answer(&key.subject, after).is_none();
             if append.after.as_deref().is_some_and(is_missing) {
@@ -141,10 +149,13 @@ impl<'a> Draft<'a> {
             }
         }
         let (epoch, offset) = (Arc::clone(&self.head.epoch), self.offset());
+        let resolution = self.resolution(&append.precondition);
         if let Some(key) = append.key.clone() {
-            self.facts.push(Fact::Answered { key, status, epoch: Arc::clone(&epoch), offset });
+            let (epoch, resolution) = (Arc::clone(&epoch), resolution.clone());
+            self.facts.push(Fact::Answered { key, status, epoch, offset, resolution });
         }
-        Outcome::Durable(Receipt { status, position: Position { epoch, offset }, is_repeated: false })
+        let position = Position { epoch, offset };
+        Outcome::Durable(Receipt { status, position, is_repeated: false, resolution })
     }
 
     /// The record; `None` when there is nothing to write.
@@ -175,11 +186,7 @@ impl<'a> Draft<'a> {
                 Some(run) if run.ended.is_some() => Status::AlreadyFinished,
                 Some(_) => Status::Accepted,
             },
-            Precondition::ApprovalOpen(approval) => match self.approval(approval) {
-                None => Status::UnknownApproval,
-                Some(row) if row.is_resolved || self.is_over(&row.run) => Status::AlreadyResolved,
-                Some(_) => Status::Accepted,
-            },
+            Precondition::ApprovalOpen { run, approval } => self.check_approval(run, approval),
             Precondition::NotAnnounced(stream, offset) => {
                 let mut lines = self.ledger.announcements.iter();
                 let is_known = lines.any(|(of, at)| of == stream && at >= offset);
@@ -189,18 +196,51 @@ impl<'a> Draft<'a> {
                 if is_known || is_drafted { Status::AlreadyFinished } else { Status::Accepted }
             }
         };
-        // Nothing of a run follows its end, whoever publishes it. In one append, the end can be before the last event.
-        let mut ended: Vec<&Arc<str>> = Vec::new();
-        for event in &append.events {
+        if status == Status::Accepted { self.check_events(&append.events) } else { status }
+    }
+
+    fn check_approval(&self, run: &Arc<str>, approval: &Arc<str>) -> Status {
+        match self.approval(run, approval) {
+            None => Status::UnknownApproval,
+            Some(row) if row.resolution.is_some() => Status::AlreadyResolved,
+            Some(row) if row.is_resolved || self.is_over(run) => Status::RunOver,
+            Some(_) => Status::Accepted,
+        }
+    }
+
+    /// Nothing of a run follows its end, whoever publishes it, and each of its approvals is asked for once and resolved
+    /// once. In one append, the end can be before the last event.
+    fn check_events(&self, events: &[Event]) -> Status {
+        let (mut ended, mut asked): (Vec<&Arc<str>>, Vec<_>) = (Vec::new(), Vec::new());
+        for event in events {
             let Some(run) = event.effect().run() else { continue };
             if ended.contains(&run) || self.is_over(run) {
                 return Status::AlreadyFinished;
             }
-            if matches!(event.effect(), Effect::RunEnded { .. }) {
-                ended.push(run);
+            match event.effect() {
+                Effect::RunEnded { .. } => ended.push(run),
+                Effect::ApprovalRequested { approval, .. } => {
+                    if asked.contains(&(run, approval)) || self.approval(run, approval).is_some() {
+                        return Status::AlreadyResolved;
+                    }
+                    asked.push((run, approval));
+                }
+                Effect::ApprovalResolved { approval, .. } if !asked.contains(&(run, approval)) => {
+                    match self.check_approval(run, approval) {
+                        Status::Accepted => {}
+                        status => return status,
+                    }
+                }
+                Effect::None | Effect::Run { .. } | Effect::ApprovalResolved { .. } => {}
             }
         }
-        status
+        Status::Accepted
+    }
+
+    /// What counts as the answer to the approval that an append is about.
+    fn resolution(&self, precondition: &Precondition) -> Option<Resolution> {
+        let Precondition::ApprovalOpen { run, approval } = precondition else { return None };
+        self.approval(run, approval)?.resolution
     }
 
     fn write(&mut self, event: &Event) {
@@ -222,12 +262,13 @@ impl<'a> Draft<'a> {
             }
             Effect::RunEnded { run } => self.facts.push(Fact::RunEnded { run: Arc::clone(run), offset }),
             Effect::ApprovalRequested { run, approval } => {
-                let (approval, run) = (Arc::clone(approval), Arc::clone(run));
-                self.facts.push(Fact::ApprovalRequested { approval, run });
+                let (run, approval) = (Arc::clone(run), Arc::clone(approval));
+                self.facts.push(Fact::ApprovalRequested { run, approval });
             }
-            Effect::ApprovalResolved { approval, decision } => {
-                let (approval, decision) = (Arc::clone(approval), decision.clone());
-                self.facts.push(Fact::ApprovalResolved { approval, decision });
+            Effect::ApprovalResolved { run, approval, resolution } => {
+                let (run, approval) = (Arc::clone(run), Arc::clone(approval));
+                let resolution = Some(resolution.clone());
+                self.facts.push(Fact::ApprovalResolved { run, approval, resolution });
             }
         }
     }
@@ -261,21 +302,24 @@ impl<'a> Draft<'a> {
         self.run(run).is_some_and(|run| run.ended.is_some())
     }
 
-    fn approval(&self, id: &str) -> Option<Approval> {
-        let of = |fact: &&Fact| match fact {
-            Fact::ApprovalRequested { approval, .. } | Fact::ApprovalResolved { approval, .. } => {
-                **approval == *id
-            }
+    fn approval(&self, run: &Arc<str>, id: &Arc<str>) -> Option<Approval> {
+        let is_of = |fact: &&Fact| match fact {
+            Fact::ApprovalRequested { run: of, approval }
+            | Fact::ApprovalResolved { run: of, approval, .. } => of == run && approval == id,
             _ => false,
         };
-        self.facts.iter().filter(of).fold(self.ledger.approvals.get(id).cloned(), Approval::after)
+        let known = self.ledger.approvals.get(&(Arc::clone(run), Arc::clone(id))).cloned();
+        self.facts.iter().filter(is_of).fold(known, Approval::after)
     }
 
     fn answer(&self, subject: &Arc<str>, id: &str) -> Option<Answer> {
         let drafted = self.facts.iter().find_map(|fact| match fact {
-            Fact::Answered { key, status, epoch, offset } if key.subject == *subject && *key.id == *id => {
-                let (hash, epoch) = (Arc::clone(&key.hash), Arc::clone(epoch));
-                Some(Answer { hash, status: *status, epoch, offset: *offset })
+            Fact::Answered { key, status, epoch, offset, resolution }
+                if key.subject == *subject && *key.id == *id =>
+            {
+                let (hash, epoch, resolution) =
+                    (Arc::clone(&key.hash), Arc::clone(epoch), resolution.clone());
+                Some(Answer { hash, status: *status, epoch, offset: *offset, resolution })
             }
             _ => None,
         });

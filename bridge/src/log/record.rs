@@ -136,6 +136,9 @@ pub enum Fact {
         epoch: Arc<str>,
         /// The offset of the last event it wrote, or the head if it wrote none.
         offset: u64,
+        /// Of an answer to an approval: what counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resolution: Option<Resolution>,
     },
     /// A message waits for an agent.
     Waiting {
@@ -172,17 +175,21 @@ pub enum Fact {
     },
     /// A run waits for a person.
     ApprovalRequested {
-        /// The approval.
-        approval: Arc<str>,
         /// The run.
         run: Arc<str>,
+        /// The approval; another run can have one of the same name.
+        approval: Arc<str>,
     },
-    /// A person has answered.
+    /// Somebody has answered.
     ApprovalResolved {
+        /// The run; empty in the log of an older version.
+        #[serde(default)]
+        run: Arc<str>,
         /// The approval.
         approval: Arc<str>,
-        /// The answer, as it stands in the event; `None` for an event of an emitter without one.
-        decision: Option<Arc<str>>,
+        /// The answer; `None` in the log of an older version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resolution: Option<Resolution>,
     },
     /// Something happened that inboxes are notified of: a message of a user, or the end of a run.
     Notable {
@@ -219,6 +226,16 @@ pub struct IdempotencyKey {
     pub hash: Arc<str>,
 }
 
+/// The answer to an approval that counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Resolution {
+    /// `approved` or `denied`.
+    pub decision: Arc<str>,
+    /// The user who decided; `None` when it was no user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<str>>,
+}
+
 /// How an append ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -230,8 +247,10 @@ pub enum Status {
     AlreadyFinished,
     /// There was no such run.
     UnknownRun,
-    /// The approval was answered, or its run over.
+    /// The approval was answered.
     AlreadyResolved,
+    /// The approval was not answered before its run was over.
+    RunOver,
     /// There was no such approval.
     UnknownApproval,
 }
@@ -249,8 +268,14 @@ mod tests {
     fn a_record_is_the_same_after_json() {
         let key = IdempotencyKey { subject: "ada".into(), id: "s1".into(), hash: "00ff".into() };
         let facts = vec![
-            Fact::Answered { key, status: Status::Accepted, epoch: "e".into(), offset: 5 },
-            Fact::ApprovalResolved { approval: "a".into(), decision: None },
+            Fact::Answered {
+                key,
+                status: Status::Accepted,
+                epoch: "e".into(),
+                offset: 5,
+                resolution: Some(Resolution { decision: "denied".into(), by: Some("ada".into()) }),
+            },
+            Fact::ApprovalResolved { run: "r".into(), approval: "a".into(), resolution: None },
             Fact::Announcement { stream: StreamKey::new("a/b", "t").unwrap(), offset: 9 },
         ];
         for events in [&[][..], &[r#"{"type":"x","n":1e400,"s":"a,b"}"#], &[r#"{"a":1}"#, r#"{"b":[2,3]}"#]] {

@@ -21,7 +21,9 @@ impl Session {
         };
         match frame {
             ClientFrame::Ack { offsets } => self.ack(&offsets)?,
-            ClientFrame::Approve { send, approval, decision } => self.approve(send, approval, decision).await,
+            ClientFrame::Approve { send, run, approval, decision } => {
+                self.approve(send, run, approval, decision).await;
+            }
             ClientFrame::Cancel { send, run } => self.cancel(send, run).await,
             ClientFrame::Hello(_) => {
                 return Err(Malformed::Contradiction("`hello` comes once, as the first frame").into());

@@ -11,10 +11,10 @@ use crate::auth::{Access, Refusal};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::event::{Event, EventError};
-use crate::ledger::draft::{Append, Outcome, Precondition};
+use crate::ledger::draft::{Append, Outcome, Precondition, Receipt};
 use crate::live::Decision;
 use crate::log::{Fact, IdempotencyKey, LogError, Status};
-use crate::stream::{Position, StreamKey};
+use crate::stream::StreamKey;
 use crate::wire::Send;
 use crate::wire::encode::{Rejection, ServerFrame};
 
@@ -53,19 +53,34 @@ impl Session {
         self.submit(place, append, status_of_cancel).await;
     }
 
-    pub(super) async fn approve(&mut self, send: Send, approval: Arc<str>, decision: Decision) {
+    pub(super) async fn approve(
+        &mut self,
+        send: Send,
+        run: Arc<str>,
+        approval: Arc<str>,
+        decision: Decision,
+    ) {
         let Some((place, key)) = self.writable(&send, Access::Approve).await else {
             return;
         };
-        let hash = fingerprint("approve", &json!([&*approval, decision.as_str()]));
-        let event = approval_event(&self.context, &self.subject, &key, &approval, decision);
-        let event = match event.await {
+        let hash = fingerprint("approve", &json!([&*run, &*approval, decision.as_str()]));
+        let event = json!({
+            "type": "approval_resolved",
+            "runId": &*run,
+            "approvalId": &*approval,
+            "decision": decision.as_str(),
+            "user": &*self.subject,
+        });
+        let event = match Event::new(event, self.context.limits.max_frame_bytes) {
             Ok(event) => event,
-            Err(error) => return self.reject(&place, unavailable(&error)),
+            Err(error) => {
+                return self
+                    .reject(&place, Rejection::final_one("internal", &error.to_string(), "Report it."));
+            }
         };
         let append = Append {
             key: Some(self.idempotency_key(&send, hash)),
-            precondition: Precondition::ApprovalOpen(approval),
+            precondition: Precondition::ApprovalOpen { run, approval },
             ..Append::events(key, vec![event])
         };
         self.submit(place, append, status_of_approve).await;
@@ -114,7 +129,7 @@ impl Session {
         let answer = async move {
             let rejection = match ticket.durable().await {
                 Ok(Outcome::Durable(receipt)) => {
-                    let frame = accepted(&place, status(receipt.status), &receipt.position);
+                    let frame = accepted(&place, status(receipt.status), &receipt);
                     return Answer { place, frame, is_owed: false };
                 }
                 Ok(Outcome::Conflict) => CONFLICT,
@@ -164,26 +179,6 @@ async fn check_new(context: &Context, subject: &str, key: &StreamKey) -> Result<
     })
 }
 
-/// The event that answers an approval.
-async fn approval_event(
-    context: &Context,
-    subject: &str,
-    key: &StreamKey,
-    approval: &str,
-    decision: Decision,
-) -> Result<Event, LogError> {
-    let run = context.journal.run_of_approval(key, approval).await?;
-    let event = json!({
-        "type": "approval_resolved",
-        "runId": run.as_deref().unwrap_or("unknown"),
-        "approvalId": approval,
-        "decision": decision.as_str(),
-        "user": subject,
-    });
-    Event::new(event, context.limits.max_frame_bytes)
-        .map_err(|error| LogError::Unavailable(error.to_string()))
-}
-
 fn status_of_send(_: Status) -> &'static str {
     "accepted"
 }
@@ -199,20 +194,24 @@ fn status_of_cancel(status: Status) -> &'static str {
 fn status_of_approve(status: Status) -> &'static str {
     match status {
         Status::AlreadyResolved => "already_resolved",
+        Status::RunOver => "run_over",
         Status::UnknownApproval => "unknown_approval",
         _ => "accepted",
     }
 }
 
-fn accepted(place: &Place, status: &str, position: &Position) -> String {
+fn accepted(place: &Place, status: &str, receipt: &Receipt) -> String {
     let Place { id, stream, .. } = place;
     // Only what was written has a place.
-    let position = (status == "accepted").then_some(position);
-    ServerFrame::Receipt { id, stream, status, position, error: None }.encode()
+    let position = (status == "accepted").then_some(&receipt.position);
+    let decision = receipt.resolution.as_ref().map(|resolution| &*resolution.decision);
+    let by = receipt.resolution.as_ref().and_then(|resolution| resolution.by.as_deref());
+    ServerFrame::Receipt { id, stream, status, position, decision, by, error: None }.encode()
 }
 
 fn rejected(id: &str, stream: &str, error: Rejection<'_>) -> String {
-    ServerFrame::Receipt { id, stream, status: "rejected", position: None, error: Some(error) }.encode()
+    let (status, error) = ("rejected", Some(error));
+    ServerFrame::Receipt { id, stream, status, position: None, decision: None, by: None, error }.encode()
 }
 
 fn unavailable(error: &LogError) -> Rejection<'static> {

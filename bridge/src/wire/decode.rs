@@ -36,7 +36,7 @@ pub(crate) enum Malformed {
 #[derive(Debug, PartialEq)]
 pub(crate) enum ClientFrame {
     Ack { offsets: Vec<(u32, u64)> },
-    Approve { send: Send, approval: Arc<str>, decision: Decision },
+    Approve { send: Send, run: Arc<str>, approval: Arc<str>, decision: Decision },
     Cancel { send: Send, run: Arc<str> },
     Hello(Hello),
     History { req: u64 },
@@ -121,6 +121,7 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
         "ack" => ClientFrame::Ack { offsets: fields.offsets()? },
         "approve" => ClientFrame::Approve {
             send: fields.send()?,
+            run: fields.id("runId")?,
             approval: fields.id("approvalId")?,
             decision: Decision::parse(&fields.text("decision", 1, 64)?)
                 .ok_or(Malformed::Field { field: "decision", expected: "`approved` or `denied`" })?,

@@ -55,6 +55,10 @@ pub(crate) enum ServerFrame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         position: Option<&'a Position>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        decision: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<Rejection<'a>>,
     },
     Refreshed {

@@ -1,7 +1,7 @@
 //! Sends, cancels, approvals and signals.
 
 use agentwire_bridge::log::{Fact, Log, Record};
-use agentwire_bridge::{Bridge, Decision, Hs256, Limits, SqliteLog};
+use agentwire_bridge::{Bridge, Decision, Hs256, Limits, PublishError, SqliteLog};
 use serde_json::{Value, json};
 
 use crate::support::{Page, SECRET, Server, key, within};
@@ -225,7 +225,7 @@ async fn a_run_that_nobody_works_on_is_cancelled_by_the_bridge() {
     assert_eq!(server.until_event("t", "agent_cancelled").await["runId"], "r");
 }
 
-// PROTOCOL: SND-8
+// PROTOCOL: SND-2, SND-8, SND-11
 #[tokio::test]
 async fn the_first_answer_of_any_device_wins() {
     let server = Server::start().await;
@@ -240,18 +240,28 @@ async fn the_first_answer_of_any_device_wins() {
     );
     let request = server.until_event("t", "approval_requested").await;
     assert_eq!((&request["prompt"], &request["options"]), (&json!("Delete it?"), &json!(["yes", "no"])));
-    let approval = request["approvalId"].as_str().unwrap();
-    let approve = |id: &str, approval: &str, decision: &str| json!({"type": "approve", "id": id, "stream": "t", "approvalId": approval, "decision": decision});
+    let approve = |id: &str, run: &Value, approval: &Value, decision: &str| json!({"type": "approve", "id": id, "stream": "t", "runId": run, "approvalId": approval, "decision": decision});
+    let (run, approval) = (&request["runId"], &request["approvalId"]);
     let mut one = Page::open(&server, "ada", json!([])).await;
     let mut other = Page::open(&server, "ada", json!([])).await;
-    one.send(approve("a0", "nothing", "approved")).await;
-    assert_eq!(one.next().await["status"], "unknown_approval");
-    one.send(approve("a1", approval, "denied")).await;
-    assert_eq!(one.next().await["status"], "accepted");
-    other.send(approve("a2", approval, "approved")).await;
-    assert_eq!(other.next().await["status"], "already_resolved");
-    one.send(approve("a1", approval, "denied")).await;
-    assert_eq!(one.next().await["status"], "accepted");
+    let receipt =
+        |id: &str, status: &str| json!({"type": "receipt", "id": id, "stream": "t", "status": status});
+    one.send(approve("a0", run, &json!("nothing"), "approved")).await;
+    assert_eq!(one.next().await, receipt("a0", "unknown_approval"));
+    one.send(approve("a9", &json!("another"), approval, "approved")).await;
+    assert_eq!(one.next().await, receipt("a9", "unknown_approval"));
+    one.send(approve("a1", run, approval, "denied")).await;
+    let accepted = one.next().await;
+    let what = |receipt: &Value| [&receipt["status"], &receipt["decision"], &receipt["by"]].map(Value::clone);
+    assert_eq!(what(&accepted), ["accepted", "denied", "ada"]);
+    other.send(approve("a2", run, approval, "approved")).await;
+    let mut late = receipt("a2", "already_resolved");
+    (late["decision"], late["by"]) = (json!("denied"), json!("ada"));
+    assert_eq!(other.next().await, late);
+    one.send(approve("a1", run, approval, "denied")).await;
+    assert_eq!(one.next().await, accepted);
+    one.send(approve("a1", run, approval, "approved")).await;
+    assert_eq!(one.next().await["error"]["code"], "conflict");
     assert_eq!(within(asked).await.unwrap(), Decision::Denied);
     let events = server.events("t").await;
     let resolved: Vec<_> = events.iter().filter(|event| event["type"] == "approval_resolved").collect();
@@ -260,6 +270,48 @@ async fn the_first_answer_of_any_device_wins() {
         (&resolved[0]["decision"], &resolved[0]["runId"], &resolved[0]["user"]),
         (&json!("denied"), &json!(run_id), &json!("ada"))
     );
+}
+
+// PROTOCOL: SND-8
+#[tokio::test]
+async fn an_approval_whose_run_is_over_is_answered_run_over() {
+    let server = Server::start().await;
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let asked = tokio::spawn(async move {
+        let answer = run.ask("?", Vec::new()).await;
+        run.cancel("requested").await.unwrap();
+        answer
+    });
+    let request = server.until_event("t", "approval_requested").await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(json!({"type": "cancel", "id": "c", "stream": "t", "runId": request["runId"]})).await;
+    assert_eq!(page.next().await["status"], "cancelled");
+    assert!(within(asked).await.unwrap().is_err());
+    page.send(json!({"type": "approve", "id": "a", "stream": "t", "runId": request["runId"], "approvalId": request["approvalId"], "decision": "approved"}))
+        .await;
+    assert_eq!(page.next().await, json!({"type": "receipt", "id": "a", "stream": "t", "status": "run_over"}));
+}
+
+// Two runs ask under one id.
+// PROTOCOL: SND-8
+#[tokio::test]
+async fn an_answer_reaches_the_run_that_it_names() {
+    let server = Server::start().await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let ask = |run: &str| json!({"type": "approval_requested", "runId": run, "approvalId": "bash:0", "prompt": "?"});
+    for run in ["r1", "r2"] {
+        emitter.publish(ask(run)).await.unwrap();
+    }
+    assert_eq!(emitter.publish(ask("r1")).await, Err(PublishError::Approval));
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    for (run, decision) in [("r1", "denied"), ("r2", "approved")] {
+        page.send(json!({"type": "approve", "id": run, "stream": "t", "runId": run, "approvalId": "bash:0", "decision": decision}))
+            .await;
+        let receipt = page.next().await;
+        assert_eq!((&receipt["status"], &receipt["decision"]), (&json!("accepted"), &json!(decision)));
+        let resolved = server.events("t").await.pop().unwrap();
+        assert_eq!((&resolved["runId"], &resolved["decision"]), (&json!(run), &json!(decision)));
+    }
 }
 
 // PROTOCOL: SIG-1

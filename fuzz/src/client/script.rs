@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use crate::MAX_INTEGER;
 
 /// What receipts say.
-const STATUSES: [&str; 8] = [
+const STATUSES: [&str; 9] = [
     "accepted",
     "already_finished",
     "already_resolved",
     "cancelled",
     "rejected",
+    "run_over",
     "unknown_approval",
     "unknown_run",
     "void",
@@ -243,6 +244,7 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Value> {
                 frame["error"] =
                     json!({"code": "overloaded", "message": "m", "retryable": u.arbitrary::<bool>()?});
             } else if u.arbitrary()? {
+                frame["decision"] = "approved".into();
                 frame["position"] = json!({"epoch": epoch_name(u.arbitrary()?), "offset": offset(u)?.max(1)});
             }
             frame

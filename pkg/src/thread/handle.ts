@@ -2,19 +2,19 @@
 import type { Supervisor } from "../core/supervisor.js";
 import { type MessageContent, snapshot } from "../sends/content.js";
 import { type Message, type MessageContext, type SendOptions, SentMessage } from "../sends/message.js";
+import type { Receipt } from "../sends/receipt.js";
 import { signalOf } from "../sends/signal.js";
 import { abortSignal, fields, integer, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { bound, checkListener, type ListenOptions, type Unsubscribe } from "../shared/listeners.js";
 import { checkId, randomId } from "../shared/names.js";
 import type { Consumer } from "./consumer.js";
-import type { Decision } from "./events.js";
 import type { Ended, Gap, Resumed, ThreadItem } from "./facts.js";
 import { checkFrom, type From } from "./from.js";
 import { ThreadIterator } from "./iterator.js";
 import type { Position } from "./position.js";
 import type { Stream } from "./stream.js";
-import type { ApproveOutcome, BatchHandler, CancelOutcome, EventHandler, EventsOptions, Thread } from "./thread.js";
+import type { ApprovalAnswer, ApproveOutcome, BatchHandler, CancelOutcome, EventHandler, EventsOptions, Thread } from "./thread.js";
 
 /** What a handle needs of its client. */
 export interface HandleContext extends MessageContext {
@@ -109,12 +109,15 @@ export class ThreadHandle implements Thread {
 	}
 
 	async cancel(runId: string): Promise<CancelOutcome> {
-		return this.#ask<CancelOutcome>(1, { runId: checkId("runId", runId) });
+		const { status } = await this.#ask(1, { runId: checkId("runId", runId) });
+		return status as CancelOutcome;
 	}
 
-	async approve(approvalId: string, decision: Decision): Promise<ApproveOutcome> {
+	async approve(runId: string, approvalId: string, answer: ApprovalAnswer): Promise<ApproveOutcome> {
+		const { decision } = fields("answer", answer, ["decision"]);
 		if (decision !== "approved" && decision !== "denied") refuse("decision", decision, '"approved" or "denied"');
-		return this.#ask<ApproveOutcome>(2, { approvalId: checkId("approvalId", approvalId), decision });
+		const receipt = await this.#ask(2, { runId: checkId("runId", runId), approvalId: checkId("approvalId", approvalId), decision });
+		return { status: receipt.status, decision: receipt.decision, by: receipt.by } as ApproveOutcome;
 	}
 
 	signal(signal: { readonly type: string; readonly [field: string]: unknown }): void {
@@ -155,10 +158,9 @@ export class ThreadHandle implements Thread {
 	}
 
 	/** The core takes only receipts whose status fits the kind. */
-	async #ask<Status extends string>(kind: 1 | 2, body: object): Promise<Status> {
+	async #ask(kind: 1 | 2, body: object): Promise<Receipt> {
 		this.#check();
-		const { status } = await this.#context.outbox.send({ kind, id: randomId(), stream: this.name, body, sentSince: undefined });
-		return status as Status;
+		return this.#context.outbox.send({ kind, id: randomId(), stream: this.name, body, sentSince: undefined });
 	}
 
 	#check(): void {

@@ -44,8 +44,20 @@ export interface EventsOptions {
 /** The answer to a cancel. The run itself ends in `agent_cancelled`. */
 export type CancelOutcome = "cancelled" | "already_finished" | "unknown_run";
 
-/** The answer to an approval. The first answer of any device wins. */
-export type ApproveOutcome = "accepted" | "already_resolved" | "unknown_approval";
+/** What a person says to an approval. */
+export interface ApprovalAnswer {
+	readonly decision: Decision;
+}
+
+/** What became of an answer to an approval: the first answer of any device counts. */
+export interface ApproveOutcome {
+	/** `accepted`: this answer counts. `already_resolved`: see `decision`. `run_over`: nobody answered before the run was over. */
+	readonly status: "accepted" | "already_resolved" | "run_over" | "unknown_approval";
+	/** What counts, if the approval is resolved. */
+	readonly decision: Decision | undefined;
+	/** The user who decided it. */
+	readonly by: string | undefined;
+}
 
 /** Takes an event and where it belongs. What it returns is not awaited. */
 export type EventHandler<E = AgentEvent> = (event: E, meta: EventMeta) => unknown;
@@ -94,8 +106,8 @@ export interface Thread {
 	send(content: MessageContent, options?: SendOptions): Message;
 	/** Asks to end a run. */
 	cancel(runId: string): Promise<CancelOutcome>;
-	/** Decides what an `approval_requested` asked. */
-	approve(approvalId: string, decision: Decision): Promise<ApproveOutcome>;
+	/** Decides what an `approval_requested` asked: both ids are those of the event. */
+	approve(runId: string, approvalId: string, answer: ApprovalAnswer): Promise<ApproveOutcome>;
 	/**
 	 * Tells the other pages in the thread something of the moment (such as typing); it is never stored and may be lost. Its
 	 * `type` has 1 to 64 bytes and its JSON at most 4,096. Throws `invalid_message` and `message_too_large`.

@@ -68,14 +68,15 @@ export class Sends {
 	}
 
 	#approve(frame: Frame, stream: string): Readonly<Record<string, unknown>> {
-		const { approvalId, decision } = frame;
+		const [runId, approvalId, decision, by] = [String(frame["runId"]), String(frame["approvalId"]), frame["decision"], this.#session.subject];
 		if (decision !== "approved" && decision !== "denied") return refusal("bad_frame", false);
-		const approval = this.#server.log(stream).approval(String(approvalId));
+		const approval = this.#server.log(stream).approval(runId, approvalId);
 		if (approval === "unknown") return { status: "unknown_approval" };
-		if (approval === "resolved") return { status: "already_resolved" };
-		this.#server.append(stream, { type: "approval_resolved", runId: "r", approvalId, decision });
+		if (approval === "run_over") return { status: approval };
+		if (approval !== "open") return { status: "already_resolved", decision: approval["decision"], by: approval["user"] };
+		this.#server.append(stream, { type: "approval_resolved", runId, approvalId, decision, user: by });
 		const { epoch, head } = this.#server.log(stream);
-		return { status: "accepted", position: { epoch, offset: head } };
+		return { status: "accepted", position: { epoch, offset: head }, decision, by };
 	}
 
 	/** SIG-1: passed to the other connections that follow the stream. */

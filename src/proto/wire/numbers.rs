@@ -126,7 +126,7 @@ pub fn from_numbers(kind: u32, next: impl FnMut() -> f64) -> Result<ServerFrame,
             let (id, stream, status) = (fields.text(), fields.text(), fields.text());
             // The application gets the position with the frame.
             let offset = fields.flag().then(|| fields.integer());
-            let has_error = fields.flag();
+            let (decision, has_error) = (fields.optional_text(), fields.flag());
             if (status == Text::REJECTED) != has_error {
                 return Err(Contradiction::ErrorAndStatus);
             }
@@ -135,7 +135,7 @@ pub fn from_numbers(kind: u32, next: impl FnMut() -> f64) -> Result<ServerFrame,
             }
             let error = has_error
                 .then(|| ReceiptError { retryable: fields.flag(), retry_after_ms: fields.optional() });
-            ServerFrame::Receipt(Receipt { id, stream, status, error })
+            ServerFrame::Receipt(Receipt { id, stream, status, decision, error })
         }
         kind::REFRESHED => ServerFrame::Refreshed { token_expires_in_ms: fields.optional() },
         kind::REPLAY_END => {

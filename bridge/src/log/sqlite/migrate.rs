@@ -122,10 +122,10 @@ fn run_facts(connection: &Connection, stream: i64) -> rusqlite::Result<Vec<Fact>
         connection.prepare_cached("SELECT approval, run, resolved FROM approvals WHERE stream = ?1")?;
     let mut approvals = approvals.query([stream])?;
     while let Some(row) = approvals.next()? {
-        let approval: Arc<str> = row.get(0)?;
-        facts.push(Fact::ApprovalRequested { approval: Arc::clone(&approval), run: row.get(1)? });
+        let (approval, run): (Arc<str>, Arc<str>) = (row.get(0)?, row.get(1)?);
+        facts.push(Fact::ApprovalRequested { run: Arc::clone(&run), approval: Arc::clone(&approval) });
         if row.get(2)? {
-            facts.push(Fact::ApprovalResolved { approval, decision: None });
+            facts.push(Fact::ApprovalResolved { run, approval, resolution: None });
         }
     }
     facts.extend(ends);
@@ -153,7 +153,7 @@ fn send_facts(connection: &Connection, stream: i64) -> rusqlite::Result<Vec<(u64
         let key = IdempotencyKey { subject: Arc::clone(&subject), id: Arc::clone(&id), hash: hash.into() };
         let offset: u64 = row.get(5)?;
         let of_epoch: Arc<str> = row.get(4)?;
-        let mut of_send = vec![Fact::Answered { key, status, epoch: of_epoch, offset }];
+        let mut of_send = vec![Fact::Answered { key, status, epoch: of_epoch, offset, resolution: None }];
         if !row.get::<_, bool>(6)? {
             of_send.push(Fact::Waiting { offset, send_id: id, subject });
         }

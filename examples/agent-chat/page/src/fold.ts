@@ -131,6 +131,7 @@ type ToolEnd = Pick<ToolPart, "state" | "result" | "error" | "durationMs">;
 export interface ApprovalPart {
 	readonly kind: "approval";
 	readonly id: string;
+	readonly runId: string;
 	readonly prompt: string;
 	readonly decision: Decision | undefined;
 	readonly user: string | undefined;
@@ -280,7 +281,7 @@ class Draft {
 			case "approval_requested": {
 				const run = this.#run(event);
 				if (run.parts.some((part) => part.kind === "approval" && part.id === event.approvalId)) return this.#isLate();
-				this.#put(grown(run, { kind: "approval", id: event.approvalId, prompt: event.prompt, decision: undefined, user: undefined }));
+				this.#put(grown(run, { kind: "approval", id: event.approvalId, runId: event.runId, prompt: event.prompt, decision: undefined, user: undefined }));
 				return;
 			}
 			case "approval_resolved": {

@@ -162,7 +162,7 @@ function Approval({ approval }: { readonly approval: ApprovalPart }): ReactNode 
 	const decide = (decision: "approved" | "denied"): void => {
 		setAsked(true);
 		setTrouble(undefined);
-		room.decide(approval.id, decision).catch((error: unknown) => {
+		room.decide(approval.runId, approval.id, decision).catch((error: unknown) => {
 			setAsked(false);
 			setTrouble(error instanceof Error ? error.message : String(error));
 		});
