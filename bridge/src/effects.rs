@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::emitter::{PublishError, settle};
 use crate::event::Event;
 use crate::ledger::draft::{Append, Precondition};
-use crate::live::Decision;
+use crate::live::Answer;
 use crate::log::{Fact, Record};
 use crate::retry::until_written;
 use crate::stream::StreamKey;
@@ -27,9 +27,11 @@ pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
                 context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
             }
             Fact::RunEnded { run, .. } => context.live.run_ended(key, run),
-            Fact::ApprovalResolved { run, approval, resolution: Some(resolution) } => {
-                if let Some(decision) = Decision::parse(&resolution.decision) {
-                    context.live.resolve(key, run, approval, decision);
+            Fact::ApprovalResolved { run, approval, offset, .. } => {
+                let place = offset.checked_sub(record.first).and_then(|place| usize::try_from(place).ok());
+                let event = place.and_then(|place| record.events.get(place));
+                if let Some(answer) = event.and_then(|event| Answer::of(event)) {
+                    context.live.resolve(key, run, approval, answer);
                 }
             }
             _ => {}

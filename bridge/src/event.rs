@@ -6,10 +6,14 @@ use serde_json::{Map, Value};
 
 use crate::clock::now_ms;
 use crate::live::Decision;
-use crate::log::Resolution;
+use crate::log::{Resolution, Terms};
+use crate::question::terms_of;
 
 /// Room that a frame with a single event needs beside its body, in bytes (EVT-8).
 pub(crate) const FRAME_OVERHEAD: usize = 128;
+
+/// Largest integer of the protocol (GEN-5).
+pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Longest id of a run, a tool call, an approval or a send, in bytes (GEN-6).
 pub(crate) const MAX_ID_BYTES: usize = 128;
@@ -102,6 +106,8 @@ pub(crate) enum Effect {
         run: Arc<str>,
         /// The approval.
         approval: Arc<str>,
+        /// What an answer is bound to.
+        terms: Terms,
     },
     /// Somebody has answered.
     ApprovalResolved {
@@ -162,7 +168,7 @@ impl Event {
                 return Err(EventError::Field { field: "time", expected: "whole milliseconds" });
             }
         }
-        let effect = if tracked { Effect::of(&kind, &fields)? } else { Effect::None };
+        let effect = if tracked { Effect::of(&kind, &mut fields)? } else { Effect::None };
         let body = encode(&kind, &fields);
         let max = max_frame_bytes.saturating_sub(FRAME_OVERHEAD);
         if body.len() > max {
@@ -204,6 +210,22 @@ impl Event {
         Self { body: encode("agent_cancelled", &kept).into(), ..self.clone() }
     }
 
+    /// Says that nobody answered an approval in time.
+    pub(crate) fn expiry(run: &Arc<str>, approval: &Arc<str>) -> Self {
+        let mut fields = Map::new();
+        fields.insert("runId".to_owned(), (**run).into());
+        fields.insert("approvalId".to_owned(), (**approval).into());
+        fields.insert("decision".to_owned(), Decision::Expired.as_str().into());
+        fields.insert("time".to_owned(), now_ms().into());
+        let resolution = Resolution { decision: Decision::Expired.as_str().into(), by: None };
+        let (run, approval) = (Arc::clone(run), Arc::clone(approval));
+        Self {
+            body: encode("approval_resolved", &fields).into(),
+            effect: Effect::ApprovalResolved { run, approval, resolution },
+            notable: false,
+        }
+    }
+
     /// The JSON text as it is stored and sent.
     pub(crate) fn body(&self) -> &Arc<str> {
         &self.body
@@ -232,7 +254,12 @@ impl Effect {
         }
     }
 
-    fn of(kind: &str, fields: &Map<String, Value>) -> Result<Self, EventError> {
+    fn of(kind: &str, fields: &mut Map<String, Value>) -> Result<Self, EventError> {
+        if kind == "approval_requested" {
+            let (run, approval) = (id(fields, "runId")?, id(fields, "approvalId")?);
+            return Ok(Self::ApprovalRequested { run, approval, terms: terms_of(fields)? });
+        }
+        let fields = &*fields;
         let run = || id(fields, "runId");
         Ok(match kind {
             "agent_completed" | "agent_cancelled" | "agent_died" => Self::RunEnded { run: run()? },
@@ -240,9 +267,6 @@ impl Effect {
                 Self::RunEnded { run: run()? }
             }
             "agent_error" => Self::Run { run: run()?, claims: None },
-            "approval_requested" => {
-                Self::ApprovalRequested { run: run()?, approval: id(fields, "approvalId")? }
-            }
             "approval_resolved" => Self::ApprovalResolved {
                 run: run()?,
                 approval: id(fields, "approvalId")?,
@@ -272,7 +296,7 @@ fn id(fields: &Map<String, Value>, field: &'static str) -> Result<Arc<str>, Even
 fn decision(fields: &Map<String, Value>) -> Result<Arc<str>, EventError> {
     match fields.get("decision").and_then(Value::as_str).and_then(Decision::parse) {
         Some(decision) => Ok(decision.as_str().into()),
-        None => Err(EventError::Field { field: "decision", expected: "`approved` or `denied`" }),
+        None => Err(EventError::Field { field: "decision", expected: "`approved`, `denied` or `expired`" }),
     }
 }
 

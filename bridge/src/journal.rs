@@ -26,7 +26,7 @@ use self::store::{Follower, Store};
 pub(crate) use self::stream::StreamState;
 use self::stream::{State, Stream};
 use crate::ledger::draft::Append;
-use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page};
+use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page, Terms};
 use crate::stream::StreamKey;
 use crate::tasks::Tasks;
 
@@ -140,6 +140,27 @@ impl Journal {
             };
             return Ok(Some(Pending { offset, send_id: waiting.send_id, subject: waiting.subject, body }));
         }
+    }
+
+    /// What an answer to an approval is bound to, if the approval is open.
+    pub(crate) async fn terms(
+        &self,
+        key: &StreamKey,
+        run: &Arc<str>,
+        approval: &Arc<str>,
+    ) -> Result<Option<Terms>, LogError> {
+        self.with(key, |state| state.ledger.terms(run, approval).cloned()).await
+    }
+
+    /// The open approval of a stream that expires first: when, its run and its id.
+    pub(crate) async fn next_expiry(
+        &self,
+        key: &StreamKey,
+    ) -> Result<Option<(u64, Arc<str>, Arc<str>)>, LogError> {
+        let own = |(at_ms, run, approval): (u64, &Arc<str>, &Arc<str>)| {
+            (at_ms, Arc::clone(run), Arc::clone(approval))
+        };
+        self.with(key, |state| state.ledger.next_expiry().map(own)).await
     }
 
     /// The last place of a stream that inboxes do not know yet.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{Fact, IdempotencyKey, Record, Resolution, Status};
+use crate::log::{Fact, IdempotencyKey, Record, Resolution, Status, Terms};
 use crate::stream::StreamKey;
 
 /// Lines of an inbox that are remembered, so that none is written twice after a crash. One that is older than so many
@@ -52,6 +52,7 @@ struct Run {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Approval {
+    terms: Terms,
     is_resolved: bool,
     /// `None` also when it was resolved by an older version.
     resolution: Option<Resolution>,
@@ -117,7 +118,7 @@ impl Ledger {
                     self.runs.insert(Arc::clone(run), row);
                 }
             }
-            Fact::ApprovalRequested { run, approval } | Fact::ApprovalResolved { run, approval, .. } => {
+            Fact::ApprovalRequested { run, approval, .. } | Fact::ApprovalResolved { run, approval, .. } => {
                 let key = (Arc::clone(run), Arc::clone(approval));
                 if let Some(row) = Approval::after(self.approvals.remove(&key), fact) {
                     self.approvals.insert(key, row);
@@ -174,6 +175,22 @@ impl Ledger {
         self.waiting.range(after.saturating_add(1)..).next().map(|(offset, waiting)| (*offset, waiting))
     }
 
+    /// What an answer to an approval is bound to, if it is open.
+    pub(crate) fn terms(&self, run: &Arc<str>, approval: &Arc<str>) -> Option<&Terms> {
+        let row = self.approvals.get(&(Arc::clone(run), Arc::clone(approval)))?;
+        self.is_asked(run, row).then_some(&row.terms)
+    }
+
+    /// The open approval that expires first: when, its run and its id.
+    pub(crate) fn next_expiry(&self) -> Option<(u64, &Arc<str>, &Arc<str>)> {
+        let open = self.approvals.iter().filter(|((run, _), row)| self.is_asked(run, row));
+        open.filter_map(|((run, approval), row)| Some((row.terms.expires_at_ms?, run, approval))).min()
+    }
+
+    fn is_asked(&self, run: &Arc<str>, row: &Approval) -> bool {
+        !row.is_resolved && self.runs.get(run).is_some_and(|run| run.ended.is_none())
+    }
+
     /// The last place that inboxes do not know yet.
     pub(crate) fn unannounced(&self) -> Option<u64> {
         (self.notable > self.announced).then_some(self.notable)
@@ -217,9 +234,11 @@ impl Approval {
     /// What a fact makes of an approval.
     fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
         match (row, fact) {
-            (None, Fact::ApprovalRequested { .. }) => Some(Self { is_resolved: false, resolution: None }),
+            (None, Fact::ApprovalRequested { terms, .. }) => {
+                Some(Self { terms: terms.clone(), is_resolved: false, resolution: None })
+            }
             (Some(row), Fact::ApprovalResolved { resolution, .. }) if !row.is_resolved => {
-                Some(Self { is_resolved: true, resolution: resolution.clone() })
+                Some(Self { is_resolved: true, resolution: resolution.clone(), ..row })
             }
             (row, _) => row,
         }

@@ -4,18 +4,57 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::stream::StreamKey;
 
-/// What a person answered.
+/// What became of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision {
-    /// Yes.
+    /// A person said yes.
     Approved,
-    /// No.
+    /// A person said no.
     Denied,
+    /// Nobody answered in time.
+    Expired,
+}
+
+/// The answer to a question, as [`Run::ask_with`](crate::Run::ask_with) gets it: the payload and the edits fit the question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// What became of the question.
+    pub decision: Decision,
+    /// What the person filled in.
+    pub payload: Option<Value>,
+    /// The arguments, as the person changed them.
+    pub edited_args: Option<Value>,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// The user who decided; `None` when it was no user.
+    pub by: Option<String>,
+}
+
+impl Answer {
+    /// Reads an `approval_resolved`.
+    pub(crate) fn of(body: &str) -> Option<Self> {
+        let mut fields: Map<String, Value> = serde_json::from_str(body).ok()?;
+        let mut text = |name: &str| match fields.remove(name) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        };
+        let decision = Decision::parse(&text("decision")?)?;
+        let (reason, by) = (text("reason"), text("user"));
+        Some(Self {
+            decision,
+            payload: fields.remove("payload"),
+            edited_args: fields.remove("editedArgs"),
+            reason,
+            by,
+        })
+    }
 }
 
 impl Decision {
@@ -24,12 +63,13 @@ impl Decision {
         match self {
             Self::Approved => "approved",
             Self::Denied => "denied",
+            Self::Expired => "expired",
         }
     }
 
     /// The inverse of [`Decision::as_str`].
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Approved, Self::Denied].into_iter().find(|one| one.as_str() == text)
+        [Self::Approved, Self::Denied, Self::Expired].into_iter().find(|one| one.as_str() == text)
     }
 }
 
@@ -37,13 +77,13 @@ impl Decision {
 #[derive(Debug, Default)]
 pub(crate) struct LiveRuns {
     runs: ByPlace<CancellationToken>,
-    waiting: Arc<Mutex<HashMap<Question, oneshot::Sender<Decision>>>>,
+    waiting: Arc<Mutex<HashMap<Asked, oneshot::Sender<Answer>>>>,
     /// Runs whose start the log did not confirm: whoever started them was told that it failed.
     abandoned: Mutex<VecDeque<(StreamKey, Arc<str>)>>,
 }
 
 /// An approval that a run waits for: by stream, run and id.
-type Question = (StreamKey, Arc<str>, Arc<str>);
+type Asked = (StreamKey, Arc<str>, Arc<str>);
 
 /// Runs whose start may still become durable after an error; the oldest one is forgotten.
 const MAX_ABANDONED: usize = 1_024;
@@ -90,7 +130,7 @@ impl LiveRuns {
         key: StreamKey,
         run: Arc<str>,
         approval: Arc<str>,
-    ) -> impl Future<Output = Option<Decision>> + Send + use<> {
+    ) -> impl Future<Output = Option<Answer>> + Send + use<> {
         let (answer, receiver) = oneshot::channel();
         let question = (key, run, approval);
         self.waiting.lock().insert(question.clone(), answer);
@@ -102,11 +142,11 @@ impl LiveRuns {
     }
 
     /// Hands the answer to the run that waits for it, if one does.
-    pub(crate) fn resolve(&self, key: &StreamKey, run: &str, approval: &str, decision: Decision) {
+    pub(crate) fn resolve(&self, key: &StreamKey, run: &str, approval: &str, answer: Answer) {
         let waiting = self.waiting.lock().remove(&(key.clone(), run.into(), approval.into()));
-        if let Some(answer) = waiting {
+        if let Some(waiting) = waiting {
             // The run may have stopped waiting; the answer is in the log either way.
-            let _ = answer.send(decision);
+            let _ = waiting.send(answer);
         }
     }
 
@@ -120,8 +160,8 @@ impl LiveRuns {
 }
 
 struct Waiting {
-    waiting: Arc<Mutex<HashMap<Question, oneshot::Sender<Decision>>>>,
-    question: Question,
+    waiting: Arc<Mutex<HashMap<Asked, oneshot::Sender<Answer>>>>,
+    question: Asked,
 }
 
 impl Drop for Waiting {

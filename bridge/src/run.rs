@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use approval::Question;
 pub use message::Message;
 pub use tool::{ToolCall, ToolStart};
 pub use values::{AgentError, Completion, Severity, Thinking, Urgency};
@@ -23,7 +24,7 @@ use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
 use crate::journal::Ticket;
 use crate::ledger::draft::Precondition;
-use crate::live::Decision;
+use crate::live::{Answer, Decision};
 use crate::retry::until_written;
 use crate::stream::Position;
 
@@ -202,7 +203,14 @@ impl Run {
     /// begins to wait, and has one again when this resolves, before new turns of its user. A turn that asks several
     /// times at once has its permit again after the first answer.
     pub async fn ask(&self, prompt: &str, options: Vec<Value>) -> Result<Decision, PublishError> {
-        approval::ask(&self.core, prompt, options).await
+        let question = Question { options, ..Question::new(prompt) };
+        Ok(self.ask_with(question).await?.decision)
+    }
+
+    /// As [`Run::ask`], with a form to fill in, arguments to change or a time to answer in. The payload and the edits of the
+    /// answer fit the question.
+    pub async fn ask_with(&self, question: Question) -> Result<Answer, PublishError> {
+        approval::ask(&self.core, question).await
     }
 
     /// Publishes an event of another type as a part of this run: `runId` is added.

@@ -47,7 +47,10 @@ fn is_well_formed(frame: &Value) -> bool {
         "approve" => {
             let decided =
                 matches!(frame.get("decision").and_then(Value::as_str), Some("approved" | "denied"));
-            is_send(frame) && is_text(frame, "runId", 128) && is_text(frame, "approvalId", 128) && decided
+            let ids = is_text(frame, "runId", 128) && is_text(frame, "approvalId", 128);
+            let has_hash = !frame.contains_key("argsHash") || is_text(frame, "argsHash", 128);
+            let has_reason = frame.get("reason").is_none_or(Value::is_string);
+            is_send(frame) && ids && decided && has_hash && has_reason
         }
         "cancel" => is_send(frame) && is_text(frame, "runId", 128),
         "hello" => is_hello(frame),

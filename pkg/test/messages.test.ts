@@ -287,6 +287,27 @@ test(
 	}),
 );
 
+// PROTOCOL: SND-12
+test(
+	"an approval carries what the person filled in, and one that does not fit rejects",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("invalid_answer", false));
+		const answer = { decision: "approved", payload: { n: 1 }, editedArgs: ["x"], reason: "", argsHash: "9f86" } as const;
+		const unfit = assert.rejects(made.thread.approve("r", "a", answer), { code: "invalid_answer", retryable: false });
+		await world.settle();
+		await unfit;
+		const [{ id, ...frame } = { id: undefined }] = made.sent("approve");
+		assert.equal(typeof id, "string");
+		assert.deepEqual(frame, { type: "approve", stream: "t", runId: "r", approvalId: "a", ...answer });
+		for (const odd of [{ reason: 7 }, { argsHash: "" }, { edited: 1 }, { decision: undefined }]) {
+			await assert.rejects(made.thread.approve("r", "a", { ...answer, ...odd } as never), { code: "invalid_option" });
+		}
+		await assert.rejects(made.thread.approve("r", "a", { ...answer, payload: 1n }), { code: "invalid_message" });
+		assert.equal(made.sent("approve").length, 1);
+	}),
+);
+
 test(
 	"a refused cancel rejects with the server's error",
 	inWorld(async (world) => {

@@ -255,6 +255,30 @@ fn ask(run: &str, id: &str) -> Value {
     json!({"type": "approval_requested", "runId": run, "approvalId": id, "prompt": "?"})
 }
 
+// PROTOCOL: SND-13
+#[tokio::test]
+async fn an_answer_that_comes_after_the_expiry_writes_the_expiry() {
+    let journal = journal();
+    let mut asked = ask("r", "a");
+    asked["expiresAt"] = json!(1);
+    publish(&journal, "t", &[asked]).await;
+    assert_eq!(journal.next_expiry(&key("t")).await.unwrap(), Some((1, "r".into(), "a".into())));
+    let answer = Append {
+        precondition: Precondition::ApprovalOpen { run: "r".into(), approval: "a".into() },
+        key: Some(idempotency_key("ada", "s", "h")),
+        ..events(
+            "t",
+            &[json!({"type": "approval_resolved", "runId": "r", "approvalId": "a", "decision": "approved"})],
+        )
+    };
+    let late = receipt(&journal, answer).await;
+    let expired = Resolution { decision: "expired".into(), by: None };
+    assert_eq!((late.status, late.resolution), (Status::AlreadyResolved, Some(expired)));
+    let stored = stored(&journal, "t", 1).await;
+    assert_eq!((stored.len(), &stored[1]["decision"]), (2, &json!("expired")));
+    assert_eq!(journal.next_expiry(&key("t")).await.unwrap(), None);
+}
+
 // A run asks under an id that another run used.
 #[tokio::test]
 async fn approvals_of_two_runs_are_two_though_they_have_one_id() {
@@ -386,7 +410,7 @@ async fn answers_are_remembered_for_the_horizon_and_as_long_as_a_message_waits()
     let is_known = |ledger: &Ledger, id: &str| {
         let append =
             Append { key: Some(idempotency_key("ada", id, "h")), ..Append::events(key("t"), Vec::new()) };
-        let outcome = crate::ledger::draft::Draft::new(ledger, &head).add(&append);
+        let outcome = crate::ledger::draft::Draft::new(ledger, &head, 0).add(&append);
         matches!(outcome, Outcome::Durable(Receipt { is_repeated: true, .. }))
     };
     assert!(["old", "waits", "new"].iter().all(|id| is_known(&ledger, id)));

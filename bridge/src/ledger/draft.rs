@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Answer, Approval, Ledger, Run};
 use crate::event::{Claims, Effect, Event};
-use crate::log::{Fact, Head, IdempotencyKey, Record, Resolution, Status};
+use crate::log::{Fact, Head, IdempotencyKey, Record, Resolution, Status, Terms};
 use crate::stream::{Position, StreamKey};
 
 /// What to append to one stream: all of it or nothing.
@@ -104,13 +104,14 @@ pub(crate) struct Receipt {
 pub(crate) struct Draft<'a> {
     ledger: &'a Ledger,
     head: &'a Head,
+    now_ms: u64,
     events: Vec<Arc<str>>,
     facts: Vec<Fact>,
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(ledger: &'a Ledger, head: &'a Head) -> Self {
-        Self { ledger, head, events: Vec::new(), facts: Vec::new() }
+    pub(crate) fn new(ledger: &'a Ledger, head: &'a Head, now_ms: u64) -> Self {
+        Self { ledger, head, now_ms, events: Vec::new(), facts: Vec::new() }
     }
 
     /// Adds an append, or says why not. The outcome is true once the record is durable.
@@ -129,7 +130,14 @@ impl<'a> Draft<'a> {
                 return Outcome::TooEarly;
             }
         }
-        let status = self.check(append);
+        let mut status = self.check(append);
+        if let (Status::Expired, Precondition::ApprovalOpen { run, approval }) =
+            (status, &append.precondition)
+        {
+            // The clock decides, not what comes first.
+            self.write(&Event::expiry(run, approval));
+            status = Status::AlreadyResolved;
+        }
         if status == Status::Accepted {
             let first = self.offset() + 1;
             self.facts.extend(append.facts.iter().cloned());
@@ -159,7 +167,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The record; `None` when there is nothing to write.
-    pub(crate) fn finish(self, now_ms: u64) -> Option<Record> {
+    pub(crate) fn finish(self) -> Option<Record> {
         if self.events.is_empty() && self.facts.is_empty() {
             return None;
         }
@@ -169,7 +177,7 @@ impl<'a> Draft<'a> {
             is_open: self.is_open(),
             events: self.events,
             facts: self.facts,
-            at_ms: now_ms,
+            at_ms: self.now_ms,
         })
     }
 
@@ -204,6 +212,7 @@ impl<'a> Draft<'a> {
             None => Status::UnknownApproval,
             Some(row) if row.resolution.is_some() => Status::AlreadyResolved,
             Some(row) if row.is_resolved || self.is_over(run) => Status::RunOver,
+            Some(row) if row.terms.expires_at_ms.is_some_and(|at| at <= self.now_ms) => Status::Expired,
             Some(_) => Status::Accepted,
         }
     }
@@ -261,14 +270,15 @@ impl<'a> Draft<'a> {
                 }
             }
             Effect::RunEnded { run } => self.facts.push(Fact::RunEnded { run: Arc::clone(run), offset }),
-            Effect::ApprovalRequested { run, approval } => {
+            Effect::ApprovalRequested { run, approval, terms } => {
                 let (run, approval) = (Arc::clone(run), Arc::clone(approval));
-                self.facts.push(Fact::ApprovalRequested { run, approval });
+                let terms = Terms { offset, ..terms.clone() };
+                self.facts.push(Fact::ApprovalRequested { run, approval, terms });
             }
             Effect::ApprovalResolved { run, approval, resolution } => {
                 let (run, approval) = (Arc::clone(run), Arc::clone(approval));
                 let resolution = Some(resolution.clone());
-                self.facts.push(Fact::ApprovalResolved { run, approval, resolution });
+                self.facts.push(Fact::ApprovalResolved { run, approval, offset, resolution });
             }
         }
     }
@@ -304,7 +314,7 @@ impl<'a> Draft<'a> {
 
     fn approval(&self, run: &Arc<str>, id: &Arc<str>) -> Option<Approval> {
         let is_of = |fact: &&Fact| match fact {
-            Fact::ApprovalRequested { run: of, approval }
+            Fact::ApprovalRequested { run: of, approval, .. }
             | Fact::ApprovalResolved { run: of, approval, .. } => of == run && approval == id,
             _ => false,
         };

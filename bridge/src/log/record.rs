@@ -179,6 +179,9 @@ pub enum Fact {
         run: Arc<str>,
         /// The approval; another run can have one of the same name.
         approval: Arc<str>,
+        /// What an answer is bound to.
+        #[serde(default)]
+        terms: Terms,
     },
     /// Somebody has answered.
     ApprovalResolved {
@@ -187,6 +190,9 @@ pub enum Fact {
         run: Arc<str>,
         /// The approval.
         approval: Arc<str>,
+        /// The place of its event; 0 in the log of an older version.
+        #[serde(default)]
+        offset: u64,
         /// The answer; `None` in the log of an older version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resolution: Option<Resolution>,
@@ -226,10 +232,26 @@ pub struct IdempotencyKey {
     pub hash: Arc<str>,
 }
 
+/// What an answer to an approval is bound to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Terms {
+    /// The place of the question.
+    pub offset: u64,
+    /// Whether the question has a `schema`.
+    pub has_schema: bool,
+    /// Whether its arguments may be edited.
+    pub is_editable: bool,
+    /// Says which arguments were shown.
+    pub args_hash: Option<Arc<str>>,
+    /// When it expires, in milliseconds since the Unix epoch.
+    pub expires_at_ms: Option<u64>,
+}
+
 /// The answer to an approval that counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resolution {
-    /// `approved` or `denied`.
+    /// `approved`, `denied` or `expired`.
     pub decision: Arc<str>,
     /// The user who decided; `None` when it was no user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,6 +273,8 @@ pub enum Status {
     AlreadyResolved,
     /// The approval was not answered before its run was over.
     RunOver,
+    /// The approval was not answered in time. No answer: what is written says `AlreadyResolved`.
+    Expired,
     /// There was no such approval.
     UnknownApproval,
 }
@@ -275,7 +299,7 @@ mod tests {
                 offset: 5,
                 resolution: Some(Resolution { decision: "denied".into(), by: Some("ada".into()) }),
             },
-            Fact::ApprovalResolved { run: "r".into(), approval: "a".into(), resolution: None },
+            Fact::ApprovalResolved { run: "r".into(), approval: "a".into(), offset: 4, resolution: None },
             Fact::Announcement { stream: StreamKey::new("a/b", "t").unwrap(), offset: 9 },
         ];
         for events in [&[][..], &[r#"{"type":"x","n":1e400,"s":"a,b"}"#], &[r#"{"a":1}"#, r#"{"b":[2,3]}"#]] {

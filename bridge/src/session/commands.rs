@@ -21,8 +21,8 @@ impl Session {
         };
         match frame {
             ClientFrame::Ack { offsets } => self.ack(&offsets)?,
-            ClientFrame::Approve { send, run, approval, decision } => {
-                self.approve(send, run, approval, decision).await;
+            ClientFrame::Approve { send, run, approval, given } => {
+                self.approve(send, run, approval, given).await;
             }
             ClientFrame::Cancel { send, run } => self.cancel(send, run).await,
             ClientFrame::Hello(_) => {

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::fingerprint::fingerprint;
 use super::order::Place;
 use super::{Answer, Session, millis};
 use crate::auth::{Access, Refusal};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::event::{Event, EventError};
+use crate::fingerprint::fingerprint;
 use crate::ledger::draft::{Append, Outcome, Precondition, Receipt};
 use crate::live::Decision;
 use crate::log::{Fact, IdempotencyKey, LogError, Status};
+use crate::question::{self, Given, needs_schema};
 use crate::stream::StreamKey;
 use crate::wire::Send;
 use crate::wire::encode::{Rejection, ServerFrame};
@@ -53,30 +54,19 @@ impl Session {
         self.submit(place, append, status_of_cancel).await;
     }
 
-    pub(super) async fn approve(
-        &mut self,
-        send: Send,
-        run: Arc<str>,
-        approval: Arc<str>,
-        decision: Decision,
-    ) {
+    pub(super) async fn approve(&mut self, send: Send, run: Arc<str>, approval: Arc<str>, given: Given) {
         let Some((place, key)) = self.writable(&send, Access::Approve).await else {
             return;
         };
-        let hash = fingerprint("approve", &json!([&*run, &*approval, decision.as_str()]));
-        let event = json!({
-            "type": "approval_resolved",
-            "runId": &*run,
-            "approvalId": &*approval,
-            "decision": decision.as_str(),
-            "user": &*self.subject,
-        });
+        match unfit(&self.context, &key, (&run, &approval), &given).await {
+            Ok(None) => {}
+            Ok(Some(why)) => return self.reject(&place, invalid_answer(&why)),
+            Err(error) => return self.reject(&place, unavailable(&error)),
+        }
+        let (event, hash) = resolved(&run, &approval, given, &self.subject);
         let event = match Event::new(event, self.context.limits.max_frame_bytes) {
             Ok(event) => event,
-            Err(error) => {
-                return self
-                    .reject(&place, Rejection::final_one("internal", &error.to_string(), "Report it."));
-            }
+            Err(error) => return self.reject(&place, invalid_answer(&error.to_string())),
         };
         let append = Append {
             key: Some(self.idempotency_key(&send, hash)),
@@ -143,6 +133,10 @@ impl Session {
     }
 }
 
+const fn invalid_answer(why: &str) -> Rejection<'_> {
+    Rejection::final_one("invalid_answer", why, "Answer again with a new id; the question is still open.")
+}
+
 const CONFLICT: Rejection<'static> =
     Rejection::final_one("conflict", "this id was used for something else", "Use a new id.");
 
@@ -177,6 +171,52 @@ async fn check_new(context: &Context, subject: &str, key: &StreamKey) -> Result<
         tracing::warn!(user = subject, "a user begins too many streams");
         Rejection { retry_after_ms: Some(millis(wait).clamp(1_000, 86_400_000)), ..TOO_MANY_STREAMS }
     })
+}
+
+/// Why an answer does not fit its question. One that is not open is not looked at: its receipt says so.
+async fn unfit(
+    context: &Context,
+    key: &StreamKey,
+    (run, approval): (&Arc<str>, &Arc<str>),
+    given: &Given,
+) -> Result<Option<String>, LogError> {
+    let max = context.limits.max_answer_bytes;
+    let bytes = given.bytes();
+    if bytes > max {
+        return Ok(Some(format!("the answer has {bytes} bytes of JSON, but at most {max} are taken")));
+    }
+    let Some(terms) = context.journal.terms(key, run, approval).await? else { return Ok(None) };
+    let mut schema = None;
+    if needs_schema(given, &terms) {
+        let page = context.journal.read(key, terms.offset, 1, usize::MAX).await?;
+        let body = page.bodies.first().filter(|_| page.first == terms.offset);
+        schema =
+            body.and_then(|body| serde_json::from_str::<Map<String, Value>>(body).ok()?.remove("schema"));
+        if schema.is_none() {
+            return Ok(Some("the question was removed, so it can only be denied".to_owned()));
+        }
+    }
+    Ok(question::check(given, &terms, schema.as_ref()).err())
+}
+
+/// The event of an answer, and the fingerprint of the answer.
+fn resolved(run: &str, approval: &str, given: Given, subject: &str) -> (Value, Arc<str>) {
+    let decision = if given.is_approved { Decision::Approved } else { Decision::Denied };
+    let mut event = json!({ "runId": run, "approvalId": approval, "decision": decision.as_str() });
+    let fields = [
+        ("payload", given.payload),
+        ("editedArgs", given.edited_args),
+        ("reason", given.reason.map(Value::from)),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            event[name] = value;
+        }
+    }
+    let hash = fingerprint("approve", &json!([event, given.args_hash]));
+    event["type"] = "approval_resolved".into();
+    event["user"] = subject.into();
+    (event, hash)
 }
 
 fn status_of_send(_: Status) -> &'static str {

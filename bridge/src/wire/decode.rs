@@ -8,12 +8,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::text::{is_too_deep, without_lone_surrogates};
-use crate::event::MAX_ID_BYTES;
-use crate::live::Decision;
+use crate::event::{MAX_ID_BYTES, MAX_INTEGER};
+use crate::question::Given;
 use crate::stream::is_name;
-
-/// Largest integer of the protocol (GEN-5).
-const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Why a frame is malformed. Says where and what, and never quotes a value: it could be a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +33,7 @@ pub(crate) enum Malformed {
 #[derive(Debug, PartialEq)]
 pub(crate) enum ClientFrame {
     Ack { offsets: Vec<(u32, u64)> },
-    Approve { send: Send, run: Arc<str>, approval: Arc<str>, decision: Decision },
+    Approve { send: Send, run: Arc<str>, approval: Arc<str>, given: Given },
     Cancel { send: Send, run: Arc<str> },
     Hello(Hello),
     History { req: u64 },
@@ -123,8 +120,7 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
             send: fields.send()?,
             run: fields.id("runId")?,
             approval: fields.id("approvalId")?,
-            decision: Decision::parse(&fields.text("decision", 1, 64)?)
-                .ok_or(Malformed::Field { field: "decision", expected: "`approved` or `denied`" })?,
+            given: fields.given()?,
         },
         "cancel" => ClientFrame::Cancel { send: fields.send()?, run: fields.id("runId")? },
         "hello" => ClientFrame::Hello(fields.hello()?),
@@ -220,6 +216,21 @@ impl Fields<'_> {
 
     fn send(&self) -> Result<Send> {
         Ok(Send { id: self.id("id")?, stream: self.name("stream")? })
+    }
+
+    fn given(&self) -> Result<Given> {
+        let is_approved = match self.parse::<String>("decision", "text")?.as_str() {
+            "approved" => true,
+            "denied" => false,
+            _ => return Err(Malformed::Field { field: "decision", expected: "`approved` or `denied`" }),
+        };
+        Ok(Given {
+            is_approved,
+            payload: self.optional("payload", |fields, field| fields.parse(field, "JSON"))?,
+            edited_args: self.optional("editedArgs", |fields, field| fields.parse(field, "JSON"))?,
+            reason: self.optional("reason", |fields, field| fields.parse(field, "text"))?,
+            args_hash: self.optional("argsHash", |fields, field| fields.text(field, 1, 128))?,
+        })
     }
 
     fn typed(&self, field: &'static str) -> Result<Map<String, Value>> {

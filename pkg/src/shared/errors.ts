@@ -29,6 +29,7 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	// Of the server (PROTOCOL section 10).
 	bad_frame: "Check that page and server both speak agentwire.v1.",
 	conflict: "Use a new id.",
+	invalid_answer: "Correct the answer. The question is still open.",
 	forbidden: "Check the rights of the user.",
 	frame_too_large: "Send less.",
 	hello_expected: "Check that page and server both speak agentwire.v1.",
@@ -59,6 +60,7 @@ export type KnownErrorCode =
 	| "handler_threw"
 	| "hello_expected"
 	| "internal"
+	| "invalid_answer"
 	| "invalid_message"
 	| "invalid_option"
 	| "message_too_large"

@@ -127,18 +127,33 @@ export interface ApprovalRequestedEvent extends OfRun {
 	readonly toolCallId?: string;
 	readonly prompt: string;
 	readonly options?: readonly unknown[];
+	/** JSON Schema of the `payload` of an approval, or with `editable` of its `editedArgs`. */
+	readonly schema?: unknown;
+	/** What the person decides about. */
+	readonly args?: unknown;
+	/** Says which arguments were shown: give it to `thread.approve`. */
+	readonly argsHash?: string;
+	readonly editable?: boolean;
+	/** Milliseconds since the Unix epoch, by the clock of the server. */
+	readonly expiresAt?: number;
 }
 
 /** Somebody decided, and the run goes on; the first decision counts. */
 export interface ApprovalResolvedEvent extends OfRun {
 	readonly type: "approval_resolved";
 	readonly approvalId: string;
-	readonly decision: Decision;
+	readonly decision: Resolution;
 	readonly user?: string;
+	readonly payload?: unknown;
+	readonly editedArgs?: unknown;
+	readonly reason?: string;
 }
 
 /** What a person can say to an approval request. */
 export type Decision = "approved" | "denied";
+
+/** What became of an approval request. */
+export type Resolution = Decision | "expired";
 
 /** A run has ended well. */
 export interface AgentCompletedEvent extends OfRun {

@@ -1,6 +1,6 @@
 /** A handle of a thread: what the application holds. Several handles of one name share the stream. */
 import type { Supervisor } from "../core/supervisor.js";
-import { type MessageContent, snapshot } from "../sends/content.js";
+import { copyOf, type MessageContent, snapshot } from "../sends/content.js";
 import { type Message, type MessageContext, type SendOptions, SentMessage } from "../sends/message.js";
 import type { Receipt } from "../sends/receipt.js";
 import { signalOf } from "../sends/signal.js";
@@ -114,9 +114,12 @@ export class ThreadHandle implements Thread {
 	}
 
 	async approve(runId: string, approvalId: string, answer: ApprovalAnswer): Promise<ApproveOutcome> {
-		const { decision } = fields("answer", answer, ["decision"]);
+		const { decision, reason, argsHash } = fields("answer", answer, ["decision", "payload", "editedArgs", "reason", "argsHash"]);
 		if (decision !== "approved" && decision !== "denied") refuse("decision", decision, '"approved" or "denied"');
-		const receipt = await this.#ask(2, { runId: checkId("runId", runId), approvalId: checkId("approvalId", approvalId), decision });
+		if (reason !== undefined && typeof reason !== "string") refuse("reason", reason, "a text");
+		if (argsHash !== undefined) checkId("argsHash", argsHash);
+		const ids = { runId: checkId("runId", runId), approvalId: checkId("approvalId", approvalId) };
+		const receipt = await this.#ask(2, { ...copyOf("answer", answer), ...ids });
 		return { status: receipt.status, decision: receipt.decision, by: receipt.by } as ApproveOutcome;
 	}
 

@@ -3,7 +3,7 @@
 import type { MessageContent } from "../sends/content.js";
 import type { Message, SendOptions } from "../sends/message.js";
 import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
-import type { AgentEvent, Decision, EventOf, EventType, OtherEvent } from "./events.js";
+import type { AgentEvent, Decision, EventOf, EventType, OtherEvent, Resolution } from "./events.js";
 import type { BatchMeta, Ended, EventMeta, Gap, Resumed, ThreadItem } from "./facts.js";
 import type { From } from "./from.js";
 import type { Position } from "./position.js";
@@ -44,9 +44,16 @@ export interface EventsOptions {
 /** The answer to a cancel. The run itself ends in `agent_cancelled`. */
 export type CancelOutcome = "cancelled" | "already_finished" | "unknown_run";
 
-/** What a person says to an approval. */
+/** What a person says to an approval. The server checks it: one that does not fit the question rejects with `invalid_answer`. */
 export interface ApprovalAnswer {
 	readonly decision: Decision;
+	/** What the person filled in, as the `schema` of the event says. */
+	readonly payload?: unknown;
+	/** The `args` of the event, as the person changed them. */
+	readonly editedArgs?: unknown;
+	readonly reason?: string | undefined;
+	/** The `argsHash` of the event: the answer holds for the arguments that were shown, and for no others. */
+	readonly argsHash?: string | undefined;
 }
 
 /** What became of an answer to an approval: the first answer of any device counts. */
@@ -54,7 +61,7 @@ export interface ApproveOutcome {
 	/** `accepted`: this answer counts. `already_resolved`: see `decision`. `run_over`: nobody answered before the run was over. */
 	readonly status: "accepted" | "already_resolved" | "run_over" | "unknown_approval";
 	/** What counts, if the approval is resolved. */
-	readonly decision: Decision | undefined;
+	readonly decision: Resolution | undefined;
 	/** The user who decided it. */
 	readonly by: string | undefined;
 }
@@ -106,7 +113,7 @@ export interface Thread {
 	send(content: MessageContent, options?: SendOptions): Message;
 	/** Asks to end a run. */
 	cancel(runId: string): Promise<CancelOutcome>;
-	/** Decides what an `approval_requested` asked: both ids are those of the event. */
+	/** Decides what an `approval_requested` asked: both ids are those of the event. Throws `invalid_option` and `invalid_message`. */
 	approve(runId: string, approvalId: string, answer: ApprovalAnswer): Promise<ApproveOutcome>;
 	/**
 	 * Tells the other pages in the thread something of the moment (such as typing); it is never stored and may be lost. Its

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::{row, schema};
-use crate::log::{Fact, IdempotencyKey, Record, Status};
+use crate::log::{Fact, IdempotencyKey, Record, Status, Terms};
 
 /// What makes a file of each of the first schemas one of the next.
 ///
@@ -123,9 +123,10 @@ fn run_facts(connection: &Connection, stream: i64) -> rusqlite::Result<Vec<Fact>
     let mut approvals = approvals.query([stream])?;
     while let Some(row) = approvals.next()? {
         let (approval, run): (Arc<str>, Arc<str>) = (row.get(0)?, row.get(1)?);
-        facts.push(Fact::ApprovalRequested { run: Arc::clone(&run), approval: Arc::clone(&approval) });
+        let (of, id) = (Arc::clone(&run), Arc::clone(&approval));
+        facts.push(Fact::ApprovalRequested { run: of, approval: id, terms: Terms::default() });
         if row.get(2)? {
-            facts.push(Fact::ApprovalResolved { run, approval, resolution: None });
+            facts.push(Fact::ApprovalResolved { run, approval, offset: 0, resolution: None });
         }
     }
     facts.extend(ends);

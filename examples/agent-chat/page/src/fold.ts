@@ -2,7 +2,7 @@
  * From events to what a conversation looks like: a pure reducer with immutable snapshots. Whether an event came live or
  * was replayed makes no difference, nor how the events were cut into batches.
  */
-import type { AgentEvent, Decision, EventMeta, Gap, Position, Resumed, ThreadItem } from "agentwire";
+import type { AgentEvent, EventMeta, Gap, Position, Resolution, Resumed, ThreadItem } from "agentwire";
 
 /** A thread as it is shown. */
 export interface Conversation {
@@ -133,7 +133,7 @@ export interface ApprovalPart {
 	readonly id: string;
 	readonly runId: string;
 	readonly prompt: string;
-	readonly decision: Decision | undefined;
+	readonly decision: Resolution | undefined;
 	readonly user: string | undefined;
 }
 
