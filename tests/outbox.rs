@@ -194,7 +194,11 @@ fn a_receipt_whose_status_does_not_fit_is_malformed_and_the_send_goes_again() {
         (SendKind::Message, "stored"),
         (SendKind::Cancel, "accepted"),
         (SendKind::Cancel, "already_resolved"),
+        (SendKind::Cancel, "withdrawn"),
         (SendKind::Approve, "already_finished"),
+        (SendKind::Withdraw, "accepted"),
+        (SendKind::Withdraw, "cancelled"),
+        (SendKind::Edit, "already_finished"),
     ] {
         let mut world = connected();
         world.server.no_receipts = true;

@@ -181,6 +181,7 @@ impl BridgeBuilder {
             new_streams: Quota::new(limits.new_streams_per_hour),
             tasks,
             closing: CancellationToken::new(),
+            has_agents: !self.agents.is_empty(),
             has_inboxes: !self.no_inbox,
             limits,
         });

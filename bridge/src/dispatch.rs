@@ -68,14 +68,18 @@ async fn work(dispatcher: Arc<Dispatcher>, key: StreamKey) {
     loop {
         match next(&dispatcher, &key, through).await {
             Ok(Some((message, permit))) => {
-                if turn(&dispatcher, &key, &message, permit).await == Turned::Over {
-                    through = message.offset;
-                    backoff = Backoff::default();
-                } else {
-                    // The later ones of the stream wait with it.
-                    let offset = message.offset;
-                    tracing::warn!(stream = %key, offset, "a message waits: the log took no run for it; it is handled again");
-                    backoff.pause().await;
+                match turn(&dispatcher, &key, &message, permit).await {
+                    Turned::Over => {
+                        through = message.offset;
+                        backoff = Backoff::default();
+                    }
+                    Turned::Edited => {}
+                    Turned::Again => {
+                        // The later ones of the stream wait with it.
+                        let offset = message.offset;
+                        tracing::warn!(stream = %key, offset, "a message waits: the log took no run for it; it is handled again");
+                        backoff.pause().await;
+                    }
                 }
             }
             Ok(None) => {
@@ -119,6 +123,8 @@ enum Turned {
     Over,
     /// The log could not be written: the message waits as before.
     Again,
+    /// The message has another text than the agent was given.
+    Edited,
 }
 
 async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, permit: Permit) -> Turned {
@@ -131,7 +137,7 @@ async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, 
         Err(_) => Ended::Panicked,
         Ok(Err(name)) => Ended::Failed(unknown_agent(&name)),
         Ok(Ok(agent)) => {
-            let turn = Turn::new(message, emitter.clone().of_turn(&turn_permit), offset, Arc::clone(&state));
+            let turn = Turn::new(message, emitter.clone().of_turn(&turn_permit), pending, Arc::clone(&state));
             tracing::debug!(stream = %key, offset, "message goes to the agent");
             // A task of its own, so that a panic stays in it; aborted with this future, and waited for by a shutdown.
             let task = dispatcher.context.tasks.spawn(agent.handle(turn));
@@ -154,7 +160,7 @@ async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, 
     }
     let mut backoff = Backoff::default();
     loop {
-        match settle_turn(dispatcher, &emitter, key, pending, state.has_log_failed(), &ended).await {
+        match settle_turn(dispatcher, &emitter, key, pending, &state, &ended).await {
             Ok(turned) => return turned,
             Err(PublishError::Log(error)) => {
                 tracing::warn!(stream = %key, offset, %error,
@@ -187,7 +193,7 @@ async fn settle_turn(
     emitter: &Emitter,
     key: &StreamKey,
     pending: &Pending,
-    log_failed: bool,
+    state: &TurnState,
     ended: &Ended,
 ) -> Result<Turned, PublishError> {
     let journal = &dispatcher.context.journal;
@@ -195,7 +201,10 @@ async fn settle_turn(
     if next.is_none_or(|next| next.offset != pending.offset) {
         return Ok(Turned::Over);
     }
-    if log_failed {
+    if state.is_outdated() {
+        return Ok(Turned::Edited);
+    }
+    if state.has_log_failed() {
         return Ok(Turned::Again);
     }
     let run = format!("run-{}", Uuid::new_v4().simple());
@@ -215,7 +224,7 @@ async fn settle_turn(
             json!({ "type": "agent_started", "runId": run, "agent": "agent", "sendId": &*pending.send_id }),
             max,
         )?
-        .claiming(pending.offset),
+        .claiming(pending.offset, pending.edited),
         Event::new(end, max)?,
     ];
     emitter.append(events, Precondition::None).await?;

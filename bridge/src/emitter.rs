@@ -31,6 +31,9 @@ pub enum PublishError {
     /// The event resolves an approval that its run does not wait for, or asks for one under an id that the run has used.
     #[error("the run does not wait for this approval; ask once under each id, and resolve it once")]
     Approval,
+    /// The message was edited or withdrawn before a run claimed it. If it was edited, the agent gets it again.
+    #[error("the message was edited or withdrawn before a run claimed it; leave it")]
+    Outdated,
     /// The run was cancelled while it waited for a person.
     #[error("the run was cancelled; end it with `cancel`")]
     Cancelled,
@@ -125,6 +128,7 @@ pub(crate) fn settle(outcome: Result<Outcome, LogError>) -> Result<Receipt, Publ
         Outcome::Durable(Receipt { status: Status::AlreadyResolved | Status::UnknownApproval, .. }) => {
             Err(PublishError::Approval)
         }
+        Outcome::Refused(_) => Err(PublishError::Outdated),
         // Without a key there is no conflict and nothing to come first: the run is over.
         Outcome::Durable(_) | Outcome::Conflict | Outcome::TooEarly => Err(PublishError::RunEnded),
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::clock::now_ms;
 use crate::live::Decision;
@@ -32,7 +32,10 @@ const RUN_TYPES: [&str; 9] = [
 ];
 
 /// The other types of section 12 that no page may write (SND-6).
-const SERVER_TYPES: [&str; 8] = [
+const SERVER_TYPES: [&str; 11] = [
+    "message_queued",
+    "message_dequeued",
+    "message_edited",
     "agent_completed",
     "agent_error",
     "agent_cancelled",
@@ -92,6 +95,8 @@ pub(crate) enum Effect {
     Run {
         /// The run.
         run: Arc<str>,
+        /// The run that it is a part of.
+        parent: Option<Arc<str>>,
         /// The message the run answers: it is claimed.
         claims: Option<Claims>,
     },
@@ -123,8 +128,13 @@ pub(crate) enum Effect {
 /// Which message of a stream is claimed. One and no more: users who share a stream can choose the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claims {
-    /// The message at this offset.
-    At(u64),
+    /// The message at this offset, with this text.
+    At {
+        /// Its place.
+        offset: u64,
+        /// The place of its text, if that was edited.
+        edited: Option<u64>,
+    },
     /// The first one with this `sendId` that waits.
     First(Arc<str>),
 }
@@ -187,9 +197,9 @@ impl Event {
     }
 
     /// Says which message its run answers.
-    pub(crate) fn claiming(mut self, offset: u64) -> Self {
+    pub(crate) fn claiming(mut self, offset: u64, edited: Option<u64>) -> Self {
         if let Effect::Run { claims, .. } = &mut self.effect {
-            *claims = Some(Claims::At(offset));
+            *claims = Some(Claims::At { offset, edited });
         }
         self
     }
@@ -210,20 +220,22 @@ impl Event {
         Self { body: encode("agent_cancelled", &kept).into(), ..self.clone() }
     }
 
+    /// An event of the bridge itself: an object with a `type`, of a few ids and numbers, without an effect.
+    pub(crate) fn made(event: Value) -> Self {
+        let Value::Object(mut fields) = event else { unreachable!("the bridge makes objects") };
+        let kind = fields.remove("type").unwrap_or_default();
+        fields.insert("time".to_owned(), now_ms().into());
+        let body = encode(kind.as_str().unwrap_or_default(), &fields).into();
+        Self { body, effect: Effect::None, notable: false }
+    }
+
     /// Says that nobody answered an approval in time.
     pub(crate) fn expiry(run: &Arc<str>, approval: &Arc<str>) -> Self {
-        let mut fields = Map::new();
-        fields.insert("runId".to_owned(), (**run).into());
-        fields.insert("approvalId".to_owned(), (**approval).into());
-        fields.insert("decision".to_owned(), Decision::Expired.as_str().into());
-        fields.insert("time".to_owned(), now_ms().into());
-        let resolution = Resolution { decision: Decision::Expired.as_str().into(), by: None };
+        let decision = Decision::Expired.as_str();
+        let event = json!({ "type": "approval_resolved", "runId": &**run, "approvalId": &**approval, "decision": decision });
+        let resolution = Resolution { decision: decision.into(), by: None };
         let (run, approval) = (Arc::clone(run), Arc::clone(approval));
-        Self {
-            body: encode("approval_resolved", &fields).into(),
-            effect: Effect::ApprovalResolved { run, approval, resolution },
-            notable: false,
-        }
+        Self { effect: Effect::ApprovalResolved { run, approval, resolution }, ..Self::made(event) }
     }
 
     /// The JSON text as it is stored and sent.
@@ -266,7 +278,7 @@ impl Effect {
             "agent_error" if fields.get("recoverable") != Some(&Value::Bool(true)) => {
                 Self::RunEnded { run: run()? }
             }
-            "agent_error" => Self::Run { run: run()?, claims: None },
+            "agent_error" => Self::Run { run: run()?, parent: None, claims: None },
             "approval_resolved" => Self::ApprovalResolved {
                 run: run()?,
                 approval: id(fields, "approvalId")?,
@@ -278,9 +290,10 @@ impl Effect {
             "run_accepted" | "agent_started" => {
                 let has_message = fields.contains_key("sendId");
                 let claims = has_message.then(|| id(fields, "sendId").map(Claims::First)).transpose()?;
-                Self::Run { run: run()?, claims }
+                let parent = fields.contains_key("parentRunId").then(|| id(fields, "parentRunId"));
+                Self::Run { run: run()?, parent: parent.transpose()?, claims }
             }
-            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, claims: None },
+            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, parent: None, claims: None },
             _ => Self::None,
         })
     }
@@ -310,8 +323,6 @@ fn encode(kind: &str, fields: &Map<String, Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn event(value: Value) -> Result<Event, EventError> {
@@ -353,13 +364,18 @@ mod tests {
         assert_eq!(effect(json!({"type": "custom", "runId": "r1"})), Effect::None);
         assert_eq!(
             effect(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})),
-            Effect::Run { run: run(), claims: Some(Claims::First("s1".into())) }
+            Effect::Run { run: run(), parent: None, claims: Some(Claims::First("s1".into())) }
         );
         let answer = event(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})).unwrap();
-        assert_eq!(answer.claiming(7).effect(), &Effect::Run { run: run(), claims: Some(Claims::At(7)) });
+        let claims = Some(Claims::At { offset: 7, edited: Some(9) });
+        assert_eq!(answer.claiming(7, Some(9)).effect(), &Effect::Run { run: run(), parent: None, claims });
+        assert_eq!(
+            effect(json!({"type": "agent_started", "runId": "r1", "parentRunId": "r0"})),
+            Effect::Run { run: run(), parent: Some("r0".into()), claims: None }
+        );
         assert_eq!(
             effect(json!({"type": "agent_thinking", "runId": "r1"})),
-            Effect::Run { run: run(), claims: None }
+            Effect::Run { run: run(), parent: None, claims: None }
         );
         for kind in ["agent_completed", "agent_cancelled", "agent_died", "agent_error"] {
             assert_eq!(
@@ -370,7 +386,7 @@ mod tests {
         }
         assert_eq!(
             effect(json!({"type": "agent_error", "runId": "r1", "recoverable": true})),
-            Effect::Run { run: run(), claims: None }
+            Effect::Run { run: run(), parent: None, claims: None }
         );
     }
 

@@ -25,6 +25,7 @@ pub(crate) use self::queued::Ticket;
 use self::store::{Follower, Store};
 pub(crate) use self::stream::StreamState;
 use self::stream::{State, Stream};
+use crate::ledger::Waiting;
 use crate::ledger::draft::Append;
 use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page, Terms};
 use crate::stream::StreamKey;
@@ -54,7 +55,9 @@ pub(crate) struct Pending {
     pub(crate) send_id: Arc<str>,
     /// Who sent it.
     pub(crate) subject: Arc<str>,
-    /// The stored event.
+    /// The place of its text, if that was edited.
+    pub(crate) edited: Option<u64>,
+    /// The stored event, or the one that edited it last.
     pub(crate) body: Arc<str>,
 }
 
@@ -128,17 +131,19 @@ impl Journal {
                 state.ledger.next_waiting(after).map(|(offset, waiting)| (offset, waiting.clone()))
             };
             let Some((offset, waiting)) = self.with(key, next).await? else { return Ok(None) };
-            let mut page = self.read(key, offset, 1, usize::MAX).await?;
-            if page.first > offset {
+            let at = waiting.edited.unwrap_or(offset);
+            let mut page = self.read(key, at, 1, usize::MAX).await?;
+            if page.first > at {
                 // Its text is gone; those after it can be answered.
                 after = offset;
                 continue;
             }
             let Some(body) = page.bodies.pop() else {
                 // An error, so that the caller looks again: no commit will tell it to.
-                return Err(LogError::Unavailable(format!("event {offset} of {key} cannot be read yet")));
+                return Err(LogError::Unavailable(format!("event {at} of {key} cannot be read yet")));
             };
-            return Ok(Some(Pending { offset, send_id: waiting.send_id, subject: waiting.subject, body }));
+            let Waiting { send_id, subject, edited, .. } = waiting;
+            return Ok(Some(Pending { offset, send_id, subject, edited, body }));
         }
     }
 

@@ -5,13 +5,13 @@
 
 pub(crate) mod draft;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{Fact, IdempotencyKey, Record, Resolution, Status, Terms};
+use crate::log::{Fact, IdempotencyKey, Origin, Record, Resolution, Status, Terms};
 use crate::stream::StreamKey;
 
 /// Lines of an inbox that are remembered, so that none is written twice after a crash. One that is older than so many
@@ -36,6 +36,9 @@ pub(crate) struct Ledger {
     answered: VecDeque<(u64, Arc<str>, Arc<str>)>,
     /// Messages that wait for an agent, by their place.
     waiting: BTreeMap<u64, Waiting>,
+    /// Messages that were taken back, by their place.
+    #[serde(default)]
+    withdrawn: BTreeSet<u64>,
     /// The last place that inboxes are to know, and the last one that they know.
     notable: u64,
     announced: u64,
@@ -48,6 +51,8 @@ struct Run {
     started: u64,
     ended: Option<u64>,
     is_cancelled: bool,
+    #[serde(default)]
+    origin: Origin,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +72,8 @@ pub(crate) struct Answer {
     pub(crate) offset: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resolution: Option<Resolution>,
+    #[serde(default)]
+    pub(crate) is_message: bool,
 }
 
 /// A message that waits for an agent.
@@ -74,6 +81,12 @@ pub(crate) struct Answer {
 pub(crate) struct Waiting {
     pub(crate) send_id: Arc<str>,
     pub(crate) subject: Arc<str>,
+    /// Whether an event says that it waits.
+    #[serde(default)]
+    pub(crate) is_queued: bool,
+    /// The place of its text, if that was edited.
+    #[serde(default)]
+    pub(crate) edited: Option<u64>,
 }
 
 impl Ledger {
@@ -93,6 +106,7 @@ impl Ledger {
                 epoch,
                 offset,
                 resolution,
+                is_message,
             } => {
                 let answer = Answer {
                     hash: Arc::clone(hash),
@@ -100,15 +114,24 @@ impl Ledger {
                     epoch: Arc::clone(epoch),
                     offset: *offset,
                     resolution: resolution.clone(),
+                    is_message: *is_message,
                 };
                 self.answers.insert((Arc::clone(subject), Arc::clone(id)), answer);
                 self.answered.push_back((at_ms, Arc::clone(subject), Arc::clone(id)));
             }
-            Fact::Waiting { offset, send_id, subject } => {
-                let waiting = Waiting { send_id: Arc::clone(send_id), subject: Arc::clone(subject) };
-                self.waiting.insert(*offset, waiting);
+            Fact::Waiting { offset, .. } => {
+                self.waiting.extend(Waiting::after(None, fact).map(|one| (*offset, one)));
             }
             Fact::Claimed { offset } => drop(self.waiting.remove(offset)),
+            Fact::Withdrawn { offset } => {
+                self.waiting.remove(offset);
+                self.withdrawn.insert(*offset);
+            }
+            Fact::Edited { offset, .. } => {
+                if let Some(waiting) = Waiting::after(self.waiting.remove(offset), fact) {
+                    self.waiting.insert(*offset, waiting);
+                }
+            }
             Fact::RunStarted { run, .. } | Fact::RunEnded { run, .. } | Fact::CancelAccepted { run } => {
                 if let Some(row) = Run::after(self.runs.remove(run), fact) {
                     match row.ended {
@@ -140,7 +163,9 @@ impl Ledger {
     fn trim(&mut self, through: u64) {
         self.runs.retain(|_, run| run.ended.is_none_or(|ended| ended > through));
         self.approvals.retain(|(run, _), _| self.runs.contains_key(run));
-        self.waiting = self.waiting.split_off(&through.saturating_add(1));
+        let left = through.saturating_add(1);
+        self.waiting = self.waiting.split_off(&left);
+        self.withdrawn = self.withdrawn.split_off(&left);
     }
 
     fn forget_answers(&mut self, now_ms: u64, horizon: Duration) {
@@ -207,6 +232,7 @@ impl Ledger {
             + self.approvals.len()
             + self.answers.len()
             + self.waiting.len()
+            + self.withdrawn.len()
             + self.announcements.len()
     }
 }
@@ -215,16 +241,32 @@ impl Run {
     /// What a fact makes of a run.
     fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
         match (row, fact) {
-            (None, Fact::RunStarted { offset, .. }) => {
-                Some(Self { started: *offset, ended: None, is_cancelled: false })
+            (None, Fact::RunStarted { offset, origin, .. }) => {
+                Some(Self { started: *offset, ended: None, is_cancelled: false, origin: origin.clone() })
             }
             (None, Fact::RunEnded { offset, .. }) => {
-                Some(Self { started: *offset, ended: Some(*offset), is_cancelled: false })
+                let origin = Origin::default();
+                Some(Self { started: *offset, ended: Some(*offset), is_cancelled: false, origin })
             }
             (Some(row), Fact::RunEnded { offset, .. }) => {
                 Some(Self { ended: row.ended.or(Some(*offset)), ..row })
             }
             (Some(row), Fact::CancelAccepted { .. }) => Some(Self { is_cancelled: true, ..row }),
+            (row, _) => row,
+        }
+    }
+}
+
+impl Waiting {
+    /// What a fact makes of a message that waits; `None` when it waits no more.
+    fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
+        match (row, fact) {
+            (_, Fact::Waiting { send_id, subject, is_queued, .. }) => {
+                let (send_id, subject) = (Arc::clone(send_id), Arc::clone(subject));
+                Some(Self { send_id, subject, is_queued: *is_queued, edited: None })
+            }
+            (_, Fact::Claimed { .. } | Fact::Withdrawn { .. }) => None,
+            (Some(row), Fact::Edited { body, .. }) => Some(Self { edited: Some(*body), ..row }),
             (row, _) => row,
         }
     }

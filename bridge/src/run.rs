@@ -76,6 +76,7 @@ pub(crate) struct TurnRuns(Mutex<Option<Vec<Arc<RunCore>>>>);
 pub(crate) struct Answers<'a> {
     pub(crate) send_id: &'a str,
     pub(crate) offset: u64,
+    pub(crate) edited: Option<u64>,
     pub(crate) turn: &'a Arc<TurnRuns>,
 }
 
@@ -108,7 +109,7 @@ impl Run {
         let mut event = Event::new(fields.into(), context.limits.max_frame_bytes)?;
         let turn = answers.as_ref().map_or_else(Weak::new, |answers| Arc::downgrade(answers.turn));
         if let Some(answers) = answers {
-            event = event.claiming(answers.offset);
+            event = event.claiming(answers.offset, answers.edited);
         }
         let cancelled = parent.map_or_else(CancellationToken::new, |parent| parent.cancelled.child_token());
         // Known before it is visible, so that a cancel that follows the first event finds it.

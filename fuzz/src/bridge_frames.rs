@@ -52,7 +52,12 @@ fn is_well_formed(frame: &Value) -> bool {
             let has_reason = frame.get("reason").is_none_or(Value::is_string);
             is_send(frame) && ids && decided && has_hash && has_reason
         }
-        "cancel" => is_send(frame) && is_text(frame, "runId", 128),
+        "cancel" => {
+            let (run, send) = (frame.contains_key("runId"), frame.contains_key("sendId"));
+            is_send(frame) && run != send && is_text(frame, if run { "runId" } else { "sendId" }, 128)
+        }
+        "edit" => is_send(frame) && is_text(frame, "sendId", 128) && is_typed(frame, "message"),
+        "withdraw" => is_send(frame) && is_text(frame, "sendId", 128),
         "hello" => is_hello(frame),
         "history" => {
             is_name(frame, "stream")

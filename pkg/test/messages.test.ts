@@ -15,7 +15,7 @@ async function connectedTo(world: World, options: RigOptions = {}): Promise<Rig 
 function answerWith(made: Rig, ...receipts: readonly Readonly<Record<string, unknown>>[]): void {
 	const left = [...receipts];
 	made.server.incoming = (frame, session) => {
-		if (frame.type !== "send" && frame.type !== "cancel" && frame.type !== "approve") return false;
+		if (!["send", "cancel", "approve", "withdraw", "edit"].includes(frame.type)) return false;
 		const receipt = left.shift();
 		if (receipt === undefined) return false;
 		session.peer.send({ type: "receipt", id: frame["id"], stream: frame["stream"], ...receipt });
@@ -284,6 +284,35 @@ test(
 		await assert.rejects(thread.approve("r2", "a1", { decision: "maybe" as "denied" }), { code: "invalid_option" });
 		await assert.rejects(thread.approve("r2", "", { decision: "denied" }), { code: "invalid_option" });
 		await assert.rejects(thread.cancel(""), { code: "invalid_option" });
+	}),
+);
+
+// PROTOCOL: SND-7, SND-11, SND-14, SND-15
+test(
+	"a message is cancelled, withdrawn and edited by its id",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		const position = { epoch: "e1", offset: 3 };
+		answerWith(made, { status: "unknown_send" }, { status: "withdrawn" }, { status: "already_claimed" }, { status: "accepted", position });
+		const { thread, sent } = made;
+		const answers = Promise.all([
+			thread.cancel({ sendId: "m" }),
+			thread.withdraw("m"),
+			thread.edit("m", { content: "x" }),
+			thread.edit("m", { content: "y", metadata: {} }),
+		]);
+		await world.settle();
+		assert.deepEqual(await answers, ["unknown_send", "withdrawn", "already_claimed", "accepted"]);
+		const frames = ["cancel", "withdraw", "edit"].flatMap((type) => sent(type)).map(({ id, ...frame }) => frame);
+		assert.deepEqual(frames, [
+			{ type: "cancel", stream: "t", sendId: "m" },
+			{ type: "withdraw", stream: "t", sendId: "m" },
+			{ type: "edit", stream: "t", sendId: "m", message: { type: "user_message", content: "x" } },
+			{ type: "edit", stream: "t", sendId: "m", message: { type: "user_message", content: "y", metadata: {} } },
+		]);
+		for (const what of ["", {}, { sendId: "" }, { runId: "r" }]) await assert.rejects(thread.cancel(what as never), { code: "invalid_option" });
+		await assert.rejects(thread.withdraw(""), { code: "invalid_option" });
+		await assert.rejects(thread.edit("m", { content: "" }), { code: "invalid_message" });
 	}),
 );
 

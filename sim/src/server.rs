@@ -487,7 +487,7 @@ impl Server {
             Some("ack") => self.on_ack(peer, &frame),
             Some("replay") if self.ignores_replay => {}
             Some("replay") => self.on_replay(peer, &frame),
-            Some("send" | "cancel" | "approve") => self.on_send(peer, &frame),
+            Some("send" | "cancel" | "approve" | "withdraw" | "edit") => self.on_send(peer, &frame),
             Some("refresh") => self.on_refresh(peer, &frame),
             Some("ping") => self.emit(peer, &json!({"type": "pong", "n": frame["n"]})),
             Some("pong" | "signal") => {}
@@ -826,7 +826,13 @@ impl Server {
             self.keys.insert(key.clone(), Applied { place, offset, message });
         }
         if !self.no_receipts {
-            let mut receipt = json!({"type": "receipt", "id": id, "stream": key.1, "status": "cancelled"});
+            // It has no runs, so whatever else comes has nothing to change.
+            let status = match frame["type"].as_str() {
+                Some("cancel") => "unknown_run",
+                Some("approve") => "unknown_approval",
+                _ => "unknown_send",
+            };
+            let mut receipt = json!({"type": "receipt", "id": id, "stream": key.1, "status": status});
             if frame["type"] == "send" {
                 let Applied { place, offset, .. } = self.keys[&key];
                 receipt["status"] = "accepted".into();

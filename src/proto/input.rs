@@ -32,8 +32,12 @@ pub enum SendKind {
     Approve,
     /// The wish to end a run.
     Cancel,
+    /// Another text for a message that waits.
+    Edit,
     /// A message.
     Message,
+    /// The wish to take back a message that waits.
+    Withdraw,
 }
 
 /// What happened outside; given to [`Client::handle_input`](super::Client::handle_input).

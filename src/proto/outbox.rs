@@ -102,12 +102,8 @@ impl Outbox {
             }
             entry.sent = Some(now);
             entry.first_sent.get_or_insert(now);
-            let (id, stream, body) = (entry.id, entry.stream, entry.body);
-            send(match entry.kind {
-                SendKind::Approve => ClientFrame::Approve { id, stream, body },
-                SendKind::Cancel => ClientFrame::Cancel { id, stream, body },
-                SendKind::Message => ClientFrame::Send { id, stream, body },
-            });
+            let Entry { kind, id, stream, body, .. } = *entry;
+            send(ClientFrame::Keyed { kind, id, stream, body });
         }
         retry_at
     }
@@ -199,8 +195,10 @@ fn check(receipt: &Receipt, kind: SendKind) -> Result<(), Contradiction> {
         SendKind::Approve => {
             &[Text::ACCEPTED, Text::ALREADY_RESOLVED, Text::RUN_OVER, Text::UNKNOWN_APPROVAL]
         }
-        SendKind::Cancel => &[Text::CANCELLED, Text::ALREADY_FINISHED, Text::UNKNOWN_RUN],
+        SendKind::Cancel => &[Text::CANCELLED, Text::ALREADY_FINISHED, Text::UNKNOWN_RUN, Text::UNKNOWN_SEND],
+        SendKind::Edit => &[Text::ACCEPTED, Text::ALREADY_CLAIMED, Text::UNKNOWN_SEND, Text::WITHDRAWN],
         SendKind::Message => &[Text::ACCEPTED],
+        SendKind::Withdraw => &[Text::WITHDRAWN, Text::ALREADY_CLAIMED, Text::UNKNOWN_SEND],
     };
     if receipt.status != Text::REJECTED && !others.contains(&receipt.status) {
         return Err(Contradiction::StatusOfAnother);

@@ -27,6 +27,7 @@ macro_rules! words {
 words! {
     ACCEPTED = "accepted",
     AHEAD = "ahead",
+    ALREADY_CLAIMED = "already_claimed",
     ALREADY_FINISHED = "already_finished",
     ALREADY_RESOLVED = "already_resolved",
     BAD_FRAME = "bad_frame",
@@ -71,9 +72,11 @@ words! {
     UNAVAILABLE = "unavailable",
     UNKNOWN_APPROVAL = "unknown_approval",
     UNKNOWN_RUN = "unknown_run",
+    UNKNOWN_SEND = "unknown_send",
     UNSUPPORTED_PROTOCOL = "unsupported_protocol",
     WELCOME = "welcome",
     WELCOME_TIMEOUT = "welcome_timeout",
+    WITHDRAWN = "withdrawn",
 }
 
 #[cfg(any(not(target_arch = "wasm32"), feature = "json"))]

@@ -11,7 +11,7 @@ mod numbers;
 pub use json::{DecodeError, Malformed, Problem, decode, encode, is_well_formed};
 pub use numbers::{Fields, NONE, PageKind, from_numbers, to_numbers};
 
-use super::{ids::Slot, text::Text};
+use super::{ids::Slot, input::SendKind, text::Text};
 
 /// The frames of the server: the fields of each, in the order of their numbers.
 ///
@@ -190,9 +190,7 @@ impl ClientFrame {
     /// Returns the id and the stream of a frame that settles by a receipt.
     pub fn key(&self) -> Option<(Text, Text)> {
         match self {
-            Self::Approve { id, stream, .. }
-            | Self::Cancel { id, stream, .. }
-            | Self::Send { id, stream, .. } => Some((*id, *stream)),
+            Self::Keyed { id, stream, .. } => Some((*id, *stream)),
             Self::Ack { .. }
             | Self::Hello { .. }
             | Self::Ping { .. }
@@ -212,10 +210,6 @@ impl ClientFrame {
 pub enum ClientFrame {
     /// `ack` (FLO-2).
     Ack { offsets: Vec<(u32, u64)> },
-    /// `approve` (SND-8).
-    Approve { id: Text, stream: Text, body: Slot },
-    /// `cancel` (SND-7).
-    Cancel { id: Text, stream: Text, body: Slot },
     /// `hello` (HEL-2).
     Hello {
         token: Slot,
@@ -224,6 +218,8 @@ pub enum ClientFrame {
         window_total_bytes: u32,
         streams: Vec<StreamRequest>,
     },
+    /// `send` (SND-1), or another frame that settles by a receipt.
+    Keyed { kind: SendKind, id: Text, stream: Text, body: Slot },
     /// `ping` (HBT-3).
     Ping { n: u64 },
     /// `pong` (HBT-3).
@@ -232,8 +228,6 @@ pub enum ClientFrame {
     Refresh { token: Slot },
     /// `replay` (RPL-1).
     Replay { req: u64, ch: u32, from: u64, to: u64 },
-    /// `send` (SND-1).
-    Send { id: Text, stream: Text, body: Slot },
     /// `signal` (SIG-1).
     Signal { stream: Text, signal: Slot },
     /// `subscribe` (SUB-1).

@@ -331,7 +331,7 @@ async fn messages_of_two_users_with_one_id_are_claimed_apart() {
     }
     let offsets = async || waiting(&journal, "t").await.into_iter().map(|(at, _)| at).collect::<Vec<_>>();
     let started = |run: &str, id: &str| json!({"type": "agent_started", "runId": run, "sendId": id});
-    receipt(&journal, Append::events(key("t"), vec![event(started("r1", "s1")).claiming(2)])).await;
+    receipt(&journal, Append::events(key("t"), vec![event(started("r1", "s1")).claiming(2, None)])).await;
     assert_eq!(offsets().await, [1, 3, 4]);
     // An event that names the id only claims the first message that waits under it, and no other.
     publish(&journal, "t", &[started("r2", "s2")]).await;
@@ -383,8 +383,15 @@ async fn answers_are_remembered_for_the_horizon_and_as_long_as_a_message_waits()
 
     let answered = |id: &str, at_ms, offset| {
         let (key, epoch) = (idempotency_key("ada", id, "h"), Arc::from("e"));
-        let answered = Fact::Answered { key, status: Status::Accepted, epoch, offset, resolution: None };
-        let waiting = Fact::Waiting { offset, send_id: id.into(), subject: "ada".into() };
+        let answered = Fact::Answered {
+            key,
+            status: Status::Accepted,
+            epoch,
+            offset,
+            resolution: None,
+            is_message: true,
+        };
+        let waiting = Fact::Waiting { offset, send_id: id.into(), subject: "ada".into(), is_queued: false };
         Record {
             seq: 1,
             first: offset + 1,

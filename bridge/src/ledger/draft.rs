@@ -1,11 +1,17 @@
 //! What may be written next to a stream, and the record that does it.
 
+pub(crate) mod acts;
+
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Answer, Approval, Ledger, Run};
+use serde_json::json;
+
+use self::acts::{Act, Actor};
+use super::{Answer, Approval, Ledger, Run, Waiting};
 use crate::event::{Claims, Effect, Event};
-use crate::log::{Fact, Head, IdempotencyKey, Record, Resolution, Status, Terms};
+use crate::log::{Fact, Head, IdempotencyKey, Origin, Record, Resolution, Status, Terms};
 use crate::stream::{Position, StreamKey};
 
 /// What to append to one stream: all of it or nothing.
@@ -21,6 +27,10 @@ pub(crate) struct Append {
     pub(crate) key: Option<IdempotencyKey>,
     /// Whether its first event is a message that waits for an agent. Goes with `key`.
     pub(crate) is_message: bool,
+    /// Whether an event says so when something is before it.
+    pub(crate) has_queue: bool,
+    /// What a user does with it. Its events are written only where the act says so.
+    pub(crate) act: Option<(Act, Actor)>,
     /// A send of the same subject that must be in the log for this one to be applied (SND-4). Goes with `key`; a
     /// repeated append gets its receipt all the same.
     pub(crate) after: Option<Arc<str>>,
@@ -39,6 +49,8 @@ impl Append {
             facts: Vec::new(),
             key: None,
             is_message: false,
+            has_queue: false,
+            act: None,
             after: None,
             precondition: Precondition::None,
             is_announced: false,
@@ -84,6 +96,8 @@ pub(crate) enum Outcome {
     Conflict,
     /// The send that must come first is not in the log; nothing was written.
     TooEarly,
+    /// It may not be done, or not any more; nothing was written.
+    Refused(Status),
 }
 
 /// The place and the status of an append.
@@ -130,7 +144,14 @@ impl<'a> Draft<'a> {
                 return Outcome::TooEarly;
             }
         }
-        let mut status = self.check(append);
+        let first = self.offset() + 1;
+        let mut status = match &append.act {
+            Some((act, by)) => self.act(act, by, append.events.first()),
+            None => self.check(append),
+        };
+        if matches!(status, Status::Forbidden | Status::Outdated) {
+            return Outcome::Refused(status);
+        }
         if let (Status::Expired, Precondition::ApprovalOpen { run, approval }) =
             (status, &append.precondition)
         {
@@ -138,29 +159,43 @@ impl<'a> Draft<'a> {
             self.write(&Event::expiry(run, approval));
             status = Status::AlreadyResolved;
         }
-        if status == Status::Accepted {
-            let first = self.offset() + 1;
-            self.facts.extend(append.facts.iter().cloned());
-            for event in &append.events {
-                self.write(event);
+        if status == Status::Accepted && append.act.is_none() {
+            for fact in &append.facts {
+                match fact {
+                    Fact::Claimed { offset } => self.claim(*offset, false),
+                    fact => self.facts.push(fact.clone()),
+                }
             }
-            if append.is_announced
-                && let Some(index) = append.events.iter().rposition(Event::is_notable)
-            {
-                self.facts.push(Fact::Notable { offset: first + index as u64 });
+            let mut notable = None;
+            for event in &append.events {
+                // The place of the event itself: others can follow from it.
+                let offset = self.offset() + 1;
+                self.write(event);
+                notable = if event.is_notable() { Some(offset) } else { notable };
+            }
+            if let (true, Some(offset)) = (append.is_announced, notable) {
+                self.facts.push(Fact::Notable { offset });
             }
             if append.is_message
                 && let Some(key) = &append.key
             {
+                let ahead = if append.has_queue { self.ahead() } else { 0 };
                 let (send_id, subject) = (Arc::clone(&key.id), Arc::clone(&key.subject));
-                self.facts.push(Fact::Waiting { offset: first, send_id, subject });
+                self.facts.push(Fact::Waiting { offset: first, send_id, subject, is_queued: ahead > 0 });
+                if ahead > 0 {
+                    self.write(&Event::made(
+                        json!({ "type": "message_queued", "sendId": &*key.id, "ahead": ahead }),
+                    ));
+                }
             }
         }
-        let (epoch, offset) = (Arc::clone(&self.head.epoch), self.offset());
+        let epoch = Arc::clone(&self.head.epoch);
+        let offset = if append.is_message { first } else { self.offset() };
         let resolution = self.resolution(&append.precondition);
         if let Some(key) = append.key.clone() {
             let (epoch, resolution) = (Arc::clone(&epoch), resolution.clone());
-            self.facts.push(Fact::Answered { key, status, epoch, offset, resolution });
+            let is_message = append.is_message;
+            self.facts.push(Fact::Answered { key, status, epoch, offset, resolution, is_message });
         }
         let position = Position { epoch, offset };
         Outcome::Durable(Receipt { status, position, is_repeated: false, resolution })
@@ -240,6 +275,15 @@ impl<'a> Draft<'a> {
                         status => return status,
                     }
                 }
+                Effect::Run { claims: Some(Claims::At { offset, edited }), .. } => {
+                    let is_outdated = match self.waiting(*offset) {
+                        Some(waiting) => waiting.edited != *edited,
+                        None => self.is_withdrawn(*offset),
+                    };
+                    if is_outdated {
+                        return Status::Outdated;
+                    }
+                }
                 Effect::None | Effect::Run { .. } | Effect::ApprovalResolved { .. } => {}
             }
         }
@@ -256,17 +300,23 @@ impl<'a> Draft<'a> {
         let event = self.as_it_is_written(event);
         self.events.push(Arc::clone(event.body()));
         let offset = self.offset();
+        let claimed = match event.effect() {
+            Effect::Run { claims: Some(Claims::At { offset, .. }), .. } => Some(*offset),
+            Effect::Run { claims: Some(Claims::First(send_id)), .. } => self.first_waiting(send_id),
+            _ => None,
+        };
+        let message = claimed.and_then(|message| self.waiting(message));
         if let Some(run) = event.effect().run()
             && self.run(run).is_none()
         {
-            self.facts.push(Fact::RunStarted { run: Arc::clone(run), offset });
+            let origin = self.origin(event.effect(), message.as_ref());
+            self.facts.push(Fact::RunStarted { run: Arc::clone(run), offset, origin });
         }
         match event.effect() {
-            Effect::None | Effect::Run { claims: None, .. } => {}
-            Effect::Run { claims: Some(Claims::At(message)), .. } => self.claim(*message),
-            Effect::Run { claims: Some(Claims::First(send_id)), .. } => {
-                if let Some(message) = self.first_waiting(send_id) {
-                    self.claim(message);
+            Effect::None => {}
+            Effect::Run { .. } => {
+                if let Some(message) = claimed {
+                    self.claim(message, true);
                 }
             }
             Effect::RunEnded { run } => self.facts.push(Fact::RunEnded { run: Arc::clone(run), offset }),
@@ -283,8 +333,66 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn claim(&mut self, offset: u64) {
+    /// A message waits no more. An event says so if one said that it waits.
+    fn claim(&mut self, offset: u64, is_run: bool) {
+        let waiting = self.waiting(offset);
         self.facts.push(Fact::Claimed { offset });
+        if let Some(Waiting { send_id, is_queued: true, .. }) = waiting {
+            let reason = if is_run { "claimed" } else { "passed" };
+            self.write(&Event::made(
+                json!({ "type": "message_dequeued", "sendId": &*send_id, "reason": reason }),
+            ));
+        }
+    }
+
+    /// What a run belongs to that begins with this effect and claims this message.
+    fn origin(&self, effect: &Effect, message: Option<&Waiting>) -> Origin {
+        let parent = if let Effect::Run { parent, .. } = effect { parent.clone() } else { None };
+        let of_parent = parent.as_ref().and_then(|parent| self.run(parent)?.origin.subject);
+        let subject = message.map(|message| Arc::clone(&message.subject)).or(of_parent);
+        Origin { parent, subject, send_id: message.map(|message| Arc::clone(&message.send_id)) }
+    }
+
+    /// How many come before a message that is sent now: those that wait, and those that a run answers.
+    fn ahead(&self) -> usize {
+        let drafted = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Waiting { offset, .. } => Some(*offset),
+            _ => None,
+        });
+        let drafted = drafted.filter(|offset| !self.is_claimed(*offset)).count();
+        let gone: BTreeSet<u64> = self.facts.iter().filter_map(removed).collect();
+        let gone = gone.iter().filter(|offset| self.ledger.waiting.contains_key(offset)).count();
+        let is_answer = |run: &Arc<str>| self.run(run).is_some_and(|run| run.origin.send_id.is_some());
+        let answered = self.open_runs().iter().filter(|run| is_answer(run)).count();
+        self.ledger.waiting.len() - gone + drafted + answered
+    }
+
+    /// Runs that are open after what the record holds already, in the order in which they began.
+    fn open_runs(&self) -> Vec<Arc<str>> {
+        let started = self.facts.iter().filter_map(|fact| match fact {
+            Fact::RunStarted { run, .. } => Some(run),
+            _ => None,
+        });
+        self.ledger.open_runs().chain(started).filter(|run| !self.is_over(run)).cloned().collect()
+    }
+
+    /// A message that waits.
+    fn waiting(&self, place: u64) -> Option<Waiting> {
+        let is_of = |fact: &&Fact| match fact {
+            Fact::Waiting { offset, .. }
+            | Fact::Claimed { offset }
+            | Fact::Withdrawn { offset }
+            | Fact::Edited { offset, .. } => *offset == place,
+            _ => false,
+        };
+        let known = self.ledger.waiting.get(&place).cloned();
+        let waiting = self.facts.iter().filter(is_of).fold(known, Waiting::after);
+        waiting.filter(|_| !self.is_claimed(place))
+    }
+
+    fn is_withdrawn(&self, place: u64) -> bool {
+        let is_drafted = |fact: &Fact| matches!(fact, Fact::Withdrawn { offset } if *offset == place);
+        self.ledger.withdrawn.contains(&place) || self.facts.iter().any(is_drafted)
     }
 
     /// The end of a run that was cancelled says so (SND-7).
@@ -324,12 +432,13 @@ impl<'a> Draft<'a> {
 
     fn answer(&self, subject: &Arc<str>, id: &str) -> Option<Answer> {
         let drafted = self.facts.iter().find_map(|fact| match fact {
-            Fact::Answered { key, status, epoch, offset, resolution }
+            Fact::Answered { key, status, epoch, offset, resolution, is_message }
                 if key.subject == *subject && *key.id == *id =>
             {
                 let (hash, epoch, resolution) =
                     (Arc::clone(&key.hash), Arc::clone(epoch), resolution.clone());
-                Some(Answer { hash, status: *status, epoch, offset: *offset, resolution })
+                let (status, offset, is_message) = (*status, *offset, *is_message);
+                Some(Answer { hash, status, epoch, offset, resolution, is_message })
             }
             _ => None,
         });
@@ -347,7 +456,7 @@ impl<'a> Draft<'a> {
 
     fn is_claimed(&self, place: u64) -> bool {
         self.facts.iter().any(|fact| match fact {
-            Fact::Claimed { offset } => *offset == place,
+            Fact::Claimed { offset } | Fact::Withdrawn { offset } => *offset == place,
             Fact::Trimmed { through } => place <= *through,
             _ => false,
         })
@@ -358,10 +467,6 @@ impl<'a> Draft<'a> {
         if self.facts.is_empty() {
             return self.ledger.is_open();
         }
-        let started = self.facts.iter().filter_map(|fact| match fact {
-            Fact::RunStarted { run, .. } => Some(run),
-            _ => None,
-        });
         let waiting = self.facts.iter().filter_map(|fact| match fact {
             Fact::Waiting { offset, .. } => Some(*offset),
             _ => None,
@@ -376,8 +481,16 @@ impl<'a> Draft<'a> {
             |fact| if let Fact::Announced { offset } = fact { Some(*offset) } else { None },
             self.ledger.announced,
         );
-        self.ledger.open_runs().chain(started).any(|run| !self.is_over(run))
+        !self.open_runs().is_empty()
             || self.ledger.waiting.keys().copied().chain(waiting).any(|at| !self.is_claimed(at))
             || notable > announced
+    }
+}
+
+/// The place of a message that a fact ends the waiting of.
+fn removed(fact: &Fact) -> Option<u64> {
+    match fact {
+        Fact::Claimed { offset } | Fact::Withdrawn { offset } => Some(*offset),
+        _ => None,
     }
 }

@@ -139,6 +139,9 @@ pub enum Fact {
         /// Of an answer to an approval: what counts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resolution: Option<Resolution>,
+        /// Whether a message for an agent was sent.
+        #[serde(default)]
+        is_message: bool,
     },
     /// A message waits for an agent.
     Waiting {
@@ -148,11 +151,26 @@ pub enum Fact {
         send_id: Arc<str>,
         /// Who sent it.
         subject: Arc<str>,
+        /// Whether an event says that it waits.
+        #[serde(default)]
+        is_queued: bool,
     },
     /// A message waits no more: a run claimed it, or it was passed by.
     Claimed {
         /// Its place.
         offset: u64,
+    },
+    /// A message waits no more: a user took it back.
+    Withdrawn {
+        /// Its place.
+        offset: u64,
+    },
+    /// A message that waits has another text.
+    Edited {
+        /// Its place.
+        offset: u64,
+        /// The place of the text.
+        body: u64,
     },
     /// A run is open from here on.
     RunStarted {
@@ -160,6 +178,9 @@ pub enum Fact {
         run: Arc<str>,
         /// The place of its first event.
         offset: u64,
+        /// What it belongs to.
+        #[serde(default)]
+        origin: Origin,
     },
     /// A run is over, and its open approvals with it.
     RunEnded {
@@ -232,6 +253,18 @@ pub struct IdempotencyKey {
     pub hash: Arc<str>,
 }
 
+/// What a run belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Origin {
+    /// The run that it is a part of.
+    pub parent: Option<Arc<str>>,
+    /// The user whose message it answers, or its parent answers.
+    pub subject: Option<Arc<str>>,
+    /// The id of that message, if it answers one itself.
+    pub send_id: Option<Arc<str>>,
+}
+
 /// What an answer to an approval is bound to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -273,6 +306,16 @@ pub enum Status {
     AlreadyResolved,
     /// The approval was not answered before its run was over.
     RunOver,
+    /// The user did not send such a message, or it is forgotten.
+    UnknownSend,
+    /// A run claimed the message, or it was passed by.
+    AlreadyClaimed,
+    /// The message was taken back before.
+    Withdrawn,
+    /// The message has another text than the run answers. Never recorded.
+    Outdated,
+    /// The user may not act on what belongs to another one. Never recorded.
+    Forbidden,
     /// The approval was not answered in time. No answer: what is written says `AlreadyResolved`.
     Expired,
     /// There was no such approval.
@@ -298,6 +341,7 @@ mod tests {
                 epoch: "e".into(),
                 offset: 5,
                 resolution: Some(Resolution { decision: "denied".into(), by: Some("ada".into()) }),
+                is_message: false,
             },
             Fact::ApprovalResolved { run: "r".into(), approval: "a".into(), offset: 4, resolution: None },
             Fact::Announcement { stream: StreamKey::new("a/b", "t").unwrap(), offset: 9 },

@@ -24,7 +24,8 @@ impl Session {
             ClientFrame::Approve { send, run, approval, given } => {
                 self.approve(send, run, approval, given).await;
             }
-            ClientFrame::Cancel { send, run } => self.cancel(send, run).await,
+            ClientFrame::Cancel { send, what } => self.cancel(send, what).await,
+            ClientFrame::Edit { send, message_id, message } => self.edit(send, message_id, message).await,
             ClientFrame::Hello(_) => {
                 return Err(Malformed::Contradiction("`hello` comes once, as the first frame").into());
             }
@@ -43,6 +44,7 @@ impl Session {
             ClientFrame::Signal { stream, signal } => self.signal(&stream, &signal).await,
             ClientFrame::Subscribe { streams } => self.subscribe(streams).await?,
             ClientFrame::Unsubscribe { ch } => self.unsubscribe(ch),
+            ClientFrame::Withdraw { send, message_id } => self.withdraw(send, message_id).await,
         }
         Ok(())
     }

@@ -6,22 +6,23 @@ use serde_json::{Map, Value, json};
 
 use super::order::Place;
 use super::{Answer, Session, millis};
-use crate::auth::{Access, Refusal};
+use crate::auth::{Access, Grant, Refusal};
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::event::{Event, EventError};
 use crate::fingerprint::fingerprint;
+use crate::ledger::draft::acts::{Act, Actor};
 use crate::ledger::draft::{Append, Outcome, Precondition, Receipt};
 use crate::live::Decision;
-use crate::log::{Fact, IdempotencyKey, LogError, Status};
+use crate::log::{IdempotencyKey, LogError, Status};
 use crate::question::{self, Given, needs_schema};
 use crate::stream::StreamKey;
-use crate::wire::Send;
 use crate::wire::encode::{Rejection, ServerFrame};
+use crate::wire::{Cancelled, Send};
 
 impl Session {
     pub(super) async fn send(&mut self, send: Send, message: Map<String, Value>) {
-        let Some((place, key)) = self.writable(&send, Access::Write).await else {
+        let Some((place, grant)) = self.writable(&send, Access::Write).await else {
             return;
         };
         let hash = fingerprint("send", &Value::from(message.clone()));
@@ -35,29 +36,71 @@ impl Session {
         let append = Append {
             key: Some(self.idempotency_key(&send, hash)),
             is_message,
+            has_queue: self.context.has_agents,
             is_announced: self.context.has_inboxes,
-            ..Append::events(key, vec![event])
+            ..Append::events(grant.stream, vec![event])
         };
         self.submit(place, append, status_of_send).await;
     }
 
-    pub(super) async fn cancel(&mut self, send: Send, run: Arc<str>) {
-        let Some((place, key)) = self.writable(&send, Access::Write).await else {
+    pub(super) async fn cancel(&mut self, send: Send, what: Cancelled) {
+        let (act, hash) = match what {
+            Cancelled::Run(run) => {
+                (Act::Cancel(Arc::clone(&run)), fingerprint("cancel", &Value::from(&*run)))
+            }
+            Cancelled::Send(id) => {
+                (Act::CancelSend(Arc::clone(&id)), fingerprint("cancelSend", &Value::from(&*id)))
+            }
+        };
+        self.act(send, act, hash, status_of_cancel).await;
+    }
+
+    pub(super) async fn withdraw(&mut self, send: Send, message_id: Arc<str>) {
+        let hash = fingerprint("withdraw", &Value::from(&*message_id));
+        self.act(send, Act::Withdraw(message_id), hash, status_of_withdraw).await;
+    }
+
+    pub(super) async fn edit(&mut self, send: Send, message_id: Arc<str>, message: Map<String, Value>) {
+        let Some((place, grant)) = self.writable(&send, Access::Write).await else {
             return;
         };
-        let hash = fingerprint("cancel", &Value::from(&*run));
+        let hash = fingerprint("edit", &json!([&*message_id, message]));
+        let max = self.context.limits.max_frame_bytes;
+        let event = match edit_event(message, &message_id, &self.subject, max) {
+            Ok(event) => event,
+            Err((code, message, remediation)) => {
+                return self.reject(&place, Rejection::final_one(code, &message, remediation));
+            }
+        };
         let append = Append {
             key: Some(self.idempotency_key(&send, hash)),
-            precondition: Precondition::RunOpen(Arc::clone(&run)),
-            ..Append::fact(key, Fact::CancelAccepted { run })
+            act: Some((Act::Edit(message_id), self.actor(&grant))),
+            ..Append::events(grant.stream, vec![event])
         };
-        self.submit(place, append, status_of_cancel).await;
+        self.submit(place, append, status_of_edit).await;
+    }
+
+    async fn act(&mut self, send: Send, act: Act, hash: Arc<str>, status: fn(Status) -> &'static str) {
+        let Some((place, grant)) = self.writable(&send, Access::Write).await else {
+            return;
+        };
+        let append = Append {
+            key: Some(self.idempotency_key(&send, hash)),
+            act: Some((act, self.actor(&grant))),
+            ..Append::events(grant.stream, Vec::new())
+        };
+        self.submit(place, append, status).await;
+    }
+
+    fn actor(&self, grant: &Grant) -> Actor {
+        Actor { subject: Arc::clone(&self.subject), manages: grant.manage }
     }
 
     pub(super) async fn approve(&mut self, send: Send, run: Arc<str>, approval: Arc<str>, given: Given) {
-        let Some((place, key)) = self.writable(&send, Access::Approve).await else {
+        let Some((place, grant)) = self.writable(&send, Access::Approve).await else {
             return;
         };
+        let key = grant.stream;
         match unfit(&self.context, &key, (&run, &approval), &given).await {
             Ok(None) => {}
             Ok(Some(why)) => return self.reject(&place, invalid_answer(&why)),
@@ -77,15 +120,15 @@ impl Session {
     }
 
     /// The place of a send in the order of its stream and the stream to write to, or a rejection.
-    async fn writable(&mut self, send: &Send, access: Access) -> Option<(Place, StreamKey)> {
+    async fn writable(&mut self, send: &Send, access: Access) -> Option<(Place, Grant)> {
         let horizon = self.context.limits.send_horizon;
         let Ok(place) = self.order.enter(&send.stream, &send.id, horizon) else {
             self.control.push_back(rejected(&send.id, &send.stream, TOO_EARLY));
             return None;
         };
-        match self.context.gate.open(&self.subject, &send.stream, access).await {
-            Ok(key) => match check_new(&self.context, &self.subject, &key).await {
-                Ok(()) => return Some((place, key)),
+        match self.context.gate.grant(&self.subject, &send.stream, access).await {
+            Ok(grant) => match check_new(&self.context, &self.subject, &grant.stream).await {
+                Ok(()) => return Some((place, grant)),
                 Err(rejection) => self.reject(&place, rejection),
             },
             Err(Refusal::Forbidden | Refusal::UnknownStream) => {
@@ -124,6 +167,7 @@ impl Session {
                 }
                 Ok(Outcome::Conflict) => CONFLICT,
                 Ok(Outcome::TooEarly) => TOO_EARLY,
+                Ok(Outcome::Refused(_)) => OF_ANOTHER,
                 Err(error) => unavailable(&error),
             };
             let frame = rejected(&place.id, &place.stream, rejection);
@@ -154,6 +198,12 @@ const TOO_MANY_STREAMS: Rejection<'static> = Rejection {
     remediation: "Send it again later with the same id, or use a stream that exists.",
     ..UNAVAILABLE
 };
+
+const OF_ANOTHER: Rejection<'static> = Rejection::final_one(
+    "forbidden",
+    "it belongs to another user",
+    "Ask that user, or ask for the right to manage.",
+);
 
 const TOO_EARLY: Rejection<'static> = Rejection {
     message: "an earlier send of this stream was rejected and has not come again",
@@ -227,7 +277,25 @@ fn status_of_cancel(status: Status) -> &'static str {
     match status {
         Status::AlreadyFinished => "already_finished",
         Status::UnknownRun => "unknown_run",
+        Status::UnknownSend => "unknown_send",
         _ => "cancelled",
+    }
+}
+
+fn status_of_withdraw(status: Status) -> &'static str {
+    match status {
+        Status::AlreadyClaimed => "already_claimed",
+        Status::UnknownSend => "unknown_send",
+        _ => "withdrawn",
+    }
+}
+
+fn status_of_edit(status: Status) -> &'static str {
+    match status {
+        Status::AlreadyClaimed => "already_claimed",
+        Status::UnknownSend => "unknown_send",
+        Status::Withdrawn => "withdrawn",
+        _ => "accepted",
     }
 }
 
@@ -257,6 +325,31 @@ fn rejected(id: &str, stream: &str, error: Rejection<'_>) -> String {
 fn unavailable(error: &LogError) -> Rejection<'static> {
     tracing::warn!(%error, "a send was rejected: the log does not answer");
     UNAVAILABLE
+}
+
+/// The event of an edit (SND-15).
+fn edit_event(
+    mut message: Map<String, Value>,
+    message_id: &str,
+    subject: &str,
+    max_frame_bytes: usize,
+) -> Result<Event, (&'static str, String, &'static str)> {
+    let remediation = "Edit it again with a new id.";
+    let has_content =
+        message.get("content").and_then(Value::as_str).is_some_and(|content| !content.is_empty());
+    if message.get("type").and_then(Value::as_str) != Some("user_message") || !has_content {
+        let why =
+            "only a `user_message` with a text `content` of 1 byte or more can take the place of a message";
+        return Err(("invalid_message", why.to_owned(), remediation));
+    }
+    for (name, value) in [("type", "message_edited"), ("sendId", message_id), ("user", subject)] {
+        message.insert(name.to_owned(), value.into());
+    }
+    message.insert("time".to_owned(), now_ms().into());
+    Event::new(message.into(), max_frame_bytes).map_err(|error| match error {
+        EventError::TooLarge { .. } => ("message_too_large", error.to_string(), "Send less."),
+        error => ("invalid_message", error.to_string(), remediation),
+    })
 }
 
 /// The event of a send, and whether an agent is to answer it; or why it is rejected (SND-3, SND-6).

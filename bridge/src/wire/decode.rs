@@ -34,7 +34,8 @@ pub(crate) enum Malformed {
 pub(crate) enum ClientFrame {
     Ack { offsets: Vec<(u32, u64)> },
     Approve { send: Send, run: Arc<str>, approval: Arc<str>, given: Given },
-    Cancel { send: Send, run: Arc<str> },
+    Cancel { send: Send, what: Cancelled },
+    Edit { send: Send, message_id: Arc<str>, message: Map<String, Value> },
     Hello(Hello),
     History { req: u64 },
     Ping { n: u64 },
@@ -45,6 +46,15 @@ pub(crate) enum ClientFrame {
     Signal { stream: String, signal: Map<String, Value> },
     Subscribe { streams: Vec<StreamRequest> },
     Unsubscribe { ch: u32 },
+    Withdraw { send: Send, message_id: Arc<str> },
+}
+
+/// What a page cancels.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cancelled {
+    Run(Arc<str>),
+    /// What a message began, by its id.
+    Send(Arc<str>),
 }
 
 /// The first frame of a page.
@@ -122,7 +132,12 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
             approval: fields.id("approvalId")?,
             given: fields.given()?,
         },
-        "cancel" => ClientFrame::Cancel { send: fields.send()?, run: fields.id("runId")? },
+        "cancel" => ClientFrame::Cancel { send: fields.send()?, what: fields.cancelled()? },
+        "edit" => ClientFrame::Edit {
+            send: fields.send()?,
+            message_id: fields.id("sendId")?,
+            message: fields.typed("message")?,
+        },
         "hello" => ClientFrame::Hello(fields.hello()?),
         "history" => {
             fields.name("stream")?;
@@ -148,6 +163,7 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
         "signal" => ClientFrame::Signal { stream: fields.name("stream")?, signal: fields.signal()? },
         "subscribe" => ClientFrame::Subscribe { streams: fields.streams()? },
         "unsubscribe" => ClientFrame::Unsubscribe { ch: fields.ch()? },
+        "withdraw" => ClientFrame::Withdraw { send: fields.send()?, message_id: fields.id("sendId")? },
         _ => return Ok(None),
     }))
 }
@@ -216,6 +232,14 @@ impl Fields<'_> {
 
     fn send(&self) -> Result<Send> {
         Ok(Send { id: self.id("id")?, stream: self.name("stream")? })
+    }
+
+    fn cancelled(&self) -> Result<Cancelled> {
+        match (self.0.contains_key("runId"), self.0.contains_key("sendId")) {
+            (true, true) => Err(Malformed::Contradiction("`runId` and `sendId` exclude each other")),
+            (false, true) => self.id("sendId").map(Cancelled::Send),
+            (_, false) => self.id("runId").map(Cancelled::Run),
+        }
     }
 
     fn given(&self) -> Result<Given> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentwire_bridge::log::{Fact, Log, Record, Terms};
+use agentwire_bridge::log::{Fact, Log, Origin, Record, Terms};
 use agentwire_bridge::{
     Answer, Bridge, Decision, EventError, Hs256, Limits, MemoryLog, PublishError, Question, Run, SqliteLog,
 };
@@ -202,8 +202,8 @@ async fn a_cancelled_run_ends_as_cancelled_after_a_crash() {
         first: 1,
         events: vec![started("r"), started("other")],
         facts: vec![
-            Fact::RunStarted { run: "r".into(), offset: 1 },
-            Fact::RunStarted { run: "other".into(), offset: 2 },
+            Fact::RunStarted { run: "r".into(), offset: 1, origin: Origin::default() },
+            Fact::RunStarted { run: "other".into(), offset: 2, origin: Origin::default() },
             Fact::CancelAccepted { run: "r".into() },
         ],
         at_ms: 1,
@@ -461,7 +461,7 @@ async fn a_question_that_expired_while_no_server_ran_has_expired() {
         first: 1,
         events: vec![started.into(), ask("old").into(), ask("later").into()],
         facts: vec![
-            Fact::RunStarted { run: "r".into(), offset: 1 },
+            Fact::RunStarted { run: "r".into(), offset: 1, origin: Origin::default() },
             requested("old", terms(2, Some(5))),
             requested("later", terms(3, Some(u64::MAX))),
         ],

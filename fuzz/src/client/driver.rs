@@ -270,7 +270,12 @@ impl Driver {
         let (kind, body) = match kind % 3 {
             0 => (SendKind::Message, json!({"message": {"type": "user_message", "content": "hi"}})),
             1 => (SendKind::Cancel, json!({"runId": "r1"})),
-            _ => (SendKind::Approve, json!({"approvalId": "a1", "decision": "denied"})),
+            2 => (SendKind::Approve, json!({"runId": "r1", "approvalId": "a1", "decision": "denied"})),
+            3 => (SendKind::Withdraw, json!({"sendId": "m0"})),
+            _ => {
+                let message = json!({"type": "user_message", "content": "hello"});
+                (SendKind::Edit, json!({"sendId": "m0", "message": message}))
+            }
         };
         let (id, stream) = (send_id(id), stream_name(stream));
         let body = self.slots.keep(Held::Value(body));

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::MAX_INTEGER;
 
 /// What receipts say.
-const STATUSES: [&str; 9] = [
+const STATUSES: [&str; 12] = [
     "accepted",
+    "already_claimed",
     "already_finished",
     "already_resolved",
     "cancelled",
@@ -16,7 +17,9 @@ const STATUSES: [&str; 9] = [
     "run_over",
     "unknown_approval",
     "unknown_run",
+    "unknown_send",
     "void",
+    "withdrawn",
 ];
 
 /// One thing that happens.

@@ -1,6 +1,6 @@
 /** Texts that the core itself gives or asks for: the first numbers, in the order of `src/proto/text.rs`, where a test compares the two. */
 export const WORDS: readonly string[] =
-	"accepted ahead already_finished already_resolved bad_frame bad_server_frame cancelled closed closed_by_server connect connection_lost epoch forbidden frame_too_large going_away heartbeat_timeout hello_timeout internal message_too_large offline online outbox_full outcome_unknown out_of_order_overflow overloaded page_back page_left receipt_timeout refused rejected replay_unanswered retry run_over slow_consumer socket_refused subject_changed agentwire.v1 token_expired token_failed token_invalid token_rejected token_timeout trimmed unavailable unknown_approval unknown_run unsupported_protocol welcome welcome_timeout".split(
+	"accepted ahead already_claimed already_finished already_resolved bad_frame bad_server_frame cancelled closed closed_by_server connect connection_lost epoch forbidden frame_too_large going_away heartbeat_timeout hello_timeout internal message_too_large offline online outbox_full outcome_unknown out_of_order_overflow overloaded page_back page_left receipt_timeout refused rejected replay_unanswered retry run_over slow_consumer socket_refused subject_changed agentwire.v1 token_expired token_failed token_invalid token_rejected token_timeout trimmed unavailable unknown_approval unknown_run unknown_send unsupported_protocol welcome welcome_timeout withdrawn".split(
 		" ",
 	);
 

@@ -36,6 +36,31 @@ export interface UserMessageEvent extends Base {
 	readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
+/** A message of the user waits: `ahead` messages and runs come before it. */
+export interface MessageQueuedEvent extends Base {
+	readonly type: "message_queued";
+	readonly sendId: string;
+	readonly ahead: number;
+}
+
+/** A message that waited does so no more. */
+export interface MessageDequeuedEvent extends Base {
+	readonly type: "message_dequeued";
+	readonly sendId: string;
+	/** `claimed` (by a run whose first event has this `sendId`), `withdrawn`, `cancelled`, `passed`, or another. */
+	readonly reason: string;
+}
+
+/** A message that waits has another content. */
+export interface MessageEditedEvent extends Base {
+	readonly type: "message_edited";
+	readonly sendId: string;
+	readonly content: string;
+	readonly user?: string;
+	readonly references?: readonly unknown[];
+	readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
 /** A run exists. */
 export interface RunAcceptedEvent extends OfRun {
 	readonly type: "run_accepted";
@@ -211,6 +236,9 @@ export interface VoidEvent {
 /** The types of event that `on` and `switch` know; an application may add its own. */
 export interface EventMap {
 	user_message: UserMessageEvent;
+	message_queued: MessageQueuedEvent;
+	message_dequeued: MessageDequeuedEvent;
+	message_edited: MessageEditedEvent;
 	run_accepted: RunAcceptedEvent;
 	agent_started: AgentStartedEvent;
 	agent_thinking: AgentThinkingEvent;

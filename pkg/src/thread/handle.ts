@@ -14,7 +14,17 @@ import { checkFrom, type From } from "./from.js";
 import { ThreadIterator } from "./iterator.js";
 import type { Position } from "./position.js";
 import type { Stream } from "./stream.js";
-import type { ApprovalAnswer, ApproveOutcome, BatchHandler, CancelOutcome, EventHandler, EventsOptions, Thread } from "./thread.js";
+import type {
+	ApprovalAnswer,
+	ApproveOutcome,
+	BatchHandler,
+	CancelOutcome,
+	EditOutcome,
+	EventHandler,
+	EventsOptions,
+	Thread,
+	WithdrawOutcome,
+} from "./thread.js";
 
 /** What a handle needs of its client. */
 export interface HandleContext extends MessageContext {
@@ -108,9 +118,20 @@ export class ThreadHandle implements Thread {
 		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body: { message }, sentSince: undefined }, message, signal);
 	}
 
-	async cancel(runId: string): Promise<CancelOutcome> {
-		const { status } = await this.#ask(1, { runId: checkId("runId", runId) });
+	async cancel(what: string | { readonly sendId: string }): Promise<CancelOutcome> {
+		const body = typeof what === "string" ? { runId: checkId("runId", what) } : { sendId: checkId("sendId", fields("what", what, ["sendId"])["sendId"]) };
+		const { status } = await this.#ask(1, body);
 		return status as CancelOutcome;
+	}
+
+	async withdraw(sendId: string): Promise<WithdrawOutcome> {
+		const { status } = await this.#ask(3, { sendId: checkId("sendId", sendId) });
+		return status as WithdrawOutcome;
+	}
+
+	async edit(sendId: string, content: MessageContent): Promise<EditOutcome> {
+		const { status } = await this.#ask(4, { sendId: checkId("sendId", sendId), message: snapshot(content) });
+		return status as EditOutcome;
 	}
 
 	async approve(runId: string, approvalId: string, answer: ApprovalAnswer): Promise<ApproveOutcome> {
@@ -161,7 +182,7 @@ export class ThreadHandle implements Thread {
 	}
 
 	/** The core takes only receipts whose status fits the kind. */
-	async #ask(kind: 1 | 2, body: object): Promise<Receipt> {
+	async #ask(kind: 1 | 2 | 3 | 4, body: object): Promise<Receipt> {
 		this.#check();
 		return this.#context.outbox.send({ kind, id: randomId(), stream: this.name, body, sentSince: undefined });
 	}

@@ -42,7 +42,13 @@ export interface EventsOptions {
 }
 
 /** The answer to a cancel. The run itself ends in `agent_cancelled`. */
-export type CancelOutcome = "cancelled" | "already_finished" | "unknown_run";
+export type CancelOutcome = "cancelled" | "already_finished" | "unknown_run" | "unknown_send";
+
+/** What became of a message that is taken back. `already_claimed`: a run answers it; it can be cancelled. */
+export type WithdrawOutcome = "withdrawn" | "already_claimed" | "unknown_send";
+
+/** What became of the new text of a message. */
+export type EditOutcome = "accepted" | "already_claimed" | "withdrawn" | "unknown_send";
 
 /** What a person says to an approval. The server checks it: one that does not fit the question rejects with `invalid_answer`. */
 export interface ApprovalAnswer {
@@ -111,8 +117,12 @@ export interface Thread {
 	 * with that one; with other content it fails with `conflict`. Throws `invalid_message` and `invalid_option`.
 	 */
 	send(content: MessageContent, options?: SendOptions): Message;
-	/** Asks to end a run. */
-	cancel(runId: string): Promise<CancelOutcome>;
+	/** Asks to end a run; by the id of a message, the run that answers it, or its waiting for one. */
+	cancel(what: string | { readonly sendId: string }): Promise<CancelOutcome>;
+	/** Takes back a message that no run has claimed yet. */
+	withdraw(sendId: string): Promise<WithdrawOutcome>;
+	/** Replaces a `user_message` that no run has claimed yet. Throws `invalid_message`. */
+	edit(sendId: string, content: MessageContent): Promise<EditOutcome>;
 	/** Decides what an `approval_requested` asked: both ids are those of the event. Throws `invalid_option` and `invalid_message`. */
 	approve(runId: string, approvalId: string, answer: ApprovalAnswer): Promise<ApproveOutcome>;
 	/**

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use agentwire::proto::Duration;
 
 use agentwire::proto::{
-    Config, ConsumerId, Event, Instant, SocketId, State, StreamId,
+    Config, ConsumerId, Event, Instant, SendKind, SocketId, State, StreamId,
     wire::{ClientFrame, Receipt, ServerFrame, StreamRequest},
 };
 
@@ -310,7 +310,7 @@ impl PageView {
                 require!(to >= from && to - from < window, "RPL-2", "a request for {from}..={to}");
                 require!(self.by_ch(*ch).is_some(), "RPL-1", "a request names ch {ch}, which is not in use");
             }
-            ClientFrame::Send { id, stream, .. } => {
+            ClientFrame::Keyed { kind: SendKind::Message, id, stream, .. } => {
                 let send =
                     self.sends.get(&*id.as_rc()).filter(|send| !send.settled && send.stream == *stream);
                 require!(send.is_some(), "I6", "{id} is sent to {stream} and is not waiting there");
@@ -331,8 +331,7 @@ impl PageView {
                     stream.link_down();
                 }
             }
-            ClientFrame::Approve { .. }
-            | ClientFrame::Cancel { .. }
+            ClientFrame::Keyed { .. }
             | ClientFrame::Ping { .. }
             | ClientFrame::Pong { .. }
             | ClientFrame::Refresh { .. }

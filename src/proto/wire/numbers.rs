@@ -7,7 +7,7 @@
 use super::{
     ClientFrame, Contradiction, Open, Receipt, ReceiptError, ServerFrame, StreamRequest, Subscribed, Welcome,
 };
-use crate::proto::{ids::Slot, text::Text};
+use crate::proto::{input::SendKind, text::Text};
 
 /// What stands for an optional field that is missing.
 pub const NONE: f64 = -1.0;
@@ -197,7 +197,9 @@ pub enum PageKind {
     Ack,
     Approve,
     Cancel,
+    Edit,
     Send,
+    Withdraw,
     Hello,
     Ping,
     Pong,
@@ -212,17 +214,17 @@ pub enum PageKind {
 #[allow(clippy::cast_precision_loss, reason = "offsets stay below 2^53 (GEN-5)")]
 pub fn to_numbers(frame: &ClientFrame, mut put: impl FnMut(f64)) -> PageKind {
     match frame {
-        ClientFrame::Approve { id, stream, body } => {
-            keyed(*id, *stream, *body, put);
-            PageKind::Approve
-        }
-        ClientFrame::Cancel { id, stream, body } => {
-            keyed(*id, *stream, *body, put);
-            PageKind::Cancel
-        }
-        ClientFrame::Send { id, stream, body } => {
-            keyed(*id, *stream, *body, put);
-            PageKind::Send
+        ClientFrame::Keyed { kind, id, stream, body } => {
+            for number in [id.0, stream.0, body.0] {
+                put(f64::from(number));
+            }
+            match kind {
+                SendKind::Approve => PageKind::Approve,
+                SendKind::Cancel => PageKind::Cancel,
+                SendKind::Edit => PageKind::Edit,
+                SendKind::Message => PageKind::Send,
+                SendKind::Withdraw => PageKind::Withdraw,
+            }
         }
         ClientFrame::Ack { offsets } => {
             for &(ch, offset) in offsets {
@@ -269,13 +271,6 @@ pub fn to_numbers(frame: &ClientFrame, mut put: impl FnMut(f64)) -> PageKind {
             put(f64::from(*ch));
             PageKind::Unsubscribe
         }
-    }
-}
-
-/// A frame that has an id and settles by a receipt.
-fn keyed(id: Text, stream: Text, body: Slot, mut put: impl FnMut(f64)) {
-    for number in [id.0, stream.0, body.0] {
-        put(f64::from(number));
     }
 }
 
