@@ -3,6 +3,7 @@
 //! The log holds the queue. A stream that may have work has one worker, which asks the ledger for the next message that
 //! nobody claimed, lets the agent handle it, and ends when there is none.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ impl Dispatcher {
 
     /// A record is durable: it may hold messages.
     pub(crate) fn follow(self: &Arc<Self>, key: &StreamKey, record: &Record) {
-        if record.facts.iter().any(|fact| matches!(fact, Fact::Waiting { .. })) {
+        if record.facts.iter().any(|fact| matches!(fact, Fact::Waiting { .. } | Fact::Requeued { .. })) {
             self.wake(key);
         }
     }
@@ -63,14 +64,16 @@ impl Dispatcher {
 
 /// Handles messages of one stream until none is left.
 async fn work(dispatcher: Arc<Dispatcher>, key: StreamKey) {
-    let mut through = 0;
+    // Messages that were handled and still wait, because that could not be noted.
+    let mut passed = BTreeSet::new();
     let mut backoff = Backoff::default();
     loop {
-        match next(&dispatcher, &key, through).await {
+        match next(&dispatcher, &key, &passed).await {
             Ok(Some((message, permit))) => {
                 match turn(&dispatcher, &key, &message, permit).await {
-                    Turned::Over => {
-                        through = message.offset;
+                    Turned::Over => backoff = Backoff::default(),
+                    Turned::Passed => {
+                        passed.insert(message.offset);
                         backoff = Backoff::default();
                     }
                     Turned::Edited => {}
@@ -99,17 +102,17 @@ async fn work(dispatcher: Arc<Dispatcher>, key: StreamKey) {
 async fn next(
     dispatcher: &Dispatcher,
     key: &StreamKey,
-    through: u64,
+    passed: &BTreeSet<u64>,
 ) -> Result<Option<(Pending, Permit)>, LogError> {
     let journal = &dispatcher.context.journal;
     loop {
-        let Some(message) = journal.next_pending(key, through).await? else { return Ok(None) };
+        let Some(message) = journal.next_pending(key, passed).await? else { return Ok(None) };
         // Without its text: many may wait.
         let user = Arc::clone(&message.subject);
         drop(message);
         let permit = dispatcher.turns.permit(&user, Rank::New).await;
         // It can have been redacted or trimmed while it waited: an agent does not get what is gone.
-        let now = journal.next_pending(key, through).await?;
+        let now = journal.next_pending(key, passed).await?;
         if let Some(now) = now.filter(|now| now.subject == user) {
             return Ok(Some((now, permit)));
         }
@@ -119,8 +122,10 @@ async fn next(
 /// How a turn ended.
 #[derive(PartialEq, Eq)]
 enum Turned {
-    /// The message is claimed, or passed by.
+    /// The message is claimed, or waits no more.
     Over,
+    /// The message was handled, but waits as before.
+    Passed,
     /// The log could not be written: the message waits as before.
     Again,
     /// The message has another text than the agent was given.
@@ -170,7 +175,7 @@ async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, 
             Err(error) => {
                 tracing::warn!(stream = %key, offset, %error,
                     "a message was handled, but not noted as claimed");
-                return Turned::Over;
+                return Turned::Passed;
             }
         }
     }
@@ -197,8 +202,7 @@ async fn settle_turn(
     ended: &Ended,
 ) -> Result<Turned, PublishError> {
     let journal = &dispatcher.context.journal;
-    let next = journal.next_pending(key, pending.offset - 1).await?;
-    if next.is_none_or(|next| next.offset != pending.offset) {
+    if !journal.is_waiting(key, pending.offset).await? {
         return Ok(Turned::Over);
     }
     if state.is_outdated() {

@@ -26,6 +26,7 @@ pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
                 let end = json!({ "type": "agent_died", "runId": &**run, "cause": "dropped" });
                 context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
             }
+            Fact::Steers { run, .. } => context.live.steer(key, run),
             Fact::RunEnded { run, .. } => context.live.run_ended(key, run),
             Fact::ApprovalResolved { run, approval, offset, .. } => {
                 let place = offset.checked_sub(record.first).and_then(|place| usize::try_from(place).ok());

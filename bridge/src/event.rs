@@ -32,7 +32,9 @@ const RUN_TYPES: [&str; 9] = [
 ];
 
 /// The other types of section 12 that no page may write (SND-6).
-const SERVER_TYPES: [&str; 11] = [
+const SERVER_TYPES: [&str; 13] = [
+    "steering_requested",
+    "steering_taken",
     "message_queued",
     "message_dequeued",
     "message_edited",
@@ -99,6 +101,13 @@ pub(crate) enum Effect {
         parent: Option<Arc<str>>,
         /// The message the run answers: it is claimed.
         claims: Option<Claims>,
+    },
+    /// A run takes a message that it is given.
+    SteeringTaken {
+        /// The run.
+        run: Arc<str>,
+        /// The message.
+        claims: Claims,
     },
     /// The run is over, and its open approvals with it.
     RunEnded {
@@ -196,10 +205,12 @@ impl Event {
         self
     }
 
-    /// Says which message its run answers.
+    /// Says which message its run answers or takes.
     pub(crate) fn claiming(mut self, offset: u64, edited: Option<u64>) -> Self {
-        if let Effect::Run { claims, .. } = &mut self.effect {
-            *claims = Some(Claims::At { offset, edited });
+        match &mut self.effect {
+            Effect::Run { claims, .. } => *claims = Some(Claims::At { offset, edited }),
+            Effect::SteeringTaken { claims, .. } => *claims = Claims::At { offset, edited },
+            _ => {}
         }
         self
     }
@@ -260,6 +271,7 @@ impl Effect {
         match self {
             Self::Run { run, .. }
             | Self::RunEnded { run }
+            | Self::SteeringTaken { run, .. }
             | Self::ApprovalRequested { run, .. }
             | Self::ApprovalResolved { run, .. } => Some(run),
             Self::None => None,
@@ -279,6 +291,9 @@ impl Effect {
                 Self::RunEnded { run: run()? }
             }
             "agent_error" => Self::Run { run: run()?, parent: None, claims: None },
+            "steering_taken" => {
+                Self::SteeringTaken { run: run()?, claims: Claims::First(id(fields, "sendId")?) }
+            }
             "approval_resolved" => Self::ApprovalResolved {
                 run: run()?,
                 approval: id(fields, "approvalId")?,

@@ -9,7 +9,7 @@ mod store;
 mod stream;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -119,32 +119,62 @@ impl Journal {
         self.state(key).await
     }
 
-    /// The first message after `after` that no run has claimed.
+    /// The next message that waits for a run of its own, and is not one of `passed`.
     pub(crate) async fn next_pending(
         &self,
         key: &StreamKey,
-        after: u64,
+        passed: &BTreeSet<u64>,
     ) -> Result<Option<Pending>, LogError> {
-        let mut after = after;
+        let mut passed = passed.clone();
         loop {
             let next = |state: &State| {
-                state.ledger.next_waiting(after).map(|(offset, waiting)| (offset, waiting.clone()))
+                state.ledger.next_waiting(&passed).map(|(offset, waiting)| (offset, waiting.clone()))
             };
             let Some((offset, waiting)) = self.with(key, next).await? else { return Ok(None) };
-            let at = waiting.edited.unwrap_or(offset);
-            let mut page = self.read(key, at, 1, usize::MAX).await?;
-            if page.first > at {
-                // Its text is gone; those after it can be answered.
-                after = offset;
-                continue;
+            if let Some(pending) = self.pending(key, offset, waiting).await? {
+                return Ok(Some(pending));
             }
-            let Some(body) = page.bodies.pop() else {
-                // An error, so that the caller looks again: no commit will tell it to.
-                return Err(LogError::Unavailable(format!("event {at} of {key} cannot be read yet")));
-            };
-            let Waiting { send_id, subject, edited, .. } = waiting;
-            return Ok(Some(Pending { offset, send_id, subject, edited, body }));
+            // Its text is gone; those after it can be answered.
+            passed.insert(offset);
         }
+    }
+
+    /// The next message that is for a run, if there is one; `None` if the run is not open.
+    pub(crate) async fn next_steering(
+        &self,
+        key: &StreamKey,
+        run: &str,
+    ) -> Result<Option<Option<Pending>>, LogError> {
+        let own = |(offset, waiting): (u64, &Waiting)| (offset, waiting.clone());
+        let next = |state: &State| state.ledger.next_steering(run).map(|next| next.map(own));
+        let Some(next) = self.with(key, next).await? else { return Ok(None) };
+        let Some((offset, waiting)) = next else { return Ok(Some(None)) };
+        self.pending(key, offset, waiting).await.map(Some)
+    }
+
+    /// Whether a message waits.
+    pub(crate) async fn is_waiting(&self, key: &StreamKey, offset: u64) -> Result<bool, LogError> {
+        self.with(key, |state| state.ledger.is_waiting(offset)).await
+    }
+
+    /// A message with its text; `None` when that was trimmed.
+    async fn pending(
+        &self,
+        key: &StreamKey,
+        offset: u64,
+        waiting: Waiting,
+    ) -> Result<Option<Pending>, LogError> {
+        let Waiting { send_id, subject, edited, .. } = waiting;
+        let at = edited.unwrap_or(offset);
+        let mut page = self.read(key, at, 1, usize::MAX).await?;
+        if page.first > at {
+            return Ok(None);
+        }
+        let Some(body) = page.bodies.pop() else {
+            // An error, so that the caller looks again: no commit will tell it to.
+            return Err(LogError::Unavailable(format!("event {at} of {key} cannot be read yet")));
+        };
+        Ok(Some(Pending { offset, send_id, subject, edited, body }))
     }
 
     /// What an answer to an approval is bound to, if the approval is open.

@@ -36,6 +36,12 @@ pub(crate) struct Ledger {
     answered: VecDeque<(u64, Arc<str>, Arc<str>)>,
     /// Messages that wait for an agent, by their place.
     waiting: BTreeMap<u64, Waiting>,
+    /// Of these, those that come before the others.
+    #[serde(default)]
+    front: BTreeSet<u64>,
+    /// Of these, those that are for a run that is open.
+    #[serde(default)]
+    steering: BTreeMap<u64, Arc<str>>,
     /// Messages that were taken back, by their place.
     #[serde(default)]
     withdrawn: BTreeSet<u64>,
@@ -119,15 +125,22 @@ impl Ledger {
                 self.answers.insert((Arc::clone(subject), Arc::clone(id)), answer);
                 self.answered.push_back((at_ms, Arc::clone(subject), Arc::clone(id)));
             }
-            Fact::Waiting { offset, .. } => {
+            Fact::Waiting { offset, is_front, .. } => {
+                if *is_front {
+                    self.front.insert(*offset);
+                }
                 self.waiting.extend(Waiting::after(None, fact).map(|one| (*offset, one)));
             }
-            Fact::Claimed { offset } => drop(self.waiting.remove(offset)),
+            Fact::Claimed { offset } => self.waits_no_more(*offset),
             Fact::Withdrawn { offset } => {
-                self.waiting.remove(offset);
+                self.waits_no_more(*offset);
                 self.withdrawn.insert(*offset);
             }
-            Fact::Edited { offset, .. } => {
+            Fact::Steers { offset, run } => drop(self.steering.insert(*offset, Arc::clone(run))),
+            Fact::Edited { offset, .. } | Fact::Requeued { offset } => {
+                if matches!(fact, Fact::Requeued { .. }) {
+                    self.steering.remove(offset);
+                }
                 if let Some(waiting) = Waiting::after(self.waiting.remove(offset), fact) {
                     self.waiting.insert(*offset, waiting);
                 }
@@ -166,6 +179,14 @@ impl Ledger {
         let left = through.saturating_add(1);
         self.waiting = self.waiting.split_off(&left);
         self.withdrawn = self.withdrawn.split_off(&left);
+        self.front = self.front.split_off(&left);
+        self.steering = self.steering.split_off(&left);
+    }
+
+    fn waits_no_more(&mut self, place: u64) {
+        self.waiting.remove(&place);
+        self.front.remove(&place);
+        self.steering.remove(&place);
     }
 
     fn forget_answers(&mut self, now_ms: u64, horizon: Duration) {
@@ -195,9 +216,23 @@ impl Ledger {
         self.open_runs.values()
     }
 
-    /// The first message after `after` that no run has claimed.
-    pub(crate) fn next_waiting(&self, after: u64) -> Option<(u64, &Waiting)> {
-        self.waiting.range(after.saturating_add(1)..).next().map(|(offset, waiting)| (*offset, waiting))
+    /// The next message that waits for a run of its own, and is not one of `passed`.
+    pub(crate) fn next_waiting(&self, passed: &BTreeSet<u64>) -> Option<(u64, &Waiting)> {
+        let mut places = self.front.iter().chain(self.waiting.keys());
+        let place = places.find(|place| !passed.contains(place) && !self.steering.contains_key(place))?;
+        self.waiting.get(place).map(|waiting| (*place, waiting))
+    }
+
+    /// The next message that is for a run, if there is one; `None` if the run is not open.
+    pub(crate) fn next_steering(&self, run: &str) -> Option<Option<(u64, &Waiting)>> {
+        self.runs.get(run).filter(|run| run.ended.is_none())?;
+        let place = self.steering.iter().find(|(_, of)| ***of == *run).map(|(place, _)| place);
+        Some(place.and_then(|place| self.waiting.get(place).map(|waiting| (*place, waiting))))
+    }
+
+    /// Whether a message waits.
+    pub(crate) fn is_waiting(&self, place: u64) -> bool {
+        self.waiting.contains_key(&place)
     }
 
     /// What an answer to an approval is bound to, if it is open.
@@ -267,6 +302,7 @@ impl Waiting {
             }
             (_, Fact::Claimed { .. } | Fact::Withdrawn { .. }) => None,
             (Some(row), Fact::Edited { body, .. }) => Some(Self { edited: Some(*body), ..row }),
+            (Some(row), Fact::Requeued { .. }) => Some(Self { is_queued: true, ..row }),
             (row, _) => row,
         }
     }

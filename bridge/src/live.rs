@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::stream::StreamKey;
@@ -76,10 +76,19 @@ impl Decision {
 /// Finds a live run by its stream and id. Bounded by what the agents of this process keep open.
 #[derive(Debug, Default)]
 pub(crate) struct LiveRuns {
-    runs: ByPlace<CancellationToken>,
+    runs: ByPlace<Reached>,
     waiting: Arc<Mutex<HashMap<Asked, oneshot::Sender<Answer>>>>,
     /// Runs whose start the log did not confirm: whoever started them was told that it failed.
     abandoned: Mutex<VecDeque<(StreamKey, Arc<str>)>>,
+}
+
+/// How a run of this process is reached.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reached {
+    /// Cancelled when the run is.
+    pub(crate) cancelled: CancellationToken,
+    /// Notified when there may be a message for the run, or when it is over.
+    pub(crate) steered: Arc<Notify>,
 }
 
 /// An approval that a run waits for: by stream, run and id.
@@ -92,8 +101,8 @@ const MAX_ABANDONED: usize = 1_024;
 type ByPlace<T> = Mutex<HashMap<(StreamKey, Arc<str>), T>>;
 
 impl LiveRuns {
-    pub(crate) fn insert(&self, key: StreamKey, run: &Arc<str>, token: CancellationToken) {
-        self.runs.lock().insert((key, Arc::clone(run)), token);
+    pub(crate) fn insert(&self, key: StreamKey, run: &Arc<str>, reached: Reached) {
+        self.runs.lock().insert((key, Arc::clone(run)), reached);
     }
 
     pub(crate) fn remove(&self, key: &StreamKey, run: &Arc<str>) {
@@ -118,9 +127,20 @@ impl LiveRuns {
 
     /// Signals a run to stop. Returns whether it lives in this process.
     pub(crate) fn cancel(&self, key: &StreamKey, run: &str) -> bool {
-        let token = self.runs.lock().get(&(key.clone(), run.into())).cloned();
+        let run = self.reach(key, run);
         // Outside the lock: waking runs code of others.
-        token.as_ref().map(CancellationToken::cancel).is_some()
+        run.as_ref().map(|run| run.cancelled.cancel()).is_some()
+    }
+
+    /// Tells a run that there is a message for it.
+    pub(crate) fn steer(&self, key: &StreamKey, run: &str) {
+        if let Some(run) = self.reach(key, run) {
+            run.steered.notify_one();
+        }
+    }
+
+    fn reach(&self, key: &StreamKey, run: &str) -> Option<Reached> {
+        self.runs.lock().get(&(key.clone(), run.into())).cloned()
     }
 
     /// Waits for the answer to an approval of a run; `None` when the run ends before it. Forgets it when the future is
@@ -156,6 +176,10 @@ impl LiveRuns {
             self.waiting.lock().extract_if(|(of, one, _), _| of == key && **one == *run).collect();
         // Outside the lock: waking runs code of others.
         drop(over);
+        if let Some(run) = self.reach(key, run) {
+            // One that looks later sees that it is over.
+            run.steered.notify_waiters();
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -20,11 +21,12 @@ pub use message::Message;
 pub use tool::{ToolCall, ToolStart};
 pub use values::{AgentError, Completion, Severity, Thinking, Urgency};
 
+use crate::agent::UserMessage;
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
 use crate::journal::Ticket;
 use crate::ledger::draft::Precondition;
-use crate::live::{Answer, Decision};
+use crate::live::{Answer, Decision, Reached};
 use crate::retry::until_written;
 use crate::stream::Position;
 
@@ -64,6 +66,8 @@ pub(crate) struct RunCore {
     agent: String,
     started: Instant,
     cancelled: CancellationToken,
+    /// Notified when there may be a message for the run.
+    steered: Arc<Notify>,
     ended: AtomicBool,
     /// The turn that started it.
     turn: Weak<TurnRuns>,
@@ -113,13 +117,16 @@ impl Run {
         }
         let cancelled = parent.map_or_else(CancellationToken::new, |parent| parent.cancelled.child_token());
         // Known before it is visible, so that a cancel that follows the first event finds it.
-        context.live.insert(emitter.key()?.clone(), &id, cancelled.clone());
+        let reached = Reached { cancelled: cancelled.clone(), ..Reached::default() };
+        let steered = Arc::clone(&reached.steered);
+        context.live.insert(emitter.key()?.clone(), &id, reached);
         let core = RunCore {
             emitter,
             id,
             agent: agent.to_owned(),
             started: Instant::now(),
             cancelled,
+            steered,
             ended: AtomicBool::new(false),
             turn,
         };
@@ -212,6 +219,37 @@ impl Run {
     /// answer fit the question.
     pub async fn ask_with(&self, question: Question) -> Result<Answer, PublishError> {
         approval::ask(&self.core, question).await
+    }
+
+    /// The next message that a user sent to steer this run: writes `steering_taken`, and waits for such a message if there
+    /// is none. What the run does not take before its end waits for a run of its own.
+    ///
+    /// Resolves to [`PublishError::Cancelled`] when the run is cancelled meanwhile, and to [`PublishError::RunEnded`] when it
+    /// is ended from outside. Dropping the future takes nothing.
+    pub async fn steering(&self) -> Result<UserMessage, PublishError> {
+        let (core, key) = (&self.core, self.core.emitter.key()?);
+        loop {
+            let steered = core.steered.notified();
+            tokio::pin!(steered);
+            // Before the look, so that nothing falls between the two.
+            steered.as_mut().enable();
+            let next = core.emitter.context().journal.next_steering(key, &core.id).await?;
+            if let Some(pending) = next.ok_or(PublishError::RunEnded)? {
+                let mut fields = Map::new();
+                fields.insert("sendId".to_owned(), (*pending.send_id).into());
+                let event = core.event("steering_taken", fields)?.claiming(pending.offset, pending.edited);
+                match core.emitter.append(vec![event], core.precondition()).await {
+                    Ok(_) => return Ok(UserMessage::new(key, &pending)),
+                    // It was edited or withdrawn meanwhile.
+                    Err(PublishError::Outdated) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            tokio::select! {
+                () = steered => {}
+                () = core.cancelled.cancelled() => return Err(PublishError::Cancelled),
+            }
+        }
     }
 
     /// Publishes an event of another type as a part of this run: `runId` is added.

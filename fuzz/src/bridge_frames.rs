@@ -73,7 +73,13 @@ fn is_well_formed(frame: &Value) -> bool {
                 && integer(frame, "ch").is_some_and(is_ch)
                 && range.is_some_and(|(from, to)| from >= 1 && from <= to)
         }
-        "send" => is_send(frame) && is_typed(frame, "message"),
+        "send" => {
+            let mode = frame.get("mode").map_or(Some("queue"), Value::as_str);
+            let has_run = frame.contains_key("runId");
+            let is_mode = matches!(mode, Some("queue" | "interrupt")) && !has_run
+                || mode == Some("steer") && (!has_run || is_text(frame, "runId", 128));
+            is_send(frame) && is_mode && is_typed(frame, "message")
+        }
         "signal" => {
             is_name(frame, "stream")
                 && object(frame, "signal").is_some_and(|signal| is_text(signal, "type", 64))

@@ -287,6 +287,35 @@ test(
 	}),
 );
 
+// PROTOCOL: SND-18
+test(
+	"a message carries how it is sent, and keeps it when it goes again",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("ambiguous_run", false));
+		const { thread, sent } = made;
+		const message = thread.send({ content: "x" }, { id: "m1", mode: "steer", runId: "r1" });
+		await world.settle();
+		await assert.rejects(message.receipt, { code: "ambiguous_run" });
+		void message.retry();
+		thread.send({ content: "y" }, { id: "m2", mode: "interrupt" });
+		thread.send({ content: "z" }, { id: "m3", mode: "queue" });
+		await world.settle();
+		assert.deepEqual(
+			sent("send").map(({ id, mode, runId }) => [id, mode, runId]),
+			[
+				["m1", "steer", "r1"],
+				["m1", "steer", "r1"],
+				["m2", "interrupt", undefined],
+				["m3", "queue", undefined],
+			],
+		);
+		for (const odd of [{ mode: "now" }, { runId: "r1" }, { mode: "interrupt", runId: "r1" }, { mode: "steer", runId: "" }]) {
+			assert.throws(() => thread.send({ content: "x" }, odd as never), { code: "invalid_option" });
+		}
+	}),
+);
+
 // PROTOCOL: SND-7, SND-11, SND-14, SND-15
 test(
 	"a message is cancelled, withdrawn and edited by its id",

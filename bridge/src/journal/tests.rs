@@ -3,6 +3,7 @@
 mod races;
 mod stored;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,8 +89,8 @@ async fn open_runs(journal: &Journal, name: &str) -> Vec<String> {
 async fn waiting(journal: &Journal, name: &str) -> Vec<(u64, String)> {
     let mut waiting: Vec<(u64, String)> = Vec::new();
     loop {
-        let after = waiting.last().map_or(0, |(offset, _)| *offset);
-        let Some(next) = journal.next_pending(&key(name), after).await.unwrap() else { return waiting };
+        let passed = waiting.iter().map(|(offset, _)| *offset).collect();
+        let Some(next) = journal.next_pending(&key(name), &passed).await.unwrap() else { return waiting };
         waiting.push((next.offset, next.send_id.to_string()));
     }
 }
@@ -312,7 +313,7 @@ async fn messages_wait_until_they_are_claimed() {
     let started = json!({"type": "agent_started", "runId": "r", "agent": "a", "sendId": "s1"});
     publish(&journal, "t", &[started]).await;
     assert_eq!(waiting(&journal, "t").await, places(&[2, 3, 4]));
-    let pending = journal.next_pending(&key("t"), 0).await.unwrap().unwrap();
+    let pending = journal.next_pending(&key("t"), &BTreeSet::new()).await.unwrap().unwrap();
     assert!(&*pending.subject == "ada" && pending.body.contains("\"two\""));
     journal.claim(&key("t"), 2).await.unwrap();
     // What is no longer there to be read cannot be answered.
@@ -391,7 +392,13 @@ async fn answers_are_remembered_for_the_horizon_and_as_long_as_a_message_waits()
             resolution: None,
             is_message: true,
         };
-        let waiting = Fact::Waiting { offset, send_id: id.into(), subject: "ada".into(), is_queued: false };
+        let waiting = Fact::Waiting {
+            offset,
+            send_id: id.into(),
+            subject: "ada".into(),
+            is_queued: false,
+            is_front: false,
+        };
         Record {
             seq: 1,
             first: offset + 1,

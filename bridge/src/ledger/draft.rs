@@ -1,14 +1,15 @@
 //! What may be written next to a stream, and the record that does it.
 
 pub(crate) mod acts;
+pub(crate) mod modes;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use self::acts::{Act, Actor};
+use self::modes::Mode;
 use super::{Answer, Approval, Ledger, Run, Waiting};
 use crate::event::{Claims, Effect, Event};
 use crate::log::{Fact, Head, IdempotencyKey, Origin, Record, Resolution, Status, Terms};
@@ -27,7 +28,11 @@ pub(crate) struct Append {
     pub(crate) key: Option<IdempotencyKey>,
     /// Whether its first event is a message that waits for an agent. Goes with `key`.
     pub(crate) is_message: bool,
-    /// Whether an event says so when something is before it.
+    /// How the message reaches a run.
+    pub(crate) mode: Mode,
+    /// Whether it may steer runs of others.
+    pub(crate) manages: bool,
+    /// Whether an event says so when something is before the message.
     pub(crate) has_queue: bool,
     /// What a user does with it. Its events are written only where the act says so.
     pub(crate) act: Option<(Act, Actor)>,
@@ -49,6 +54,8 @@ impl Append {
             facts: Vec::new(),
             key: None,
             is_message: false,
+            mode: Mode::Queue,
+            manages: false,
             has_queue: false,
             act: None,
             after: None,
@@ -144,6 +151,15 @@ impl<'a> Draft<'a> {
                 return Outcome::TooEarly;
             }
         }
+        let by = append
+            .key
+            .as_ref()
+            .filter(|_| append.is_message)
+            .map(|key| Actor { subject: Arc::clone(&key.subject), manages: append.manages });
+        let steered = match by.as_ref().map(|by| self.steered(&append.mode, by)).transpose() {
+            Ok(run) => run.flatten(),
+            Err(status) => return Outcome::Refused(status),
+        };
         let first = self.offset() + 1;
         let mut status = match &append.act {
             Some((act, by)) => self.act(act, by, append.events.first()),
@@ -179,14 +195,7 @@ impl<'a> Draft<'a> {
             if append.is_message
                 && let Some(key) = &append.key
             {
-                let ahead = if append.has_queue { self.ahead() } else { 0 };
-                let (send_id, subject) = (Arc::clone(&key.id), Arc::clone(&key.subject));
-                self.facts.push(Fact::Waiting { offset: first, send_id, subject, is_queued: ahead > 0 });
-                if ahead > 0 {
-                    self.write(&Event::made(
-                        json!({ "type": "message_queued", "sendId": &*key.id, "ahead": ahead }),
-                    ));
-                }
+                self.wait(first, key, &append.mode, steered, append.has_queue);
             }
         }
         let epoch = Arc::clone(&self.head.epoch);
@@ -284,6 +293,16 @@ impl<'a> Draft<'a> {
                         return Status::Outdated;
                     }
                 }
+                Effect::SteeringTaken { run, claims } => {
+                    let place = self.steering_of(run, claims);
+                    let is_same = |waiting: &Waiting| match claims {
+                        Claims::At { edited, .. } => waiting.edited == *edited,
+                        Claims::First(_) => true,
+                    };
+                    if !place.and_then(|place| self.waiting(place)).is_some_and(|waiting| is_same(&waiting)) {
+                        return Status::Outdated;
+                    }
+                }
                 Effect::None | Effect::Run { .. } | Effect::ApprovalResolved { .. } => {}
             }
         }
@@ -319,7 +338,15 @@ impl<'a> Draft<'a> {
                     self.claim(message, true);
                 }
             }
-            Effect::RunEnded { run } => self.facts.push(Fact::RunEnded { run: Arc::clone(run), offset }),
+            Effect::RunEnded { run } => {
+                self.facts.push(Fact::RunEnded { run: Arc::clone(run), offset });
+                self.requeue(run);
+            }
+            Effect::SteeringTaken { run, claims } => {
+                if let Some(place) = self.steering_of(run, claims) {
+                    self.claim(place, true);
+                }
+            }
             Effect::ApprovalRequested { run, approval, terms } => {
                 let (run, approval) = (Arc::clone(run), Arc::clone(approval));
                 let terms = Terms { offset, ..terms.clone() };
@@ -353,20 +380,6 @@ impl<'a> Draft<'a> {
         Origin { parent, subject, send_id: message.map(|message| Arc::clone(&message.send_id)) }
     }
 
-    /// How many come before a message that is sent now: those that wait, and those that a run answers.
-    fn ahead(&self) -> usize {
-        let drafted = self.facts.iter().filter_map(|fact| match fact {
-            Fact::Waiting { offset, .. } => Some(*offset),
-            _ => None,
-        });
-        let drafted = drafted.filter(|offset| !self.is_claimed(*offset)).count();
-        let gone: BTreeSet<u64> = self.facts.iter().filter_map(removed).collect();
-        let gone = gone.iter().filter(|offset| self.ledger.waiting.contains_key(offset)).count();
-        let is_answer = |run: &Arc<str>| self.run(run).is_some_and(|run| run.origin.send_id.is_some());
-        let answered = self.open_runs().iter().filter(|run| is_answer(run)).count();
-        self.ledger.waiting.len() - gone + drafted + answered
-    }
-
     /// Runs that are open after what the record holds already, in the order in which they began.
     fn open_runs(&self) -> Vec<Arc<str>> {
         let started = self.facts.iter().filter_map(|fact| match fact {
@@ -382,12 +395,22 @@ impl<'a> Draft<'a> {
             Fact::Waiting { offset, .. }
             | Fact::Claimed { offset }
             | Fact::Withdrawn { offset }
+            | Fact::Requeued { offset }
             | Fact::Edited { offset, .. } => *offset == place,
             _ => false,
         };
         let known = self.ledger.waiting.get(&place).cloned();
         let waiting = self.facts.iter().filter(is_of).fold(known, Waiting::after);
         waiting.filter(|_| !self.is_claimed(place))
+    }
+
+    /// The place of a message that a run is given and takes.
+    fn steering_of(&self, run: &Arc<str>, claims: &Claims) -> Option<u64> {
+        let mut steering = self.steering().into_iter().filter(|(_, of)| of == run).map(|(place, _)| place);
+        steering.find(|place| match claims {
+            Claims::At { offset, .. } => offset == place,
+            Claims::First(id) => self.waiting(*place).is_some_and(|waiting| waiting.send_id == *id),
+        })
     }
 
     fn is_withdrawn(&self, place: u64) -> bool {
@@ -484,13 +507,5 @@ impl<'a> Draft<'a> {
         !self.open_runs().is_empty()
             || self.ledger.waiting.keys().copied().chain(waiting).any(|at| !self.is_claimed(at))
             || notable > announced
-    }
-}
-
-/// The place of a message that a fact ends the waiting of.
-fn removed(fact: &Fact) -> Option<u64> {
-    match fact {
-        Fact::Claimed { offset } | Fact::Withdrawn { offset } => Some(*offset),
-        _ => None,
     }
 }

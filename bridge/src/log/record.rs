@@ -154,6 +154,21 @@ pub enum Fact {
         /// Whether an event says that it waits.
         #[serde(default)]
         is_queued: bool,
+        /// Whether it comes before those that wait.
+        #[serde(default)]
+        is_front: bool,
+    },
+    /// A message that waits is for a run that is open.
+    Steers {
+        /// Its place.
+        offset: u64,
+        /// The run.
+        run: Arc<str>,
+    },
+    /// The run that a message was for is over, and did not take it: it waits for a run of its own.
+    Requeued {
+        /// Its place.
+        offset: u64,
     },
     /// A message waits no more: a run claimed it, or it was passed by.
     Claimed {
@@ -314,6 +329,8 @@ pub enum Status {
     Withdrawn,
     /// The message has another text than the run answers. Never recorded.
     Outdated,
+    /// Several runs are open, and the message names none. Never recorded.
+    AmbiguousRun,
     /// The user may not act on what belongs to another one. Never recorded.
     Forbidden,
     /// The approval was not answered in time. No answer: what is written says `AlreadyResolved`.

@@ -40,7 +40,7 @@ impl Session {
             ClientFrame::Pong => {}
             ClientFrame::Refresh { token } => self.refresh(&token.0).await,
             ClientFrame::Replay { req, ch, from, to } => self.replay(req, ch, from, to),
-            ClientFrame::Send { send, message } => self.send(send, message).await,
+            ClientFrame::Send { send, mode, message } => self.send(send, mode, message).await,
             ClientFrame::Signal { stream, signal } => self.signal(&stream, &signal).await,
             ClientFrame::Subscribe { streams } => self.subscribe(streams).await?,
             ClientFrame::Unsubscribe { ch } => self.unsubscribe(ch),

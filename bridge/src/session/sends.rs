@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::event::{Event, EventError};
 use crate::fingerprint::fingerprint;
 use crate::ledger::draft::acts::{Act, Actor};
+use crate::ledger::draft::modes::Mode;
 use crate::ledger::draft::{Append, Outcome, Precondition, Receipt};
 use crate::live::Decision;
 use crate::log::{IdempotencyKey, LogError, Status};
@@ -21,13 +22,17 @@ use crate::wire::encode::{Rejection, ServerFrame};
 use crate::wire::{Cancelled, Send};
 
 impl Session {
-    pub(super) async fn send(&mut self, send: Send, message: Map<String, Value>) {
+    pub(super) async fn send(&mut self, send: Send, mode: Mode, message: Map<String, Value>) {
         let Some((place, grant)) = self.writable(&send, Access::Write).await else {
             return;
         };
-        let hash = fingerprint("send", &Value::from(message.clone()));
+        let hash = match &mode {
+            Mode::Queue => fingerprint("send", &Value::from(message.clone())),
+            Mode::Interrupt => fingerprint("interrupt", &Value::from(message.clone())),
+            Mode::Steer(run) => fingerprint("steer", &json!([message, run.as_deref()])),
+        };
         let max = self.context.limits.max_frame_bytes;
-        let (event, is_message) = match user_event(message, &send, &self.subject, max) {
+        let (event, is_message) = match user_event(message, &send, &mode, &self.subject, max) {
             Ok(event) => event,
             Err((code, message, remediation)) => {
                 return self.reject(&place, Rejection::final_one(code, &message, remediation));
@@ -36,6 +41,8 @@ impl Session {
         let append = Append {
             key: Some(self.idempotency_key(&send, hash)),
             is_message,
+            mode,
+            manages: grant.manage,
             has_queue: self.context.has_agents,
             is_announced: self.context.has_inboxes,
             ..Append::events(grant.stream, vec![event])
@@ -167,6 +174,8 @@ impl Session {
                 }
                 Ok(Outcome::Conflict) => CONFLICT,
                 Ok(Outcome::TooEarly) => TOO_EARLY,
+                Ok(Outcome::Refused(Status::AmbiguousRun)) => AMBIGUOUS_RUN,
+                Ok(Outcome::Refused(Status::UnknownRun)) => UNKNOWN_RUN,
                 Ok(Outcome::Refused(_)) => OF_ANOTHER,
                 Err(error) => unavailable(&error),
             };
@@ -198,6 +207,18 @@ const TOO_MANY_STREAMS: Rejection<'static> = Rejection {
     remediation: "Send it again later with the same id, or use a stream that exists.",
     ..UNAVAILABLE
 };
+
+const AMBIGUOUS_RUN: Rejection<'static> = Rejection::final_one(
+    "ambiguous_run",
+    "several runs are open, and the message names none of them",
+    "Send it again with `runId`.",
+);
+
+const UNKNOWN_RUN: Rejection<'static> = Rejection::final_one(
+    "unknown_run",
+    "there is no such run",
+    "Send it again without `runId`, or with another one.",
+);
 
 const OF_ANOTHER: Rejection<'static> = Rejection::final_one(
     "forbidden",
@@ -356,6 +377,7 @@ fn edit_event(
 fn user_event(
     mut message: Map<String, Value>,
     send: &Send,
+    mode: &Mode,
     subject: &str,
     max_frame_bytes: usize,
 ) -> Result<(Event, bool), (&'static str, String, &'static str)> {
@@ -366,6 +388,15 @@ fn user_event(
         message.get("content").and_then(Value::as_str).is_some_and(|content| !content.is_empty());
     if is_user_message && !has_content {
         return Err(invalid("a `user_message` needs a text `content` of 1 byte or more"));
+    }
+    if !is_user_message && *mode != Mode::Queue {
+        return Err(invalid("only a `user_message` can interrupt or steer"));
+    }
+    match mode {
+        Mode::Queue if is_user_message => drop(message.remove("mode")),
+        Mode::Queue => {}
+        Mode::Interrupt => drop(message.insert("mode".to_owned(), "interrupt".into())),
+        Mode::Steer(_) => drop(message.insert("mode".to_owned(), "steer".into())),
     }
     message.insert("sendId".to_owned(), (*send.id).into());
     message.insert("user".to_owned(), subject.into());

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::text::{is_too_deep, without_lone_surrogates};
 use crate::event::{MAX_ID_BYTES, MAX_INTEGER};
+use crate::ledger::draft::modes::Mode;
 use crate::question::Given;
 use crate::stream::is_name;
 
@@ -42,7 +43,7 @@ pub(crate) enum ClientFrame {
     Pong,
     Refresh { token: Token },
     Replay { req: u64, ch: u32, from: u64, to: u64 },
-    Send { send: Send, message: Map<String, Value> },
+    Send { send: Send, mode: Mode, message: Map<String, Value> },
     Signal { stream: String, signal: Map<String, Value> },
     Subscribe { streams: Vec<StreamRequest> },
     Unsubscribe { ch: u32 },
@@ -159,7 +160,10 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
             }
             ClientFrame::Replay { req: fields.any_integer("req")?, ch: fields.ch()?, from, to }
         }
-        "send" => ClientFrame::Send { send: fields.send()?, message: fields.typed("message")? },
+        "send" => {
+            let (send, mode) = (fields.send()?, fields.mode()?);
+            ClientFrame::Send { send, mode, message: fields.typed("message")? }
+        }
         "signal" => ClientFrame::Signal { stream: fields.name("stream")?, signal: fields.signal()? },
         "subscribe" => ClientFrame::Subscribe { streams: fields.streams()? },
         "unsubscribe" => ClientFrame::Unsubscribe { ch: fields.ch()? },
@@ -232,6 +236,22 @@ impl Fields<'_> {
 
     fn send(&self) -> Result<Send> {
         Ok(Send { id: self.id("id")?, stream: self.name("stream")? })
+    }
+
+    fn mode(&self) -> Result<Mode> {
+        let run = self.optional("runId", |fields, field| fields.id(field))?;
+        let mode = self.optional("mode", |fields, field| fields.parse::<String>(field, "text"))?;
+        match (mode.as_deref(), run) {
+            (Some("steer"), run) => Ok(Mode::Steer(run)),
+            (None | Some("queue" | "interrupt"), Some(_)) => {
+                Err(Malformed::Contradiction("`runId` of a `send` goes with the mode `steer`"))
+            }
+            (None | Some("queue"), None) => Ok(Mode::Queue),
+            (Some("interrupt"), None) => Ok(Mode::Interrupt),
+            (Some(_), _) => {
+                Err(Malformed::Field { field: "mode", expected: "`queue`, `interrupt` or `steer`" })
+            }
+        }
     }
 
     fn cancelled(&self) -> Result<Cancelled> {

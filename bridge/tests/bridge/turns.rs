@@ -190,6 +190,174 @@ async fn a_run_answers_the_text_that_a_message_has_when_it_claims_it() {
     assert_eq!(stage.story().await, ["user_message s1", "message_edited s1", "agent_started s1"]);
 }
 
+fn with_mode(mut frame: Value, mode: &str, run: Option<&str>) -> Value {
+    frame["mode"] = json!(mode);
+    if let Some(run) = run {
+        frame["runId"] = json!(run);
+    }
+    frame
+}
+
+// PROTOCOL: SND-18
+#[tokio::test]
+async fn an_interrupt_ends_the_own_runs_and_goes_before_what_waits() {
+    let mut stage = stage().await;
+    stage.before.add_permits(9);
+    let others = stage.server.bridge.emitter("ada", "t").run("of the server").await.unwrap();
+    stage.ask(message("s1", "one")).await;
+    assert_eq!(stage.got().await, "one");
+    within(async {
+        while stage.story().await.iter().all(|line| line != "agent_started s1") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    stage.ask(message("s2", "two")).await;
+    let receipt = stage.ask(with_mode(message("s3", "stop"), "interrupt", None)).await;
+    assert_eq!(receipt["status"], "accepted");
+    let asked = stage.server.events("t").await.into_iter().find(|event| event["sendId"] == "s3").unwrap();
+    assert_eq!(asked["mode"], "interrupt");
+    assert_eq!(stage.got().await, "stop");
+    stage.during.add_permits(1);
+    assert_eq!(stage.got().await, "two");
+    let story = [
+        "agent_started",
+        "user_message s1",
+        "agent_started s1",
+        "user_message s2",
+        "message_queued s2 1",
+        "user_message s3",
+        "message_queued s3 1",
+        "agent_cancelled requested",
+        "agent_started s3",
+        "message_dequeued s3 claimed",
+        "agent_completed",
+    ];
+    assert_eq!(stage.story().await[..story.len()], story);
+    assert!(!others.is_cancelled(), "it belongs to nobody");
+    // The mode is a part of the message.
+    assert_eq!(stage.ask(message("s3", "stop")).await["error"]["code"], "conflict");
+}
+
+/// A run that says which messages it takes, for as long as it is open.
+async fn steered(
+    server: &Server,
+    say: mpsc::UnboundedSender<String>,
+) -> (String, tokio::sync::oneshot::Sender<()>) {
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let (id, (end, ended)) = (run.id().to_owned(), tokio::sync::oneshot::channel());
+    tokio::spawn(async move {
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut ended => break,
+                message = run.steering() => say.send(message.unwrap().content).unwrap(),
+            }
+        }
+        run.complete("done").await.unwrap();
+    });
+    (id, end)
+}
+
+// PROTOCOL: SND-18
+#[tokio::test]
+async fn a_message_that_steers_is_given_to_its_run() {
+    let server = Server::start().await;
+    let (say, mut says) = mpsc::unbounded_channel();
+    let (run, end) = steered(&server, say).await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    for (id, named) in [("s1", None), ("s2", Some(&*run))] {
+        page.send(with_mode(message(id, id), "steer", named)).await;
+        let receipt = page.next().await;
+        assert_eq!(receipt["status"], "accepted");
+        assert_eq!(within(says.recv()).await.unwrap(), id);
+    }
+    end.send(()).unwrap();
+    server.until_event("t", "agent_completed").await;
+    let events = server.events("t").await;
+    let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    let pair = ["user_message", "steering_requested", "steering_taken"];
+    assert_eq!(types, [&["agent_started"][..], &pair, &pair, &["agent_completed"]].concat());
+    let (requested, taken) = (&events[2], &events[3]);
+    assert_eq!((&requested["runId"], &requested["sendId"]), (&json!(run), &json!("s1")));
+    assert_eq!((&taken["runId"], &taken["sendId"]), (&json!(run), &json!("s1")));
+    // The run is over: the message waits for one of its own.
+    page.send(with_mode(message("s3", "late"), "steer", Some(&run))).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    assert_eq!(server.events("t").await.pop().unwrap()["type"], "user_message");
+}
+
+// PROTOCOL: SND-18, SND-16
+#[tokio::test]
+async fn a_message_that_its_run_did_not_take_waits_at_its_own_place() {
+    let mut stage = stage().await;
+    stage.before.add_permits(9);
+    stage.ask(message("s1", "one")).await;
+    assert_eq!(stage.got().await, "one");
+    stage.server.until_event("t", "agent_started").await;
+    stage.ask(with_mode(message("s2", "left"), "steer", None)).await;
+    stage.ask(message("s3", "three")).await;
+    stage.ask(with_mode(message("s4", "withdrawn"), "steer", None)).await;
+    assert_eq!(stage.ask(on_send("withdraw", "w", "s4")).await["status"], "withdrawn");
+    assert_eq!(stage.ask(edit("e", "s2", "left, edited")).await["status"], "accepted");
+    stage.during.add_permits(1);
+    assert_eq!(stage.got().await, "left, edited");
+    stage.during.add_permits(1);
+    assert_eq!(stage.got().await, "three");
+    let story = stage.story().await;
+    let from = story.iter().position(|line| line == "agent_completed").unwrap();
+    let after = ["agent_completed", "message_queued s2 1", "agent_started s2", "message_dequeued s2 claimed"];
+    assert_eq!(story[from..from + 4], after);
+    assert!(story.contains(&"message_queued s3 1".to_owned()), "what steers is not before it: {story:?}");
+}
+
+// PROTOCOL: SND-18, SND-2, SND-9
+#[tokio::test]
+async fn a_message_that_steers_must_say_which_run_if_there_are_several() {
+    let server = Server::start().await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let (one, _other) = (emitter.run("a").await.unwrap(), emitter.run("b").await.unwrap());
+    let _child = one.child("c").await.unwrap();
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(with_mode(message("s1", "x"), "steer", None)).await;
+    let receipt = page.next().await;
+    assert_eq!(
+        (&receipt["status"], &receipt["error"]["code"]),
+        (&json!("rejected"), &json!("ambiguous_run"))
+    );
+    page.send(with_mode(message("s1", "x"), "steer", Some("nobody"))).await;
+    assert_eq!(page.next().await["error"]["code"], "unknown_run");
+    // A rejected message is not known: its id is free.
+    page.send(with_mode(message("s1", "x"), "steer", Some(one.id()))).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    let taken = within(one.steering()).await.unwrap();
+    assert_eq!((&*taken.send_id, &*taken.content), ("s1", "x"));
+    let mut form = with_mode(message("s2", "x"), "interrupt", None);
+    form["message"]["type"] = json!("form");
+    page.send(form).await;
+    assert_eq!(page.next().await["error"]["code"], "invalid_message");
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_steering_hears_of_its_end_and_of_its_cancel() {
+    let server = Server::start().await;
+    let emitter = server.bridge.emitter("ada", "t");
+    for (end, expected) in [(true, PublishError::RunEnded), (false, PublishError::Cancelled)] {
+        let run = emitter.run("a").await.unwrap();
+        let id = run.id().to_owned();
+        let waits = tokio::spawn(async move { (run.steering().await, run) });
+        if end {
+            emitter.publish(json!({"type": "agent_died", "runId": id, "cause": "timeout"})).await.unwrap();
+        } else {
+            let mut page = Page::open(&server, "ada", json!([])).await;
+            page.send(json!({"type": "cancel", "id": "c", "stream": "t", "runId": id})).await;
+        }
+        let (steering, _run) = within(waits).await.unwrap();
+        assert_eq!(steering.unwrap_err(), expected);
+    }
+}
+
 /// Two members; `lead` may act on what belongs to the other.
 struct Members;
 

@@ -28,6 +28,7 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	bad_server_frame: "Report it to the server's makers.",
 	// Of the server (PROTOCOL section 10).
 	bad_frame: "Check that page and server both speak agentwire.v1.",
+	ambiguous_run: "Name the run: `runId`.",
 	conflict: "Use a new id.",
 	invalid_answer: "Correct the answer. The question is still open.",
 	forbidden: "Check the rights of the user.",
@@ -51,6 +52,7 @@ const RETRYABLE: readonly string[] =
 /** The codes that agentwire and its protocol define. */
 export type KnownErrorCode =
 	| "aborted"
+	| "ambiguous_run"
 	| "bad_frame"
 	| "bad_server_frame"
 	| "closed"

@@ -34,6 +34,8 @@ export interface UserMessageEvent extends Base {
 	readonly user?: string;
 	readonly references?: readonly unknown[];
 	readonly metadata?: Readonly<Record<string, unknown>>;
+	/** How it was sent, if not to wait for its turn. */
+	readonly mode?: "interrupt" | "steer";
 }
 
 /** A message of the user waits: `ahead` messages and runs come before it. */
@@ -59,6 +61,18 @@ export interface MessageEditedEvent extends Base {
 	readonly user?: string;
 	readonly references?: readonly unknown[];
 	readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** A message of the user is for this run. */
+export interface SteeringRequestedEvent extends OfRun {
+	readonly type: "steering_requested";
+	readonly sendId: string;
+}
+
+/** The run has taken it. Without this event before its end, the message waits for a run of its own. */
+export interface SteeringTakenEvent extends OfRun {
+	readonly type: "steering_taken";
+	readonly sendId: string;
 }
 
 /** A run exists. */
@@ -239,6 +253,8 @@ export interface EventMap {
 	message_queued: MessageQueuedEvent;
 	message_dequeued: MessageDequeuedEvent;
 	message_edited: MessageEditedEvent;
+	steering_requested: SteeringRequestedEvent;
+	steering_taken: SteeringTakenEvent;
 	run_accepted: RunAcceptedEvent;
 	agent_started: AgentStartedEvent;
 	agent_thinking: AgentThinkingEvent;

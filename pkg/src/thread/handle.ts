@@ -111,11 +111,15 @@ export class ThreadHandle implements Thread {
 
 	send(content: MessageContent, options: SendOptions = {}): Message {
 		this.#check();
-		fields("send options", options, ["id", "signal"]);
+		fields("send options", options, ["id", "signal", "mode", "runId"]);
 		const id = options.id === undefined ? randomId() : checkId("id", options.id);
 		const signal = abortSignal(options.signal);
 		const message = snapshot(content);
-		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body: { message }, sentSince: undefined }, message, signal);
+		const { mode, runId } = options;
+		if (mode !== undefined && !["queue", "interrupt", "steer"].includes(mode)) refuse("mode", mode, '"queue", "interrupt" or "steer"');
+		if (runId !== undefined && mode !== "steer") refuse("runId", runId, 'left out, unless mode is "steer"');
+		const body = { message, ...(mode === undefined ? {} : { mode }), ...(runId === undefined ? {} : { runId: checkId("runId", runId) }) };
+		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body, sentSince: undefined }, message, signal);
 	}
 
 	async cancel(what: string | { readonly sendId: string }): Promise<CancelOutcome> {

@@ -41,7 +41,7 @@ enum Fate {
 
 impl Actor {
     /// Whether it may act on what belongs to a user; what belongs to nobody is everybody's.
-    fn may(&self, owner: Option<&Arc<str>>) -> bool {
+    pub(super) fn may(&self, owner: Option<&Arc<str>>) -> bool {
         self.manages || owner.is_none_or(|owner| *owner == self.subject)
     }
 }

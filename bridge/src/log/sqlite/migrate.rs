@@ -163,7 +163,7 @@ fn send_facts(connection: &Connection, stream: i64) -> rusqlite::Result<Vec<(u64
         let mut of_send =
             vec![Fact::Answered { key, status, epoch: of_epoch, offset, resolution: None, is_message }];
         if is_message {
-            of_send.push(Fact::Waiting { offset, send_id: id, subject, is_queued: false });
+            of_send.push(Fact::Waiting { offset, send_id: id, subject, is_queued: false, is_front: false });
         }
         facts.push((row.get(7)?, of_send));
     }
