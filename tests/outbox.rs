@@ -2,11 +2,18 @@
 
 mod support;
 
-use agentwire::proto::{Config, Input};
+use agentwire::proto::{ClientError, Config, Event, FirstSent, Input, SendKind, wire::Contradiction};
 use support::{SECOND, World, connected};
 
 fn receipt(id: &str) -> (String, String) {
     (id.into(), "Receipt".into())
+}
+
+/// A receipt of a message that is stored.
+fn accepted(id: &str, stream: &str) -> String {
+    let position = serde_json::json!({"epoch": "e1", "offset": 1});
+    serde_json::json!({"type": "receipt", "id": id, "stream": stream, "status": "accepted", "position": position})
+        .to_string()
 }
 
 fn settled(world: &World) -> Vec<(String, String)> {
@@ -133,8 +140,8 @@ fn a_second_receipt_changes_nothing() {
     let mut world = connected();
     world.send("m1", "t", "x");
     world.settle();
-    world.inject(r#"{"type":"receipt","id":"m1","status":"accepted"}"#);
-    world.inject(r#"{"type":"receipt","id":"unknown","status":"accepted"}"#);
+    world.inject(accepted("m1", "t"));
+    world.inject(accepted("unknown", "t"));
     world.settle();
     assert_eq!(settled(&world), [receipt("m1")]);
 }
@@ -149,11 +156,108 @@ fn receipts_settle_the_send_they_name_in_any_order() {
     }
     world.settle();
     for id in ["m3", "m1", "m2"] {
-        world.inject(format!(r#"{{"type":"receipt","id":"{id}","status":"accepted"}}"#));
+        world.inject(accepted(id, "t"));
     }
     world.settle();
     assert_eq!(settled(&world), [receipt("m3"), receipt("m1"), receipt("m2")]);
     assert_eq!(world.slots_held(), 0);
+}
+
+// One id is used in two streams.
+#[test]
+fn a_receipt_settles_the_send_of_its_stream() {
+    // PROTOCOL: SND-1, SND-11; I6
+    let mut world = connected();
+    world.server.no_receipts = true;
+    world.send("m1", "t", "x");
+    world.send("m1", "u", "y");
+    world.settle();
+    for stream in ["u", "t"] {
+        world.inject(accepted("m1", stream));
+        world.inject(accepted("m1", stream));
+    }
+    world.settle();
+    let streams = |fact: &Event| match fact {
+        Event::Settled { stream, .. } => Some(stream.to_string()),
+        _ => None,
+    };
+    assert_eq!(world.facts.iter().filter_map(streams).collect::<Vec<_>>(), ["u", "t"]);
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
+fn a_receipt_whose_status_does_not_fit_is_malformed_and_the_send_goes_again() {
+    // PROTOCOL: SND-11, GEN-4
+    for (kind, status) in [
+        (SendKind::Message, "unknown_run"),
+        (SendKind::Message, "cancelled"),
+        (SendKind::Message, "stored"),
+        (SendKind::Cancel, "accepted"),
+        (SendKind::Cancel, "already_resolved"),
+        (SendKind::Cancel, "withdrawn"),
+        (SendKind::Approve, "already_finished"),
+        (SendKind::Withdraw, "accepted"),
+        (SendKind::Withdraw, "cancelled"),
+        (SendKind::Edit, "already_finished"),
+    ] {
+        let mut world = connected();
+        world.server.no_receipts = true;
+        let body = world.keep(serde_json::json!({"message": {"type": "x"}}));
+        world.input(Input::Send {
+            kind,
+            id: "m1".into(),
+            stream: "t".into(),
+            body,
+            first_sent: FirstSent::default(),
+        });
+        world.settle();
+        let position = serde_json::json!({"epoch": "e1", "offset": 1});
+        let receipt = serde_json::json!({"type": "receipt", "id": "m1", "stream": "t", "status": status, "position": position});
+        world.inject(receipt.to_string());
+        world.settle();
+        let refused = Event::Error(ClientError::Contradiction(Contradiction::StatusOfAnother));
+        assert!(world.facts.contains(&refused), "{kind:?} {status}");
+        assert_eq!(world.settled(), [], "{kind:?} {status}");
+        world.run_for(2 * SECOND);
+        assert_eq!(world.client.stats().connects, 2, "{kind:?} {status}");
+    }
+}
+
+// The page learns what counts.
+#[test]
+fn a_receipt_of_an_approval_without_its_decision_is_malformed() {
+    // PROTOCOL: SND-8, SND-11, GEN-4
+    for (status, decision, is_refused) in [
+        ("accepted", None, true),
+        ("already_resolved", None, true),
+        ("accepted", Some("approved"), false),
+        ("already_resolved", Some("expired"), false),
+        ("run_over", None, false),
+        ("unknown_approval", None, false),
+    ] {
+        let mut world = connected();
+        world.server.no_receipts = true;
+        let body = world.keep(serde_json::json!({"runId": "r", "approvalId": "a", "decision": "denied"}));
+        let (id, stream) = ("m1".into(), "t".into());
+        world.input(Input::Send {
+            kind: SendKind::Approve,
+            id,
+            stream,
+            body,
+            first_sent: FirstSent::default(),
+        });
+        world.settle();
+        let mut receipt: serde_json::Value = serde_json::from_str(&accepted("m1", "t")).expect("JSON");
+        receipt["status"] = status.into();
+        if let Some(decision) = decision {
+            receipt["decision"] = decision.into();
+        }
+        world.inject(receipt.to_string());
+        world.settle();
+        let refused = Event::Error(ClientError::Contradiction(Contradiction::DecisionMissing));
+        assert_eq!(world.facts.contains(&refused), is_refused, "{status} {decision:?}");
+        assert_eq!(world.settled().is_empty(), is_refused, "{status} {decision:?}");
+    }
 }
 
 #[test]
@@ -208,11 +312,13 @@ fn a_send_that_is_too_large_settles_and_the_others_go_on() {
     assert_eq!(world.client.max_frame_bytes(), 1_048_576);
     world.server.no_receipts = true;
     world.send("m1", "t", "large");
-    world.input(Input::SendTooLarge { id: "m1".into() });
+    world.send("m1", "u", "small");
+    world.input(Input::SendTooLarge { id: "m1".into(), stream: "t".into() });
+    assert_eq!(world.settled().len(), 1, "the other stream's message of this id is not too large");
     world.server.no_receipts = false;
     world.send("m2", "t", "small");
     world.settle();
     assert_eq!(world.settled()[0], ("m1".into(), r#"Failed("message_too_large")"#.into()));
-    assert_eq!(settled(&world)[1], receipt("m2"));
+    assert_eq!(settled(&world)[1..], [receipt("m1"), receipt("m2")]);
     assert_eq!(world.slots_held(), 0);
 }

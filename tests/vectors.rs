@@ -17,7 +17,7 @@ fn kind(frame: &ServerFrame) -> &'static str {
         ServerFrame::Notice => "notice",
         ServerFrame::Ping { .. } => "ping",
         ServerFrame::Pong { .. } => "pong",
-        ServerFrame::Receipt { .. } => "receipt",
+        ServerFrame::Receipt(_) => "receipt",
         ServerFrame::Refreshed { .. } => "refreshed",
         ServerFrame::ReplayEnd { .. } => "replayEnd",
         ServerFrame::Signal => "signal",

@@ -152,6 +152,7 @@ pub struct Turn {
     emitter: Emitter,
     /// The place of the message: its id may be one of another user, too.
     offset: u64,
+    edited: Option<u64>,
     state: Arc<TurnState>,
 }
 
@@ -160,6 +161,7 @@ pub struct Turn {
 pub(crate) struct TurnState {
     pub(crate) runs: Arc<TurnRuns>,
     log_failed: AtomicBool,
+    is_outdated: AtomicBool,
 }
 
 impl TurnState {
@@ -167,21 +169,36 @@ impl TurnState {
     pub(crate) fn has_log_failed(&self) -> bool {
         self.log_failed.load(Ordering::Acquire)
     }
+
+    /// Whether the message was edited or withdrawn before a run claimed it.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Acquire)
+    }
 }
 
 impl Turn {
-    pub(crate) fn new(message: UserMessage, emitter: Emitter, offset: u64, state: Arc<TurnState>) -> Self {
-        Self { message, emitter, offset, state }
+    pub(crate) fn new(
+        message: UserMessage,
+        emitter: Emitter,
+        pending: &Pending,
+        state: Arc<TurnState>,
+    ) -> Self {
+        Self { message, emitter, offset: pending.offset, edited: pending.edited, state }
     }
 
     /// Starts a run whose `agent_started` carries the `sendId`: with it, the message is claimed.
     ///
-    /// After an error of the log the message comes again when [`Agent::handle`] has returned.
+    /// After an error of the log the message comes again when [`Agent::handle`] has returned. So does one that was edited
+    /// meanwhile: that is [`PublishError::Outdated`], as for one that was withdrawn.
     pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
-        let answers = Answers { send_id: &self.message.send_id, offset: self.offset, turn: &self.state.runs };
+        let (offset, edited) = (self.offset, self.edited);
+        let answers = Answers { send_id: &self.message.send_id, offset, edited, turn: &self.state.runs };
         let run = Run::start(self.emitter.clone(), agent, Some(answers), None).await;
         if matches!(run, Err(PublishError::Log(LogError::Unavailable(_) | LogError::Closed))) {
             self.state.log_failed.store(true, Ordering::Release);
+        }
+        if matches!(run, Err(PublishError::Outdated)) {
+            self.state.is_outdated.store(true, Ordering::Release);
         }
         run
     }

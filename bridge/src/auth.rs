@@ -190,6 +190,9 @@ pub struct Grant {
     pub write: bool,
     /// Answer approvals.
     pub approve: bool,
+    /// Act on what belongs to another user: cancel that user's runs, and withdraw or edit that user's messages. Needs
+    /// `write`, too.
+    pub manage: bool,
     /// Run the tools that agents ask pages for. Reserved: no frame asks for it yet.
     pub claim: bool,
 }
@@ -197,12 +200,12 @@ pub struct Grant {
 impl Grant {
     /// Every right to a stream.
     pub fn all(stream: StreamKey) -> Self {
-        Self { stream, read: true, write: true, approve: true, claim: true }
+        Self { stream, read: true, write: true, approve: true, manage: true, claim: true }
     }
 
     /// The right to read a stream, and no other.
     pub fn read_only(stream: StreamKey) -> Self {
-        Self { stream, read: true, write: false, approve: false, claim: false }
+        Self { stream, read: true, write: false, approve: false, manage: false, claim: false }
     }
 
     fn allows(&self, access: Access) -> bool {
@@ -326,12 +329,17 @@ impl Gate {
 
     /// The stream that a name stands for, if the user may do this with it.
     pub(crate) async fn open(&self, subject: &str, name: &str, access: Access) -> Result<StreamKey, Refusal> {
+        self.grant(subject, name, access).await.map(|grant| grant.stream)
+    }
+
+    /// As [`Gate::open`], with all that the user may do.
+    pub(crate) async fn grant(&self, subject: &str, name: &str, access: Access) -> Result<Grant, Refusal> {
         let checked = timeout(self.timeout, self.authorizer.open(subject, name)).await;
         let grant = checked.unwrap_or_else(|_| {
             tracing::warn!(user = subject, name, "the rights to a stream could not be checked in time");
             Err(Refusal::Unavailable)
         })?;
-        if grant.allows(access) { Ok(grant.stream) } else { Err(Refusal::Forbidden) }
+        if grant.allows(access) { Ok(grant) } else { Err(Refusal::Forbidden) }
     }
 
     /// The inboxes that are notified of what happens in a stream.

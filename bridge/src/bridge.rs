@@ -15,6 +15,7 @@ use crate::connections::Connections;
 use crate::context::Context;
 use crate::dispatch::Dispatcher;
 use crate::emitter::Emitter;
+use crate::expiry::Expiries;
 #[cfg(feature = "faults")]
 use crate::faults::{Sabotage, SabotagedLog};
 use crate::hub::Hub;
@@ -180,21 +181,28 @@ impl BridgeBuilder {
             new_streams: Quota::new(limits.new_streams_per_hour),
             tasks,
             closing: CancellationToken::new(),
+            has_agents: !self.agents.is_empty(),
             has_inboxes: !self.no_inbox,
             limits,
         });
         let dispatcher = Dispatcher::new(Arc::clone(&context), self.agents);
         let inboxes = Inboxes::new(Arc::clone(&context));
-        follow(&context, &dispatcher, &inboxes);
+        let expiries = Expiries::new(Arc::clone(&context));
+        follow(&context, &dispatcher, &inboxes, &expiries);
         recovery::recover(&context, &dispatcher, &inboxes).await?;
-        Ok(Bridge { context, _parts: (dispatcher, inboxes) })
+        Ok(Bridge { context, _parts: (dispatcher, inboxes, expiries) })
     }
 }
 
 /// Sets what the journal calls after each record. It holds weak references: all of these hold the journal.
-fn follow(context: &Arc<Context>, dispatcher: &Arc<Dispatcher>, inboxes: &Arc<Inboxes>) {
-    let (shared, dispatcher, inboxes) =
-        (Arc::downgrade(context), Arc::downgrade(dispatcher), Arc::downgrade(inboxes));
+fn follow(
+    context: &Arc<Context>,
+    dispatcher: &Arc<Dispatcher>,
+    inboxes: &Arc<Inboxes>,
+    expiries: &Arc<Expiries>,
+) {
+    let (shared, dispatcher) = (Arc::downgrade(context), Arc::downgrade(dispatcher));
+    let (inboxes, expiries) = (Arc::downgrade(inboxes), Arc::downgrade(expiries));
     context.journal.follow(Box::new(move |key, record| {
         if let Some(context) = shared.upgrade() {
             effects::follow(&context, key, record);
@@ -204,6 +212,9 @@ fn follow(context: &Arc<Context>, dispatcher: &Arc<Dispatcher>, inboxes: &Arc<In
         }
         if let Some(inboxes) = inboxes.upgrade() {
             inboxes.follow(key, record);
+        }
+        if let Some(expiries) = expiries.upgrade() {
+            expiries.follow(key, record);
         }
     }));
 }
@@ -222,7 +233,7 @@ impl fmt::Debug for BridgeBuilder {
 pub struct Bridge {
     context: Arc<Context>,
     /// Kept as long as the bridge is.
-    _parts: (Arc<Dispatcher>, Arc<Inboxes>),
+    _parts: (Arc<Dispatcher>, Arc<Inboxes>, Arc<Expiries>),
 }
 
 impl Bridge {

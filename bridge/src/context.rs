@@ -31,6 +31,8 @@ pub(crate) struct Context {
     /// Cancelled when the bridge stops.
     pub(crate) closing: CancellationToken,
     pub(crate) limits: Limits,
+    /// Whether messages wait for an agent of this bridge.
+    pub(crate) has_agents: bool,
     /// Whether inboxes are notified of what happens in threads.
     pub(crate) has_inboxes: bool,
 }

@@ -3,6 +3,7 @@
 //! The log holds the queue. A stream that may have work has one worker, which asks the ledger for the next message that
 //! nobody claimed, lets the agent handle it, and ends when there is none.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ impl Dispatcher {
 
     /// A record is durable: it may hold messages.
     pub(crate) fn follow(self: &Arc<Self>, key: &StreamKey, record: &Record) {
-        if record.facts.iter().any(|fact| matches!(fact, Fact::Waiting { .. })) {
+        if record.facts.iter().any(|fact| matches!(fact, Fact::Waiting { .. } | Fact::Requeued { .. })) {
             self.wake(key);
         }
     }
@@ -63,19 +64,25 @@ impl Dispatcher {
 
 /// Handles messages of one stream until none is left.
 async fn work(dispatcher: Arc<Dispatcher>, key: StreamKey) {
-    let mut through = 0;
+    // Messages that were handled and still wait, because that could not be noted.
+    let mut passed = BTreeSet::new();
     let mut backoff = Backoff::default();
     loop {
-        match next(&dispatcher, &key, through).await {
+        match next(&dispatcher, &key, &passed).await {
             Ok(Some((message, permit))) => {
-                if turn(&dispatcher, &key, &message, permit).await == Turned::Over {
-                    through = message.offset;
-                    backoff = Backoff::default();
-                } else {
-                    // The later ones of the stream wait with it.
-                    let offset = message.offset;
-                    tracing::warn!(stream = %key, offset, "a message waits: the log took no run for it; it is handled again");
-                    backoff.pause().await;
+                match turn(&dispatcher, &key, &message, permit).await {
+                    Turned::Over => backoff = Backoff::default(),
+                    Turned::Passed => {
+                        passed.insert(message.offset);
+                        backoff = Backoff::default();
+                    }
+                    Turned::Edited => {}
+                    Turned::Again => {
+                        // The later ones of the stream wait with it.
+                        let offset = message.offset;
+                        tracing::warn!(stream = %key, offset, "a message waits: the log took no run for it; it is handled again");
+                        backoff.pause().await;
+                    }
                 }
             }
             Ok(None) => {
@@ -95,17 +102,17 @@ async fn work(dispatcher: Arc<Dispatcher>, key: StreamKey) {
 async fn next(
     dispatcher: &Dispatcher,
     key: &StreamKey,
-    through: u64,
+    passed: &BTreeSet<u64>,
 ) -> Result<Option<(Pending, Permit)>, LogError> {
     let journal = &dispatcher.context.journal;
     loop {
-        let Some(message) = journal.next_pending(key, through).await? else { return Ok(None) };
+        let Some(message) = journal.next_pending(key, passed).await? else { return Ok(None) };
         // Without its text: many may wait.
         let user = Arc::clone(&message.subject);
         drop(message);
         let permit = dispatcher.turns.permit(&user, Rank::New).await;
         // It can have been redacted or trimmed while it waited: an agent does not get what is gone.
-        let now = journal.next_pending(key, through).await?;
+        let now = journal.next_pending(key, passed).await?;
         if let Some(now) = now.filter(|now| now.subject == user) {
             return Ok(Some((now, permit)));
         }
@@ -115,10 +122,14 @@ async fn next(
 /// How a turn ended.
 #[derive(PartialEq, Eq)]
 enum Turned {
-    /// The message is claimed, or passed by.
+    /// The message is claimed, or waits no more.
     Over,
+    /// The message was handled, but waits as before.
+    Passed,
     /// The log could not be written: the message waits as before.
     Again,
+    /// The message has another text than the agent was given.
+    Edited,
 }
 
 async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, permit: Permit) -> Turned {
@@ -131,7 +142,7 @@ async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, 
         Err(_) => Ended::Panicked,
         Ok(Err(name)) => Ended::Failed(unknown_agent(&name)),
         Ok(Ok(agent)) => {
-            let turn = Turn::new(message, emitter.clone().of_turn(&turn_permit), offset, Arc::clone(&state));
+            let turn = Turn::new(message, emitter.clone().of_turn(&turn_permit), pending, Arc::clone(&state));
             tracing::debug!(stream = %key, offset, "message goes to the agent");
             // A task of its own, so that a panic stays in it; aborted with this future, and waited for by a shutdown.
             let task = dispatcher.context.tasks.spawn(agent.handle(turn));
@@ -154,7 +165,7 @@ async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, 
     }
     let mut backoff = Backoff::default();
     loop {
-        match settle_turn(dispatcher, &emitter, key, pending, state.has_log_failed(), &ended).await {
+        match settle_turn(dispatcher, &emitter, key, pending, &state, &ended).await {
             Ok(turned) => return turned,
             Err(PublishError::Log(error)) => {
                 tracing::warn!(stream = %key, offset, %error,
@@ -164,7 +175,7 @@ async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, 
             Err(error) => {
                 tracing::warn!(stream = %key, offset, %error,
                     "a message was handled, but not noted as claimed");
-                return Turned::Over;
+                return Turned::Passed;
             }
         }
     }
@@ -187,15 +198,17 @@ async fn settle_turn(
     emitter: &Emitter,
     key: &StreamKey,
     pending: &Pending,
-    log_failed: bool,
+    state: &TurnState,
     ended: &Ended,
 ) -> Result<Turned, PublishError> {
     let journal = &dispatcher.context.journal;
-    let next = journal.next_pending(key, pending.offset - 1).await?;
-    if next.is_none_or(|next| next.offset != pending.offset) {
+    if !journal.is_waiting(key, pending.offset).await? {
         return Ok(Turned::Over);
     }
-    if log_failed {
+    if state.is_outdated() {
+        return Ok(Turned::Edited);
+    }
+    if state.has_log_failed() {
         return Ok(Turned::Again);
     }
     let run = format!("run-{}", Uuid::new_v4().simple());
@@ -215,7 +228,7 @@ async fn settle_turn(
             json!({ "type": "agent_started", "runId": run, "agent": "agent", "sendId": &*pending.send_id }),
             max,
         )?
-        .claiming(pending.offset),
+        .claiming(pending.offset, pending.edited),
         Event::new(end, max)?,
     ];
     emitter.append(events, Precondition::None).await?;

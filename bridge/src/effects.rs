@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::emitter::{PublishError, settle};
 use crate::event::Event;
 use crate::ledger::draft::{Append, Precondition};
-use crate::live::Decision;
+use crate::live::Answer;
 use crate::log::{Fact, Record};
 use crate::retry::until_written;
 use crate::stream::StreamKey;
@@ -26,10 +26,13 @@ pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
                 let end = json!({ "type": "agent_died", "runId": &**run, "cause": "dropped" });
                 context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
             }
+            Fact::Steers { run, .. } => context.live.steer(key, run),
             Fact::RunEnded { run, .. } => context.live.run_ended(key, run),
-            Fact::ApprovalResolved { approval, decision } => {
-                if let Some(decision) = decision.as_deref().and_then(Decision::parse) {
-                    context.live.resolve(key, approval, decision);
+            Fact::ApprovalResolved { run, approval, offset, .. } => {
+                let place = offset.checked_sub(record.first).and_then(|place| usize::try_from(place).ok());
+                let event = place.and_then(|place| record.events.get(place));
+                if let Some(answer) = event.and_then(|event| Answer::of(event)) {
+                    context.live.resolve(key, run, approval, answer);
                 }
             }
             _ => {}

@@ -28,6 +28,12 @@ pub enum PublishError {
     /// The run is over: nothing of it can follow.
     #[error("the run is over, so nothing of it can be published any more")]
     RunEnded,
+    /// The event resolves an approval that its run does not wait for, or asks for one under an id that the run has used.
+    #[error("the run does not wait for this approval; ask once under each id, and resolve it once")]
+    Approval,
+    /// The message was edited or withdrawn before a run claimed it. If it was edited, the agent gets it again.
+    #[error("the message was edited or withdrawn before a run claimed it; leave it")]
+    Outdated,
     /// The run was cancelled while it waited for a person.
     #[error("the run was cancelled; end it with `cancel`")]
     Cancelled,
@@ -119,6 +125,10 @@ impl Emitter {
 pub(crate) fn settle(outcome: Result<Outcome, LogError>) -> Result<Receipt, PublishError> {
     match outcome? {
         Outcome::Durable(receipt) if receipt.status == Status::Accepted => Ok(receipt),
+        Outcome::Durable(Receipt { status: Status::AlreadyResolved | Status::UnknownApproval, .. }) => {
+            Err(PublishError::Approval)
+        }
+        Outcome::Refused(_) => Err(PublishError::Outdated),
         // Without a key there is no conflict and nothing to come first: the run is over.
         Outcome::Durable(_) | Outcome::Conflict | Outcome::TooEarly => Err(PublishError::RunEnded),
     }

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::clock::now_ms;
+use crate::live::Decision;
+use crate::log::{Resolution, Terms};
+use crate::question::terms_of;
 
 /// Room that a frame with a single event needs beside its body, in bytes (EVT-8).
 pub(crate) const FRAME_OVERHEAD: usize = 128;
+
+/// Largest integer of the protocol (GEN-5).
+pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Longest id of a run, a tool call, an approval or a send, in bytes (GEN-6).
 pub(crate) const MAX_ID_BYTES: usize = 128;
@@ -26,7 +32,12 @@ const RUN_TYPES: [&str; 9] = [
 ];
 
 /// The other types of section 12 that no page may write (SND-6).
-const SERVER_TYPES: [&str; 8] = [
+const SERVER_TYPES: [&str; 13] = [
+    "steering_requested",
+    "steering_taken",
+    "message_queued",
+    "message_dequeued",
+    "message_edited",
     "agent_completed",
     "agent_error",
     "agent_cancelled",
@@ -86,8 +97,17 @@ pub(crate) enum Effect {
     Run {
         /// The run.
         run: Arc<str>,
+        /// The run that it is a part of.
+        parent: Option<Arc<str>>,
         /// The message the run answers: it is claimed.
         claims: Option<Claims>,
+    },
+    /// A run takes a message that it is given.
+    SteeringTaken {
+        /// The run.
+        run: Arc<str>,
+        /// The message.
+        claims: Claims,
     },
     /// The run is over, and its open approvals with it.
     RunEnded {
@@ -100,21 +120,30 @@ pub(crate) enum Effect {
         run: Arc<str>,
         /// The approval.
         approval: Arc<str>,
+        /// What an answer is bound to.
+        terms: Terms,
     },
-    /// A person has answered.
+    /// Somebody has answered.
     ApprovalResolved {
+        /// The run.
+        run: Arc<str>,
         /// The approval.
         approval: Arc<str>,
         /// The answer.
-        decision: Option<Arc<str>>,
+        resolution: Resolution,
     },
 }
 
 /// Which message of a stream is claimed. One and no more: users who share a stream can choose the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claims {
-    /// The message at this offset.
-    At(u64),
+    /// The message at this offset, with this text.
+    At {
+        /// Its place.
+        offset: u64,
+        /// The place of its text, if that was edited.
+        edited: Option<u64>,
+    },
     /// The first one with this `sendId` that waits.
     First(Arc<str>),
 }
@@ -158,7 +187,7 @@ impl Event {
                 return Err(EventError::Field { field: "time", expected: "whole milliseconds" });
             }
         }
-        let effect = if tracked { Effect::of(&kind, &fields)? } else { Effect::None };
+        let effect = if tracked { Effect::of(&kind, &mut fields)? } else { Effect::None };
         let body = encode(&kind, &fields);
         let max = max_frame_bytes.saturating_sub(FRAME_OVERHEAD);
         if body.len() > max {
@@ -176,10 +205,12 @@ impl Event {
         self
     }
 
-    /// Says which message its run answers.
-    pub(crate) fn claiming(mut self, offset: u64) -> Self {
-        if let Effect::Run { claims, .. } = &mut self.effect {
-            *claims = Some(Claims::At(offset));
+    /// Says which message its run answers or takes.
+    pub(crate) fn claiming(mut self, offset: u64, edited: Option<u64>) -> Self {
+        match &mut self.effect {
+            Effect::Run { claims, .. } => *claims = Some(Claims::At { offset, edited }),
+            Effect::SteeringTaken { claims, .. } => *claims = Claims::At { offset, edited },
+            _ => {}
         }
         self
     }
@@ -198,6 +229,24 @@ impl Event {
         kept.insert("reason".to_owned(), "requested".into());
         kept.insert("time".to_owned(), fields.get("time").cloned().unwrap_or_else(|| now_ms().into()));
         Self { body: encode("agent_cancelled", &kept).into(), ..self.clone() }
+    }
+
+    /// An event of the bridge itself: an object with a `type`, of a few ids and numbers, without an effect.
+    pub(crate) fn made(event: Value) -> Self {
+        let Value::Object(mut fields) = event else { unreachable!("the bridge makes objects") };
+        let kind = fields.remove("type").unwrap_or_default();
+        fields.insert("time".to_owned(), now_ms().into());
+        let body = encode(kind.as_str().unwrap_or_default(), &fields).into();
+        Self { body, effect: Effect::None, notable: false }
+    }
+
+    /// Says that nobody answered an approval in time.
+    pub(crate) fn expiry(run: &Arc<str>, approval: &Arc<str>) -> Self {
+        let decision = Decision::Expired.as_str();
+        let event = json!({ "type": "approval_resolved", "runId": &**run, "approvalId": &**approval, "decision": decision });
+        let resolution = Resolution { decision: decision.into(), by: None };
+        let (run, approval) = (Arc::clone(run), Arc::clone(approval));
+        Self { effect: Effect::ApprovalResolved { run, approval, resolution }, ..Self::made(event) }
     }
 
     /// The JSON text as it is stored and sent.
@@ -220,32 +269,46 @@ impl Effect {
     /// The run that it is about.
     pub(crate) fn run(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Run { run, .. } | Self::RunEnded { run } | Self::ApprovalRequested { run, .. } => Some(run),
-            Self::None | Self::ApprovalResolved { .. } => None,
+            Self::Run { run, .. }
+            | Self::RunEnded { run }
+            | Self::SteeringTaken { run, .. }
+            | Self::ApprovalRequested { run, .. }
+            | Self::ApprovalResolved { run, .. } => Some(run),
+            Self::None => None,
         }
     }
 
-    fn of(kind: &str, fields: &Map<String, Value>) -> Result<Self, EventError> {
+    fn of(kind: &str, fields: &mut Map<String, Value>) -> Result<Self, EventError> {
+        if kind == "approval_requested" {
+            let (run, approval) = (id(fields, "runId")?, id(fields, "approvalId")?);
+            return Ok(Self::ApprovalRequested { run, approval, terms: terms_of(fields)? });
+        }
+        let fields = &*fields;
         let run = || id(fields, "runId");
         Ok(match kind {
             "agent_completed" | "agent_cancelled" | "agent_died" => Self::RunEnded { run: run()? },
             "agent_error" if fields.get("recoverable") != Some(&Value::Bool(true)) => {
                 Self::RunEnded { run: run()? }
             }
-            "agent_error" => Self::Run { run: run()?, claims: None },
-            "approval_requested" => {
-                Self::ApprovalRequested { run: run()?, approval: id(fields, "approvalId")? }
+            "agent_error" => Self::Run { run: run()?, parent: None, claims: None },
+            "steering_taken" => {
+                Self::SteeringTaken { run: run()?, claims: Claims::First(id(fields, "sendId")?) }
             }
             "approval_resolved" => Self::ApprovalResolved {
+                run: run()?,
                 approval: id(fields, "approvalId")?,
-                decision: fields.get("decision").and_then(Value::as_str).map(Arc::from),
+                resolution: Resolution {
+                    decision: decision(fields)?,
+                    by: fields.get("user").and_then(Value::as_str).map(Arc::from),
+                },
             },
             "run_accepted" | "agent_started" => {
                 let has_message = fields.contains_key("sendId");
                 let claims = has_message.then(|| id(fields, "sendId").map(Claims::First)).transpose()?;
-                Self::Run { run: run()?, claims }
+                let parent = fields.contains_key("parentRunId").then(|| id(fields, "parentRunId"));
+                Self::Run { run: run()?, parent: parent.transpose()?, claims }
             }
-            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, claims: None },
+            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, parent: None, claims: None },
             _ => Self::None,
         })
     }
@@ -255,6 +318,13 @@ fn id(fields: &Map<String, Value>, field: &'static str) -> Result<Arc<str>, Even
     match fields.get(field) {
         Some(Value::String(text)) if (1..=MAX_ID_BYTES).contains(&text.len()) => Ok(text.as_str().into()),
         _ => Err(EventError::Field { field, expected: "text of 1 to 128 bytes" }),
+    }
+}
+
+fn decision(fields: &Map<String, Value>) -> Result<Arc<str>, EventError> {
+    match fields.get("decision").and_then(Value::as_str).and_then(Decision::parse) {
+        Some(decision) => Ok(decision.as_str().into()),
+        None => Err(EventError::Field { field: "decision", expected: "`approved`, `denied` or `expired`" }),
     }
 }
 
@@ -268,8 +338,6 @@ fn encode(kind: &str, fields: &Map<String, Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn event(value: Value) -> Result<Event, EventError> {
@@ -311,13 +379,18 @@ mod tests {
         assert_eq!(effect(json!({"type": "custom", "runId": "r1"})), Effect::None);
         assert_eq!(
             effect(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})),
-            Effect::Run { run: run(), claims: Some(Claims::First("s1".into())) }
+            Effect::Run { run: run(), parent: None, claims: Some(Claims::First("s1".into())) }
         );
         let answer = event(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})).unwrap();
-        assert_eq!(answer.claiming(7).effect(), &Effect::Run { run: run(), claims: Some(Claims::At(7)) });
+        let claims = Some(Claims::At { offset: 7, edited: Some(9) });
+        assert_eq!(answer.claiming(7, Some(9)).effect(), &Effect::Run { run: run(), parent: None, claims });
+        assert_eq!(
+            effect(json!({"type": "agent_started", "runId": "r1", "parentRunId": "r0"})),
+            Effect::Run { run: run(), parent: Some("r0".into()), claims: None }
+        );
         assert_eq!(
             effect(json!({"type": "agent_thinking", "runId": "r1"})),
-            Effect::Run { run: run(), claims: None }
+            Effect::Run { run: run(), parent: None, claims: None }
         );
         for kind in ["agent_completed", "agent_cancelled", "agent_died", "agent_error"] {
             assert_eq!(
@@ -328,7 +401,7 @@ mod tests {
         }
         assert_eq!(
             effect(json!({"type": "agent_error", "runId": "r1", "recoverable": true})),
-            Effect::Run { run: run(), claims: None }
+            Effect::Run { run: run(), parent: None, claims: None }
         );
     }
 

@@ -9,7 +9,7 @@ mod store;
 mod stream;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,8 +25,9 @@ pub(crate) use self::queued::Ticket;
 use self::store::{Follower, Store};
 pub(crate) use self::stream::StreamState;
 use self::stream::{State, Stream};
+use crate::ledger::Waiting;
 use crate::ledger::draft::Append;
-use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page};
+use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page, Terms};
 use crate::stream::StreamKey;
 use crate::tasks::Tasks;
 
@@ -54,7 +55,9 @@ pub(crate) struct Pending {
     pub(crate) send_id: Arc<str>,
     /// Who sent it.
     pub(crate) subject: Arc<str>,
-    /// The stored event.
+    /// The place of its text, if that was edited.
+    pub(crate) edited: Option<u64>,
+    /// The stored event, or the one that edited it last.
     pub(crate) body: Arc<str>,
 }
 
@@ -116,39 +119,83 @@ impl Journal {
         self.state(key).await
     }
 
-    /// The first message after `after` that no run has claimed.
+    /// The next message that waits for a run of its own, and is not one of `passed`.
     pub(crate) async fn next_pending(
         &self,
         key: &StreamKey,
-        after: u64,
+        passed: &BTreeSet<u64>,
     ) -> Result<Option<Pending>, LogError> {
-        let mut after = after;
+        let mut passed = passed.clone();
         loop {
             let next = |state: &State| {
-                state.ledger.next_waiting(after).map(|(offset, waiting)| (offset, waiting.clone()))
+                state.ledger.next_waiting(&passed).map(|(offset, waiting)| (offset, waiting.clone()))
             };
             let Some((offset, waiting)) = self.with(key, next).await? else { return Ok(None) };
-            let mut page = self.read(key, offset, 1, usize::MAX).await?;
-            if page.first > offset {
-                // Its text is gone; those after it can be answered.
-                after = offset;
-                continue;
+            if let Some(pending) = self.pending(key, offset, waiting).await? {
+                return Ok(Some(pending));
             }
-            let Some(body) = page.bodies.pop() else {
-                // An error, so that the caller looks again: no commit will tell it to.
-                return Err(LogError::Unavailable(format!("event {offset} of {key} cannot be read yet")));
-            };
-            return Ok(Some(Pending { offset, send_id: waiting.send_id, subject: waiting.subject, body }));
+            // Its text is gone; those after it can be answered.
+            passed.insert(offset);
         }
     }
 
-    /// The run that asked for an approval; `None` when the approval is unknown.
-    pub(crate) async fn run_of_approval(
+    /// The next message that is for a run, if there is one; `None` if the run is not open.
+    pub(crate) async fn next_steering(
         &self,
         key: &StreamKey,
-        approval: &str,
-    ) -> Result<Option<Arc<str>>, LogError> {
-        self.with(key, |state| state.ledger.run_of_approval(approval).cloned()).await
+        run: &str,
+    ) -> Result<Option<Option<Pending>>, LogError> {
+        let own = |(offset, waiting): (u64, &Waiting)| (offset, waiting.clone());
+        let next = |state: &State| state.ledger.next_steering(run).map(|next| next.map(own));
+        let Some(next) = self.with(key, next).await? else { return Ok(None) };
+        let Some((offset, waiting)) = next else { return Ok(Some(None)) };
+        self.pending(key, offset, waiting).await.map(Some)
+    }
+
+    /// Whether a message waits.
+    pub(crate) async fn is_waiting(&self, key: &StreamKey, offset: u64) -> Result<bool, LogError> {
+        self.with(key, |state| state.ledger.is_waiting(offset)).await
+    }
+
+    /// A message with its text; `None` when that was trimmed.
+    async fn pending(
+        &self,
+        key: &StreamKey,
+        offset: u64,
+        waiting: Waiting,
+    ) -> Result<Option<Pending>, LogError> {
+        let Waiting { send_id, subject, edited, .. } = waiting;
+        let at = edited.unwrap_or(offset);
+        let mut page = self.read(key, at, 1, usize::MAX).await?;
+        if page.first > at {
+            return Ok(None);
+        }
+        let Some(body) = page.bodies.pop() else {
+            // An error, so that the caller looks again: no commit will tell it to.
+            return Err(LogError::Unavailable(format!("event {at} of {key} cannot be read yet")));
+        };
+        Ok(Some(Pending { offset, send_id, subject, edited, body }))
+    }
+
+    /// What an answer to an approval is bound to, if the approval is open.
+    pub(crate) async fn terms(
+        &self,
+        key: &StreamKey,
+        run: &Arc<str>,
+        approval: &Arc<str>,
+    ) -> Result<Option<Terms>, LogError> {
+        self.with(key, |state| state.ledger.terms(run, approval).cloned()).await
+    }
+
+    /// The open approval of a stream that expires first: when, its run and its id.
+    pub(crate) async fn next_expiry(
+        &self,
+        key: &StreamKey,
+    ) -> Result<Option<(u64, Arc<str>, Arc<str>)>, LogError> {
+        let own = |(at_ms, run, approval): (u64, &Arc<str>, &Arc<str>)| {
+            (at_ms, Arc::clone(run), Arc::clone(approval))
+        };
+        self.with(key, |state| state.ledger.next_expiry().map(own)).await
     }
 
     /// The last place of a stream that inboxes do not know yet.

@@ -5,13 +5,13 @@
 
 pub(crate) mod draft;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{Fact, IdempotencyKey, Record, Status};
+use crate::log::{Fact, IdempotencyKey, Origin, Record, Resolution, Status, Terms};
 use crate::stream::StreamKey;
 
 /// Lines of an inbox that are remembered, so that none is written twice after a crash. One that is older than so many
@@ -26,8 +26,9 @@ pub(crate) struct Ledger {
     runs: HashMap<Arc<str>, Run>,
     /// Runs that are not over, by where they began.
     open_runs: BTreeMap<u64, Arc<str>>,
-    #[serde(with = "pairs")]
-    approvals: HashMap<Arc<str>, Approval>,
+    /// Approvals, by run and id. Under a name that no snapshot of an older version has: the runs of its approvals are over.
+    #[serde(with = "pairs", rename = "questions", default)]
+    approvals: HashMap<(Arc<str>, Arc<str>), Approval>,
     /// Answers to sends, by subject and id.
     #[serde(with = "pairs")]
     answers: HashMap<(Arc<str>, Arc<str>), Answer>,
@@ -35,6 +36,15 @@ pub(crate) struct Ledger {
     answered: VecDeque<(u64, Arc<str>, Arc<str>)>,
     /// Messages that wait for an agent, by their place.
     waiting: BTreeMap<u64, Waiting>,
+    /// Of these, those that come before the others.
+    #[serde(default)]
+    front: BTreeSet<u64>,
+    /// Of these, those that are for a run that is open.
+    #[serde(default)]
+    steering: BTreeMap<u64, Arc<str>>,
+    /// Messages that were taken back, by their place.
+    #[serde(default)]
+    withdrawn: BTreeSet<u64>,
     /// The last place that inboxes are to know, and the last one that they know.
     notable: u64,
     announced: u64,
@@ -47,12 +57,16 @@ struct Run {
     started: u64,
     ended: Option<u64>,
     is_cancelled: bool,
+    #[serde(default)]
+    origin: Origin,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Approval {
-    run: Arc<str>,
+    terms: Terms,
     is_resolved: bool,
+    /// `None` also when it was resolved by an older version.
+    resolution: Option<Resolution>,
 }
 
 /// The answer to a send.
@@ -62,6 +76,10 @@ pub(crate) struct Answer {
     pub(crate) status: Status,
     pub(crate) epoch: Arc<str>,
     pub(crate) offset: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resolution: Option<Resolution>,
+    #[serde(default)]
+    pub(crate) is_message: bool,
 }
 
 /// A message that waits for an agent.
@@ -69,6 +87,12 @@ pub(crate) struct Answer {
 pub(crate) struct Waiting {
     pub(crate) send_id: Arc<str>,
     pub(crate) subject: Arc<str>,
+    /// Whether an event says that it waits.
+    #[serde(default)]
+    pub(crate) is_queued: bool,
+    /// The place of its text, if that was edited.
+    #[serde(default)]
+    pub(crate) edited: Option<u64>,
 }
 
 impl Ledger {
@@ -82,21 +106,45 @@ impl Ledger {
 
     fn note(&mut self, fact: &Fact, at_ms: u64) {
         match fact {
-            Fact::Answered { key: IdempotencyKey { subject, id, hash }, status, epoch, offset } => {
+            Fact::Answered {
+                key: IdempotencyKey { subject, id, hash },
+                status,
+                epoch,
+                offset,
+                resolution,
+                is_message,
+            } => {
                 let answer = Answer {
                     hash: Arc::clone(hash),
                     status: *status,
                     epoch: Arc::clone(epoch),
                     offset: *offset,
+                    resolution: resolution.clone(),
+                    is_message: *is_message,
                 };
                 self.answers.insert((Arc::clone(subject), Arc::clone(id)), answer);
                 self.answered.push_back((at_ms, Arc::clone(subject), Arc::clone(id)));
             }
-            Fact::Waiting { offset, send_id, subject } => {
-                let waiting = Waiting { send_id: Arc::clone(send_id), subject: Arc::clone(subject) };
-                self.waiting.insert(*offset, waiting);
+            Fact::Waiting { offset, is_front, .. } => {
+                if *is_front {
+                    self.front.insert(*offset);
+                }
+                self.waiting.extend(Waiting::after(None, fact).map(|one| (*offset, one)));
             }
-            Fact::Claimed { offset } => drop(self.waiting.remove(offset)),
+            Fact::Claimed { offset } => self.waits_no_more(*offset),
+            Fact::Withdrawn { offset } => {
+                self.waits_no_more(*offset);
+                self.withdrawn.insert(*offset);
+            }
+            Fact::Steers { offset, run } => drop(self.steering.insert(*offset, Arc::clone(run))),
+            Fact::Edited { offset, .. } | Fact::Requeued { offset } => {
+                if matches!(fact, Fact::Requeued { .. }) {
+                    self.steering.remove(offset);
+                }
+                if let Some(waiting) = Waiting::after(self.waiting.remove(offset), fact) {
+                    self.waiting.insert(*offset, waiting);
+                }
+            }
             Fact::RunStarted { run, .. } | Fact::RunEnded { run, .. } | Fact::CancelAccepted { run } => {
                 if let Some(row) = Run::after(self.runs.remove(run), fact) {
                     match row.ended {
@@ -106,9 +154,10 @@ impl Ledger {
                     self.runs.insert(Arc::clone(run), row);
                 }
             }
-            Fact::ApprovalRequested { approval, .. } | Fact::ApprovalResolved { approval, .. } => {
-                if let Some(row) = Approval::after(self.approvals.remove(approval), fact) {
-                    self.approvals.insert(Arc::clone(approval), row);
+            Fact::ApprovalRequested { run, approval, .. } | Fact::ApprovalResolved { run, approval, .. } => {
+                let key = (Arc::clone(run), Arc::clone(approval));
+                if let Some(row) = Approval::after(self.approvals.remove(&key), fact) {
+                    self.approvals.insert(key, row);
                 }
             }
             Fact::Notable { offset } => self.notable = self.notable.max(*offset),
@@ -126,8 +175,18 @@ impl Ledger {
     /// Forgets what is over below a place. A message that can't be read any more can't be answered either.
     fn trim(&mut self, through: u64) {
         self.runs.retain(|_, run| run.ended.is_none_or(|ended| ended > through));
-        self.approvals.retain(|_, approval| self.runs.contains_key(&approval.run));
-        self.waiting = self.waiting.split_off(&through.saturating_add(1));
+        self.approvals.retain(|(run, _), _| self.runs.contains_key(run));
+        let left = through.saturating_add(1);
+        self.waiting = self.waiting.split_off(&left);
+        self.withdrawn = self.withdrawn.split_off(&left);
+        self.front = self.front.split_off(&left);
+        self.steering = self.steering.split_off(&left);
+    }
+
+    fn waits_no_more(&mut self, place: u64) {
+        self.waiting.remove(&place);
+        self.front.remove(&place);
+        self.steering.remove(&place);
     }
 
     fn forget_answers(&mut self, now_ms: u64, horizon: Duration) {
@@ -157,14 +216,39 @@ impl Ledger {
         self.open_runs.values()
     }
 
-    /// The first message after `after` that no run has claimed.
-    pub(crate) fn next_waiting(&self, after: u64) -> Option<(u64, &Waiting)> {
-        self.waiting.range(after.saturating_add(1)..).next().map(|(offset, waiting)| (*offset, waiting))
+    /// The next message that waits for a run of its own, and is not one of `passed`.
+    pub(crate) fn next_waiting(&self, passed: &BTreeSet<u64>) -> Option<(u64, &Waiting)> {
+        let mut places = self.front.iter().chain(self.waiting.keys());
+        let place = places.find(|place| !passed.contains(place) && !self.steering.contains_key(place))?;
+        self.waiting.get(place).map(|waiting| (*place, waiting))
     }
 
-    /// The run that asked for an approval.
-    pub(crate) fn run_of_approval(&self, approval: &str) -> Option<&Arc<str>> {
-        self.approvals.get(approval).map(|row| &row.run)
+    /// The next message that is for a run, if there is one; `None` if the run is not open.
+    pub(crate) fn next_steering(&self, run: &str) -> Option<Option<(u64, &Waiting)>> {
+        self.runs.get(run).filter(|run| run.ended.is_none())?;
+        let place = self.steering.iter().find(|(_, of)| ***of == *run).map(|(place, _)| place);
+        Some(place.and_then(|place| self.waiting.get(place).map(|waiting| (*place, waiting))))
+    }
+
+    /// Whether a message waits.
+    pub(crate) fn is_waiting(&self, place: u64) -> bool {
+        self.waiting.contains_key(&place)
+    }
+
+    /// What an answer to an approval is bound to, if it is open.
+    pub(crate) fn terms(&self, run: &Arc<str>, approval: &Arc<str>) -> Option<&Terms> {
+        let row = self.approvals.get(&(Arc::clone(run), Arc::clone(approval)))?;
+        self.is_asked(run, row).then_some(&row.terms)
+    }
+
+    /// The open approval that expires first: when, its run and its id.
+    pub(crate) fn next_expiry(&self) -> Option<(u64, &Arc<str>, &Arc<str>)> {
+        let open = self.approvals.iter().filter(|((run, _), row)| self.is_asked(run, row));
+        open.filter_map(|((run, approval), row)| Some((row.terms.expires_at_ms?, run, approval))).min()
+    }
+
+    fn is_asked(&self, run: &Arc<str>, row: &Approval) -> bool {
+        !row.is_resolved && self.runs.get(run).is_some_and(|run| run.ended.is_none())
     }
 
     /// The last place that inboxes do not know yet.
@@ -183,6 +267,7 @@ impl Ledger {
             + self.approvals.len()
             + self.answers.len()
             + self.waiting.len()
+            + self.withdrawn.len()
             + self.announcements.len()
     }
 }
@@ -191,11 +276,12 @@ impl Run {
     /// What a fact makes of a run.
     fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
         match (row, fact) {
-            (None, Fact::RunStarted { offset, .. }) => {
-                Some(Self { started: *offset, ended: None, is_cancelled: false })
+            (None, Fact::RunStarted { offset, origin, .. }) => {
+                Some(Self { started: *offset, ended: None, is_cancelled: false, origin: origin.clone() })
             }
             (None, Fact::RunEnded { offset, .. }) => {
-                Some(Self { started: *offset, ended: Some(*offset), is_cancelled: false })
+                let origin = Origin::default();
+                Some(Self { started: *offset, ended: Some(*offset), is_cancelled: false, origin })
             }
             (Some(row), Fact::RunEnded { offset, .. }) => {
                 Some(Self { ended: row.ended.or(Some(*offset)), ..row })
@@ -206,14 +292,32 @@ impl Run {
     }
 }
 
+impl Waiting {
+    /// What a fact makes of a message that waits; `None` when it waits no more.
+    fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
+        match (row, fact) {
+            (_, Fact::Waiting { send_id, subject, is_queued, .. }) => {
+                let (send_id, subject) = (Arc::clone(send_id), Arc::clone(subject));
+                Some(Self { send_id, subject, is_queued: *is_queued, edited: None })
+            }
+            (_, Fact::Claimed { .. } | Fact::Withdrawn { .. }) => None,
+            (Some(row), Fact::Edited { body, .. }) => Some(Self { edited: Some(*body), ..row }),
+            (Some(row), Fact::Requeued { .. }) => Some(Self { is_queued: true, ..row }),
+            (row, _) => row,
+        }
+    }
+}
+
 impl Approval {
     /// What a fact makes of an approval.
     fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
         match (row, fact) {
-            (None, Fact::ApprovalRequested { run, .. }) => {
-                Some(Self { run: Arc::clone(run), is_resolved: false })
+            (None, Fact::ApprovalRequested { terms, .. }) => {
+                Some(Self { terms: terms.clone(), is_resolved: false, resolution: None })
             }
-            (Some(row), Fact::ApprovalResolved { .. }) => Some(Self { is_resolved: true, ..row }),
+            (Some(row), Fact::ApprovalResolved { resolution, .. }) if !row.is_resolved => {
+                Some(Self { is_resolved: true, resolution: resolution.clone(), ..row })
+            }
             (row, _) => row,
         }
     }

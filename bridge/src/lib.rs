@@ -67,8 +67,10 @@ mod dispatch;
 mod effects;
 mod emitter;
 mod event;
+mod expiry;
 #[cfg(feature = "faults")]
 mod faults;
+mod fingerprint;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
@@ -80,6 +82,7 @@ mod ledger;
 mod limits;
 mod live;
 pub mod log;
+mod question;
 mod quota;
 mod recovery;
 mod retry;
@@ -105,9 +108,11 @@ pub use event::EventError;
 #[cfg(feature = "faults")]
 pub use faults::Sabotage;
 pub use limits::{LimitError, Limits};
-pub use live::Decision;
+pub use live::{Answer, Decision};
 pub use log::{LogError, MemoryLog, OpenError, SqliteLog};
-pub use run::{AgentError, Completion, Message, Run, Severity, Thinking, ToolCall, ToolStart, Urgency};
+pub use run::{
+    AgentError, Completion, Message, Question, Run, Severity, Thinking, ToolCall, ToolStart, Urgency,
+};
 pub use stream::{INBOX, NameError, Position, StreamKey};
 
 /// Compiles the examples of the README.

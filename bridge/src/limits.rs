@@ -71,6 +71,9 @@ pub struct Limits {
     /// limit holds for rejected ones that must be sent again (SND-9); one more closes the socket with 4455. 1 to
     /// 65,536, defaults to 256.
     pub max_pending_sends: usize,
+    /// Bytes of JSON that the payload, the edited arguments and the reason of one answer to an approval have together; one
+    /// with more is rejected as `invalid_answer`. 1,024 to 1,048,576, defaults to 65,536.
+    pub max_answer_bytes: usize,
     /// Streams that the sends, cancels and approvals of one user may begin: this many at once, refilled evenly over an
     /// hour. One more is rejected until there is room. Reading a stream never begins it. A stream that exists costs
     /// about 200 bytes of the log, and up to 1 kB of memory while it is in use. 1 to 1,000,000, defaults to 1,000.
@@ -121,6 +124,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             send_horizon: Duration::from_secs(24 * 3600),
             max_pending_sends: 256,
+            max_answer_bytes: 65_536,
             new_streams_per_hour: 1_000,
             signal_expiry: Duration::from_secs(5),
             max_concurrent_turns: 64,
@@ -163,6 +167,7 @@ impl Limits {
             ("page_bytes", self.page_bytes, 1_024, 1_048_576, "bytes"),
             ("page_events", self.page_events, 1, 10_000, "events"),
             ("max_pending_sends", self.max_pending_sends, 1, 65_536, "sends"),
+            ("max_answer_bytes", self.max_answer_bytes, 1_024, 1_048_576, "bytes"),
             ("max_buffered_bytes", self.max_buffered_bytes, 4_096, 1 << 30, "bytes"),
             ("max_buffered_bytes_per_user", self.max_buffered_bytes_per_user, 4_096, 1 << 30, "bytes"),
             ("max_buffered_bytes_in_total", self.max_buffered_bytes_in_total, 4_096, 1_i64 << 36, "bytes"),

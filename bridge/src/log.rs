@@ -29,7 +29,9 @@ pub mod testing;
 
 pub use incarnation::Incarnation;
 pub use memory::MemoryLog;
-pub use record::{Fact, IdempotencyKey, Record, Status, facts_to_json, join, split};
+pub use record::{
+    Fact, IdempotencyKey, Origin, Record, Resolution, Status, Terms, facts_to_json, join, split,
+};
 pub use sqlite::{OpenError, SqliteLog};
 
 /// What stands in the place of an event that was redacted (EVT-7).

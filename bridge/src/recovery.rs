@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::dispatch::Dispatcher;
 use crate::event::Event;
+use crate::expiry::expire;
 use crate::inbox::Inboxes;
 use crate::ledger::draft::{Append, Precondition};
 use crate::log::LogError;
@@ -33,6 +34,8 @@ pub(crate) async fn recover(
         after = Some(last.clone());
         let mut tickets = Vec::new();
         for key in page {
+            // First: what expired while no process ran has expired, and was not ended by the end of its run.
+            expire(context, &key).await?;
             for run in journal.state(&key).await?.open_runs {
                 let event = json!({ "type": "agent_died", "runId": &*run, "cause": "restarted" });
                 let event = Event::new(event, context.limits.max_frame_bytes)

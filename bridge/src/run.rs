@@ -11,19 +11,22 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use approval::Question;
 pub use message::Message;
 pub use tool::{ToolCall, ToolStart};
 pub use values::{AgentError, Completion, Severity, Thinking, Urgency};
 
+use crate::agent::UserMessage;
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
 use crate::journal::Ticket;
 use crate::ledger::draft::Precondition;
-use crate::live::Decision;
+use crate::live::{Answer, Decision, Reached};
 use crate::retry::until_written;
 use crate::stream::Position;
 
@@ -63,6 +66,8 @@ pub(crate) struct RunCore {
     agent: String,
     started: Instant,
     cancelled: CancellationToken,
+    /// Notified when there may be a message for the run.
+    steered: Arc<Notify>,
     ended: AtomicBool,
     /// The turn that started it.
     turn: Weak<TurnRuns>,
@@ -75,6 +80,7 @@ pub(crate) struct TurnRuns(Mutex<Option<Vec<Arc<RunCore>>>>);
 pub(crate) struct Answers<'a> {
     pub(crate) send_id: &'a str,
     pub(crate) offset: u64,
+    pub(crate) edited: Option<u64>,
     pub(crate) turn: &'a Arc<TurnRuns>,
 }
 
@@ -107,17 +113,20 @@ impl Run {
         let mut event = Event::new(fields.into(), context.limits.max_frame_bytes)?;
         let turn = answers.as_ref().map_or_else(Weak::new, |answers| Arc::downgrade(answers.turn));
         if let Some(answers) = answers {
-            event = event.claiming(answers.offset);
+            event = event.claiming(answers.offset, answers.edited);
         }
         let cancelled = parent.map_or_else(CancellationToken::new, |parent| parent.cancelled.child_token());
         // Known before it is visible, so that a cancel that follows the first event finds it.
-        context.live.insert(emitter.key()?.clone(), &id, cancelled.clone());
+        let reached = Reached { cancelled: cancelled.clone(), ..Reached::default() };
+        let steered = Arc::clone(&reached.steered);
+        context.live.insert(emitter.key()?.clone(), &id, reached);
         let core = RunCore {
             emitter,
             id,
             agent: agent.to_owned(),
             started: Instant::now(),
             cancelled,
+            steered,
             ended: AtomicBool::new(false),
             turn,
         };
@@ -202,7 +211,45 @@ impl Run {
     /// begins to wait, and has one again when this resolves, before new turns of its user. A turn that asks several
     /// times at once has its permit again after the first answer.
     pub async fn ask(&self, prompt: &str, options: Vec<Value>) -> Result<Decision, PublishError> {
-        approval::ask(&self.core, prompt, options).await
+        let question = Question { options, ..Question::new(prompt) };
+        Ok(self.ask_with(question).await?.decision)
+    }
+
+    /// As [`Run::ask`], with a form to fill in, arguments to change or a time to answer in. The payload and the edits of the
+    /// answer fit the question.
+    pub async fn ask_with(&self, question: Question) -> Result<Answer, PublishError> {
+        approval::ask(&self.core, question).await
+    }
+
+    /// The next message that a user sent to steer this run: writes `steering_taken`, and waits for such a message if there
+    /// is none. What the run does not take before its end waits for a run of its own.
+    ///
+    /// Resolves to [`PublishError::Cancelled`] when the run is cancelled meanwhile, and to [`PublishError::RunEnded`] when it
+    /// is ended from outside. Dropping the future takes nothing.
+    pub async fn steering(&self) -> Result<UserMessage, PublishError> {
+        let (core, key) = (&self.core, self.core.emitter.key()?);
+        loop {
+            let steered = core.steered.notified();
+            tokio::pin!(steered);
+            // Before the look, so that nothing falls between the two.
+            steered.as_mut().enable();
+            let next = core.emitter.context().journal.next_steering(key, &core.id).await?;
+            if let Some(pending) = next.ok_or(PublishError::RunEnded)? {
+                let mut fields = Map::new();
+                fields.insert("sendId".to_owned(), (*pending.send_id).into());
+                let event = core.event("steering_taken", fields)?.claiming(pending.offset, pending.edited);
+                match core.emitter.append(vec![event], core.precondition()).await {
+                    Ok(_) => return Ok(UserMessage::new(key, &pending)),
+                    // It was edited or withdrawn meanwhile.
+                    Err(PublishError::Outdated) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            tokio::select! {
+                () = steered => {}
+                () = core.cancelled.cancelled() => return Err(PublishError::Cancelled),
+            }
+        }
     }
 
     /// Publishes an event of another type as a part of this run: `runId` is added.

@@ -1,7 +1,6 @@
 //! One socket of a page: who it is, and then frames in both directions until one side ends it.
 
 mod commands;
-mod fingerprint;
 mod in_flight;
 mod order;
 mod pump;

@@ -4,7 +4,9 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 mod text;
 
-pub(crate) use decode::{ClientFrame, Hello, Malformed, Open, Send, StreamRequest, Window, decode};
+pub(crate) use decode::{
+    Cancelled, ClientFrame, Hello, Malformed, Open, Send, StreamRequest, Window, decode,
+};
 
 /// The subprotocol (GEN-1).
 pub(crate) const SUBPROTOCOL: &str = "agentwire.v1";

@@ -47,9 +47,17 @@ fn is_well_formed(frame: &Value) -> bool {
         "approve" => {
             let decided =
                 matches!(frame.get("decision").and_then(Value::as_str), Some("approved" | "denied"));
-            is_send(frame) && is_text(frame, "approvalId", 128) && decided
+            let ids = is_text(frame, "runId", 128) && is_text(frame, "approvalId", 128);
+            let has_hash = !frame.contains_key("argsHash") || is_text(frame, "argsHash", 128);
+            let has_reason = frame.get("reason").is_none_or(Value::is_string);
+            is_send(frame) && ids && decided && has_hash && has_reason
         }
-        "cancel" => is_send(frame) && is_text(frame, "runId", 128),
+        "cancel" => {
+            let (run, send) = (frame.contains_key("runId"), frame.contains_key("sendId"));
+            is_send(frame) && run != send && is_text(frame, if run { "runId" } else { "sendId" }, 128)
+        }
+        "edit" => is_send(frame) && is_text(frame, "sendId", 128) && is_typed(frame, "message"),
+        "withdraw" => is_send(frame) && is_text(frame, "sendId", 128),
         "hello" => is_hello(frame),
         "history" => {
             is_name(frame, "stream")
@@ -65,7 +73,13 @@ fn is_well_formed(frame: &Value) -> bool {
                 && integer(frame, "ch").is_some_and(is_ch)
                 && range.is_some_and(|(from, to)| from >= 1 && from <= to)
         }
-        "send" => is_send(frame) && is_typed(frame, "message"),
+        "send" => {
+            let mode = frame.get("mode").map_or(Some("queue"), Value::as_str);
+            let has_run = frame.contains_key("runId");
+            let is_mode = matches!(mode, Some("queue" | "interrupt")) && !has_run
+                || mode == Some("steer") && (!has_run || is_text(frame, "runId", 128));
+            is_send(frame) && is_mode && is_typed(frame, "message")
+        }
         "signal" => {
             is_name(frame, "stream")
                 && object(frame, "signal").is_some_and(|signal| is_text(signal, "type", 64))

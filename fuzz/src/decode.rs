@@ -2,7 +2,7 @@
 
 use agentwire::proto::{
     Text,
-    wire::{ServerFrame, decode},
+    wire::{Receipt, ServerFrame, decode},
 };
 use serde_json::Value;
 
@@ -93,8 +93,13 @@ fn check_bounds(frame: &ServerFrame, len: usize) {
         }
         ServerFrame::History { req } => integer(*req, 0),
         ServerFrame::Ping { n } | ServerFrame::Pong { n } => integer(*n, 0),
-        ServerFrame::Receipt { id, error } => {
+        ServerFrame::Receipt(Receipt { id, stream, status, decision, error }) => {
             text(*id, 128);
+            text(*stream, 256);
+            text(*status, 64);
+            if let Some(decision) = decision {
+                text(*decision, 64);
+            }
             if let Some(error) = error {
                 assert!(error.retry_after_ms.is_none_or(|ms| ms <= 86_400_000), "{frame:?}");
             }

@@ -16,4 +16,15 @@ export type * from "./thread/events.js";
 export type { BatchMeta, Ended, EventMeta, Gap, Resumed, ThreadItem } from "./thread/facts.js";
 export type { From } from "./thread/from.js";
 export type { Position } from "./thread/position.js";
-export type { ApproveOutcome, BatchHandler, CancelOutcome, EventHandler, EventsOptions, Thread, ThreadOptions } from "./thread/thread.js";
+export type {
+	ApprovalAnswer,
+	ApproveOutcome,
+	BatchHandler,
+	CancelOutcome,
+	EditOutcome,
+	EventHandler,
+	EventsOptions,
+	Thread,
+	ThreadOptions,
+	WithdrawOutcome,
+} from "./thread/thread.js";

@@ -386,7 +386,7 @@ test(
 		assert.throws(() => thread.events(), isExplained);
 		assert.throws(() => thread.send({ content: "x" }), isExplained);
 		await assert.rejects(async () => thread.cancel("r"), isExplained);
-		await assert.rejects(async () => thread.approve("a", "denied"), isExplained);
+		await assert.rejects(async () => thread.approve("r", "a", { decision: "denied" }), isExplained);
 	}),
 );
 

@@ -15,10 +15,10 @@ async function connectedTo(world: World, options: RigOptions = {}): Promise<Rig 
 function answerWith(made: Rig, ...receipts: readonly Readonly<Record<string, unknown>>[]): void {
 	const left = [...receipts];
 	made.server.incoming = (frame, session) => {
-		if (frame.type !== "send" && frame.type !== "cancel" && frame.type !== "approve") return false;
+		if (!["send", "cancel", "approve", "withdraw", "edit"].includes(frame.type)) return false;
 		const receipt = left.shift();
 		if (receipt === undefined) return false;
-		session.peer.send({ type: "receipt", id: frame["id"], ...receipt });
+		session.peer.send({ type: "receipt", id: frame["id"], stream: frame["stream"], ...receipt });
 		return true;
 	};
 }
@@ -69,7 +69,7 @@ test(
 		const states: string[] = [];
 		message.on("change", ({ state }) => states.push(state));
 		await world.settle();
-		server.tell({ type: "receipt", id: message.id, status: "accepted", position: { epoch: "e1", offset: 7 } });
+		server.tell({ type: "receipt", id: message.id, stream: "t", status: "accepted", position: { epoch: "e1", offset: 7 } });
 		await world.settle();
 		client.close();
 		await world.settle();
@@ -253,34 +253,153 @@ test(
 		server.append("t", { type: "agent_started", runId: "r1", agent: "a" });
 		await ask(thread.cancel("r1"));
 		await ask(thread.cancel("r1"));
-		await ask(thread.approve("a1", "denied"));
-		server.append("t", { type: "approval_requested", runId: "r1", approvalId: "a1", prompt: "?" });
-		await ask(thread.approve("a1", "denied"));
-		await ask(thread.approve("a1", "approved"));
-		assert.deepEqual(answers, ["unknown_run", "cancelled", "already_finished", "unknown_approval", "accepted", "already_resolved"]);
+		assert.deepEqual(answers.splice(0), ["unknown_run", "cancelled", "already_finished"]);
+		await ask(thread.approve("r2", "a1", { decision: "denied" }));
+		for (const runId of ["r2", "r3", "r4"]) server.append("t", { type: "agent_started", runId, agent: "a" });
+		for (const runId of ["r2", "r3", "r4"]) server.append("t", { type: "approval_requested", runId, approvalId: "a1", prompt: "?" });
+		await ask(thread.approve("r2", "a1", { decision: "denied" }));
+		await ask(thread.approve("r2", "a1", { decision: "approved" }));
+		// Two runs ask under one id.
+		await ask(thread.approve("r3", "a1", { decision: "approved" }));
+		server.append("t", { type: "agent_completed", runId: "r4" });
+		await ask(thread.approve("r4", "a1", { decision: "approved" }));
+		const nothing = { decision: undefined, by: undefined };
+		assert.deepEqual(answers, [
+			{ status: "unknown_approval", ...nothing },
+			{ status: "accepted", decision: "denied", by: "ada" },
+			{ status: "already_resolved", decision: "denied", by: "ada" },
+			{ status: "accepted", decision: "approved", by: "ada" },
+			{ status: "run_over", ...nothing },
+		]);
 		assert.deepEqual(
-			sent("approve").map(({ decision }) => decision),
-			["denied", "denied", "approved"],
+			sent("approve").map(({ runId, approvalId, decision }) => [runId, approvalId, decision]),
+			[
+				["r2", "a1", "denied"],
+				["r2", "a1", "denied"],
+				["r2", "a1", "approved"],
+				["r3", "a1", "approved"],
+				["r4", "a1", "approved"],
+			],
 		);
-		await assert.rejects(thread.approve("a1", "maybe" as "denied"), { code: "invalid_option" });
+		await assert.rejects(thread.approve("r2", "a1", { decision: "maybe" as "denied" }), { code: "invalid_option" });
+		await assert.rejects(thread.approve("r2", "", { decision: "denied" }), { code: "invalid_option" });
 		await assert.rejects(thread.cancel(""), { code: "invalid_option" });
 	}),
 );
 
+// PROTOCOL: SND-18
 test(
-	"a refused or odd answer to a cancel rejects",
+	"a message carries how it is sent, and keeps it when it goes again",
 	inWorld(async (world) => {
 		const made = await connectedTo(world);
-		answerWith(made, refused("forbidden", false), { status: "perhaps" });
-		const settled = Promise.all([
-			assert.rejects(made.thread.cancel("r2"), { code: "forbidden" }),
-			assert.rejects(made.thread.cancel("r3"), (error: unknown) => isAgentwireError(error)),
+		answerWith(made, refused("ambiguous_run", false));
+		const { thread, sent } = made;
+		const message = thread.send({ content: "x" }, { id: "m1", mode: "steer", runId: "r1" });
+		await world.settle();
+		await assert.rejects(message.receipt, { code: "ambiguous_run" });
+		void message.retry();
+		thread.send({ content: "y" }, { id: "m2", mode: "interrupt" });
+		thread.send({ content: "z" }, { id: "m3", mode: "queue" });
+		await world.settle();
+		assert.deepEqual(
+			sent("send").map(({ id, mode, runId }) => [id, mode, runId]),
+			[
+				["m1", "steer", "r1"],
+				["m1", "steer", "r1"],
+				["m2", "interrupt", undefined],
+				["m3", "queue", undefined],
+			],
+		);
+		for (const odd of [{ mode: "now" }, { runId: "r1" }, { mode: "interrupt", runId: "r1" }, { mode: "steer", runId: "" }]) {
+			assert.throws(() => thread.send({ content: "x" }, odd as never), { code: "invalid_option" });
+		}
+	}),
+);
+
+// PROTOCOL: SND-7, SND-11, SND-14, SND-15
+test(
+	"a message is cancelled, withdrawn and edited by its id",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		const position = { epoch: "e1", offset: 3 };
+		answerWith(made, { status: "unknown_send" }, { status: "withdrawn" }, { status: "already_claimed" }, { status: "accepted", position });
+		const { thread, sent } = made;
+		const answers = Promise.all([
+			thread.cancel({ sendId: "m" }),
+			thread.withdraw("m"),
+			thread.edit("m", { content: "x" }),
+			thread.edit("m", { content: "y", metadata: {} }),
 		]);
-		await world.advance(60_000);
-		await Promise.race([settled, microtasks()]);
+		await world.settle();
+		assert.deepEqual(await answers, ["unknown_send", "withdrawn", "already_claimed", "accepted"]);
+		const frames = ["cancel", "withdraw", "edit"].flatMap((type) => sent(type)).map(({ id, ...frame }) => frame);
+		assert.deepEqual(frames, [
+			{ type: "cancel", stream: "t", sendId: "m" },
+			{ type: "withdraw", stream: "t", sendId: "m" },
+			{ type: "edit", stream: "t", sendId: "m", message: { type: "user_message", content: "x" } },
+			{ type: "edit", stream: "t", sendId: "m", message: { type: "user_message", content: "y", metadata: {} } },
+		]);
+		for (const what of ["", {}, { sendId: "" }, { runId: "r" }]) await assert.rejects(thread.cancel(what as never), { code: "invalid_option" });
+		await assert.rejects(thread.withdraw(""), { code: "invalid_option" });
+		await assert.rejects(thread.edit("m", { content: "" }), { code: "invalid_message" });
+	}),
+);
+
+// PROTOCOL: SND-12
+test(
+	"an approval carries what the person filled in, and one that does not fit rejects",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("invalid_answer", false));
+		const answer = { decision: "approved", payload: { n: 1 }, editedArgs: ["x"], reason: "", argsHash: "9f86" } as const;
+		const unfit = assert.rejects(made.thread.approve("r", "a", answer), { code: "invalid_answer", retryable: false });
+		await world.settle();
+		await unfit;
+		const [{ id, ...frame } = { id: undefined }] = made.sent("approve");
+		assert.equal(typeof id, "string");
+		assert.deepEqual(frame, { type: "approve", stream: "t", runId: "r", approvalId: "a", ...answer });
+		for (const odd of [{ reason: 7 }, { argsHash: "" }, { edited: 1 }, { decision: undefined }]) {
+			await assert.rejects(made.thread.approve("r", "a", { ...answer, ...odd } as never), { code: "invalid_option" });
+		}
+		await assert.rejects(made.thread.approve("r", "a", { ...answer, payload: 1n }), { code: "invalid_message" });
+		assert.equal(made.sent("approve").length, 1);
+	}),
+);
+
+test(
+	"a refused cancel rejects with the server's error",
+	inWorld(async (world) => {
+		const made = await connectedTo(world);
+		answerWith(made, refused("forbidden", false));
+		const settled = assert.rejects(made.thread.cancel("r2"), { code: "forbidden" });
+		await world.settle();
+		await settled;
 		assert.deepEqual(made.server.violations, []);
 	}),
 );
+
+// PROTOCOL: SND-11, GEN-4
+for (const [what, receipt] of [
+	["a status of another frame", { status: "unknown_run" }],
+	["an unknown status", { status: "stored" }],
+	["accepted without a position", { status: "accepted" }],
+] as const) {
+	test(
+		`a receipt with ${what} is malformed: the message is not sent, and goes again`,
+		inWorld(async (world) => {
+			const made = await connectedTo(world);
+			answerWith(made, receipt);
+			const message = made.thread.send({ content: "x" });
+			await world.settle();
+			assert.equal(world.peers[0]?.closedWith, 4480);
+			assert.equal(message.state, "pending");
+			assert.deepEqual(made.codes(), ["bad_server_frame"]);
+			await world.advance(10_000);
+			assert.equal((await message.receipt).status, "accepted");
+			assert.equal(made.server.applied.length, 1);
+		}),
+	);
+}
 
 test(
 	"change handlers may be removed, aborted, and throw",
@@ -433,7 +552,7 @@ test(
 		const message = thread.send({ content: "x" });
 		await world.settle();
 		server.withholdReceipts = false;
-		server.tell({ type: "receipt", id: message.id, ...refused("forbidden", false) });
+		server.tell({ type: "receipt", id: message.id, stream: "t", ...refused("forbidden", false) });
 		await world.settle();
 		assert.equal(message.state, "failed");
 		const receipt = message.retry();

@@ -98,7 +98,7 @@ function sends(thread: Thread): Message {
 	// @ts-expect-error -- an unknown option
 	thread.send({ content: "x" }, { key: "x" });
 	// @ts-expect-error -- no such decision
-	void thread.approve("a", "perhaps");
+	void thread.approve("r", "a", { decision: "perhaps" });
 	return thread.send({ content: "x" }, { id: "x" });
 }
 
@@ -108,7 +108,10 @@ async function iterates(thread: Thread): Promise<void> {
 	const receipt = await message.receipt;
 	is<Same<typeof receipt, Awaited<ReturnType<typeof message.retry>>>>();
 	is<Same<typeof receipt, Receipt>>();
-	(await thread.cancel("r")) satisfies "cancelled" | "already_finished" | "unknown_run";
+	(await thread.cancel("r")) satisfies "cancelled" | "already_finished" | "unknown_run" | "unknown_send";
+	(await thread.withdraw("m")) satisfies "withdrawn" | "already_claimed" | "unknown_send";
+	// @ts-expect-error -- a message without content
+	await thread.edit("m", {});
 }
 
 const options = { url: "wss://x/", token: async ({ signal, reason }) => `${signal.aborted} ${reason satisfies "connect" | "refresh"}` } satisfies ClientOptions;

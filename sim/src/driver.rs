@@ -201,7 +201,7 @@ pub enum Note {
     /// The client sent a frame.
     Sent { socket: SocketId, frame: ClientFrame, text: String },
     /// A send was settled by a receipt with this id and status, or by a code of the client.
-    Settled { id: String, receipt: Option<(String, String)>, failed: Option<String> },
+    Settled { id: String, stream: String, receipt: Option<(String, String)>, failed: Option<String> },
     /// The client asked for a token.
     TokenWanted,
     /// The core was lost, and another one takes its place.
@@ -440,7 +440,7 @@ impl Driver {
             Input::Close => self.notes.push(Note::Closing),
             Input::Send { id, stream, body, .. } => {
                 self.notes.push(Note::Made { id: (*id).into(), stream: (*stream).into() });
-                if !self.outbox.iter().any(|(_, known, ..)| known == id) {
+                if !self.outbox.iter().any(|(of, known, ..)| known == id && of == stream) {
                     let body = self.slots.get(&body.0).cloned().unwrap_or_default();
                     self.outbox.push(((*stream).into(), (*id).into(), body, now));
                 }
@@ -527,8 +527,8 @@ impl Driver {
                         Some(value) => {
                             let (socket, text) = (self.on_wire(socket), value.to_string());
                             let is_too_large = text.len() as u64 > client.max_frame_bytes();
-                            if let Some(id) = frame.send_id().filter(|_| is_too_large) {
-                                client.handle_input(Input::SendTooLarge { id }, now);
+                            if let Some((id, stream)) = frame.key().filter(|_| is_too_large) {
+                                client.handle_input(Input::SendTooLarge { id, stream }, now);
                             } else {
                                 self.notes.push(Note::Sent { socket, frame, text });
                             }
@@ -658,7 +658,7 @@ impl Driver {
                 }
                 Some(Input::Delivered { consumer, life, through })
             }
-            Event::Settled { id, outcome } => {
+            Event::Settled { id, stream, outcome } => {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let (receipt, failed) = match outcome {
                     Outcome::Failed(code) => (None, Some(code.into())),
@@ -667,8 +667,8 @@ impl Driver {
                         (Some((text(&frame["id"]), text(&frame["status"]))), None)
                     }
                 };
-                self.outbox.retain(|(_, known, ..)| *known != id);
-                self.notes.push(Note::Settled { id: id.into(), receipt, failed });
+                self.outbox.retain(|(of, known, ..)| *known != id || *of != stream);
+                self.notes.push(Note::Settled { id: id.into(), stream: stream.into(), receipt, failed });
                 None
             }
             Event::Resumed { consumer, ref result, .. } => {

@@ -538,7 +538,7 @@ impl Server {
                 self.close(peer, 1009)
             }
             Some("send") if self.resets_above.is_some_and(|most| text.len() > most) => self.close(peer, 1006),
-            Some("send" | "cancel" | "approve") => self.on_send(peer, &frame),
+            Some("send" | "cancel" | "approve" | "withdraw" | "edit") => self.on_send(peer, &frame),
             Some("refresh") if self.ignores_refreshes => {}
             Some("refresh") => self.on_refresh(peer, &frame),
             Some("ping") => self.emit(peer, &json!({"type": "pong", "n": frame["n"]})),
@@ -886,7 +886,7 @@ impl Server {
                 self.connection(peer).put_off.entry(stream).or_insert_with(|| id.clone());
                 self.emit(
                     peer,
-                    &json!({"type": "receipt", "id": id, "status": "rejected", "error": {"code": code, "message": "busy", "retryable": true, "retryAfterMs": 300}}),
+                    &json!({"type": "receipt", "id": id, "stream": frame["stream"], "status": "rejected", "error": {"code": code, "message": "busy", "retryable": true, "retryAfterMs": 300}}),
                 );
                 return;
             }
@@ -897,10 +897,22 @@ impl Server {
             // Its receipt says that it is durable (SND-3), and with it whatever stands before it.
             self.commit();
             self.applied.push((stream, id.clone(), subject));
-            self.keys.insert(key, Applied { place, offset, message });
+            self.keys.insert(key.clone(), Applied { place, offset, message });
         }
         if !self.no_receipts {
-            self.emit(peer, &json!({"type": "receipt", "id": id, "status": "accepted"}));
+            // It has no runs, so whatever else comes has nothing to change.
+            let status = match frame["type"].as_str() {
+                Some("cancel") => "unknown_run",
+                Some("approve") => "unknown_approval",
+                _ => "unknown_send",
+            };
+            let mut receipt = json!({"type": "receipt", "id": id, "stream": key.1, "status": status});
+            if frame["type"] == "send" {
+                let Applied { place, offset, .. } = self.keys[&key];
+                receipt["status"] = "accepted".into();
+                receipt["position"] = json!({"epoch": self.log(&key.1).lives[place].epoch, "offset": offset});
+            }
+            self.emit(peer, &receipt);
         }
         self.send_all();
     }

@@ -258,7 +258,7 @@ impl World {
         self.facts
             .iter()
             .filter_map(|fact| match fact {
-                Event::Settled { id, outcome } => Some(((*id).into(), format!("{outcome:?}"))),
+                Event::Settled { id, outcome, .. } => Some(((*id).into(), format!("{outcome:?}"))),
                 _ => None,
             })
             .collect()
@@ -313,12 +313,12 @@ impl World {
                 self.sent.push((self.now, serde_json::from_str(&text).unwrap_or_default()));
                 self.travel(Travelling::ToServer { socket, text });
             }
-            Note::Settled { id, receipt, failed } => {
+            Note::Settled { id, stream, receipt, failed } => {
                 let outcome = match (receipt, failed) {
                     (None, Some(code)) => Outcome::Failed(code.into()),
                     _ => Outcome::Receipt { slot: Slot(0) },
                 };
-                self.facts.push(Event::Settled { id: id.into(), outcome });
+                self.facts.push(Event::Settled { id: id.into(), stream: stream.into(), outcome });
             }
             Note::TokenWanted => {
                 if let Some(token) = self.token.clone() {

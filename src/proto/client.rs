@@ -208,7 +208,7 @@ impl Client {
             Input::Send { kind, id, stream, body, first_sent } => {
                 self.on_send(kind, id, stream, body, first_sent)
             }
-            Input::SendTooLarge { id } => self.outbox.fail_too_large(id, &mut self.fx),
+            Input::SendTooLarge { id, stream } => self.outbox.fail_too_large(id, stream, &mut self.fx),
             Input::Signal { stream, signal } => {
                 if let Link::Live(Session { socket, .. }) = self.link {
                     self.send(socket, ClientFrame::Signal { stream, signal });

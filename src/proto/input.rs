@@ -33,8 +33,12 @@ pub enum SendKind {
     Approve,
     /// The wish to end a run.
     Cancel,
+    /// Another text for a message that waits.
+    Edit,
     /// A message.
     Message,
+    /// The wish to take back a message that waits.
+    Withdraw,
 }
 
 /// What happened outside; given to [`Client::handle_input`](super::Client::handle_input).
@@ -116,6 +120,8 @@ pub enum Input {
     SendTooLarge {
         /// The key of the send.
         id: Text,
+        /// The name of its stream.
+        stream: Text,
     },
     /// The application sends a signal: now or never.
     Signal {

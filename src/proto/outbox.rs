@@ -11,7 +11,7 @@ use super::{
     instant::Instant,
     output::{ClientError, Event, Outcome},
     text::Text,
-    wire::{ClientFrame, ReceiptError},
+    wire::{ClientFrame, Contradiction, Receipt},
 };
 
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Outbox {
             return;
         }
         if self.entries.len() >= self.max {
-            settle(id, body, Outcome::Failed(Text::OUTBOX_FULL), fx);
+            settle((id, stream), body, Outcome::Failed(Text::OUTBOX_FULL), fx);
             return;
         }
         self.entries.push(Entry {
@@ -163,12 +163,8 @@ impl Outbox {
             entry.transmissions += 1;
             entry.uploads.push(now);
             is_full = self.is_careful;
-            let (id, stream, body) = (entry.id, entry.stream, entry.body);
-            send(match entry.kind {
-                SendKind::Approve => ClientFrame::Approve { id, stream, body },
-                SendKind::Cancel => ClientFrame::Cancel { id, stream, body },
-                SendKind::Message => ClientFrame::Send { id, stream, body, first_sent_at },
-            });
+            let Entry { kind, id, stream, body, .. } = *entry;
+            send(ClientFrame::Keyed { kind, id, stream, body, first_sent_at });
         }
         retry_at
     }
@@ -199,21 +195,27 @@ impl Outbox {
         };
         let expired = |entry: &Entry| entry.sent.is_none() && age(entry).is_some_and(|age| age > horizon);
         for entry in self.take_where(expired) {
-            settle(entry.id, entry.body, Outcome::Failed(Text::OUTCOME_UNKNOWN), fx);
+            entry.settle(Outcome::Failed(Text::OUTCOME_UNKNOWN), fx);
         }
     }
 
     /// Takes a receipt. Returns when to send again, if the server could not take it for now.
+    ///
+    /// # Errors
+    ///
+    /// When the receipt does not fit the kind of frame that it answers (SND-11).
     pub(crate) fn on_receipt(
         &mut self,
-        id: Text,
-        error: Option<&ReceiptError>,
+        receipt: &Receipt,
         slot: Slot,
         now: Instant,
         fx: &mut Effects,
-    ) -> Option<Instant> {
-        let index = self.entries.iter().position(|entry| entry.id == id && entry.sent.is_some())?;
-        if let Some(error) = error.filter(|error| error.retryable) {
+    ) -> Result<Option<Instant>, Contradiction> {
+        let is_answered =
+            |entry: &Entry| entry.id == receipt.id && entry.stream == receipt.stream && entry.sent.is_some();
+        let Some(index) = self.entries.iter().position(is_answered) else { return Ok(None) };
+        check(receipt, self.entries[index].kind)?;
+        if let Some(error) = receipt.error.as_ref().filter(|error| error.retryable) {
             let entry = &mut self.entries[index];
             // Four times as long each time: the uploads that are allowed then reach over more than a minute.
             let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
@@ -222,20 +224,19 @@ impl Outbox {
             entry.losses = 0;
             entry.sent = None;
             entry.not_before = Some(now + delay);
-            return entry.not_before;
+            return Ok(entry.not_before);
         }
-        let entry = self.entries.remove(index);
-        settle(entry.id, entry.body, Outcome::Receipt { slot }, fx);
-        None
+        self.entries.remove(index).settle(Outcome::Receipt { slot }, fx);
+        Ok(None)
     }
 
     /// Settles one send: it is too large for the server. An earlier copy of it was not, if it went out.
-    pub(crate) fn fail_too_large(&mut self, id: Text, fx: &mut Effects) {
-        for entry in self.take_where(|entry| entry.id == id) {
+    pub(crate) fn fail_too_large(&mut self, id: Text, stream: Text, fx: &mut Effects) {
+        for entry in self.take_where(|entry| entry.id == id && entry.stream == stream) {
             // This attempt counted as the first one.
             let is_known = entry.transmissions > 1 || entry.sent_ago.is_some();
             let code = if is_known { Text::OUTCOME_UNKNOWN } else { Text::MESSAGE_TOO_LARGE };
-            settle(entry.id, entry.body, Outcome::Failed(code), fx);
+            entry.settle(Outcome::Failed(code), fx);
         }
     }
 
@@ -254,7 +255,7 @@ impl Outbox {
             }
             entry.refused_sizes += u32::from(is_size);
             if is_alone && is_size {
-                too_large = Some(entry.id);
+                too_large = Some((entry.id, entry.stream));
                 continue;
             }
             entry.losses += if is_accused { 2 } else { 1 };
@@ -269,11 +270,11 @@ impl Outbox {
             }
         }
         self.is_careful = is_careful;
-        if let Some(id) = too_large {
-            for entry in self.take_where(|entry| entry.id == id) {
+        if let Some((id, stream)) = too_large {
+            for entry in self.take_where(|entry| entry.id == id && entry.stream == stream) {
                 let is_known = entry.transmissions > entry.refused_sizes || entry.sent_ago.is_some();
                 let code = if is_known { Text::OUTCOME_UNKNOWN } else { Text::MESSAGE_TOO_LARGE };
-                settle(entry.id, entry.body, Outcome::Failed(code), fx);
+                entry.settle(Outcome::Failed(code), fx);
             }
         }
     }
@@ -296,7 +297,7 @@ impl Outbox {
     /// Settles everything: the client has ended.
     pub(crate) fn settle_all(&mut self, code: Text, fx: &mut Effects) {
         for entry in self.take_where(|_| true) {
-            settle(entry.id, entry.body, Outcome::Failed(code), fx);
+            entry.settle(Outcome::Failed(code), fx);
         }
     }
 
@@ -305,9 +306,36 @@ impl Outbox {
     }
 }
 
-fn settle(id: Text, body: Slot, outcome: Outcome, fx: &mut Effects) {
-    fx.report(Event::Settled { id, outcome });
+impl Entry {
+    fn settle(self, outcome: Outcome, fx: &mut Effects) {
+        settle((self.id, self.stream), self.body, outcome, fx);
+    }
+}
+
+fn settle((id, stream): (Text, Text), body: Slot, outcome: Outcome, fx: &mut Effects) {
+    fx.report(Event::Settled { id, stream, outcome });
     fx.release(body);
+}
+
+/// Checks that a receipt can answer a frame of this kind (SND-11).
+fn check(receipt: &Receipt, kind: SendKind) -> Result<(), Contradiction> {
+    let decided = [Text::ACCEPTED, Text::ALREADY_RESOLVED];
+    let others: &[Text] = match kind {
+        SendKind::Approve => {
+            &[Text::ACCEPTED, Text::ALREADY_RESOLVED, Text::RUN_OVER, Text::UNKNOWN_APPROVAL]
+        }
+        SendKind::Cancel => &[Text::CANCELLED, Text::ALREADY_FINISHED, Text::UNKNOWN_RUN, Text::UNKNOWN_SEND],
+        SendKind::Edit => &[Text::ACCEPTED, Text::ALREADY_CLAIMED, Text::UNKNOWN_SEND, Text::WITHDRAWN],
+        SendKind::Message => &[Text::ACCEPTED],
+        SendKind::Withdraw => &[Text::WITHDRAWN, Text::ALREADY_CLAIMED, Text::UNKNOWN_SEND],
+    };
+    if receipt.status != Text::REJECTED && !others.contains(&receipt.status) {
+        return Err(Contradiction::StatusOfAnother);
+    }
+    if kind == SendKind::Approve && decided.contains(&receipt.status) && receipt.decision.is_none() {
+        return Err(Contradiction::DecisionMissing);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -340,7 +368,7 @@ mod tests {
         let made = (FirstSent::default(), Instant::ZERO);
         outbox.push(SendKind::Message, "m1".into(), "t".into(), Slot(1), made, &mut fx);
         outbox.flush(Instant::from_millis(1_000), Some(1_790_000_000_000), |frame| {
-            assert!(matches!(frame, ClientFrame::Send { first_sent_at: None, .. }));
+            assert!(matches!(frame, ClientFrame::Keyed { first_sent_at: None, .. }));
         });
         outbox.on_link_down();
         // The user set the clock forward by a day.
@@ -349,7 +377,7 @@ mod tests {
         assert_eq!(outbox.len(), 1);
         outbox.flush(day, Some(1_790_000_001_000), |frame| {
             let at = Some(1_790_000_000_000);
-            assert!(matches!(frame, ClientFrame::Send { first_sent_at, .. } if first_sent_at == at));
+            assert!(matches!(frame, ClientFrame::Keyed { first_sent_at, .. } if first_sent_at == at));
         });
         outbox.on_link_down();
         outbox.expire((day, Some(1_790_000_060_001)), horizon, &mut fx);

@@ -99,10 +99,12 @@ pub enum Event {
         /// What the catch-up brought. Boxed: it comes rarely, and every output would be as large.
         result: Box<ResumeResult>,
     },
-    /// A send is settled; nothing else will come for its id.
+    /// A send is settled; nothing else will come for its id and stream.
     Settled {
         /// The key of the send.
         id: Text,
+        /// The name of its stream.
+        stream: Text,
         /// How it ended.
         outcome: Outcome,
     },

@@ -25,9 +25,14 @@ macro_rules! words {
 }
 
 words! {
+    ACCEPTED = "accepted",
     AHEAD = "ahead",
+    ALREADY_CLAIMED = "already_claimed",
+    ALREADY_FINISHED = "already_finished",
+    ALREADY_RESOLVED = "already_resolved",
     BAD_FRAME = "bad_frame",
     BAD_SERVER_FRAME = "bad_server_frame",
+    CANCELLED = "cancelled",
     CLOSED = "closed",
     CLOSED_BY_SERVER = "closed_by_server",
     CONNECT = "connect",
@@ -54,6 +59,7 @@ words! {
     RECONNECT = "reconnect",
     REPLAY_UNANSWERED = "replay_unanswered",
     RETRY = "retry",
+    RUN_OVER = "run_over",
     SILENT = "silent",
     SLOW = "slow",
     SLOW_CONSUMER = "slow_consumer",
@@ -70,10 +76,14 @@ words! {
     TRIMMED = "trimmed",
     UNANSWERED = "unanswered",
     UNAVAILABLE = "unavailable",
+    UNKNOWN_APPROVAL = "unknown_approval",
+    UNKNOWN_RUN = "unknown_run",
+    UNKNOWN_SEND = "unknown_send",
     UNSUPPORTED_PROTOCOL = "unsupported_protocol",
     WAKE = "wake",
     WELCOME = "welcome",
     WELCOME_TIMEOUT = "welcome_timeout",
+    WITHDRAWN = "withdrawn",
 }
 
 #[cfg(any(not(target_arch = "wasm32"), feature = "json"))]

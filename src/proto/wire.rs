@@ -11,7 +11,7 @@ mod numbers;
 pub use json::{DecodeError, Malformed, Problem, decode, encode, is_well_formed};
 pub use numbers::{Fields, NONE, PageKind, from_numbers, to_numbers};
 
-use super::{ids::Slot, text::Text};
+use super::{ids::Slot, input::SendKind, text::Text};
 
 /// The frames of the server: the fields of each, in the order of their numbers.
 ///
@@ -60,6 +60,7 @@ contradictions! {
     ChMissing = "unsubscribed: ch is missing",
     ChOfAnother = "unsubscribed: ch of another stream",
     CountTooLarge = "events: count is too large",
+    DecisionMissing = "receipt: decision is missing",
     EpochIsOver = "subscribed: the epoch is over",
     EpochWithoutCh = "unsubscribed: epoch without ch",
     ErrorAndStatus = "receipt: error and status",
@@ -67,9 +68,11 @@ contradictions! {
     GapTooEarly = "gap: after what did not come",
     NextOutside = "subscribed: next outside oldest and head",
     NotAskedFor = "subscribed: unknown stream",
+    PositionMissing = "receipt: accepted without position",
     ReasonMissing = "subscribed: reason is missing",
     SecondCaughtUp = "caughtUp: a second one",
     SecondWelcome = "a second welcome",
+    StatusOfAnother = "receipt: status of another frame",
 }
 
 /// A frame of the server.
@@ -96,8 +99,8 @@ pub enum ServerFrame {
     Ping { n: u64 },
     /// `pong` (HBT-3).
     Pong { n: u64 },
-    /// `receipt` (SND-1).
-    Receipt { id: Text, error: Option<ReceiptError> },
+    /// `receipt` (SND-11).
+    Receipt(Receipt),
     /// `refreshed` (TOK-1).
     Refreshed { token_expires_in_ms: Option<u64> },
     /// `replayEnd` (RPL-1).
@@ -144,6 +147,17 @@ pub struct Welcome {
     pub time: Option<u64>,
 }
 
+/// The answer to a send, a cancel or an approval. What else it says is for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "fields are those of SND-11")]
+pub struct Receipt {
+    pub id: Text,
+    pub stream: Text,
+    pub status: Text,
+    pub decision: Option<Text>,
+    pub error: Option<ReceiptError>,
+}
+
 /// What a rejected receipt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of ERR-1")]
@@ -182,10 +196,10 @@ impl ServerFrame {
 }
 
 impl ClientFrame {
-    /// Returns the key of a frame that settles by a receipt.
-    pub fn send_id(&self) -> Option<Text> {
+    /// Returns the id and the stream of a frame that settles by a receipt.
+    pub fn key(&self) -> Option<(Text, Text)> {
         match self {
-            Self::Approve { id, .. } | Self::Cancel { id, .. } | Self::Send { id, .. } => Some(*id),
+            Self::Keyed { id, stream, .. } => Some((*id, *stream)),
             Self::Ack { .. }
             | Self::Hello { .. }
             | Self::Ping { .. }
@@ -205,10 +219,6 @@ impl ClientFrame {
 pub enum ClientFrame {
     /// `ack` (FLO-2).
     Ack { offsets: Vec<(u32, u64)> },
-    /// `approve` (SND-8).
-    Approve { id: Text, stream: Text, body: Slot },
-    /// `cancel` (SND-7).
-    Cancel { id: Text, stream: Text, body: Slot },
     /// `hello` (HEL-2).
     Hello {
         token: Slot,
@@ -217,6 +227,9 @@ pub enum ClientFrame {
         window_total_bytes: u32,
         streams: Vec<StreamRequest>,
     },
+    /// `send` (SND-1), or another frame that settles by a receipt. `first_sent_at` is the server's time when it went out for the
+    /// first time, if that was before (SND-5).
+    Keyed { kind: SendKind, id: Text, stream: Text, body: Slot, first_sent_at: Option<u64> },
     /// `ping` (HBT-3).
     Ping { n: u64 },
     /// `pong` (HBT-3).
@@ -225,8 +238,6 @@ pub enum ClientFrame {
     Refresh { token: Slot },
     /// `replay` (RPL-1).
     Replay { req: u64, ch: u32, from: u64, to: u64 },
-    /// `send` (SND-1). `first_sent_at` is the server's time when it went out for the first time, if that was before.
-    Send { id: Text, stream: Text, body: Slot, first_sent_at: Option<u64> },
     /// `signal` (SIG-1).
     Signal { stream: Text, signal: Slot },
     /// `subscribe` (SUB-1).

@@ -114,6 +114,8 @@ impl RawClient {
                 kind: match fields.narrow() {
                     1 => SendKind::Cancel,
                     2 => SendKind::Approve,
+                    3 => SendKind::Withdraw,
+                    4 => SendKind::Edit,
                     _ => SendKind::Message,
                 },
                 id: fields.text(),

@@ -256,8 +256,8 @@ impl Driver {
         let kind = wire::to_numbers(frame, |number| self.host.put(number));
         let text = self.host.write(kind as u32);
         if text.is_undefined() {
-            if let Some(id) = frame.send_id() {
-                self.feed_running(Input::SendTooLarge { id });
+            if let Some((id, stream)) = frame.key() {
+                self.feed_running(Input::SendTooLarge { id, stream });
             }
             return;
         }

@@ -112,7 +112,7 @@ impl Host {
                 self.put_result(&result);
                 Report::Resumed
             }
-            Event::Settled { id, outcome } => {
+            Event::Settled { id, outcome, .. } => {
                 let (code, receipt) = match outcome {
                     Outcome::Failed(code) => (text(code), NONE),
                     Outcome::Receipt { slot: frame } => (NONE, slot(frame)),

@@ -17,6 +17,7 @@ declare const client: import("agentwire").Client;
 declare const thread: import("agentwire").Thread;
 declare const signal: AbortSignal;
 declare const runId: string;
+declare const sendId: string;
 declare const approvalId: string;
 `,
 };

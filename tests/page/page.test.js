@@ -210,10 +210,10 @@ test("a question that the server refused goes again under its id, and is there o
 	const sent = [];
 	const one = await chat({
 		socket: (server, page) => (text) => {
-			const { type, id } = JSON.parse(text);
+			const { type, id, stream } = JSON.parse(text);
 			if (type === "send") sent.push(id);
 			const error = { code: "quota", message: "the quota is used up", retryable: false };
-			if (type === "send" && refusing) page.send(JSON.stringify({ type: "receipt", id, status: "rejected", error }));
+			if (type === "send" && refusing) page.send(JSON.stringify({ type: "receipt", id, stream, status: "rejected", error }));
 			else server.send(text);
 		},
 	});

@@ -3,6 +3,7 @@
 mod races;
 mod stored;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::event::Event;
 use crate::ledger::draft::{Outcome, Precondition, Receipt};
-use crate::log::{IdempotencyKey, MemoryLog, Record, Status};
+use crate::log::{IdempotencyKey, MemoryLog, Record, Resolution, Status};
 use crate::stream::Position;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -88,8 +89,8 @@ async fn open_runs(journal: &Journal, name: &str) -> Vec<String> {
 async fn waiting(journal: &Journal, name: &str) -> Vec<(u64, String)> {
     let mut waiting: Vec<(u64, String)> = Vec::new();
     loop {
-        let after = waiting.last().map_or(0, |(offset, _)| *offset);
-        let Some(next) = journal.next_pending(&key(name), after).await.unwrap() else { return waiting };
+        let passed = waiting.iter().map(|(offset, _)| *offset).collect();
+        let Some(next) = journal.next_pending(&key(name), &passed).await.unwrap() else { return waiting };
         waiting.push((next.offset, next.send_id.to_string()));
     }
 }
@@ -221,27 +222,82 @@ async fn a_run_whose_cancel_was_accepted_ends_as_cancelled() {
 #[tokio::test]
 async fn approvals_are_answered_once() {
     let journal = journal();
-    let answer = |id: &str, send: &str| Append {
-        precondition: Precondition::ApprovalOpen(id.into()),
+    let answer = |run: &str, id: &str, send: &str, user: &str, decision: &str| Append {
+        precondition: Precondition::ApprovalOpen { run: run.into(), approval: id.into() },
         key: Some(idempotency_key("ada", send, id)),
         ..events(
             "t",
-            &[json!({"type": "approval_resolved", "approvalId": id, "runId": "r", "decision": "denied"})],
+            &[
+                json!({"type": "approval_resolved", "approvalId": id, "runId": run, "decision": decision, "user": user}),
+            ],
         )
     };
-    assert_eq!(receipt(&journal, answer("a1", "s0")).await.status, Status::UnknownApproval);
-    assert_eq!(journal.run_of_approval(&key("t"), "a1").await.unwrap(), None);
-    let ask = |id: &str| json!({"type": "approval_requested", "approvalId": id, "runId": "r", "prompt": "?"});
-    publish(&journal, "t", &[ask("a1"), ask("a2")]).await;
-    assert_eq!(journal.run_of_approval(&key("t"), "a1").await.unwrap().as_deref(), Some("r"));
+    let unknown = receipt(&journal, answer("r", "a1", "s0", "ada", "denied")).await;
+    assert_eq!((unknown.status, unknown.resolution), (Status::UnknownApproval, None));
+    publish(&journal, "t", &[ask("r", "a1"), ask("r", "a2")]).await;
     assert_eq!(open_runs(&journal, "t").await, ["r"]);
-    let first = receipt(&journal, answer("a1", "s1")).await;
+    let denied = Resolution { decision: "denied".into(), by: Some("ada".into()) };
+    let first = receipt(&journal, answer("r", "a1", "s1", "ada", "denied")).await;
     assert_eq!((first.status, first.position.offset), (Status::Accepted, 3));
-    assert_eq!(receipt(&journal, answer("a1", "s2")).await.status, Status::AlreadyResolved);
-    assert_eq!(receipt(&journal, answer("a1", "s1")).await, Receipt { is_repeated: true, ..first });
+    assert_eq!(first.resolution.as_ref(), Some(&denied));
+    // What counts, whatever the second one says.
+    let second = receipt(&journal, answer("r", "a1", "s2", "bob", "approved")).await;
+    assert_eq!((second.status, second.resolution), (Status::AlreadyResolved, Some(denied)));
+    let again = receipt(&journal, answer("r", "a1", "s1", "ada", "denied")).await;
+    assert_eq!(again, Receipt { is_repeated: true, ..first });
     // The end of the run closes what nobody answered.
     publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "r"})]).await;
-    assert_eq!(receipt(&journal, answer("a2", "s3")).await.status, Status::AlreadyResolved);
+    let late = receipt(&journal, answer("r", "a2", "s3", "ada", "denied")).await;
+    assert_eq!((late.status, late.resolution), (Status::RunOver, None));
+    assert_eq!(journal.state(&key("t")).await.unwrap().head.offset, 4);
+}
+
+fn ask(run: &str, id: &str) -> Value {
+    json!({"type": "approval_requested", "runId": run, "approvalId": id, "prompt": "?"})
+}
+
+// PROTOCOL: SND-13
+#[tokio::test]
+async fn an_answer_that_comes_after_the_expiry_writes_the_expiry() {
+    let journal = journal();
+    let mut asked = ask("r", "a");
+    asked["expiresAt"] = json!(1);
+    publish(&journal, "t", &[asked]).await;
+    assert_eq!(journal.next_expiry(&key("t")).await.unwrap(), Some((1, "r".into(), "a".into())));
+    let answer = Append {
+        precondition: Precondition::ApprovalOpen { run: "r".into(), approval: "a".into() },
+        key: Some(idempotency_key("ada", "s", "h")),
+        ..events(
+            "t",
+            &[json!({"type": "approval_resolved", "runId": "r", "approvalId": "a", "decision": "approved"})],
+        )
+    };
+    let late = receipt(&journal, answer).await;
+    let expired = Resolution { decision: "expired".into(), by: None };
+    assert_eq!((late.status, late.resolution), (Status::AlreadyResolved, Some(expired)));
+    let stored = stored(&journal, "t", 1).await;
+    assert_eq!((stored.len(), &stored[1]["decision"]), (2, &json!("expired")));
+    assert_eq!(journal.next_expiry(&key("t")).await.unwrap(), None);
+}
+
+// A run asks under an id that another run used.
+#[tokio::test]
+async fn approvals_of_two_runs_are_two_though_they_have_one_id() {
+    let journal = journal();
+    let resolve = |run: &str| json!({"type": "approval_resolved", "runId": run, "approvalId": "bash:0", "decision": "approved"});
+    let status = async |one: Value| receipt(&journal, events("t", &[one])).await.status;
+    publish(&journal, "t", &[ask("r1", "bash:0"), resolve("r1"), ask("r2", "bash:0")]).await;
+    // A run asks once under an id, and is answered once.
+    assert_eq!(status(ask("r1", "bash:0")).await, Status::AlreadyResolved);
+    assert_eq!(status(ask("r2", "bash:0")).await, Status::AlreadyResolved);
+    assert_eq!(
+        receipt(&journal, events("t", &[ask("r3", "x"), ask("r3", "x")])).await.status,
+        Status::AlreadyResolved
+    );
+    assert_eq!(status(resolve("r1")).await, Status::AlreadyResolved);
+    assert_eq!(status(resolve("r9")).await, Status::UnknownApproval);
+    assert_eq!(open_runs(&journal, "t").await, ["r1", "r2"]);
+    assert_eq!(status(resolve("r2")).await, Status::Accepted);
     assert_eq!(journal.state(&key("t")).await.unwrap().head.offset, 4);
 }
 
@@ -257,7 +313,7 @@ async fn messages_wait_until_they_are_claimed() {
     let started = json!({"type": "agent_started", "runId": "r", "agent": "a", "sendId": "s1"});
     publish(&journal, "t", &[started]).await;
     assert_eq!(waiting(&journal, "t").await, places(&[2, 3, 4]));
-    let pending = journal.next_pending(&key("t"), 0).await.unwrap().unwrap();
+    let pending = journal.next_pending(&key("t"), &BTreeSet::new()).await.unwrap().unwrap();
     assert!(&*pending.subject == "ada" && pending.body.contains("\"two\""));
     journal.claim(&key("t"), 2).await.unwrap();
     // What is no longer there to be read cannot be answered.
@@ -276,7 +332,7 @@ async fn messages_of_two_users_with_one_id_are_claimed_apart() {
     }
     let offsets = async || waiting(&journal, "t").await.into_iter().map(|(at, _)| at).collect::<Vec<_>>();
     let started = |run: &str, id: &str| json!({"type": "agent_started", "runId": run, "sendId": id});
-    receipt(&journal, Append::events(key("t"), vec![event(started("r1", "s1")).claiming(2)])).await;
+    receipt(&journal, Append::events(key("t"), vec![event(started("r1", "s1")).claiming(2, None)])).await;
     assert_eq!(offsets().await, [1, 3, 4]);
     // An event that names the id only claims the first message that waits under it, and no other.
     publish(&journal, "t", &[started("r2", "s2")]).await;
@@ -328,8 +384,21 @@ async fn answers_are_remembered_for_the_horizon_and_as_long_as_a_message_waits()
 
     let answered = |id: &str, at_ms, offset| {
         let (key, epoch) = (idempotency_key("ada", id, "h"), Arc::from("e"));
-        let answered = Fact::Answered { key, status: Status::Accepted, epoch, offset };
-        let waiting = Fact::Waiting { offset, send_id: id.into(), subject: "ada".into() };
+        let answered = Fact::Answered {
+            key,
+            status: Status::Accepted,
+            epoch,
+            offset,
+            resolution: None,
+            is_message: true,
+        };
+        let waiting = Fact::Waiting {
+            offset,
+            send_id: id.into(),
+            subject: "ada".into(),
+            is_queued: false,
+            is_front: false,
+        };
         Record {
             seq: 1,
             first: offset + 1,
@@ -355,7 +424,7 @@ async fn answers_are_remembered_for_the_horizon_and_as_long_as_a_message_waits()
     let is_known = |ledger: &Ledger, id: &str| {
         let append =
             Append { key: Some(idempotency_key("ada", id, "h")), ..Append::events(key("t"), Vec::new()) };
-        let outcome = crate::ledger::draft::Draft::new(ledger, &head).add(&append);
+        let outcome = crate::ledger::draft::Draft::new(ledger, &head, 0).add(&append);
         matches!(outcome, Outcome::Durable(Receipt { is_repeated: true, .. }))
     };
     assert!(["old", "waits", "new"].iter().all(|id| is_known(&ledger, id)));

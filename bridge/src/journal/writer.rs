@@ -52,9 +52,9 @@ async fn write(store: &Store, stream: &Stream, batch: &[Queued]) -> Result<Vec<O
     let mut stale = 0;
     while stale < MAX_STALE {
         let decide = |state: &State| {
-            let mut draft = Draft::new(&state.ledger, &state.head);
+            let mut draft = Draft::new(&state.ledger, &state.head, now_ms());
             let outcomes: Vec<_> = batch.iter().map(|queued| draft.add(&queued.append)).collect();
-            (outcomes, draft.finish(now_ms()))
+            (outcomes, draft.finish())
         };
         let Some((outcomes, record)) = stream.look(decide) else {
             load(store, stream).await?;

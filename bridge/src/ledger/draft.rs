@@ -1,11 +1,18 @@
 //! What may be written next to a stream, and the record that does it.
 
+pub(crate) mod acts;
+pub(crate) mod modes;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Answer, Approval, Ledger, Run};
+use serde_json::json;
+
+use self::acts::{Act, Actor};
+use self::modes::Mode;
+use super::{Answer, Approval, Ledger, Run, Waiting};
 use crate::event::{Claims, Effect, Event};
-use crate::log::{Fact, Head, IdempotencyKey, Record, Status};
+use crate::log::{Fact, Head, IdempotencyKey, Origin, Record, Resolution, Status, Terms};
 use crate::stream::{Position, StreamKey};
 
 /// What to append to one stream: all of it or nothing.
@@ -21,6 +28,14 @@ pub(crate) struct Append {
     pub(crate) key: Option<IdempotencyKey>,
     /// Whether its first event is a message that waits for an agent. Goes with `key`.
     pub(crate) is_message: bool,
+    /// How the message reaches a run.
+    pub(crate) mode: Mode,
+    /// Whether it may steer runs of others.
+    pub(crate) manages: bool,
+    /// Whether an event says so when something is before the message.
+    pub(crate) has_queue: bool,
+    /// What a user does with it. Its events are written only where the act says so.
+    pub(crate) act: Option<(Act, Actor)>,
     /// A send of the same subject that must be in the log for this one to be applied (SND-4). Goes with `key`; a
     /// repeated append gets its receipt all the same.
     pub(crate) after: Option<Arc<str>>,
@@ -39,6 +54,10 @@ impl Append {
             facts: Vec::new(),
             key: None,
             is_message: false,
+            mode: Mode::Queue,
+            manages: false,
+            has_queue: false,
+            act: None,
             after: None,
             precondition: Precondition::None,
             is_announced: false,
@@ -64,8 +83,13 @@ pub(crate) enum Precondition {
     None,
     /// The run is open. Otherwise the status is `AlreadyFinished` or `UnknownRun`.
     RunOpen(Arc<str>),
-    /// The approval is open. Otherwise the status is `AlreadyResolved` or `UnknownApproval`.
-    ApprovalOpen(Arc<str>),
+    /// The approval is open. Otherwise the status is `AlreadyResolved`, `RunOver` or `UnknownApproval`.
+    ApprovalOpen {
+        /// The run.
+        run: Arc<str>,
+        /// The approval.
+        approval: Arc<str>,
+    },
     /// The inbox has no line about this place of a thread. Otherwise nothing is to be done.
     NotAnnounced(StreamKey, u64),
 }
@@ -79,6 +103,8 @@ pub(crate) enum Outcome {
     Conflict,
     /// The send that must come first is not in the log; nothing was written.
     TooEarly,
+    /// It may not be done, or not any more; nothing was written.
+    Refused(Status),
 }
 
 /// The place and the status of an append.
@@ -90,6 +116,8 @@ pub(crate) struct Receipt {
     pub(crate) position: Position,
     /// Whether an earlier append did it.
     pub(crate) is_repeated: bool,
+    /// Of an answer to an approval: what counts.
+    pub(crate) resolution: Option<Resolution>,
 }
 
 /// A record in the making: appends are decided on the ledger and on what the record holds already.
@@ -97,13 +125,14 @@ pub(crate) struct Receipt {
 pub(crate) struct Draft<'a> {
     ledger: &'a Ledger,
     head: &'a Head,
+    now_ms: u64,
     events: Vec<Arc<str>>,
     facts: Vec<Fact>,
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(ledger: &'a Ledger, head: &'a Head) -> Self {
-        Self { ledger, head, events: Vec::new(), facts: Vec::new() }
+    pub(crate) fn new(ledger: &'a Ledger, head: &'a Head, now_ms: u64) -> Self {
+        Self { ledger, head, now_ms, events: Vec::new(), facts: Vec::new() }
     }
 
     /// Adds an append, or says why not. The outcome is true once the record is durable.
@@ -113,42 +142,76 @@ impl<'a> Draft<'a> {
                 if answer.hash != key.hash {
                     return Outcome::Conflict;
                 }
-                let position = Position { epoch: answer.epoch, offset: answer.offset };
-                return Outcome::Durable(Receipt { status: answer.status, position, is_repeated: true });
+                let Answer { status, epoch, offset, resolution, .. } = answer;
+                let position = Position { epoch, offset };
+                return Outcome::Durable(Receipt { status, position, is_repeated: true, resolution });
             }
             let is_missing = |after| self.answer(&key.subject, after).is_none();
             if append.after.as_deref().is_some_and(is_missing) {
                 return Outcome::TooEarly;
             }
         }
-        let status = self.check(append);
-        if status == Status::Accepted {
-            let first = self.offset() + 1;
-            self.facts.extend(append.facts.iter().cloned());
-            for event in &append.events {
-                self.write(event);
+        let by = append
+            .key
+            .as_ref()
+            .filter(|_| append.is_message)
+            .map(|key| Actor { subject: Arc::clone(&key.subject), manages: append.manages });
+        let steered = match by.as_ref().map(|by| self.steered(&append.mode, by)).transpose() {
+            Ok(run) => run.flatten(),
+            Err(status) => return Outcome::Refused(status),
+        };
+        let first = self.offset() + 1;
+        let mut status = match &append.act {
+            Some((act, by)) => self.act(act, by, append.events.first()),
+            None => self.check(append),
+        };
+        if matches!(status, Status::Forbidden | Status::Outdated) {
+            return Outcome::Refused(status);
+        }
+        if let (Status::Expired, Precondition::ApprovalOpen { run, approval }) =
+            (status, &append.precondition)
+        {
+            // The clock decides, not what comes first.
+            self.write(&Event::expiry(run, approval));
+            status = Status::AlreadyResolved;
+        }
+        if status == Status::Accepted && append.act.is_none() {
+            for fact in &append.facts {
+                match fact {
+                    Fact::Claimed { offset } => self.claim(*offset, false),
+                    fact => self.facts.push(fact.clone()),
+                }
             }
-            if append.is_announced
-                && let Some(index) = append.events.iter().rposition(Event::is_notable)
-            {
-                self.facts.push(Fact::Notable { offset: first + index as u64 });
+            let mut notable = None;
+            for event in &append.events {
+                // The place of the event itself: others can follow from it.
+                let offset = self.offset() + 1;
+                self.write(event);
+                notable = if event.is_notable() { Some(offset) } else { notable };
+            }
+            if let (true, Some(offset)) = (append.is_announced, notable) {
+                self.facts.push(Fact::Notable { offset });
             }
             if append.is_message
                 && let Some(key) = &append.key
             {
-                let (send_id, subject) = (Arc::clone(&key.id), Arc::clone(&key.subject));
-                self.facts.push(Fact::Waiting { offset: first, send_id, subject });
+                self.wait(first, key, &append.mode, steered, append.has_queue);
             }
         }
-        let (epoch, offset) = (Arc::clone(&self.head.epoch), self.offset());
+        let epoch = Arc::clone(&self.head.epoch);
+        let offset = if append.is_message { first } else { self.offset() };
+        let resolution = self.resolution(&append.precondition);
         if let Some(key) = append.key.clone() {
-            self.facts.push(Fact::Answered { key, status, epoch: Arc::clone(&epoch), offset });
+            let (epoch, resolution) = (Arc::clone(&epoch), resolution.clone());
+            let is_message = append.is_message;
+            self.facts.push(Fact::Answered { key, status, epoch, offset, resolution, is_message });
         }
-        Outcome::Durable(Receipt { status, position: Position { epoch, offset }, is_repeated: false })
+        let position = Position { epoch, offset };
+        Outcome::Durable(Receipt { status, position, is_repeated: false, resolution })
     }
 
     /// The record; `None` when there is nothing to write.
-    pub(crate) fn finish(self, now_ms: u64) -> Option<Record> {
+    pub(crate) fn finish(self) -> Option<Record> {
         if self.events.is_empty() && self.facts.is_empty() {
             return None;
         }
@@ -158,7 +221,7 @@ impl<'a> Draft<'a> {
             is_open: self.is_open(),
             events: self.events,
             facts: self.facts,
-            at_ms: now_ms,
+            at_ms: self.now_ms,
         })
     }
 
@@ -175,11 +238,7 @@ impl<'a> Draft<'a> {
                 Some(run) if run.ended.is_some() => Status::AlreadyFinished,
                 Some(_) => Status::Accepted,
             },
-            Precondition::ApprovalOpen(approval) => match self.approval(approval) {
-                None => Status::UnknownApproval,
-                Some(row) if row.is_resolved || self.is_over(&row.run) => Status::AlreadyResolved,
-                Some(_) => Status::Accepted,
-            },
+            Precondition::ApprovalOpen { run, approval } => self.check_approval(run, approval),
             Precondition::NotAnnounced(stream, offset) => {
                 let mut lines = self.ledger.announcements.iter();
                 let is_known = lines.any(|(of, at)| of == stream && at >= offset);
@@ -189,51 +248,174 @@ impl<'a> Draft<'a> {
                 if is_known || is_drafted { Status::AlreadyFinished } else { Status::Accepted }
             }
         };
-        // Nothing of a run follows its end, whoever publishes it. In one append, the end can be before the last event.
-        let mut ended: Vec<&Arc<str>> = Vec::new();
-        for event in &append.events {
+        if status == Status::Accepted { self.check_events(&append.events) } else { status }
+    }
+
+    fn check_approval(&self, run: &Arc<str>, approval: &Arc<str>) -> Status {
+        match self.approval(run, approval) {
+            None => Status::UnknownApproval,
+            Some(row) if row.resolution.is_some() => Status::AlreadyResolved,
+            Some(row) if row.is_resolved || self.is_over(run) => Status::RunOver,
+            Some(row) if row.terms.expires_at_ms.is_some_and(|at| at <= self.now_ms) => Status::Expired,
+            Some(_) => Status::Accepted,
+        }
+    }
+
+    /// Nothing of a run follows its end, whoever publishes it, and each of its approvals is asked for once and resolved
+    /// once. In one append, the end can be before the last event.
+    fn check_events(&self, events: &[Event]) -> Status {
+        let (mut ended, mut asked): (Vec<&Arc<str>>, Vec<_>) = (Vec::new(), Vec::new());
+        for event in events {
             let Some(run) = event.effect().run() else { continue };
             if ended.contains(&run) || self.is_over(run) {
                 return Status::AlreadyFinished;
             }
-            if matches!(event.effect(), Effect::RunEnded { .. }) {
-                ended.push(run);
+            match event.effect() {
+                Effect::RunEnded { .. } => ended.push(run),
+                Effect::ApprovalRequested { approval, .. } => {
+                    if asked.contains(&(run, approval)) || self.approval(run, approval).is_some() {
+                        return Status::AlreadyResolved;
+                    }
+                    asked.push((run, approval));
+                }
+                Effect::ApprovalResolved { approval, .. } if !asked.contains(&(run, approval)) => {
+                    match self.check_approval(run, approval) {
+                        Status::Accepted => {}
+                        status => return status,
+                    }
+                }
+                Effect::Run { claims: Some(Claims::At { offset, edited }), .. } => {
+                    let is_outdated = match self.waiting(*offset) {
+                        Some(waiting) => waiting.edited != *edited,
+                        None => self.is_withdrawn(*offset),
+                    };
+                    if is_outdated {
+                        return Status::Outdated;
+                    }
+                }
+                Effect::SteeringTaken { run, claims } => {
+                    let place = self.steering_of(run, claims);
+                    let is_same = |waiting: &Waiting| match claims {
+                        Claims::At { edited, .. } => waiting.edited == *edited,
+                        Claims::First(_) => true,
+                    };
+                    if !place.and_then(|place| self.waiting(place)).is_some_and(|waiting| is_same(&waiting)) {
+                        return Status::Outdated;
+                    }
+                }
+                Effect::None | Effect::Run { .. } | Effect::ApprovalResolved { .. } => {}
             }
         }
-        status
+        Status::Accepted
+    }
+
+    /// What counts as the answer to the approval that an append is about.
+    fn resolution(&self, precondition: &Precondition) -> Option<Resolution> {
+        let Precondition::ApprovalOpen { run, approval } = precondition else { return None };
+        self.approval(run, approval)?.resolution
     }
 
     fn write(&mut self, event: &Event) {
         let event = self.as_it_is_written(event);
         self.events.push(Arc::clone(event.body()));
         let offset = self.offset();
+        let claimed = match event.effect() {
+            Effect::Run { claims: Some(Claims::At { offset, .. }), .. } => Some(*offset),
+            Effect::Run { claims: Some(Claims::First(send_id)), .. } => self.first_waiting(send_id),
+            _ => None,
+        };
+        let message = claimed.and_then(|message| self.waiting(message));
         if let Some(run) = event.effect().run()
             && self.run(run).is_none()
         {
-            self.facts.push(Fact::RunStarted { run: Arc::clone(run), offset });
+            let origin = self.origin(event.effect(), message.as_ref());
+            self.facts.push(Fact::RunStarted { run: Arc::clone(run), offset, origin });
         }
         match event.effect() {
-            Effect::None | Effect::Run { claims: None, .. } => {}
-            Effect::Run { claims: Some(Claims::At(message)), .. } => self.claim(*message),
-            Effect::Run { claims: Some(Claims::First(send_id)), .. } => {
-                if let Some(message) = self.first_waiting(send_id) {
-                    self.claim(message);
+            Effect::None => {}
+            Effect::Run { .. } => {
+                if let Some(message) = claimed {
+                    self.claim(message, true);
                 }
             }
-            Effect::RunEnded { run } => self.facts.push(Fact::RunEnded { run: Arc::clone(run), offset }),
-            Effect::ApprovalRequested { run, approval } => {
-                let (approval, run) = (Arc::clone(approval), Arc::clone(run));
-                self.facts.push(Fact::ApprovalRequested { approval, run });
+            Effect::RunEnded { run } => {
+                self.facts.push(Fact::RunEnded { run: Arc::clone(run), offset });
+                self.requeue(run);
             }
-            Effect::ApprovalResolved { approval, decision } => {
-                let (approval, decision) = (Arc::clone(approval), decision.clone());
-                self.facts.push(Fact::ApprovalResolved { approval, decision });
+            Effect::SteeringTaken { run, claims } => {
+                if let Some(place) = self.steering_of(run, claims) {
+                    self.claim(place, true);
+                }
+            }
+            Effect::ApprovalRequested { run, approval, terms } => {
+                let (run, approval) = (Arc::clone(run), Arc::clone(approval));
+                let terms = Terms { offset, ..terms.clone() };
+                self.facts.push(Fact::ApprovalRequested { run, approval, terms });
+            }
+            Effect::ApprovalResolved { run, approval, resolution } => {
+                let (run, approval) = (Arc::clone(run), Arc::clone(approval));
+                let resolution = Some(resolution.clone());
+                self.facts.push(Fact::ApprovalResolved { run, approval, offset, resolution });
             }
         }
     }
 
-    fn claim(&mut self, offset: u64) {
+    /// A message waits no more. An event says so if one said that it waits.
+    fn claim(&mut self, offset: u64, is_run: bool) {
+        let waiting = self.waiting(offset);
         self.facts.push(Fact::Claimed { offset });
+        if let Some(Waiting { send_id, is_queued: true, .. }) = waiting {
+            let reason = if is_run { "claimed" } else { "passed" };
+            self.write(&Event::made(
+                json!({ "type": "message_dequeued", "sendId": &*send_id, "reason": reason }),
+            ));
+        }
+    }
+
+    /// What a run belongs to that begins with this effect and claims this message.
+    fn origin(&self, effect: &Effect, message: Option<&Waiting>) -> Origin {
+        let parent = if let Effect::Run { parent, .. } = effect { parent.clone() } else { None };
+        let of_parent = parent.as_ref().and_then(|parent| self.run(parent)?.origin.subject);
+        let subject = message.map(|message| Arc::clone(&message.subject)).or(of_parent);
+        Origin { parent, subject, send_id: message.map(|message| Arc::clone(&message.send_id)) }
+    }
+
+    /// Runs that are open after what the record holds already, in the order in which they began.
+    fn open_runs(&self) -> Vec<Arc<str>> {
+        let started = self.facts.iter().filter_map(|fact| match fact {
+            Fact::RunStarted { run, .. } => Some(run),
+            _ => None,
+        });
+        self.ledger.open_runs().chain(started).filter(|run| !self.is_over(run)).cloned().collect()
+    }
+
+    /// A message that waits.
+    fn waiting(&self, place: u64) -> Option<Waiting> {
+        let is_of = |fact: &&Fact| match fact {
+            Fact::Waiting { offset, .. }
+            | Fact::Claimed { offset }
+            | Fact::Withdrawn { offset }
+            | Fact::Requeued { offset }
+            | Fact::Edited { offset, .. } => *offset == place,
+            _ => false,
+        };
+        let known = self.ledger.waiting.get(&place).cloned();
+        let waiting = self.facts.iter().filter(is_of).fold(known, Waiting::after);
+        waiting.filter(|_| !self.is_claimed(place))
+    }
+
+    /// The place of a message that a run is given and takes.
+    fn steering_of(&self, run: &Arc<str>, claims: &Claims) -> Option<u64> {
+        let mut steering = self.steering().into_iter().filter(|(_, of)| of == run).map(|(place, _)| place);
+        steering.find(|place| match claims {
+            Claims::At { offset, .. } => offset == place,
+            Claims::First(id) => self.waiting(*place).is_some_and(|waiting| waiting.send_id == *id),
+        })
+    }
+
+    fn is_withdrawn(&self, place: u64) -> bool {
+        let is_drafted = |fact: &Fact| matches!(fact, Fact::Withdrawn { offset } if *offset == place);
+        self.ledger.withdrawn.contains(&place) || self.facts.iter().any(is_drafted)
     }
 
     /// The end of a run that was cancelled says so (SND-7).
@@ -261,21 +443,25 @@ impl<'a> Draft<'a> {
         self.run(run).is_some_and(|run| run.ended.is_some())
     }
 
-    fn approval(&self, id: &str) -> Option<Approval> {
-        let of = |fact: &&Fact| match fact {
-            Fact::ApprovalRequested { approval, .. } | Fact::ApprovalResolved { approval, .. } => {
-                **approval == *id
-            }
+    fn approval(&self, run: &Arc<str>, id: &Arc<str>) -> Option<Approval> {
+        let is_of = |fact: &&Fact| match fact {
+            Fact::ApprovalRequested { run: of, approval, .. }
+            | Fact::ApprovalResolved { run: of, approval, .. } => of == run && approval == id,
             _ => false,
         };
-        self.facts.iter().filter(of).fold(self.ledger.approvals.get(id).cloned(), Approval::after)
+        let known = self.ledger.approvals.get(&(Arc::clone(run), Arc::clone(id))).cloned();
+        self.facts.iter().filter(is_of).fold(known, Approval::after)
     }
 
     fn answer(&self, subject: &Arc<str>, id: &str) -> Option<Answer> {
         let drafted = self.facts.iter().find_map(|fact| match fact {
-            Fact::Answered { key, status, epoch, offset } if key.subject == *subject && *key.id == *id => {
-                let (hash, epoch) = (Arc::clone(&key.hash), Arc::clone(epoch));
-                Some(Answer { hash, status: *status, epoch, offset: *offset })
+            Fact::Answered { key, status, epoch, offset, resolution, is_message }
+                if key.subject == *subject && *key.id == *id =>
+            {
+                let (hash, epoch, resolution) =
+                    (Arc::clone(&key.hash), Arc::clone(epoch), resolution.clone());
+                let (status, offset, is_message) = (*status, *offset, *is_message);
+                Some(Answer { hash, status, epoch, offset, resolution, is_message })
             }
             _ => None,
         });
@@ -293,7 +479,7 @@ impl<'a> Draft<'a> {
 
     fn is_claimed(&self, place: u64) -> bool {
         self.facts.iter().any(|fact| match fact {
-            Fact::Claimed { offset } => *offset == place,
+            Fact::Claimed { offset } | Fact::Withdrawn { offset } => *offset == place,
             Fact::Trimmed { through } => place <= *through,
             _ => false,
         })
@@ -304,10 +490,6 @@ impl<'a> Draft<'a> {
         if self.facts.is_empty() {
             return self.ledger.is_open();
         }
-        let started = self.facts.iter().filter_map(|fact| match fact {
-            Fact::RunStarted { run, .. } => Some(run),
-            _ => None,
-        });
         let waiting = self.facts.iter().filter_map(|fact| match fact {
             Fact::Waiting { offset, .. } => Some(*offset),
             _ => None,
@@ -322,7 +504,7 @@ impl<'a> Draft<'a> {
             |fact| if let Fact::Announced { offset } = fact { Some(*offset) } else { None },
             self.ledger.announced,
         );
-        self.ledger.open_runs().chain(started).any(|run| !self.is_over(run))
+        !self.open_runs().is_empty()
             || self.ledger.waiting.keys().copied().chain(waiting).any(|at| !self.is_claimed(at))
             || notable > announced
     }

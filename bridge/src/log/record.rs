@@ -136,6 +136,12 @@ pub enum Fact {
         epoch: Arc<str>,
         /// The offset of the last event it wrote, or the head if it wrote none.
         offset: u64,
+        /// Of an answer to an approval: what counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resolution: Option<Resolution>,
+        /// Whether a message for an agent was sent.
+        #[serde(default)]
+        is_message: bool,
     },
     /// A message waits for an agent.
     Waiting {
@@ -145,11 +151,41 @@ pub enum Fact {
         send_id: Arc<str>,
         /// Who sent it.
         subject: Arc<str>,
+        /// Whether an event says that it waits.
+        #[serde(default)]
+        is_queued: bool,
+        /// Whether it comes before those that wait.
+        #[serde(default)]
+        is_front: bool,
+    },
+    /// A message that waits is for a run that is open.
+    Steers {
+        /// Its place.
+        offset: u64,
+        /// The run.
+        run: Arc<str>,
+    },
+    /// The run that a message was for is over, and did not take it: it waits for a run of its own.
+    Requeued {
+        /// Its place.
+        offset: u64,
     },
     /// A message waits no more: a run claimed it, or it was passed by.
     Claimed {
         /// Its place.
         offset: u64,
+    },
+    /// A message waits no more: a user took it back.
+    Withdrawn {
+        /// Its place.
+        offset: u64,
+    },
+    /// A message that waits has another text.
+    Edited {
+        /// Its place.
+        offset: u64,
+        /// The place of the text.
+        body: u64,
     },
     /// A run is open from here on.
     RunStarted {
@@ -157,6 +193,9 @@ pub enum Fact {
         run: Arc<str>,
         /// The place of its first event.
         offset: u64,
+        /// What it belongs to.
+        #[serde(default)]
+        origin: Origin,
     },
     /// A run is over, and its open approvals with it.
     RunEnded {
@@ -172,17 +211,27 @@ pub enum Fact {
     },
     /// A run waits for a person.
     ApprovalRequested {
-        /// The approval.
-        approval: Arc<str>,
         /// The run.
         run: Arc<str>,
+        /// The approval; another run can have one of the same name.
+        approval: Arc<str>,
+        /// What an answer is bound to.
+        #[serde(default)]
+        terms: Terms,
     },
-    /// A person has answered.
+    /// Somebody has answered.
     ApprovalResolved {
+        /// The run; empty in the log of an older version.
+        #[serde(default)]
+        run: Arc<str>,
         /// The approval.
         approval: Arc<str>,
-        /// The answer, as it stands in the event; `None` for an event of an emitter without one.
-        decision: Option<Arc<str>>,
+        /// The place of its event; 0 in the log of an older version.
+        #[serde(default)]
+        offset: u64,
+        /// The answer; `None` in the log of an older version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resolution: Option<Resolution>,
     },
     /// Something happened that inboxes are notified of: a message of a user, or the end of a run.
     Notable {
@@ -219,6 +268,44 @@ pub struct IdempotencyKey {
     pub hash: Arc<str>,
 }
 
+/// What a run belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Origin {
+    /// The run that it is a part of.
+    pub parent: Option<Arc<str>>,
+    /// The user whose message it answers, or its parent answers.
+    pub subject: Option<Arc<str>>,
+    /// The id of that message, if it answers one itself.
+    pub send_id: Option<Arc<str>>,
+}
+
+/// What an answer to an approval is bound to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Terms {
+    /// The place of the question.
+    pub offset: u64,
+    /// Whether the question has a `schema`.
+    pub has_schema: bool,
+    /// Whether its arguments may be edited.
+    pub is_editable: bool,
+    /// Says which arguments were shown.
+    pub args_hash: Option<Arc<str>>,
+    /// When it expires, in milliseconds since the Unix epoch.
+    pub expires_at_ms: Option<u64>,
+}
+
+/// The answer to an approval that counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Resolution {
+    /// `approved`, `denied` or `expired`.
+    pub decision: Arc<str>,
+    /// The user who decided; `None` when it was no user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<str>>,
+}
+
 /// How an append ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -230,8 +317,24 @@ pub enum Status {
     AlreadyFinished,
     /// There was no such run.
     UnknownRun,
-    /// The approval was answered, or its run over.
+    /// The approval was answered.
     AlreadyResolved,
+    /// The approval was not answered before its run was over.
+    RunOver,
+    /// The user did not send such a message, or it is forgotten.
+    UnknownSend,
+    /// A run claimed the message, or it was passed by.
+    AlreadyClaimed,
+    /// The message was taken back before.
+    Withdrawn,
+    /// The message has another text than the run answers. Never recorded.
+    Outdated,
+    /// Several runs are open, and the message names none. Never recorded.
+    AmbiguousRun,
+    /// The user may not act on what belongs to another one. Never recorded.
+    Forbidden,
+    /// The approval was not answered in time. No answer: what is written says `AlreadyResolved`.
+    Expired,
     /// There was no such approval.
     UnknownApproval,
 }
@@ -249,8 +352,15 @@ mod tests {
     fn a_record_is_the_same_after_json() {
         let key = IdempotencyKey { subject: "ada".into(), id: "s1".into(), hash: "00ff".into() };
         let facts = vec![
-            Fact::Answered { key, status: Status::Accepted, epoch: "e".into(), offset: 5 },
-            Fact::ApprovalResolved { approval: "a".into(), decision: None },
+            Fact::Answered {
+                key,
+                status: Status::Accepted,
+                epoch: "e".into(),
+                offset: 5,
+                resolution: Some(Resolution { decision: "denied".into(), by: Some("ada".into()) }),
+                is_message: false,
+            },
+            Fact::ApprovalResolved { run: "r".into(), approval: "a".into(), offset: 4, resolution: None },
             Fact::Announcement { stream: StreamKey::new("a/b", "t").unwrap(), offset: 9 },
         ];
         for events in [&[][..], &[r#"{"type":"x","n":1e400,"s":"a,b"}"#], &[r#"{"a":1}"#, r#"{"b":[2,3]}"#]] {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Append, Change, Fact, Head, Log, Record, Snapshot, VOID};
+use super::{Append, Change, Fact, Head, Log, Origin, Record, Snapshot, VOID};
 use crate::stream::StreamKey;
 
 #[cfg(all(unix, feature = "testing"))]
@@ -131,7 +131,10 @@ pub async fn records_keep_their_order_and_reads_are_bounded(log: impl Log) {
     // Another stream has numbers of its own.
     assert_eq!(append(&log, "u", 1).await.seq, 1);
     let full = Record {
-        facts: vec![claimed(3), Fact::RunStarted { run: "r\"\n".into(), offset: 11 }],
+        facts: vec![
+            claimed(3),
+            Fact::RunStarted { run: "r\"\n".into(), offset: 11, origin: Origin::default() },
+        ],
         at_ms: 1_790_000_000_000,
         is_open: true,
         ..record(&head, 2)

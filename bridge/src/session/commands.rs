@@ -21,8 +21,11 @@ impl Session {
         };
         match frame {
             ClientFrame::Ack { offsets } => self.ack(&offsets)?,
-            ClientFrame::Approve { send, approval, decision } => self.approve(send, approval, decision).await,
-            ClientFrame::Cancel { send, run } => self.cancel(send, run).await,
+            ClientFrame::Approve { send, run, approval, given } => {
+                self.approve(send, run, approval, given).await;
+            }
+            ClientFrame::Cancel { send, what } => self.cancel(send, what).await,
+            ClientFrame::Edit { send, message_id, message } => self.edit(send, message_id, message).await,
             ClientFrame::Hello(_) => {
                 return Err(Malformed::Contradiction("`hello` comes once, as the first frame").into());
             }
@@ -37,10 +40,11 @@ impl Session {
             ClientFrame::Pong => {}
             ClientFrame::Refresh { token } => self.refresh(&token.0).await,
             ClientFrame::Replay { req, ch, from, to } => self.replay(req, ch, from, to),
-            ClientFrame::Send { send, message } => self.send(send, message).await,
+            ClientFrame::Send { send, mode, message } => self.send(send, mode, message).await,
             ClientFrame::Signal { stream, signal } => self.signal(&stream, &signal).await,
             ClientFrame::Subscribe { streams } => self.subscribe(streams).await?,
             ClientFrame::Unsubscribe { ch } => self.unsubscribe(ch),
+            ClientFrame::Withdraw { send, message_id } => self.withdraw(send, message_id).await,
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ struct Owed {
 /// Where a send stands.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    stream: Arc<str>,
+    pub(super) stream: Arc<str>,
     number: u64,
     pub(super) id: Arc<str>,
     /// The send before it, while it is not known whether that one is in the log.

@@ -8,12 +8,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::text::{is_too_deep, without_lone_surrogates};
-use crate::event::MAX_ID_BYTES;
-use crate::live::Decision;
+use crate::event::{MAX_ID_BYTES, MAX_INTEGER};
+use crate::ledger::draft::modes::Mode;
+use crate::question::Given;
 use crate::stream::is_name;
-
-/// Largest integer of the protocol (GEN-5).
-const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Why a frame is malformed. Says where and what, and never quotes a value: it could be a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,18 +34,28 @@ pub(crate) enum Malformed {
 #[derive(Debug, PartialEq)]
 pub(crate) enum ClientFrame {
     Ack { offsets: Vec<(u32, u64)> },
-    Approve { send: Send, approval: Arc<str>, decision: Decision },
-    Cancel { send: Send, run: Arc<str> },
+    Approve { send: Send, run: Arc<str>, approval: Arc<str>, given: Given },
+    Cancel { send: Send, what: Cancelled },
+    Edit { send: Send, message_id: Arc<str>, message: Map<String, Value> },
     Hello(Hello),
     History { req: u64 },
     Ping { n: u64 },
     Pong,
     Refresh { token: Token },
     Replay { req: u64, ch: u32, from: u64, to: u64 },
-    Send { send: Send, message: Map<String, Value> },
+    Send { send: Send, mode: Mode, message: Map<String, Value> },
     Signal { stream: String, signal: Map<String, Value> },
     Subscribe { streams: Vec<StreamRequest> },
     Unsubscribe { ch: u32 },
+    Withdraw { send: Send, message_id: Arc<str> },
+}
+
+/// What a page cancels.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cancelled {
+    Run(Arc<str>),
+    /// What a message began, by its id.
+    Send(Arc<str>),
 }
 
 /// The first frame of a page.
@@ -121,11 +129,16 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
         "ack" => ClientFrame::Ack { offsets: fields.offsets()? },
         "approve" => ClientFrame::Approve {
             send: fields.send()?,
+            run: fields.id("runId")?,
             approval: fields.id("approvalId")?,
-            decision: Decision::parse(&fields.text("decision", 1, 64)?)
-                .ok_or(Malformed::Field { field: "decision", expected: "`approved` or `denied`" })?,
+            given: fields.given()?,
         },
-        "cancel" => ClientFrame::Cancel { send: fields.send()?, run: fields.id("runId")? },
+        "cancel" => ClientFrame::Cancel { send: fields.send()?, what: fields.cancelled()? },
+        "edit" => ClientFrame::Edit {
+            send: fields.send()?,
+            message_id: fields.id("sendId")?,
+            message: fields.typed("message")?,
+        },
         "hello" => ClientFrame::Hello(fields.hello()?),
         "history" => {
             fields.name("stream")?;
@@ -147,10 +160,14 @@ pub(crate) fn decode(text: &str) -> Result<Option<ClientFrame>, Malformed> {
             }
             ClientFrame::Replay { req: fields.any_integer("req")?, ch: fields.ch()?, from, to }
         }
-        "send" => ClientFrame::Send { send: fields.send()?, message: fields.typed("message")? },
+        "send" => {
+            let (send, mode) = (fields.send()?, fields.mode()?);
+            ClientFrame::Send { send, mode, message: fields.typed("message")? }
+        }
         "signal" => ClientFrame::Signal { stream: fields.name("stream")?, signal: fields.signal()? },
         "subscribe" => ClientFrame::Subscribe { streams: fields.streams()? },
         "unsubscribe" => ClientFrame::Unsubscribe { ch: fields.ch()? },
+        "withdraw" => ClientFrame::Withdraw { send: fields.send()?, message_id: fields.id("sendId")? },
         _ => return Ok(None),
     }))
 }
@@ -219,6 +236,45 @@ impl Fields<'_> {
 
     fn send(&self) -> Result<Send> {
         Ok(Send { id: self.id("id")?, stream: self.name("stream")? })
+    }
+
+    fn mode(&self) -> Result<Mode> {
+        let run = self.optional("runId", |fields, field| fields.id(field))?;
+        let mode = self.optional("mode", |fields, field| fields.parse::<String>(field, "text"))?;
+        match (mode.as_deref(), run) {
+            (Some("steer"), run) => Ok(Mode::Steer(run)),
+            (None | Some("queue" | "interrupt"), Some(_)) => {
+                Err(Malformed::Contradiction("`runId` of a `send` goes with the mode `steer`"))
+            }
+            (None | Some("queue"), None) => Ok(Mode::Queue),
+            (Some("interrupt"), None) => Ok(Mode::Interrupt),
+            (Some(_), _) => {
+                Err(Malformed::Field { field: "mode", expected: "`queue`, `interrupt` or `steer`" })
+            }
+        }
+    }
+
+    fn cancelled(&self) -> Result<Cancelled> {
+        match (self.0.contains_key("runId"), self.0.contains_key("sendId")) {
+            (true, true) => Err(Malformed::Contradiction("`runId` and `sendId` exclude each other")),
+            (false, true) => self.id("sendId").map(Cancelled::Send),
+            (_, false) => self.id("runId").map(Cancelled::Run),
+        }
+    }
+
+    fn given(&self) -> Result<Given> {
+        let is_approved = match self.parse::<String>("decision", "text")?.as_str() {
+            "approved" => true,
+            "denied" => false,
+            _ => return Err(Malformed::Field { field: "decision", expected: "`approved` or `denied`" }),
+        };
+        Ok(Given {
+            is_approved,
+            payload: self.optional("payload", |fields, field| fields.parse(field, "JSON"))?,
+            edited_args: self.optional("editedArgs", |fields, field| fields.parse(field, "JSON"))?,
+            reason: self.optional("reason", |fields, field| fields.parse(field, "text"))?,
+            args_hash: self.optional("argsHash", |fields, field| fields.text(field, 1, 128))?,
+        })
     }
 
     fn typed(&self, field: &'static str) -> Result<Map<String, Value>> {

@@ -50,9 +50,14 @@ pub(crate) enum ServerFrame<'a> {
     },
     Receipt {
         id: &'a str,
+        stream: &'a str,
         status: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         position: Option<&'a Position>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        decision: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<Rejection<'a>>,
     },

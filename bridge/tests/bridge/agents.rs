@@ -140,14 +140,14 @@ async fn a_turn_that_asks_a_person_makes_room_for_others() {
     let mut ada = Page::open(&server, "ada", json!([])).await;
     let mut bob = Page::open(&server, "bob", json!([])).await;
     ada.send(message("t", "s1", "ask")).await;
-    let approval = server.until_event("t", "approval_requested").await["approvalId"].clone();
+    let asked = server.until_event("t", "approval_requested").await;
     ada.send(message("u", "s2", "work")).await;
     assert_eq!(within(says.recv()).await.unwrap(), "work");
     bob.send(message("t", "s3", "more")).await;
     assert_eq!(within(says.recv()).await.unwrap(), "more");
-    let approve =
-        json!({"type": "approve", "id": "a", "stream": "t", "approvalId": approval, "decision": "approved"});
-    ada.send(approve).await;
+    let (run, approval) = (&asked["runId"], &asked["approvalId"]);
+    ada.send(json!({"type": "approve", "id": "a", "stream": "t", "runId": run, "approvalId": approval, "decision": "approved"}))
+        .await;
     assert_eq!(within(says.recv()).await.unwrap(), "Ok(Approved)");
 }
 
@@ -179,8 +179,8 @@ async fn two_questions_of_a_turn_are_answered_while_another_turn_has_the_place()
     ada.send(message("u", "s2", "work")).await;
     assert_eq!(within(says.recv()).await.unwrap(), "work");
     for (n, event) in events.iter().filter(asked).enumerate() {
-        let (id, approval) = (format!("a{n}"), &event["approvalId"]);
-        ada.send(json!({"type": "approve", "id": id, "stream": "t", "approvalId": approval, "decision": "approved"}))
+        let (id, run, approval) = (format!("a{n}"), &event["runId"], &event["approvalId"]);
+        ada.send(json!({"type": "approve", "id": id, "stream": "t", "runId": run, "approvalId": approval, "decision": "approved"}))
             .await;
         while ada.until("receipt").await["id"] != id {}
     }

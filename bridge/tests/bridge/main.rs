@@ -16,4 +16,5 @@ mod sends;
 mod streams;
 mod support;
 mod trouble;
+mod turns;
 mod users;

@@ -303,6 +303,7 @@ async fn three_members_share_a_thread_each_with_their_own_rights() {
         pages.push(caught_up(&server, user, &[name]).await);
     }
     let run = server.bridge.stream_emitter(Team::key()).run("planner").await.unwrap();
+    let run_id = run.id().to_owned();
     let asked = tokio::spawn(async move { (run.ask("Go?", Vec::new()).await.unwrap(), run) });
     let mut approval = Value::Null;
     for page in &mut pages {
@@ -325,8 +326,7 @@ async fn three_members_share_a_thread_each_with_their_own_rights() {
         let cancel = json!({"type": "cancel", "id": "c", "stream": name, "runId": "nobody"});
         let expected = if writes { "unknown_run" } else { "forbidden" };
         assert_eq!(outcome(page, cancel).await, expected, "{name}");
-        let unknown =
-            json!({"type": "approve", "id": "a", "stream": name, "approvalId": "none", "decision": "denied"});
+        let unknown = json!({"type": "approve", "id": "a", "stream": name, "runId": "none", "approvalId": "none", "decision": "denied"});
         let expected = if approves { "unknown_approval" } else { "forbidden" };
         assert_eq!(outcome(page, unknown).await, expected, "{name}");
         // The names of the others mean nothing to them.
@@ -334,7 +334,7 @@ async fn three_members_share_a_thread_each_with_their_own_rights() {
         page.send(json!({"type": "subscribe", "streams": [{"name": other}]})).await;
         assert_eq!(page.until("unsubscribed").await["reason"], "unknown_stream", "{name}");
     }
-    let approve = json!({"type": "approve", "id": "b", "stream": TEAM[1].1, "approvalId": approval, "decision": "approved"});
+    let approve = json!({"type": "approve", "id": "b", "stream": TEAM[1].1, "runId": run_id, "approvalId": approval, "decision": "approved"});
     pages[1].send(approve).await;
     assert_eq!(pages[1].until("receipt").await["status"], "accepted");
     let (decision, run) = within(asked).await.unwrap();
@@ -375,7 +375,9 @@ async fn reading_begins_no_stream_and_writing_begins_so_many() {
         let id = format!("s{n}");
         let frame = match n {
             0 => json!({"type": "cancel", "id": id, "stream": id, "runId": "r"}),
-            1 => json!({"type": "approve", "id": id, "stream": id, "approvalId": "a", "decision": "denied"}),
+            1 => {
+                json!({"type": "approve", "id": id, "stream": id, "runId": "r", "approvalId": "a", "decision": "denied"})
+            }
             _ => json!({"type": "send", "id": id, "stream": id, "message": {"type": "form"}}),
         };
         page.send(frame).await;

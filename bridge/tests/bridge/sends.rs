@@ -1,8 +1,13 @@
 //! Sends, cancels, approvals and signals.
 
-use agentwire_bridge::log::{Fact, Log, Record};
-use agentwire_bridge::{Bridge, Decision, Hs256, Limits, SqliteLog};
+use std::time::Duration;
+
+use agentwire_bridge::log::{Fact, Log, Origin, Record, Terms};
+use agentwire_bridge::{
+    Answer, Bridge, Decision, EventError, Hs256, Limits, MemoryLog, PublishError, Question, Run, SqliteLog,
+};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::support::{Page, SECRET, Server, key, within};
 
@@ -10,7 +15,7 @@ fn message(id: &str, content: &str) -> Value {
     json!({"type": "send", "id": id, "stream": "t", "message": {"type": "user_message", "content": content}})
 }
 
-// PROTOCOL: SND-1, SND-2, SND-3
+// PROTOCOL: SND-1, SND-2, SND-3, SND-11
 #[tokio::test]
 async fn a_send_is_applied_once_and_answered_each_time() {
     let server = Server::start().await;
@@ -21,8 +26,8 @@ async fn a_send_is_applied_once_and_answered_each_time() {
     page.send(first.clone()).await;
     let receipt = page.next().await;
     assert_eq!(
-        (&receipt["id"], &receipt["status"], &receipt["position"]["offset"]),
-        (&json!("s1"), &json!("accepted"), &json!(1))
+        (&receipt["id"], &receipt["stream"], &receipt["status"], &receipt["position"]["offset"]),
+        (&json!("s1"), &json!("t"), &json!("accepted"), &json!(1))
     );
     let stored = server.events("t").await.remove(0);
     assert_eq!(
@@ -133,11 +138,17 @@ async fn a_cancel_reaches_its_run() {
     let mut page = Page::open(&server, "ada", json!([])).await;
     let cancel = |id: &str, run: &str| json!({"type": "cancel", "id": id, "stream": "t", "runId": run});
     page.send(cancel("c0", "nobody")).await;
-    assert_eq!(page.next().await, json!({"type": "receipt", "id": "c0", "status": "unknown_run"}));
+    assert_eq!(
+        page.next().await,
+        json!({"type": "receipt", "id": "c0", "stream": "t", "status": "unknown_run"})
+    );
     assert!(!run.is_cancelled());
     let id = run.id().to_owned();
     page.send(cancel("c1", &id)).await;
-    assert_eq!(page.next().await, json!({"type": "receipt", "id": "c1", "status": "cancelled"}));
+    assert_eq!(
+        page.next().await,
+        json!({"type": "receipt", "id": "c1", "stream": "t", "status": "cancelled"})
+    );
     within(run.cancelled()).await;
     within(child.cancelled()).await;
     child.cancel("parent").await.unwrap();
@@ -191,8 +202,8 @@ async fn a_cancelled_run_ends_as_cancelled_after_a_crash() {
         first: 1,
         events: vec![started("r"), started("other")],
         facts: vec![
-            Fact::RunStarted { run: "r".into(), offset: 1 },
-            Fact::RunStarted { run: "other".into(), offset: 2 },
+            Fact::RunStarted { run: "r".into(), offset: 1, origin: Origin::default() },
+            Fact::RunStarted { run: "other".into(), offset: 2, origin: Origin::default() },
             Fact::CancelAccepted { run: "r".into() },
         ],
         at_ms: 1,
@@ -219,7 +230,7 @@ async fn a_run_that_nobody_works_on_is_cancelled_by_the_bridge() {
     assert_eq!(server.until_event("t", "agent_cancelled").await["runId"], "r");
 }
 
-// PROTOCOL: SND-8
+// PROTOCOL: SND-2, SND-8, SND-11
 #[tokio::test]
 async fn the_first_answer_of_any_device_wins() {
     let server = Server::start().await;
@@ -234,18 +245,28 @@ async fn the_first_answer_of_any_device_wins() {
     );
     let request = server.until_event("t", "approval_requested").await;
     assert_eq!((&request["prompt"], &request["options"]), (&json!("Delete it?"), &json!(["yes", "no"])));
-    let approval = request["approvalId"].as_str().unwrap();
-    let approve = |id: &str, approval: &str, decision: &str| json!({"type": "approve", "id": id, "stream": "t", "approvalId": approval, "decision": decision});
+    let approve = |id: &str, run: &Value, approval: &Value, decision: &str| json!({"type": "approve", "id": id, "stream": "t", "runId": run, "approvalId": approval, "decision": decision});
+    let (run, approval) = (&request["runId"], &request["approvalId"]);
     let mut one = Page::open(&server, "ada", json!([])).await;
     let mut other = Page::open(&server, "ada", json!([])).await;
-    one.send(approve("a0", "nothing", "approved")).await;
-    assert_eq!(one.next().await["status"], "unknown_approval");
-    one.send(approve("a1", approval, "denied")).await;
-    assert_eq!(one.next().await["status"], "accepted");
-    other.send(approve("a2", approval, "approved")).await;
-    assert_eq!(other.next().await["status"], "already_resolved");
-    one.send(approve("a1", approval, "denied")).await;
-    assert_eq!(one.next().await["status"], "accepted");
+    let receipt =
+        |id: &str, status: &str| json!({"type": "receipt", "id": id, "stream": "t", "status": status});
+    one.send(approve("a0", run, &json!("nothing"), "approved")).await;
+    assert_eq!(one.next().await, receipt("a0", "unknown_approval"));
+    one.send(approve("a9", &json!("another"), approval, "approved")).await;
+    assert_eq!(one.next().await, receipt("a9", "unknown_approval"));
+    one.send(approve("a1", run, approval, "denied")).await;
+    let accepted = one.next().await;
+    let what = |receipt: &Value| [&receipt["status"], &receipt["decision"], &receipt["by"]].map(Value::clone);
+    assert_eq!(what(&accepted), ["accepted", "denied", "ada"]);
+    other.send(approve("a2", run, approval, "approved")).await;
+    let mut late = receipt("a2", "already_resolved");
+    (late["decision"], late["by"]) = (json!("denied"), json!("ada"));
+    assert_eq!(other.next().await, late);
+    one.send(approve("a1", run, approval, "denied")).await;
+    assert_eq!(one.next().await, accepted);
+    one.send(approve("a1", run, approval, "approved")).await;
+    assert_eq!(one.next().await["error"]["code"], "conflict");
     assert_eq!(within(asked).await.unwrap(), Decision::Denied);
     let events = server.events("t").await;
     let resolved: Vec<_> = events.iter().filter(|event| event["type"] == "approval_resolved").collect();
@@ -254,6 +275,213 @@ async fn the_first_answer_of_any_device_wins() {
         (&resolved[0]["decision"], &resolved[0]["runId"], &resolved[0]["user"]),
         (&json!("denied"), &json!(run_id), &json!("ada"))
     );
+}
+
+// PROTOCOL: SND-8
+#[tokio::test]
+async fn an_approval_whose_run_is_over_is_answered_run_over() {
+    let server = Server::start().await;
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let asked = tokio::spawn(async move {
+        let answer = run.ask("?", Vec::new()).await;
+        run.cancel("requested").await.unwrap();
+        answer
+    });
+    let request = server.until_event("t", "approval_requested").await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(json!({"type": "cancel", "id": "c", "stream": "t", "runId": request["runId"]})).await;
+    assert_eq!(page.next().await["status"], "cancelled");
+    assert!(within(asked).await.unwrap().is_err());
+    page.send(json!({"type": "approve", "id": "a", "stream": "t", "runId": request["runId"], "approvalId": request["approvalId"], "decision": "approved"}))
+        .await;
+    assert_eq!(page.next().await, json!({"type": "receipt", "id": "a", "stream": "t", "status": "run_over"}));
+}
+
+// Two runs ask under one id.
+// PROTOCOL: SND-8
+#[tokio::test]
+async fn an_answer_reaches_the_run_that_it_names() {
+    let server = Server::start().await;
+    let emitter = server.bridge.emitter("ada", "t");
+    let ask = |run: &str| json!({"type": "approval_requested", "runId": run, "approvalId": "bash:0", "prompt": "?"});
+    for run in ["r1", "r2"] {
+        emitter.publish(ask(run)).await.unwrap();
+    }
+    assert_eq!(emitter.publish(ask("r1")).await, Err(PublishError::Approval));
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    for (run, decision) in [("r1", "denied"), ("r2", "approved")] {
+        page.send(json!({"type": "approve", "id": run, "stream": "t", "runId": run, "approvalId": "bash:0", "decision": decision}))
+            .await;
+        let receipt = page.next().await;
+        assert_eq!((&receipt["status"], &receipt["decision"]), (&json!("accepted"), &json!(decision)));
+        let resolved = server.events("t").await.pop().unwrap();
+        assert_eq!((&resolved["runId"], &resolved["decision"]), (&json!(run), &json!(decision)));
+    }
+}
+
+/// A run that asks and keeps its end to itself, and what it asked.
+async fn asks(
+    server: &Server,
+    question: Question,
+) -> (JoinHandle<(Result<Answer, PublishError>, Run)>, Value) {
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let asked = tokio::spawn(async move { (run.ask_with(question).await, run) });
+    (asked, server.until_event("t", "approval_requested").await)
+}
+
+// PROTOCOL: SND-12, SND-2
+#[tokio::test]
+async fn an_answer_that_does_not_fit_is_refused_and_the_question_stays_open() {
+    let limits = Limits { max_answer_bytes: 1_024, ..Limits::default() };
+    let server = Server::with(|builder| builder.limits(limits)).await;
+    let question = Question {
+        schema: Some(
+            json!({"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}}),
+        ),
+        args: Some(json!({"path": "/"})),
+        editable: true,
+        ..Question::new("Delete it?")
+    };
+    let (asked, event) = asks(&server, question).await;
+    let hash = event["argsHash"].as_str().unwrap();
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let mut number = 0;
+    let mut approve = |more: Value| {
+        number += 1;
+        let mut frame = json!({"type": "approve", "id": format!("a{number}"), "stream": "t", "runId": event["runId"], "approvalId": event["approvalId"], "decision": "approved"});
+        frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        frame
+    };
+    for unfit in [
+        json!({"editedArgs": {"path": 7}}),
+        json!({"editedArgs": {}, "argsHash": hash}),
+        json!({"argsHash": "of other arguments"}),
+        json!({"editedArgs": {"path": "x".repeat(1_024)}}),
+        json!({"reason": "x".repeat(1_025)}),
+        json!({"decision": "denied", "editedArgs": {"path": "a"}}),
+    ] {
+        page.send(approve(unfit.clone())).await;
+        let receipt = page.next().await;
+        let error = (&receipt["error"]["code"], &receipt["error"]["retryable"]);
+        assert_eq!(error, (&json!("invalid_answer"), &json!(false)), "{unfit} {receipt}");
+    }
+    assert_eq!(server.head("t").await, 2);
+    let fits = approve(
+        json!({"editedArgs": {"path": "notes/"}, "argsHash": hash, "reason": "only this", "payload": [null]}),
+    );
+    page.send(fits.clone()).await;
+    let receipt = page.next().await;
+    assert_eq!((&receipt["status"], &receipt["position"]["offset"]), (&json!("accepted"), &json!(3)));
+    let resolved = server.events("t").await.pop().unwrap();
+    assert_eq!((&resolved["editedArgs"], &resolved["payload"]), (&json!({"path": "notes/"}), &json!([null])));
+    // A copy gets the same answer, and another body under its id is a conflict.
+    page.send(fits.clone()).await;
+    assert_eq!(page.next().await, receipt);
+    let mut other = fits;
+    other["editedArgs"]["path"] = json!("/");
+    page.send(other).await;
+    assert_eq!(page.next().await["error"]["code"], "conflict");
+    let (answer, run) = within(asked).await.unwrap();
+    let expected = Answer {
+        decision: Decision::Approved,
+        payload: Some(json!([null])),
+        edited_args: Some(json!({"path": "notes/"})),
+        reason: Some("only this".to_owned()),
+        by: Some("ada".to_owned()),
+    };
+    assert_eq!(answer.unwrap(), expected);
+    run.complete("done").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_with_a_schema_of_another_document_is_refused() {
+    let server = Server::start().await;
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let schema = Some(json!({"$ref": "http://127.0.0.1:9/schema.json"}));
+    let refused = run.ask_with(Question { schema, ..Question::new("?") }).await;
+    assert!(
+        matches!(refused, Err(PublishError::Event(EventError::Field { field: "schema", .. }))),
+        "{refused:?}"
+    );
+    assert_eq!(server.head("t").await, 1);
+}
+
+// PROTOCOL: SND-12
+#[tokio::test]
+async fn a_question_that_was_redacted_can_only_be_denied() {
+    let server = Server::start().await;
+    let (asked, event) =
+        asks(&server, Question { schema: Some(json!({})), ..Question::new("secret?") }).await;
+    assert!(server.bridge.redact(&key("t"), 2).await.unwrap());
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let approve = |decision: &str, payload: Value| {
+        let mut frame = json!({"type": "approve", "id": decision, "stream": "t", "runId": event["runId"], "approvalId": event["approvalId"], "decision": decision});
+        frame.as_object_mut().unwrap().extend(payload.as_object().unwrap().clone());
+        frame
+    };
+    page.send(approve("approved", json!({"payload": 1}))).await;
+    assert_eq!(page.next().await["error"]["code"], "invalid_answer");
+    page.send(approve("denied", json!({}))).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    assert_eq!(within(asked).await.unwrap().0.unwrap().decision, Decision::Denied);
+}
+
+// PROTOCOL: SND-13
+#[tokio::test]
+async fn a_question_that_nobody_answers_in_time_expires() {
+    let server = Server::start().await;
+    let expires_in = Some(Duration::from_millis(20));
+    let (asked, event) = asks(&server, Question { expires_in, ..Question::new("?") }).await;
+    let (answer, _run) = within(asked).await.unwrap();
+    let expected =
+        Answer { decision: Decision::Expired, payload: None, edited_args: None, reason: None, by: None };
+    assert_eq!(answer.unwrap(), expected);
+    let resolved = server.events("t").await.pop().unwrap();
+    assert!(resolved["time"].as_u64() >= event["expiresAt"].as_u64(), "{resolved} {event}");
+    assert_eq!((&resolved["decision"], resolved.get("user")), (&json!("expired"), None));
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(json!({"type": "approve", "id": "a", "stream": "t", "runId": event["runId"], "approvalId": event["approvalId"], "decision": "approved"}))
+        .await;
+    let late = json!({"type": "receipt", "id": "a", "stream": "t", "status": "already_resolved", "decision": "expired"});
+    assert_eq!(page.next().await, late);
+}
+
+// PROTOCOL: SND-13, LIF-5
+#[tokio::test]
+async fn a_question_that_expired_while_no_server_ran_has_expired() {
+    let log = MemoryLog::new();
+    let started = json!({"type": "agent_started", "runId": "r", "agent": "a"}).to_string();
+    let ask = |id: &str| {
+        json!({"type": "approval_requested", "runId": "r", "approvalId": id, "prompt": "?"}).to_string()
+    };
+    let terms = |offset, expires_at_ms| Terms { offset, expires_at_ms, ..Terms::default() };
+    let requested = |id: &str, terms| Fact::ApprovalRequested { run: "r".into(), approval: id.into(), terms };
+    let record = Record {
+        seq: 1,
+        first: 1,
+        events: vec![started.into(), ask("old").into(), ask("later").into()],
+        facts: vec![
+            Fact::RunStarted { run: "r".into(), offset: 1, origin: Origin::default() },
+            requested("old", terms(2, Some(5))),
+            requested("later", terms(3, Some(u64::MAX))),
+        ],
+        at_ms: 1,
+        is_open: true,
+    };
+    log.append(&key("t"), 0, record.into()).await.unwrap();
+    let server = Server::with(|builder| builder.log(log)).await;
+    let after: Vec<_> = server.events("t").await.split_off(3);
+    assert_eq!(
+        (&after[0]["type"], &after[0]["approvalId"], &after[0]["decision"]),
+        (&json!("approval_resolved"), &json!("old"), &json!("expired"))
+    );
+    assert_eq!((&after[1]["type"], after.len()), (&json!("agent_died"), 2));
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    for (approval, status) in [("old", "already_resolved"), ("later", "run_over")] {
+        page.send(json!({"type": "approve", "id": approval, "stream": "t", "runId": "r", "approvalId": approval, "decision": "approved"}))
+            .await;
+        assert_eq!(page.next().await["status"], status);
+    }
 }
 
 // PROTOCOL: SIG-1

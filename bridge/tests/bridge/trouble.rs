@@ -329,8 +329,7 @@ async fn a_read_that_fails_costs_its_own_request_an_answer_and_the_socket_nothin
     let server = serve(&log).await;
     let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
     page.until("caughtUp").await;
-    let approve =
-        json!({"type": "approve", "id": "a", "stream": "u", "approvalId": "x", "decision": "denied"});
+    let approve = json!({"type": "approve", "id": "a", "stream": "u", "runId": "r", "approvalId": "x", "decision": "denied"});
     let cancel = json!({"type": "cancel", "id": "c", "stream": "v", "runId": "r"});
     for (frame, status) in [(approve, "unknown_approval"), (cancel, "unknown_run")] {
         log.fail_heads(1);

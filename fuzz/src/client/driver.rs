@@ -130,7 +130,8 @@ impl Driver {
             }
             Step::Send { kind, stream, id } => self.send(kind, stream, id),
             Step::SendTooLarge { stream, id } => {
-                self.input(Input::SendTooLarge { id: send_id(stream, id).into() })
+                let (id, stream) = (send_id(id).into(), stream_name(stream).into());
+                self.input(Input::SendTooLarge { id, stream });
             }
             Step::Settle => self.settle(),
             Step::Signal { stream } => {
@@ -269,11 +270,16 @@ impl Driver {
         let (kind, body) = match kind % 3 {
             0 => (SendKind::Message, json!({"message": {"type": "user_message", "content": "hi"}})),
             1 => (SendKind::Cancel, json!({"runId": "r1"})),
-            _ => (SendKind::Approve, json!({"approvalId": "a1", "decision": "denied"})),
+            2 => (SendKind::Approve, json!({"runId": "r1", "approvalId": "a1", "decision": "denied"})),
+            3 => (SendKind::Withdraw, json!({"sendId": "m0"})),
+            _ => {
+                let message = json!({"type": "user_message", "content": "hello"});
+                (SendKind::Edit, json!({"sendId": "m0", "message": message}))
+            }
         };
-        let (id, stream) = (send_id(stream, id), stream_name(stream));
+        let (id, stream) = (send_id(id), stream_name(stream));
         let body = self.slots.keep(Held::Value(body));
-        self.sends.push(&id);
+        self.sends.push(&id, &stream);
         let (id, stream) = (id.into(), stream.into());
         self.input(Input::Send { kind, id, stream, body, first_sent: FirstSent::default() });
     }
@@ -435,11 +441,11 @@ impl Driver {
                 assert_eq!(self.numbers.get(&name), Some(&stream), "not the number given last");
                 self.consumer(consumer).resumed(&result);
             }
-            Event::Settled { id, outcome } => {
+            Event::Settled { id, stream, outcome } => {
                 if let Outcome::Receipt { slot } = outcome {
                     self.slots.get(slot);
                 }
-                self.sends.settle(&id.as_rc());
+                self.sends.settle(&id.as_rc(), &stream.as_rc());
             }
             Event::StateChanged { state, .. } => self.state = state,
             Event::Welcomed { .. } => {

@@ -51,18 +51,18 @@ impl Slots {
     }
 }
 
-/// The sends that did not settle.
+/// The sends that did not settle, by id and stream.
 #[derive(Debug, Default)]
-pub(super) struct Sends(BTreeSet<String>);
+pub(super) struct Sends(BTreeSet<(String, String)>);
 
 impl Sends {
     /// Notes a send. One whose key waits already is that send.
-    pub(super) fn push(&mut self, id: &str) {
-        self.0.insert(id.to_owned());
+    pub(super) fn push(&mut self, id: &str, stream: &str) {
+        self.0.insert((id.to_owned(), stream.to_owned()));
     }
 
-    pub(super) fn settle(&mut self, id: &str) {
-        assert!(self.0.remove(id), "the send {id} settles again");
+    pub(super) fn settle(&mut self, id: &str, stream: &str) {
+        assert!(self.0.remove(&(id.to_owned(), stream.to_owned())), "the send {id} of {stream} settles again");
     }
 
     pub(super) fn len(&self) -> usize {

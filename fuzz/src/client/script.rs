@@ -6,6 +6,22 @@ use serde_json::{Value, json};
 
 use crate::MAX_INTEGER;
 
+/// What receipts say.
+const STATUSES: [&str; 12] = [
+    "accepted",
+    "already_claimed",
+    "already_finished",
+    "already_resolved",
+    "cancelled",
+    "rejected",
+    "run_over",
+    "unknown_approval",
+    "unknown_run",
+    "unknown_send",
+    "void",
+    "withdrawn",
+];
+
 /// One thing that happens.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -224,12 +240,15 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Value> {
             _ => json!({"type": "pong", "n": 1}),
         },
         12 => {
-            let id = send_id(u.arbitrary()?, u.arbitrary()?);
-            let mut frame = json!({"type": "receipt", "id": id, "status": "accepted"});
-            if u.arbitrary()? {
-                frame["status"] = "rejected".into();
+            let (stream, id) = (stream_name(u.arbitrary()?), send_id(u.arbitrary()?));
+            let status = STATUSES[usize::from(u.arbitrary::<u8>()?) % STATUSES.len()];
+            let mut frame = json!({"type": "receipt", "id": id, "stream": stream, "status": status});
+            if status == "rejected" {
                 frame["error"] =
                     json!({"code": "overloaded", "message": "m", "retryable": u.arbitrary::<bool>()?});
+            } else if u.arbitrary()? {
+                frame["decision"] = "approved".into();
+                frame["position"] = json!({"epoch": epoch_name(u.arbitrary()?), "offset": offset(u)?.max(1)});
             }
             frame
         }
@@ -270,7 +289,7 @@ fn frame(u: &mut Unstructured<'_>) -> Result<Value> {
     })
 }
 
-/// The key of a send; one stream's keys are not those of another, so that an answer says which send it settles.
-pub(super) fn send_id(stream: u8, id: u8) -> String {
-    format!("{}-{}", stream_name(stream), id % 8)
+/// An id of a send; every stream has the same ones.
+pub(super) fn send_id(id: u8) -> String {
+    format!("m{}", id % 8)
 }

@@ -16,7 +16,7 @@ history req=n
 notice kind=T64
 ping n=n
 pong n=n
-receipt id=t128 status=t64 error?{ code=T64 retryable=b retryAfterMs?=i0,86400000 }
+receipt id=t128 stream=t256 status=t64 position?{ epoch=T64 offset=o } decision?=t64 by?=T256 error?{ code=T64 retryable=b retryAfterMs?=i0,86400000 }
 refreshed tokenExpiresInMs?=n
 replayEnd req=n to=n oldest=o
 signal stream=T256 signal{ type=T64 }

@@ -137,8 +137,8 @@ export interface RawConfig {
 /** Where a stream without a position begins: 0 is the start, -1 live, n > 0 the last n events. */
 export type RawOpen = number;
 
-/** What a `send` carries: 0 a message, 1 a cancel, 2 an approval. */
-export type RawSendKind = 0 | 1 | 2;
+/** What a `send` carries: 0 a message, 1 a cancel, 2 an approval, 3 a withdrawal, 4 an edit. */
+export type RawSendKind = 0 | 1 | 2 | 3 | 4;
 
 /** The core of one client. */
 export interface RawClient {

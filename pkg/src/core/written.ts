@@ -5,14 +5,19 @@ import type { Texts } from "./texts.js";
 const ACK = 0;
 const APPROVE = 1;
 const CANCEL = 2;
-const SEND = 3;
-const HELLO = 4;
-const PING = 5;
-const PONG = 6;
-const REFRESH = 7;
-const REPLAY = 8;
-const SIGNAL = 9;
-const SUBSCRIBE = 10;
+const EDIT = 3;
+const SEND = 4;
+const WITHDRAW = 5;
+const HELLO = 6;
+const PING = 7;
+const PONG = 8;
+const REFRESH = 9;
+const REPLAY = 10;
+const SIGNAL = 11;
+const SUBSCRIBE = 12;
+
+/** The names of the frames that settle by a receipt. */
+const KEYED: Readonly<Record<number, string>> = { [APPROVE]: "approve", [CANCEL]: "cancel", [EDIT]: "edit", [SEND]: "send", [WITHDRAW]: "withdraw" };
 
 /** What frames are written with. */
 export interface Writing {
@@ -24,24 +29,21 @@ export interface Writing {
 
 /** Does a frame of this kind settle by a receipt? */
 export function isKeyed(kind: number): boolean {
-	return kind === APPROVE || kind === CANCEL || kind === SEND;
+	return kind in KEYED;
 }
 
 /** The frame of a kind. */
 export function frameOf(kind: number, numbers: readonly number[], { texts, slots, version }: Writing): object {
 	const [first = 0, second = 0, third = 0, fourth = 0] = numbers;
 	const value = (slot: number): unknown => slots.get(slot);
+	if (isKeyed(kind)) {
+		const key = { type: KEYED[kind], id: texts.text(first), stream: texts.text(second) };
+		// The body brings the rest and cannot replace the key.
+		return { ...key, ...(value(third) as object), ...key, ...(fourth < 0 ? {} : { firstSentAt: fourth }) };
+	}
 	switch (kind) {
 		case ACK:
 			return { type: "ack", offsets: Object.fromEntries(inGroups(numbers, 2)) };
-		case APPROVE:
-		case CANCEL:
-		case SEND: {
-			const type = kind === APPROVE ? "approve" : kind === CANCEL ? "cancel" : "send";
-			const key = { type, id: texts.text(first), stream: texts.text(second) };
-			// The body brings the rest and cannot replace the key.
-			return { ...key, ...(value(third) as object), ...key, ...(kind === SEND && fourth >= 0 ? { firstSentAt: fourth } : {}) };
-		}
 		case HELLO:
 			return {
 				type: "hello",

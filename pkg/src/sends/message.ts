@@ -11,6 +11,15 @@ import type { Receipt } from "./receipt.js";
 export interface SendOptions {
 	/** Key of the message, 1 to 128 bytes: the server applies it at most once. @default a random UUID */
 	readonly id?: string | undefined;
+	/**
+	 * `queue`: it waits for its turn. `interrupt`: it ends this user's open runs, and goes before what waits. `steer`: it is for a
+	 * run that is open (`runId`, or the only one); what the run does not take waits for its turn.
+	 *
+	 * @default "queue"
+	 */
+	readonly mode?: "queue" | "interrupt" | "steer" | undefined;
+	/** The run to steer. */
+	readonly runId?: string | undefined;
 	/** Aborted before the call: the message fails with `aborted`. Later: `receipt` rejects with the signal's reason, but the message can't be taken back. */
 	readonly signal?: AbortSignal | undefined;
 }

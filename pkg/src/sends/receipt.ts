@@ -10,12 +10,16 @@ export interface Receipt {
 	readonly status: string;
 	/** Place of the stored event. */
 	readonly position: Position | undefined;
+	/** Of an approval: what counts, and the user who decided it, if a user did. */
+	readonly decision?: string;
+	readonly by?: string | undefined;
 }
 
 /** The receipt that a frame holds. */
 export function receiptOf(id: string, frame: object): Receipt {
-	const { status, position } = frame as { status?: unknown; position?: Position };
-	return { id, status: typeof status === "string" ? status : "accepted", position };
+	const { status, position, decision, by } = frame as { status?: unknown; position?: Position; decision?: string; by?: string };
+	const receipt = { id, status: typeof status === "string" ? status : "accepted", position };
+	return decision === undefined ? receipt : { ...receipt, decision, by };
 }
 
 /** The error in a receipt that refuses. */

@@ -31,6 +31,9 @@ const REMEDIATIONS: Readonly<Partial<Record<KnownErrorCode, string>>> = {
 	upgrade_refused: "Check the address, and what stands between page and server: the sign-in, a proxy, a gateway.",
 	wasm_failed: "Allow 'wasm-unsafe-eval' in the Content-Security-Policy, and serve the .wasm file unchanged.",
 	wasm_unavailable: "Serve the .wasm file, and allow it in `connect-src`. It is tried again.",
+	// Of the server (PROTOCOL section 10).
+	ambiguous_run: "Name the run: `runId`.",
+	invalid_answer: "Correct the answer. The question is still open.",
 };
 
 /** The codes after which the same may be tried again. */
@@ -42,6 +45,7 @@ const RETRYABLE: readonly string[] =
 /** The codes that agentwire and its protocol define. */
 export type KnownErrorCode =
 	| "aborted"
+	| "ambiguous_run"
 	| "bad_frame"
 	| "bad_server_frame"
 	| "closed"
@@ -52,6 +56,7 @@ export type KnownErrorCode =
 	| "handler_threw"
 	| "hello_expected"
 	| "internal"
+	| "invalid_answer"
 	| "invalid_message"
 	| "invalid_option"
 	| "message_too_large"
@@ -74,6 +79,7 @@ export type KnownErrorCode =
 	| "too_many_requests"
 	| "unauthorized"
 	| "unavailable"
+	| "unknown_run"
 	| "unsupported"
 	| "unsupported_protocol"
 	| "upgrade_refused"

@@ -34,6 +34,45 @@ export interface UserMessageEvent extends Base {
 	readonly user?: string;
 	readonly references?: readonly unknown[];
 	readonly metadata?: Readonly<Record<string, unknown>>;
+	/** How it was sent, if not to wait for its turn. */
+	readonly mode?: "interrupt" | "steer";
+}
+
+/** A message of the user waits: `ahead` messages and runs come before it. */
+export interface MessageQueuedEvent extends Base {
+	readonly type: "message_queued";
+	readonly sendId: string;
+	readonly ahead: number;
+}
+
+/** A message that waited does so no more. */
+export interface MessageDequeuedEvent extends Base {
+	readonly type: "message_dequeued";
+	readonly sendId: string;
+	/** `claimed` (by a run whose first event has this `sendId`), `withdrawn`, `cancelled`, `passed`, or another. */
+	readonly reason: string;
+}
+
+/** A message that waits has another content. */
+export interface MessageEditedEvent extends Base {
+	readonly type: "message_edited";
+	readonly sendId: string;
+	readonly content: string;
+	readonly user?: string;
+	readonly references?: readonly unknown[];
+	readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** A message of the user is for this run. */
+export interface SteeringRequestedEvent extends OfRun {
+	readonly type: "steering_requested";
+	readonly sendId: string;
+}
+
+/** The run has taken it. Without this event before its end, the message waits for a run of its own. */
+export interface SteeringTakenEvent extends OfRun {
+	readonly type: "steering_taken";
+	readonly sendId: string;
 }
 
 /** A run exists. */
@@ -127,18 +166,33 @@ export interface ApprovalRequestedEvent extends OfRun {
 	readonly toolCallId?: string;
 	readonly prompt: string;
 	readonly options?: readonly unknown[];
+	/** JSON Schema of the `payload` of an approval, or with `editable` of its `editedArgs`. */
+	readonly schema?: unknown;
+	/** What the person decides about. */
+	readonly args?: unknown;
+	/** Says which arguments were shown: give it to `thread.approve`. */
+	readonly argsHash?: string;
+	readonly editable?: boolean;
+	/** Milliseconds since the Unix epoch, by the clock of the server. */
+	readonly expiresAt?: number;
 }
 
 /** Somebody decided, and the run goes on; the first decision counts. */
 export interface ApprovalResolvedEvent extends OfRun {
 	readonly type: "approval_resolved";
 	readonly approvalId: string;
-	readonly decision: Decision;
+	readonly decision: Resolution;
 	readonly user?: string;
+	readonly payload?: unknown;
+	readonly editedArgs?: unknown;
+	readonly reason?: string;
 }
 
 /** What a person can say to an approval request. */
 export type Decision = "approved" | "denied";
+
+/** What became of an approval request. */
+export type Resolution = Decision | "expired";
 
 /** A run has ended well. */
 export interface AgentCompletedEvent extends OfRun {
@@ -196,6 +250,11 @@ export interface VoidEvent {
 /** The types of event that `on` and `switch` know; an application may add its own. */
 export interface EventMap {
 	user_message: UserMessageEvent;
+	message_queued: MessageQueuedEvent;
+	message_dequeued: MessageDequeuedEvent;
+	message_edited: MessageEditedEvent;
+	steering_requested: SteeringRequestedEvent;
+	steering_taken: SteeringTakenEvent;
 	run_accepted: RunAcceptedEvent;
 	agent_started: AgentStartedEvent;
 	agent_thinking: AgentThinkingEvent;

@@ -1,20 +1,30 @@
 /** A handle of a thread: what the application holds. Several handles of one name share the stream. */
 import type { Supervisor } from "../core/supervisor.js";
-import { type MessageContent, snapshot } from "../sends/content.js";
+import { copyOf, type MessageContent, snapshot } from "../sends/content.js";
 import { type Message, type MessageContext, type SendOptions, SentMessage } from "../sends/message.js";
+import type { Receipt } from "../sends/receipt.js";
 import { signalOf } from "../sends/signal.js";
 import { abortSignal, fields, integer, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { bound, checkListener, type ListenOptions, type Unsubscribe } from "../shared/listeners.js";
 import { checkId, randomId } from "../shared/names.js";
 import type { Consumer } from "./consumer.js";
-import type { Decision } from "./events.js";
 import type { Ended, Gap, Resumed, ThreadItem } from "./facts.js";
 import { checkFrom, type From } from "./from.js";
 import { ThreadIterator } from "./iterator.js";
 import type { Position } from "./position.js";
 import type { Stream } from "./stream.js";
-import type { ApproveOutcome, BatchHandler, CancelOutcome, EventHandler, EventsOptions, Thread } from "./thread.js";
+import type {
+	ApprovalAnswer,
+	ApproveOutcome,
+	BatchHandler,
+	CancelOutcome,
+	EditOutcome,
+	EventHandler,
+	EventsOptions,
+	Thread,
+	WithdrawOutcome,
+} from "./thread.js";
 
 /** What a handle needs of its client. */
 export interface HandleContext extends MessageContext {
@@ -101,22 +111,41 @@ export class ThreadHandle implements Thread {
 
 	send(content: MessageContent, options: SendOptions = {}): Message {
 		this.#check();
-		fields("send options", options, ["id", "signal"]);
+		fields("send options", options, ["id", "signal", "mode", "runId"]);
 		const id = options.id === undefined ? randomId() : checkId("id", options.id);
 		const signal = abortSignal(options.signal);
 		const message = snapshot(content);
-		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body: { message }, sentSince: undefined }, message, signal);
+		const { mode, runId } = options;
+		if (mode !== undefined && !["queue", "interrupt", "steer"].includes(mode)) refuse("mode", mode, '"queue", "interrupt" or "steer"');
+		if (runId !== undefined && mode !== "steer") refuse("runId", runId, 'left out, unless mode is "steer"');
+		const body = { message, ...(mode === undefined ? {} : { mode }), ...(runId === undefined ? {} : { runId: checkId("runId", runId) }) };
+		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body, sentSince: undefined }, message, signal);
 	}
 
-	async cancel(runId: string): Promise<CancelOutcome> {
-		const status = await this.#ask(1, { runId: checkId("runId", runId) });
-		return oneOf<CancelOutcome>(status, ["cancelled", "already_finished", "unknown_run"]);
+	async cancel(what: string | { readonly sendId: string }): Promise<CancelOutcome> {
+		const body = typeof what === "string" ? { runId: checkId("runId", what) } : { sendId: checkId("sendId", fields("what", what, ["sendId"])["sendId"]) };
+		const { status } = await this.#ask(1, body);
+		return status as CancelOutcome;
 	}
 
-	async approve(approvalId: string, decision: Decision): Promise<ApproveOutcome> {
+	async withdraw(sendId: string): Promise<WithdrawOutcome> {
+		const { status } = await this.#ask(3, { sendId: checkId("sendId", sendId) });
+		return status as WithdrawOutcome;
+	}
+
+	async edit(sendId: string, content: MessageContent): Promise<EditOutcome> {
+		const { status } = await this.#ask(4, { sendId: checkId("sendId", sendId), message: snapshot(content) });
+		return status as EditOutcome;
+	}
+
+	async approve(runId: string, approvalId: string, answer: ApprovalAnswer): Promise<ApproveOutcome> {
+		const { decision, reason, argsHash } = fields("answer", answer, ["decision", "payload", "editedArgs", "reason", "argsHash"]);
 		if (decision !== "approved" && decision !== "denied") refuse("decision", decision, '"approved" or "denied"');
-		const status = await this.#ask(2, { approvalId: checkId("approvalId", approvalId), decision });
-		return oneOf<ApproveOutcome>(status, ["accepted", "already_resolved", "unknown_approval"]);
+		if (reason !== undefined && typeof reason !== "string") refuse("reason", reason, "a text");
+		if (argsHash !== undefined) checkId("argsHash", argsHash);
+		const ids = { runId: checkId("runId", runId), approvalId: checkId("approvalId", approvalId) };
+		const receipt = await this.#ask(2, { ...copyOf("answer", answer), ...ids });
+		return { status: receipt.status, decision: receipt.decision, by: receipt.by } as ApproveOutcome;
 	}
 
 	signal(signal: { readonly type: string; readonly [field: string]: unknown }): void {
@@ -156,20 +185,14 @@ export class ThreadHandle implements Thread {
 		this.#stream.attach(consumer, from);
 	}
 
-	async #ask(kind: 1 | 2, body: object): Promise<string> {
+	/** The core takes only receipts whose status fits the kind. */
+	async #ask(kind: 1 | 2 | 3 | 4, body: object): Promise<Receipt> {
 		this.#check();
-		const { status } = await this.#context.outbox.send({ kind, id: randomId(), stream: this.name, body, sentSince: undefined });
-		return status;
+		return this.#context.outbox.send({ kind, id: randomId(), stream: this.name, body, sentSince: undefined });
 	}
 
 	#check(): void {
 		if (this.#closed) throw new AgentwireError("closed", `thread ${JSON.stringify(this.name)} was closed`);
 		this.#context.check();
 	}
-}
-
-function oneOf<T extends string>(status: string, known: readonly T[]): T {
-	const found = known.find((word) => word === status);
-	if (found === undefined) throw new AgentwireError("internal", `the server answered with the unknown status ${JSON.stringify(status)}`);
-	return found;
 }

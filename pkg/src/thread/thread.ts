@@ -3,7 +3,7 @@
 import type { MessageContent } from "../sends/content.js";
 import type { Message, SendOptions } from "../sends/message.js";
 import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
-import type { AgentEvent, Decision, EventOf, EventType, OtherEvent } from "./events.js";
+import type { AgentEvent, Decision, EventOf, EventType, OtherEvent, Resolution } from "./events.js";
 import type { BatchMeta, Ended, EventMeta, Gap, Resumed, ThreadItem } from "./facts.js";
 import type { From } from "./from.js";
 import type { Position } from "./position.js";
@@ -42,10 +42,35 @@ export interface EventsOptions {
 }
 
 /** The answer to a cancel. The run itself ends in `agent_cancelled`. */
-export type CancelOutcome = "cancelled" | "already_finished" | "unknown_run";
+export type CancelOutcome = "cancelled" | "already_finished" | "unknown_run" | "unknown_send";
 
-/** The answer to an approval. The first answer of any device wins. */
-export type ApproveOutcome = "accepted" | "already_resolved" | "unknown_approval";
+/** What became of a message that is taken back. `already_claimed`: a run answers it; it can be cancelled. */
+export type WithdrawOutcome = "withdrawn" | "already_claimed" | "unknown_send";
+
+/** What became of the new text of a message. */
+export type EditOutcome = "accepted" | "already_claimed" | "withdrawn" | "unknown_send";
+
+/** What a person says to an approval. The server checks it: one that does not fit the question rejects with `invalid_answer`. */
+export interface ApprovalAnswer {
+	readonly decision: Decision;
+	/** What the person filled in, as the `schema` of the event says. */
+	readonly payload?: unknown;
+	/** The `args` of the event, as the person changed them. */
+	readonly editedArgs?: unknown;
+	readonly reason?: string | undefined;
+	/** The `argsHash` of the event: the answer holds for the arguments that were shown, and for no others. */
+	readonly argsHash?: string | undefined;
+}
+
+/** What became of an answer to an approval: the first answer of any device counts. */
+export interface ApproveOutcome {
+	/** `accepted`: this answer counts. `already_resolved`: see `decision`. `run_over`: nobody answered before the run was over. */
+	readonly status: "accepted" | "already_resolved" | "run_over" | "unknown_approval";
+	/** What counts, if the approval is resolved. */
+	readonly decision: Resolution | undefined;
+	/** The user who decided it. */
+	readonly by: string | undefined;
+}
 
 /** Takes an event and where it belongs. What it returns is not awaited. */
 export type EventHandler<E = AgentEvent> = (event: E, meta: EventMeta) => unknown;
@@ -92,10 +117,14 @@ export interface Thread {
 	 * with that one; with other content it fails with `conflict`. Throws `invalid_message` and `invalid_option`.
 	 */
 	send(content: MessageContent, options?: SendOptions): Message;
-	/** Asks to end a run. */
-	cancel(runId: string): Promise<CancelOutcome>;
-	/** Decides what an `approval_requested` asked. */
-	approve(approvalId: string, decision: Decision): Promise<ApproveOutcome>;
+	/** Asks to end a run; by the id of a message, the run that answers it, or its waiting for one. */
+	cancel(what: string | { readonly sendId: string }): Promise<CancelOutcome>;
+	/** Takes back a message that no run has claimed yet. */
+	withdraw(sendId: string): Promise<WithdrawOutcome>;
+	/** Replaces a `user_message` that no run has claimed yet. Throws `invalid_message`. */
+	edit(sendId: string, content: MessageContent): Promise<EditOutcome>;
+	/** Decides what an `approval_requested` asked: both ids are those of the event. Throws `invalid_option` and `invalid_message`. */
+	approve(runId: string, approvalId: string, answer: ApprovalAnswer): Promise<ApproveOutcome>;
 	/**
 	 * Tells the other pages in the thread something of the moment (such as typing); it is never stored and may be lost. Its
 	 * `type` has 1 to 64 bytes and its JSON at most 4,096. Throws `invalid_message` and `message_too_large`.

@@ -108,11 +108,11 @@ export class StreamLog {
 		return this.life.events.some((event) => event["runId"] === runId) ? "ended" : "unknown";
 	}
 
-	/** What became of an approval. */
-	approval(approvalId: string): "open" | "resolved" | "unknown" {
-		const of = (type: string): boolean => this.life.events.some((event) => event["type"] === type && event["approvalId"] === approvalId);
-		if (of("approval_resolved")) return "resolved";
-		return of("approval_requested") ? "open" : "unknown";
+	/** What became of an approval: the event that resolved it, if there is one. */
+	approval(runId: string, approvalId: string): "open" | "run_over" | "unknown" | Readonly<Record<string, unknown>> {
+		const of = (type: string) => this.life.events.find((event) => event["type"] === type && event["runId"] === runId && event["approvalId"] === approvalId);
+		if (of("approval_requested") === undefined) return "unknown";
+		return of("approval_resolved") ?? (this.run(runId) === "ended" ? "run_over" : "open");
 	}
 }
 

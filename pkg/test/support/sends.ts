@@ -27,17 +27,17 @@ export class Sends {
 		this.#putOff.set(stream, waiting);
 		if (this.#server.overloaded > 0) {
 			this.#server.overloaded -= 1;
-			return this.#delay(id, waiting, "overloaded");
+			return this.#delay(id, stream, waiting, "overloaded");
 		}
-		if (waiting.length > 0 && waiting[0] !== id) return this.#delay(id, waiting, "unavailable");
+		if (waiting.length > 0 && waiting[0] !== id) return this.#delay(id, stream, waiting, "unavailable");
 		if (waiting[0] === id) waiting.shift();
 		const receipt = this.#apply(frame, id, stream);
-		if (!this.#server.withholdReceipts) this.#session.send({ type: "receipt", id, ...receipt });
+		if (!this.#server.withholdReceipts) this.#session.send({ type: "receipt", id, stream, ...receipt });
 	}
 
-	#delay(id: string, waiting: string[], code: string): void {
+	#delay(id: string, stream: string, waiting: string[], code: string): void {
 		if (!waiting.includes(id)) waiting.push(id);
-		this.#session.send({ type: "receipt", id, ...refusal(code, true) });
+		this.#session.send({ type: "receipt", id, stream, ...refusal(code, true) });
 	}
 
 	#apply(frame: Frame, id: string, stream: string): Readonly<Record<string, unknown>> {
@@ -68,13 +68,15 @@ export class Sends {
 	}
 
 	#approve(frame: Frame, stream: string): Readonly<Record<string, unknown>> {
-		const { approvalId, decision } = frame;
+		const [runId, approvalId, decision, by] = [String(frame["runId"]), String(frame["approvalId"]), frame["decision"], this.#session.subject];
 		if (decision !== "approved" && decision !== "denied") return refusal("bad_frame", false);
-		const approval = this.#server.log(stream).approval(String(approvalId));
+		const approval = this.#server.log(stream).approval(runId, approvalId);
 		if (approval === "unknown") return { status: "unknown_approval" };
-		if (approval === "resolved") return { status: "already_resolved" };
-		this.#server.append(stream, { type: "approval_resolved", runId: "r", approvalId, decision });
-		return { status: "accepted" };
+		if (approval === "run_over") return { status: approval };
+		if (approval !== "open") return { status: "already_resolved", decision: approval["decision"], by: approval["user"] };
+		this.#server.append(stream, { type: "approval_resolved", runId, approvalId, decision, user: by });
+		const { epoch, head } = this.#server.log(stream);
+		return { status: "accepted", position: { epoch, offset: head }, decision, by };
 	}
 
 	/** SIG-1: passed to the other connections that follow the stream. */

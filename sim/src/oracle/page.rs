@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use agentwire::proto::Duration;
 
 use agentwire::proto::{
-    Config, ConsumerId, Event, Instant, SocketId, State, StreamId,
-    wire::{ClientFrame, ServerFrame, StreamRequest},
+    Config, ConsumerId, Event, Instant, SendKind, SocketId, State, StreamId,
+    wire::{ClientFrame, Receipt, ServerFrame, StreamRequest},
 };
 
 use super::{
@@ -185,7 +185,7 @@ impl PageView {
                     stream.on_gap(*from, *to);
                 }
             }
-            ServerFrame::Receipt { id, error: Some(error), .. } if error.retryable => {
+            ServerFrame::Receipt(Receipt { id, error: Some(error), .. }) if error.retryable => {
                 if let Some(send) = self.sends.get_mut(&*id.as_rc()) {
                     send.on_way = false;
                 }
@@ -319,7 +319,7 @@ impl PageView {
                 require!(!self.foreign, "I11", "{frame:?} is sent after another subject was welcomed");
                 self.sent(frame, now)?;
             }
-            Note::Settled { id, receipt, failed } => {
+            Note::Settled { id, receipt, failed, .. } => {
                 counts.sends += 1;
                 self.settled(id, receipt.as_ref(), failed.as_deref(), server)?;
             }
@@ -369,7 +369,7 @@ impl PageView {
                 require!(to >= from && to - from < window, "RPL-2", "a request for {from}..={to}");
                 require!(self.by_ch(*ch).is_some(), "RPL-1", "a request names ch {ch}, which is not in use");
             }
-            ClientFrame::Send { id, stream, .. } => {
+            ClientFrame::Keyed { kind: SendKind::Message, id, stream, .. } => {
                 let send =
                     self.sends.get(&*id.as_rc()).filter(|send| !send.settled && send.stream == *stream);
                 require!(send.is_some(), "I6", "{id} is sent to {stream} and is not waiting there");
@@ -391,8 +391,7 @@ impl PageView {
                     stream.link_down();
                 }
             }
-            ClientFrame::Approve { .. }
-            | ClientFrame::Cancel { .. }
+            ClientFrame::Keyed { .. }
             | ClientFrame::Ping { .. }
             | ClientFrame::Pong { .. }
             | ClientFrame::Refresh { .. }

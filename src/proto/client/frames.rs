@@ -75,7 +75,7 @@ impl Client {
             | ServerFrame::Notice
             | ServerFrame::Ping { .. }
             | ServerFrame::Pong { .. }
-            | ServerFrame::Receipt { .. }
+            | ServerFrame::Receipt(_)
             | ServerFrame::Refreshed { .. }
             | ServerFrame::ReplayEnd { .. }
             | ServerFrame::Signal
@@ -234,10 +234,11 @@ impl Client {
                     session.round_trip = self.now.since(Instant::from_millis(n));
                 }
             }
-            ServerFrame::Receipt { id, error, .. } => {
-                let retry_at = self.outbox.on_receipt(id, error.as_ref(), slot, self.now, &mut self.fx);
-                if let Some(at) = retry_at {
-                    self.timers.set_earliest(Timer::Resend, at);
+            ServerFrame::Receipt(receipt) => {
+                match self.outbox.on_receipt(&receipt, slot, self.now, &mut self.fx) {
+                    Ok(Some(at)) => self.timers.set_earliest(Timer::Resend, at),
+                    Ok(None) => {}
+                    Err(contradiction) => self.contradicted(contradiction),
                 }
                 // While one goes at a time, the next one waited for this receipt.
                 self.flush_outbox();

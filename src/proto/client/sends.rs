@@ -22,7 +22,7 @@ impl Client {
         first_sent: FirstSent,
     ) {
         if self.is_terminal() {
-            self.fx.report(Event::Settled { id, outcome: Outcome::Failed(Text::CLOSED) });
+            self.fx.report(Event::Settled { id, stream, outcome: Outcome::Failed(Text::CLOSED) });
             self.fx.release(body);
         } else {
             self.outbox.push(kind, id, stream, body, (first_sent, self.now), &mut self.fx);

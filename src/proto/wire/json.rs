@@ -270,10 +270,12 @@ pub fn encode(frame: &ClientFrame, slot: impl Fn(Slot) -> Option<Value>) -> Opti
             let offsets = numbers.chunks(2).map(|pair| ((pair[0] as u64).to_string(), json!(pair[1] as u64)));
             json!({"type": "ack", "offsets": offsets.collect::<Map<_, _>>()})
         }
-        PageKind::Approve | PageKind::Cancel | PageKind::Send => {
+        PageKind::Approve | PageKind::Cancel | PageKind::Edit | PageKind::Send | PageKind::Withdraw => {
             let name = match kind {
                 PageKind::Approve => "approve",
                 PageKind::Cancel => "cancel",
+                PageKind::Edit => "edit",
+                PageKind::Withdraw => "withdraw",
                 _ => "send",
             };
             let mut frame = json!({"type": name, "id": text(0), "stream": text(1)});

@@ -5,9 +5,9 @@
 //! whether the fields contradict each other.
 
 use super::{
-    ClientFrame, Contradiction, Open, ReceiptError, ServerFrame, StreamRequest, Subscribed, Welcome,
+    ClientFrame, Contradiction, Open, Receipt, ReceiptError, ServerFrame, StreamRequest, Subscribed, Welcome,
 };
-use crate::proto::{ids::Slot, text::Text};
+use crate::proto::{input::SendKind, text::Text};
 
 /// What stands for an optional field that is missing.
 pub const NONE: f64 = -1.0;
@@ -123,13 +123,19 @@ pub fn from_numbers(kind: u32, next: impl FnMut() -> f64) -> Result<ServerFrame,
         kind::PING => ServerFrame::Ping { n: fields.integer() },
         kind::PONG => ServerFrame::Pong { n: fields.integer() },
         kind::RECEIPT => {
-            let (id, status, has_error) = (fields.text(), fields.text(), fields.flag());
+            let (id, stream, status) = (fields.text(), fields.text(), fields.text());
+            // The application gets the position with the frame.
+            let offset = fields.flag().then(|| fields.integer());
+            let (decision, has_error) = (fields.optional_text(), fields.flag());
             if (status == Text::REJECTED) != has_error {
                 return Err(Contradiction::ErrorAndStatus);
             }
+            if status == Text::ACCEPTED && offset.is_none() {
+                return Err(Contradiction::PositionMissing);
+            }
             let error = has_error
                 .then(|| ReceiptError { retryable: fields.flag(), retry_after_ms: fields.optional() });
-            ServerFrame::Receipt { id, error }
+            ServerFrame::Receipt(Receipt { id, stream, status, decision, error })
         }
         kind::REFRESHED => ServerFrame::Refreshed { token_expires_in_ms: fields.optional() },
         kind::REPLAY_END => {
@@ -193,7 +199,9 @@ pub enum PageKind {
     Ack,
     Approve,
     Cancel,
+    Edit,
     Send,
+    Withdraw,
     Hello,
     Ping,
     Pong,
@@ -208,18 +216,18 @@ pub enum PageKind {
 #[allow(clippy::cast_precision_loss, reason = "offsets stay below 2^53 (GEN-5)")]
 pub fn to_numbers(frame: &ClientFrame, mut put: impl FnMut(f64)) -> PageKind {
     match frame {
-        ClientFrame::Approve { id, stream, body } => {
-            keyed(*id, *stream, *body, put);
-            PageKind::Approve
-        }
-        ClientFrame::Cancel { id, stream, body } => {
-            keyed(*id, *stream, *body, put);
-            PageKind::Cancel
-        }
-        ClientFrame::Send { id, stream, body, first_sent_at } => {
-            keyed(*id, *stream, *body, &mut put);
+        ClientFrame::Keyed { kind, id, stream, body, first_sent_at } => {
+            for number in [id.0, stream.0, body.0] {
+                put(f64::from(number));
+            }
             put(first_sent_at.map_or(NONE, |at| at as f64));
-            PageKind::Send
+            match kind {
+                SendKind::Approve => PageKind::Approve,
+                SendKind::Cancel => PageKind::Cancel,
+                SendKind::Edit => PageKind::Edit,
+                SendKind::Message => PageKind::Send,
+                SendKind::Withdraw => PageKind::Withdraw,
+            }
         }
         ClientFrame::Ack { offsets } => {
             for &(ch, offset) in offsets {
@@ -266,13 +274,6 @@ pub fn to_numbers(frame: &ClientFrame, mut put: impl FnMut(f64)) -> PageKind {
             put(f64::from(*ch));
             PageKind::Unsubscribe
         }
-    }
-}
-
-/// A frame that has an id and settles by a receipt.
-fn keyed(id: Text, stream: Text, body: Slot, mut put: impl FnMut(f64)) {
-    for number in [id.0, stream.0, body.0] {
-        put(f64::from(number));
     }
 }
 

@@ -68,7 +68,11 @@ async fn trimming_forgets_what_is_over_and_nothing_else() {
     let (before, _) = ledger(&journal).await;
     journal.trim(&key("t"), before.offset).await.unwrap();
     assert_eq!(open_runs(&journal, "t").await, ["run0", "run1"]);
-    assert_eq!(journal.run_of_approval(&key("t"), "approval0").await.unwrap().as_deref(), Some("run0"));
+    let asked = Append {
+        precondition: Precondition::ApprovalOpen { run: "run0".into(), approval: "approval0".into() },
+        ..Append::events(key("t"), Vec::new())
+    };
+    assert_eq!(receipt(&journal, asked).await.status, Status::Accepted);
     let (_, text) = ledger(&journal).await;
     assert!(!text.contains("over0") && !text.contains("over1"), "{text}");
     // Its sends are known until their horizon.
@@ -141,14 +145,16 @@ async fn a_file_of_an_older_version_serves_every_event_and_knows_what_it_knew() 
             Append { key: Some(idempotency_key("ada", "s3", &hash("s3"))), ..message("t", "s3", "x") };
         let again = receipt(&journal, again).await;
         assert_eq!((again.is_repeated, again.position.offset), (true, 603));
-        let approval = |id: &str| Append {
-            precondition: Precondition::ApprovalOpen(id.into()),
+        let approval = |run: &str, id: &str| Append {
+            precondition: Precondition::ApprovalOpen { run: run.into(), approval: id.into() },
             ..Append::events(key("t"), Vec::new())
         };
-        for (id, status) in
-            [("a0", Status::AlreadyResolved), ("a1", Status::AlreadyResolved), ("a2", Status::Accepted)]
-        {
-            assert_eq!(receipt(&journal, approval(id)).await.status, status, "{id}");
+        for (run, id, status) in [
+            ("over", "a0", Status::RunOver),
+            ("open", "a1", Status::RunOver),
+            ("open", "a2", Status::Accepted),
+        ] {
+            assert_eq!(receipt(&journal, approval(run, id)).await.status, status, "{id}");
         }
         publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "cancelled"})]).await;
         let last = stored(&journal, "t", 613).await.remove(0);

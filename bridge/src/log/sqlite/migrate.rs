@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::{row, schema};
-use crate::log::{Fact, IdempotencyKey, Record, Status};
+use crate::log::{Fact, IdempotencyKey, Origin, Record, Status, Terms};
 
 /// What makes a file of each of the first schemas one of the next.
 ///
@@ -110,7 +110,11 @@ fn run_facts(connection: &Connection, stream: i64) -> rusqlite::Result<Vec<Fact>
     let mut ends = Vec::new();
     while let Some(row) = runs.next()? {
         let run: Arc<str> = row.get(0)?;
-        facts.push(Fact::RunStarted { run: Arc::clone(&run), offset: row.get(1)? });
+        facts.push(Fact::RunStarted {
+            run: Arc::clone(&run),
+            offset: row.get(1)?,
+            origin: Origin::default(),
+        });
         if row.get(3)? {
             facts.push(Fact::CancelAccepted { run: Arc::clone(&run) });
         }
@@ -122,10 +126,11 @@ fn run_facts(connection: &Connection, stream: i64) -> rusqlite::Result<Vec<Fact>
         connection.prepare_cached("SELECT approval, run, resolved FROM approvals WHERE stream = ?1")?;
     let mut approvals = approvals.query([stream])?;
     while let Some(row) = approvals.next()? {
-        let approval: Arc<str> = row.get(0)?;
-        facts.push(Fact::ApprovalRequested { approval: Arc::clone(&approval), run: row.get(1)? });
+        let (approval, run): (Arc<str>, Arc<str>) = (row.get(0)?, row.get(1)?);
+        let (of, id) = (Arc::clone(&run), Arc::clone(&approval));
+        facts.push(Fact::ApprovalRequested { run: of, approval: id, terms: Terms::default() });
         if row.get(2)? {
-            facts.push(Fact::ApprovalResolved { approval, decision: None });
+            facts.push(Fact::ApprovalResolved { run, approval, offset: 0, resolution: None });
         }
     }
     facts.extend(ends);
@@ -153,9 +158,12 @@ fn send_facts(connection: &Connection, stream: i64) -> rusqlite::Result<Vec<(u64
         let key = IdempotencyKey { subject: Arc::clone(&subject), id: Arc::clone(&id), hash: hash.into() };
         let offset: u64 = row.get(5)?;
         let of_epoch: Arc<str> = row.get(4)?;
-        let mut of_send = vec![Fact::Answered { key, status, epoch: of_epoch, offset }];
-        if !row.get::<_, bool>(6)? {
-            of_send.push(Fact::Waiting { offset, send_id: id, subject });
+        // Which of the others were messages was not noted.
+        let is_message = !row.get::<_, bool>(6)?;
+        let mut of_send =
+            vec![Fact::Answered { key, status, epoch: of_epoch, offset, resolution: None, is_message }];
+        if is_message {
+            of_send.push(Fact::Waiting { offset, send_id: id, subject, is_queued: false, is_front: false });
         }
         facts.push((row.get(7)?, of_send));
     }

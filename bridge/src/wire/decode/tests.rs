@@ -35,7 +35,7 @@ fn valid() -> Vec<Value> {
         json!({"type": "history", "req": 9, "stream": "s", "before": 120, "limit": 50}),
         json!({"type": "send", "id": "i", "stream": "s", "message": {"type": "user_message", "content": "hi"}}),
         json!({"type": "cancel", "id": "i", "stream": "s", "runId": "r"}),
-        json!({"type": "approve", "id": "i", "stream": "s", "approvalId": "a", "decision": "denied"}),
+        json!({"type": "approve", "id": "i", "stream": "s", "runId": "r", "approvalId": "a", "decision": "denied"}),
         json!({"type": "signal", "stream": "s", "signal": {"type": "typing"}}),
         json!({"type": "refresh", "token": "t"}),
         json!({"type": "ping", "n": 9_007_199_254_740_991_u64}),

@@ -2,7 +2,7 @@
  * From events to what a conversation looks like: a pure reducer with immutable snapshots. Whether an event came live or
  * was replayed makes no difference, nor how the events were cut into batches.
  */
-import type { AgentEvent, Decision, EventMeta, Gap, Position, Resumed, ThreadItem } from "agentwire";
+import type { AgentEvent, EventMeta, Gap, Position, Resolution, Resumed, ThreadItem } from "agentwire";
 
 /** A thread as it is shown. */
 export interface Conversation {
@@ -131,8 +131,9 @@ type ToolEnd = Pick<ToolPart, "state" | "result" | "error" | "durationMs">;
 export interface ApprovalPart {
 	readonly kind: "approval";
 	readonly id: string;
+	readonly runId: string;
 	readonly prompt: string;
-	readonly decision: Decision | undefined;
+	readonly decision: Resolution | undefined;
 	readonly user: string | undefined;
 }
 
@@ -280,7 +281,7 @@ class Draft {
 			case "approval_requested": {
 				const run = this.#run(event);
 				if (run.parts.some((part) => part.kind === "approval" && part.id === event.approvalId)) return this.#isLate();
-				this.#put(grown(run, { kind: "approval", id: event.approvalId, prompt: event.prompt, decision: undefined, user: undefined }));
+				this.#put(grown(run, { kind: "approval", id: event.approvalId, runId: event.runId, prompt: event.prompt, decision: undefined, user: undefined }));
 				return;
 			}
 			case "approval_resolved": {

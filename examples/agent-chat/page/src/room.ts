@@ -151,8 +151,8 @@ export class Room {
 		return Promise.all(roots.map((run) => this.#thread.cancel(run.runId)));
 	}
 
-	decide(approvalId: string, decision: Decision): Promise<unknown> {
-		return this.#thread.approve(approvalId, decision);
+	decide(runId: string, approvalId: string, decision: Decision): Promise<unknown> {
+		return this.#thread.approve(runId, approvalId, { decision });
 	}
 
 	/** Compares what was delivered with the log. */

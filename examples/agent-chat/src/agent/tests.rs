@@ -38,7 +38,13 @@ async fn ask(folder: &Path, questions: &[&str]) -> Vec<Vec<Value>> {
         .collect();
     for (key, question) in keys.iter().zip(questions) {
         let body = json!({ "type": "user_message", "content": question, "sendId": "m1", "user": "ada" });
-        let waiting = Fact::Waiting { offset: 1, send_id: "m1".into(), subject: "ada".into() };
+        let waiting = Fact::Waiting {
+            offset: 1,
+            send_id: "m1".into(),
+            subject: "ada".into(),
+            is_queued: false,
+            is_front: false,
+        };
         let record = Record {
             seq: 1,
             first: 1,

@@ -155,6 +155,8 @@ const Child = memo(function Child({ runId }: { readonly runId: string }): ReactN
 	);
 });
 
+const RESOLUTIONS = { approved: "Approved", denied: "Denied", expired: "Expired" } as const;
+
 function Approval({ approval }: { readonly approval: ApprovalPart }): ReactNode {
 	const room = useRoom();
 	const [asked, setAsked] = useState(false);
@@ -162,7 +164,7 @@ function Approval({ approval }: { readonly approval: ApprovalPart }): ReactNode 
 	const decide = (decision: "approved" | "denied"): void => {
 		setAsked(true);
 		setTrouble(undefined);
-		room.decide(approval.id, decision).catch((error: unknown) => {
+		room.decide(approval.runId, approval.id, decision).catch((error: unknown) => {
 			setAsked(false);
 			setTrouble(error instanceof Error ? error.message : String(error));
 		});
@@ -183,7 +185,7 @@ function Approval({ approval }: { readonly approval: ApprovalPart }): ReactNode 
 				</div>
 			) : (
 				<p className="none">
-					{approval.decision === "approved" ? "Approved" : "Denied"}
+					{RESOLUTIONS[approval.decision]}
 					{approval.user === undefined ? "" : ` by ${approval.user}`}
 				</p>
 			)}

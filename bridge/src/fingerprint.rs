@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Tells bodies apart as JSON values: by their fields in any order, and numbers by their value.
-pub(super) fn fingerprint(kind: &str, body: &Value) -> Arc<str> {
+pub(crate) fn fingerprint(kind: &str, body: &Value) -> Arc<str> {
     let mut text = String::from(kind);
     canonical(body, &mut text);
     let hash = Sha256::digest(text.as_bytes());
