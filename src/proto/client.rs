@@ -197,6 +197,7 @@ impl Client {
             Input::TokenFailed { retryable } => self.on_token_failed(retryable),
             Input::TokenReady { token } => self.on_token(token),
             Input::Unsubscribe { consumer } => self.on_unsubscribe(consumer),
+            Input::Withdraw { id, reason } => self.outbox.withdraw(id, reason, &mut self.fx),
         }
     }
 

@@ -168,4 +168,11 @@ pub enum Input {
         /// The consumer.
         consumer: ConsumerId,
     },
+    /// The application takes a send back. It settles with `reason`, unless it may have gone out: then nothing changes.
+    Withdraw {
+        /// The key of the send.
+        id: Text,
+        /// The code that it fails with.
+        reason: Text,
+    },
 }

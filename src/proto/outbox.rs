@@ -123,7 +123,7 @@ impl Outbox {
             entry.sent.is_none()
                 && entry.first_sent.is_some_and(|sent| now.since(sent) + entry.sent_ago > horizon)
         };
-        for entry in self.take_where(expired) {
+        for entry in self.take_where(&expired) {
             settle(entry.id, entry.body, Outcome::Failed(Text::OUTCOME_UNKNOWN), fx);
         }
     }
@@ -152,8 +152,15 @@ impl Outbox {
 
     /// Settles one send: it can never be sent.
     pub(crate) fn fail(&mut self, id: Text, code: Text, fx: &mut Effects) {
-        for entry in self.take_where(|entry| entry.id == id) {
+        for entry in self.take_where(&|entry| entry.id == id) {
             settle(entry.id, entry.body, Outcome::Failed(code), fx);
+        }
+    }
+
+    /// Settles one send that never went out: the application takes it back.
+    pub(crate) fn withdraw(&mut self, id: Text, reason: Text, fx: &mut Effects) {
+        for entry in self.take_where(&|entry| entry.id == id && entry.first_sent.is_none()) {
+            settle(entry.id, entry.body, Outcome::Failed(reason), fx);
         }
     }
 
@@ -166,12 +173,12 @@ impl Outbox {
 
     /// Settles everything: the client has ended.
     pub(crate) fn settle_all(&mut self, code: Text, fx: &mut Effects) {
-        for entry in self.take_where(|_| true) {
+        for entry in self.take_where(&|_| true) {
             settle(entry.id, entry.body, Outcome::Failed(code), fx);
         }
     }
 
-    fn take_where(&mut self, take: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+    fn take_where(&mut self, take: &dyn Fn(&Entry) -> bool) -> Vec<Entry> {
         self.entries.extract_if(.., |entry| take(entry)).collect()
     }
 }

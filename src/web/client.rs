@@ -35,6 +35,7 @@ mod call {
     pub(super) const TOKEN_FAILED: u32 = 9;
     pub(super) const TOKEN_READY: u32 = 10;
     pub(super) const UNSUBSCRIBE: u32 = 11;
+    pub(super) const WITHDRAW: u32 = 12;
 }
 
 #[wasm_bindgen]
@@ -118,6 +119,7 @@ impl RawClient {
             call::TOKEN_FAILED => Input::TokenFailed { retryable: fields.flag() },
             call::TOKEN_READY => Input::TokenReady { token: Slot(fields.narrow()) },
             call::UNSUBSCRIBE => Input::Unsubscribe { consumer: ConsumerId(fields.narrow()) },
+            call::WITHDRAW => Input::Withdraw { id: fields.text(), reason: fields.text() },
             _ => return,
         };
         self.driver.feed(input);

@@ -15,6 +15,7 @@ const SUBSCRIBE = 8;
 const TOKEN_FAILED = 9;
 const TOKEN_READY = 10;
 const UNSUBSCRIBE = 11;
+const WITHDRAW = 12;
 
 export class Core implements RawClient {
 	readonly #border: Border;
@@ -77,6 +78,11 @@ export class Core implements RawClient {
 	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number): void {
 		const { texts, slots } = this.#border;
 		this.#call(SEND, kind, texts.number(id), texts.number(stream), slots.keep(body), sentAgoMs);
+	}
+
+	withdraw(id: string, reason: string): void {
+		const { texts } = this.#border;
+		this.#call(WITHDRAW, texts.number(id), texts.number(reason));
 	}
 
 	signal(stream: string, signal: object): void {

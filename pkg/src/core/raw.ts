@@ -160,6 +160,8 @@ export interface RawClient {
 	 * if it cannot have.
 	 */
 	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number): void;
+	/** Takes a send back: it settles with the code `reason`, unless it may have gone out. */
+	withdraw(id: string, reason: string): void;
 	/** Sends at once or not at all. */
 	signal(stream: string, signal: object): void;
 	tokenReady(token: string): void;

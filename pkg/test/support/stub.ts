@@ -69,6 +69,10 @@ export class StubCore implements RawClient {
 		this.#note("send", id, sentAgoMs);
 	}
 
+	withdraw(id: string, reason: string): void {
+		this.#note("withdraw", id, reason);
+	}
+
 	signal(): void {
 		this.#note("signal");
 	}
