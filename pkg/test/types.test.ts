@@ -99,7 +99,7 @@ function sends(thread: Thread): Message {
 	thread.send({ content: "x" }, { key: "x" });
 	// @ts-expect-error -- no such decision
 	void thread.approve("a", "perhaps");
-	return thread.send({ content: "x" }, { id: "x" });
+	return thread.send({ content: "x" }, { id: "x", timeoutMs: 1_000 });
 }
 
 async function iterates(thread: Thread): Promise<void> {

@@ -5,6 +5,8 @@ import { countersOf } from "../core/counters.js";
 import type { Instance } from "../core/instance.js";
 import type { RawState } from "../core/raw.js";
 import { Supervisor } from "../core/supervisor.js";
+import { Listed } from "../sends/listed.js";
+import type { Message } from "../sends/message.js";
 import { Outbox } from "../sends/outbox.js";
 import { abortSignal, fields, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
@@ -74,7 +76,9 @@ export class AgentClient implements Client {
 		});
 		this.#connection = new Connection({ changed: (change) => this.#stateChanged(change), metric: (metric) => this.#metric(metric) });
 		this.#tokens = new TokenSource(settings.token);
-		this.#outbox = new Outbox(this.#supervisor, settings.config.maxPending, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
+		const limits = { count: settings.config.maxPending, bytes: settings.maxPendingBytes };
+		const listed = new Listed((messages) => this.#events.emit("outbox", messages));
+		this.#outbox = new Outbox(this.#supervisor, limits, listed, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
 		const nextId = (): number => (this.#lastId += 1);
 		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
 		this.#context = this.#handleContext(nextId);
@@ -143,6 +147,10 @@ export class AgentClient implements Client {
 
 	inbox(options: ThreadOptions = {}): Thread {
 		return this.thread(INBOX, options);
+	}
+
+	outbox(): readonly Message[] {
+		return this.#outbox.listed.all;
 	}
 
 	stats(): Stats {
@@ -359,4 +367,4 @@ if (typeof Symbol.dispose === "symbol") {
 	Object.defineProperty(AgentClient.prototype, Symbol.dispose, { value: AgentClient.prototype.close, configurable: true, writable: true });
 }
 
-const EVENTS: ReadonlySet<string> = new Set<keyof ClientEvents>(["state", "error", "notice", "signal", "subject"]);
+const EVENTS: ReadonlySet<string> = new Set<keyof ClientEvents>(["state", "error", "notice", "signal", "subject", "outbox"]);

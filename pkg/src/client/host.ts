@@ -74,6 +74,10 @@ export class ClientHost implements ClientSide {
 		this.#parts.welcome(session, subject);
 	}
 
+	written(id: string): void {
+		this.#parts.outbox.written(id);
+	}
+
 	settled(id: string, receipt: object | undefined, error: string | undefined): void {
 		this.#parts.outbox.settled(id, receipt, error);
 	}

@@ -48,6 +48,11 @@ export interface ClientOptions {
 	readonly tokenTimeoutMs?: number | undefined;
 	/** Messages, cancels and approvals that may be unsettled at once, 1 to 65,536. More fail with `outbox_full`. @default 256 */
 	readonly maxPendingSends?: number | undefined;
+	/**
+	 * Bytes of the JSON of what is unsettled at once, 1,024 to 268,435,456. More fails with `outbox_full`, and a message that is larger
+	 * alone with `message_too_large`. @default 8_388_608 (8 MiB)
+	 */
+	readonly maxPendingBytes?: number | undefined;
 	/** Gets log lines. They never hold a token. @default none */
 	readonly logger?: Logger | undefined;
 	/** Gets figures as they arise. @default none */
@@ -66,6 +71,8 @@ export interface Settings {
 	readonly url: string;
 	readonly token: TokenFunction;
 	readonly user: string | undefined;
+	/** Bytes of what may be pending at once. */
+	readonly maxPendingBytes: number;
 	readonly logger: Logger | undefined;
 	readonly onMetric: ((metric: Metric) => void) | undefined;
 	readonly signal: AbortSignal | undefined;
@@ -88,6 +95,7 @@ const KEYS = [
 	"connectTimeoutMs",
 	"tokenTimeoutMs",
 	"maxPendingSends",
+	"maxPendingBytes",
 	"logger",
 	"onMetric",
 	"signal",
@@ -106,6 +114,7 @@ export function settingsOf(options: unknown): Settings {
 		url: addressOf(given["url"]),
 		token: callable<TokenFunction>("token", given["token"]),
 		user: userOf(given["user"]),
+		maxPendingBytes: integer("maxPendingBytes", given["maxPendingBytes"], 1_024, 268_435_456, 8_388_608),
 		logger: withMethods<Logger>("logger", given["logger"], []),
 		onMetric: given["onMetric"] === undefined ? undefined : callable("onMetric", given["onMetric"]),
 		signal: abortSignal(given["signal"]),

@@ -95,6 +95,8 @@ export interface Host {
 	resumed(consumer: number, result: RawResumeResult): void;
 	/** The server ended the subscription for good. */
 	ended(stream: number, reason: string): void;
+	/** The frame of a send, cancel or approval is written for the socket in use. */
+	written(id: string): void;
 	/** A send, cancel or approval is settled: by the parsed `receipt` frame, or by an error code of our own. */
 	settled(id: string, receipt: object | undefined, error: string | undefined): void;
 	/** A parsed `signal` or `notice` frame has come. */

@@ -2,43 +2,57 @@
  * What was sent and is not settled yet, with its body: a lost core forgets, this does not. Each send settles exactly once
  * (I6): it leaves the outbox with that.
  */
-import type { RawSendKind } from "../core/raw.js";
 import type { Supervisor } from "../core/supervisor.js";
 import { type Deferred, deferred } from "../shared/deferred.js";
 import { AgentwireError } from "../shared/errors.js";
-import { isSameJson } from "./content.js";
+import { bytesOf, isSameLetter, type Letter } from "./letter.js";
+import type { Listed } from "./listed.js";
 import { type Receipt, receiptOf, refusalOf } from "./receipt.js";
 
-/** One thing to send. A message keeps it, so that a retry carries the same id and the same record. */
-export interface Letter {
-	readonly kind: RawSendKind;
-	readonly id: string;
-	/** Name of the thread. */
-	readonly stream: string;
-	readonly body: object;
-	/** Since when the server may know it, in milliseconds since the Unix epoch. `undefined`: it cannot have gone out yet. */
-	sentSince: number | undefined;
+/** Waits for a letter, and hears how far it is. */
+export interface Waiter {
+	readonly letter: Letter;
+	/** The letter was written on the socket in use, or that socket is lost. */
+	moved(sending: boolean): void;
+}
+
+/** How much may be pending at once. */
+export interface OutboxLimits {
+	readonly count: number;
+	/** Bytes of the JSON of all bodies. */
+	readonly bytes: number;
 }
 
 /** A letter that is not settled. */
 interface Pending extends Deferred<Receipt> {
 	readonly letter: Letter;
+	readonly bytes: number;
 	/** When it was given to the outbox, in milliseconds since the Unix epoch. */
 	readonly since: number;
+	readonly waiters: Waiter[];
+	/** So many of those who sent it have given it up. */
+	givenUp: number;
+	/** It was written on the socket in use. */
+	sending: boolean;
+	/** It is being taken back, for this reason. */
+	withdrawn: AgentwireError | undefined;
 }
 
 export class Outbox {
+	/** What the application sees of it. */
+	readonly listed: Listed;
 	readonly #supervisor: Supervisor;
-	readonly #limit: number;
+	readonly #limits: OutboxLimits;
 	readonly #settledAfter: (ms: number) => void;
 	readonly #pending = new Map<string, Pending>();
-	#connected = false;
+	#bytes = 0;
 	#closed: AgentwireError | undefined;
 
-	/** `limit`: letters that may be pending at once. `settledAfter` gets the time each one took, in milliseconds. */
-	constructor(supervisor: Supervisor, limit: number, settledAfter: (ms: number) => void) {
+	/** `settledAfter` gets the time that each letter took, in milliseconds. */
+	constructor(supervisor: Supervisor, limits: OutboxLimits, listed: Listed, settledAfter: (ms: number) => void) {
 		this.#supervisor = supervisor;
-		this.#limit = limit;
+		this.#limits = limits;
+		this.listed = listed;
 		this.#settledAfter = settledAfter;
 	}
 
@@ -46,69 +60,128 @@ export class Outbox {
 		return this.#pending.size;
 	}
 
+	/** The pending letter of an id. */
+	find(id: string): Letter | undefined {
+		return this.#pending.get(id)?.letter;
+	}
+
+	/** Why so many more letters, of so many bytes together, have no room. */
+	refusal(count: number, bytes: number): AgentwireError | undefined {
+		const most = this.#limits;
+		if (bytes > most.bytes) return new AgentwireError("message_too_large", `the message has ${bytes} bytes of JSON, maxPendingBytes is ${most.bytes}`);
+		if (this.size + count <= most.count && this.#bytes + bytes <= most.bytes) return undefined;
+		return new AgentwireError("outbox_full", `${this.size} messages with ${this.#bytes} bytes of JSON are pending (maxPendingSends, maxPendingBytes)`);
+	}
+
 	/**
 	 * Resolves with the receipt; rejects with an `AgentwireError`. A letter that has gone out before, and failed, says since when
 	 * the server may know it (SND-5). One with the id and the content of a pending one settles with that.
 	 */
-	send(letter: Letter): Promise<Receipt> {
+	send(letter: Letter, waiter?: Waiter): Promise<Receipt> {
 		const { id } = letter;
 		if (this.#closed !== undefined) return Promise.reject(this.#closed);
 		const known = this.#pending.get(id);
 		if (known !== undefined) {
-			if (isSameLetter(known.letter, letter)) return known.promise;
+			if (isSameLetter(known.letter, letter)) return this.#join(known, waiter);
 			return Promise.reject(new AgentwireError("conflict", `the id ${JSON.stringify(id)} is in use by another message, which is still pending`));
 		}
-		if (this.#pending.size >= this.#limit) {
-			return Promise.reject(new AgentwireError("outbox_full", `${this.#limit} messages are pending, which is the limit (maxPendingSends)`));
-		}
-		const pending = { letter, since: Date.now(), ...deferred<Receipt>() };
+		const bytes = bytesOf(letter);
+		const refusal = this.refusal(1, bytes);
+		if (refusal !== undefined) return Promise.reject(refusal);
+		const waiters = waiter === undefined ? [] : [waiter];
+		const begun = { letter, bytes, since: Date.now(), waiters, givenUp: 0, sending: false, withdrawn: undefined };
+		const pending: Pending = { ...begun, ...deferred<Receipt>() };
 		this.#pending.set(id, pending);
+		this.#bytes += bytes;
 		this.#give(letter);
 		return pending.promise;
 	}
 
-	/** The core says how a letter ended: by the receipt, or by a code of its own. */
-	settled(id: string, receipt: object | undefined, code: string | undefined): void {
+	/**
+	 * One of those who sent a letter wants it no more. Returns whether it is taken back: it was never transmitted, and nobody else
+	 * wants it. It then settles with `error`, unless it is transmitted before the core hears of this.
+	 */
+	withdraw({ letter }: Waiter, error: AgentwireError): boolean {
+		const pending = this.#pending.get(letter.id);
+		if (pending === undefined) return false;
+		pending.givenUp += 1;
+		if (pending.givenUp < pending.waiters.length || pending.letter.sentSince !== undefined) return false;
+		pending.withdrawn = error;
+		this.#supervisor.call((raw) => raw.withdraw(letter.id, error.code));
+		// No core has it.
+		if (!this.#supervisor.present) this.settled(letter.id, undefined, error.code);
+		return true;
+	}
+
+	/** The core has written a letter on the socket in use. */
+	written(id: string): void {
 		const pending = this.#pending.get(id);
 		if (pending === undefined) return;
-		this.#pending.delete(id);
-		this.#settledAfter(Date.now() - pending.since);
-		const error = code === undefined ? refusalOf(receipt) : new AgentwireError(code, `the message was not settled by the server: ${code}`);
-		if (error === undefined) pending.resolve(receiptOf(id, receipt ?? {}));
-		else pending.reject(error);
+		const since = (pending.letter.sentSince ??= Date.now());
+		for (const { letter } of pending.waiters) letter.sentSince = since;
+		pending.withdrawn = undefined;
+		this.#move(pending, true);
 	}
 
 	/** The client is connected now, or is no more. */
 	connected(connected: boolean): void {
-		this.#connected = connected;
-		if (!connected) return;
-		const now = Date.now();
-		for (const { letter } of this.#pending.values()) letter.sentSince ??= now;
+		if (!connected) for (const pending of [...this.#pending.values()]) this.#move(pending, false);
+	}
+
+	/** A letter has ended: by the receipt, or by a code of the core. */
+	settled(id: string, receipt: object | undefined, code: string | undefined): void {
+		const pending = this.#pending.get(id);
+		if (pending === undefined) return;
+		const { bytes, since, withdrawn } = pending;
+		this.#pending.delete(id);
+		this.#bytes -= bytes;
+		this.#settledAfter(Date.now() - since);
+		const failed = code === undefined ? refusalOf(receipt) : (withdrawn ?? new AgentwireError(code, `the message was not settled by the server: ${code}`));
+		const stored = failed === undefined ? receiptOf(id, receipt ?? {}) : undefined;
+		if (stored === undefined) pending.reject(failed);
+		else pending.resolve(stored);
+	}
+
+	/** The page no longer shows a message that is settled. */
+	unlist(id: string): void {
+		if (!this.#pending.has(id)) this.listed.delete(id);
 	}
 
 	/** Gives everything that is pending to a new core, in the first order. */
 	resend(): void {
-		for (const { letter } of [...this.#pending.values()]) this.#give(letter);
+		for (const { letter, withdrawn } of [...this.#pending.values()]) {
+			if (withdrawn !== undefined) this.settled(letter.id, undefined, withdrawn.code);
+			else this.#give(letter);
+		}
 	}
 
 	/** Settles all with `error`, and what is sent from now on too. */
 	close(error: AgentwireError): void {
 		this.#closed ??= error;
+		this.listed.clear();
 		const pending = [...this.#pending.values()];
 		this.#pending.clear();
 		for (const { reject } of pending) reject(error);
 	}
 
-	#give(letter: Letter): void {
-		const { kind, id, stream, body, sentSince } = letter;
-		const now = Date.now();
+	#join(pending: Pending, waiter: Waiter | undefined): Promise<Receipt> {
+		if (waiter !== undefined) {
+			pending.waiters.push(waiter);
+			waiter.letter.sentSince = pending.letter.sentSince;
+			waiter.moved(pending.sending);
+		}
+		return pending.promise;
+	}
+
+	#move(pending: Pending, sending: boolean): void {
+		if (pending.sending === sending) return;
+		pending.sending = sending;
+		for (const waiter of [...pending.waiters]) waiter.moved(sending);
+	}
+
+	#give({ kind, id, stream, body, sentSince }: Letter): void {
 		// Below 0 only when the clock was set back.
-		const sentAgoMs = sentSince === undefined ? -1 : Math.max(0, now - sentSince);
-		if (this.#connected) letter.sentSince ??= now;
+		const sentAgoMs = sentSince === undefined ? -1 : Math.max(0, Date.now() - sentSince);
 		this.#supervisor.call((raw) => raw.send(kind, id, stream, body, sentAgoMs));
 	}
-}
-
-function isSameLetter(one: Letter, other: Letter): boolean {
-	return one.kind === other.kind && one.stream === other.stream && isSameJson(one.body, other.body);
 }

@@ -13,7 +13,7 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	invalid_message: "Send an object with a text `type`, or text `content`, that JSON can hold.",
 	message_too_large: "Send less.",
 	no_websocket: "Call `createClient` in a browser or a worker.",
-	outbox_full: "Wait until pending messages are settled, or raise `maxPendingSends`.",
+	outbox_full: "Wait until pending messages are settled, or raise the limit.",
 	outcome_unknown: "Look for the message in the thread. If it is not there, send it again with a new id.",
 	socket_refused: "Use wss:// and allow the address in `connect-src`.",
 	stream_conflict: "Use the same `from`, leave it out, or close the other handles first.",
@@ -24,6 +24,7 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 	unsupported_protocol: "Check the url: the server does not speak agentwire.v1.",
 	wasm_failed: "Allow 'wasm-unsafe-eval' in the Content-Security-Policy, and serve the .wasm file unchanged.",
 	wasm_unavailable: "Serve the .wasm file, and allow it in `connect-src`. It is tried again.",
+	timeout: "Call again when the result is wanted.",
 	token_timeout: "Give the request of the `token` function a timeout. It is asked again.",
 	bad_server_frame: "Report it to the server's makers.",
 	// Of the server (PROTOCOL section 10).
@@ -43,7 +44,7 @@ const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
 
 /** The codes after which the same may be tried again. */
 const RETRYABLE: readonly string[] =
-	"internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid too_many_requests unavailable".split(
+	"internal outbox_full socket_refused timeout token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid too_many_requests unavailable".split(
 		" ",
 	);
 
@@ -71,6 +72,7 @@ export type KnownErrorCode =
 	| "stream_conflict"
 	| "stream_ended"
 	| "subject_changed"
+	| "timeout"
 	| "token_expired"
 	| "token_failed"
 	| "token_invalid"

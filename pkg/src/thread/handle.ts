@@ -1,7 +1,8 @@
 /** A handle of a thread: what the application holds. Several handles of one name share the stream. */
 import type { Supervisor } from "../core/supervisor.js";
 import { type MessageContent, snapshot } from "../sends/content.js";
-import { type Message, type MessageContext, type SendOptions, SentMessage } from "../sends/message.js";
+import type { Message, SendOptions } from "../sends/message.js";
+import { type MessageContext, SentMessage } from "../sends/sent.js";
 import { signalOf } from "../sends/signal.js";
 import { abortSignal, fields, integer, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
@@ -101,11 +102,12 @@ export class ThreadHandle implements Thread {
 
 	send(content: MessageContent, options: SendOptions = {}): Message {
 		this.#check();
-		fields("send options", options, ["id", "signal"]);
+		fields("send options", options, ["id", "signal", "timeoutMs"]);
 		const id = options.id === undefined ? randomId() : checkId("id", options.id);
 		const signal = abortSignal(options.signal);
+		const timeoutMs = options.timeoutMs === undefined ? undefined : integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647);
 		const message = snapshot(content);
-		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body: { message }, sentSince: undefined }, message, signal);
+		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body: { message }, sentSince: undefined }, { signal, timeoutMs });
 	}
 
 	async cancel(runId: string): Promise<CancelOutcome> {
