@@ -4,7 +4,7 @@ export type { BackoffOptions, ClientOptions, WindowOptions } from "./client/opti
 export { VERSION } from "./client/options.js";
 export type { ConnectionState, Health, Notice, Signal, StateChange, StateName, Stats, Subject } from "./client/state.js";
 export type { TokenFunction, TokenReason, TokenRequest } from "./client/token.js";
-export type { MessageContent } from "./sends/content.js";
+export type { MessageContent, Spelt, UserMessageContent } from "./sends/content.js";
 export type { Message, MessageState, SendOptions } from "./sends/message.js";
 export type { Receipt } from "./sends/receipt.js";
 export type { ErrorCode, ErrorDetails, KnownErrorCode } from "./shared/errors.js";

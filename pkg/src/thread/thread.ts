@@ -1,6 +1,6 @@
 /** One conversation, as the application sees it. */
 
-import type { MessageContent } from "../sends/content.js";
+import type { MessageContent, Spelt } from "../sends/content.js";
 import type { Message, SendOptions } from "../sends/message.js";
 import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
 import type { AgentEvent, Decision, EventOf, EventType, OtherEvent } from "./events.js";
@@ -91,7 +91,7 @@ export interface Thread {
 	 * Sends a message; offline, it waits. With the id of a message that is pending and the same content, the result settles
 	 * with that one; with other content it fails with `conflict`. Throws `invalid_message` and `invalid_option`.
 	 */
-	send(content: MessageContent, options?: SendOptions): Message;
+	send<const C extends MessageContent>(content: C & Spelt<C>, options?: SendOptions): Message;
 	/** Asks to end a run. */
 	cancel(runId: string): Promise<CancelOutcome>;
 	/** Decides what an `approval_requested` asked. */
