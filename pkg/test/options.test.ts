@@ -43,6 +43,8 @@ const bad: readonly [name: string, options: unknown, message: RegExp][] = [
 	["tokenTimeoutMs too short", { ...good, tokenTimeoutMs: 999 }, /^tokenTimeoutMs is 999, it must be an integer from 1000 to 600000/],
 	["tokenTimeoutMs too long", { ...good, tokenTimeoutMs: 600_001 }, /^tokenTimeoutMs is 600001/],
 	["maxPendingSends 0", { ...good, maxPendingSends: 0 }, /^maxPendingSends is 0/],
+	["outbox as text", { ...good, outbox: "persist" }, /^outbox is "persist", it must be an object/],
+	["outbox that is none", { ...good, outbox: {} }, /^outbox\.open is undefined, it must be a function/],
 	["maxPendingBytes too small", { ...good, maxPendingBytes: 1_023 }, /^maxPendingBytes is 1023, it must be an integer from 1024 to 268435456/],
 	["logger as function", { ...good, logger: () => {} }, /^logger is a value of type function, it must be an object/],
 	["onMetric as object", { ...good, onMetric: {} }, /^onMetric is a value of type object, it must be a function/],

@@ -47,7 +47,10 @@ export interface Client {
 	thread(name: string, options?: ThreadOptions): Thread;
 	/** Opens the user's own stream, which tells what happens in other threads. */
 	inbox(options?: ThreadOptions): Thread;
-	/** Returns the messages on their way, in every thread: those that are not settled. */
+	/**
+	 * Returns the messages on their way, in every thread: those that are not settled. With `persistOutbox()` of `agentwire/persist`
+	 * also those of former pages, those that are stored and whose event this page did not get yet, and those whose outcome is unknown.
+	 */
 	outbox(): readonly Message[];
 	/** Returns the counters as they are now. */
 	stats(): Stats;

@@ -82,6 +82,8 @@ export class AgentClient implements Client {
 		const nextId = (): number => (this.#lastId += 1);
 		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
 		this.#context = this.#handleContext(nextId);
+		this.#outbox.keeper = settings.outbox?.open({ url: settings.url, context: this.#context, streams: this.#streams });
+		if (settings.user !== undefined) this.#outbox.keeper?.user(settings.user);
 		this.#loading = new Loading(settings, load, this.#tokens, {
 			loaded: (instance, early) => this.#begin(instance, early),
 			failed: (error) => this.#end("failed", error),
@@ -295,6 +297,7 @@ export class AgentClient implements Client {
 		// The core ends by itself then; nothing may hang on that (HEL-6).
 		if (subject !== (known ?? this.#settings.user ?? subject)) return this.#coreState("failed", "subject_changed", undefined, 0);
 		this.#subject = subject;
+		this.#outbox.keeper?.user(subject);
 		if (known === undefined) this.#events.emit("subject", { subject, session });
 	}
 

@@ -2,7 +2,7 @@
 import type { Message } from "./message.js";
 
 export class Listed {
-	readonly #messages = new Map<string, Message>();
+	#messages = new Map<string, Message>();
 	readonly #changed: (messages: readonly Message[]) => void;
 
 	/** `changed` gets the new list whenever a message comes or goes. */
@@ -17,6 +17,14 @@ export class Listed {
 	add(message: Message): void {
 		if (this.#messages.has(message.id)) return;
 		this.#messages.set(message.id, message);
+		this.#changed(this.all);
+	}
+
+	/** Puts some in front of the others. */
+	raise(ids: readonly string[]): void {
+		const entries = [...this.#messages];
+		const isRaised = ([id]: readonly [string, Message]): boolean => ids.includes(id);
+		this.#messages = new Map([...entries.filter(isRaised), ...entries.filter((entry) => !isRaised(entry))]);
 		this.#changed(this.all);
 	}
 

@@ -52,7 +52,8 @@ export interface Message {
 	 */
 	retry(): Promise<Receipt>;
 	/**
-	 * Gives the message up, as its signal does. Nothing happens to one that is settled.
+	 * Takes a failed message out of `client.outbox()`, for good. One that has not failed is given up, as its signal does; nothing
+	 * happens to one that is stored.
 	 */
 	discard(): void;
 	/** Calls the handler when `state` changes. */

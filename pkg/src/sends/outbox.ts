@@ -5,6 +5,7 @@
 import type { Supervisor } from "../core/supervisor.js";
 import { type Deferred, deferred } from "../shared/deferred.js";
 import { AgentwireError } from "../shared/errors.js";
+import type { Keeper } from "./keeper.js";
 import { bytesOf, isSameLetter, type Letter } from "./letter.js";
 import type { Listed } from "./listed.js";
 import { type Receipt, receiptOf, refusalOf } from "./receipt.js";
@@ -32,6 +33,8 @@ interface Pending extends Deferred<Receipt> {
 	readonly waiters: Waiter[];
 	/** So many of those who sent it have given it up. */
 	givenUp: number;
+	/** It may go out: the core has it, or the next core gets it. */
+	released: boolean;
 	/** It was written on the socket in use. */
 	sending: boolean;
 	/** It is being taken back, for this reason. */
@@ -41,9 +44,12 @@ interface Pending extends Deferred<Receipt> {
 export class Outbox {
 	/** What the application sees of it. */
 	readonly listed: Listed;
+	/** Holds letters back until they are kept. */
+	keeper: Keeper | undefined;
 	readonly #supervisor: Supervisor;
 	readonly #limits: OutboxLimits;
 	readonly #settledAfter: (ms: number) => void;
+	/** In the order in which they were released, and then those that are not. */
 	readonly #pending = new Map<string, Pending>();
 	#bytes = 0;
 	#closed: AgentwireError | undefined;
@@ -89,12 +95,24 @@ export class Outbox {
 		const refusal = this.refusal(1, bytes);
 		if (refusal !== undefined) return Promise.reject(refusal);
 		const waiters = waiter === undefined ? [] : [waiter];
-		const begun = { letter, bytes, since: Date.now(), waiters, givenUp: 0, sending: false, withdrawn: undefined };
+		const begun = { letter, bytes, since: Date.now(), waiters, givenUp: 0, released: false, sending: false, withdrawn: undefined };
 		const pending: Pending = { ...begun, ...deferred<Receipt>() };
 		this.#pending.set(id, pending);
 		this.#bytes += bytes;
-		this.#give(letter);
+		if (this.keeper === undefined) this.release(letter);
+		else this.keeper.take(letter);
 		return pending.promise;
+	}
+
+	/** Lets a letter go out, behind all that were released before. */
+	release({ id }: Letter): void {
+		const pending = this.#pending.get(id);
+		if (pending === undefined || pending.released) return;
+		pending.released = true;
+		// The order of the map is that of the releases.
+		this.#pending.delete(id);
+		this.#pending.set(id, pending);
+		this.#give(pending.letter);
 	}
 
 	/**
@@ -109,7 +127,7 @@ export class Outbox {
 		pending.withdrawn = error;
 		this.#supervisor.call((raw) => raw.withdraw(letter.id, error.code));
 		// No core has it.
-		if (!this.#supervisor.present) this.settled(letter.id, undefined, error.code);
+		if (!pending.released || !this.#supervisor.present) this.settled(letter.id, undefined, error.code);
 		return true;
 	}
 
@@ -126,38 +144,42 @@ export class Outbox {
 	/** The client is connected now, or is no more. */
 	connected(connected: boolean): void {
 		if (!connected) for (const pending of [...this.#pending.values()]) this.#move(pending, false);
+		this.keeper?.connected(connected);
 	}
 
 	/** A letter has ended: by the receipt, or by a code of the core. */
 	settled(id: string, receipt: object | undefined, code: string | undefined): void {
 		const pending = this.#pending.get(id);
 		if (pending === undefined) return;
-		const { bytes, since, withdrawn } = pending;
+		const { letter, bytes, since, withdrawn } = pending;
 		this.#pending.delete(id);
 		this.#bytes -= bytes;
 		this.#settledAfter(Date.now() - since);
 		const failed = code === undefined ? refusalOf(receipt) : (withdrawn ?? new AgentwireError(code, `the message was not settled by the server: ${code}`));
 		const stored = failed === undefined ? receiptOf(id, receipt ?? {}) : undefined;
+		this.keeper?.settled(letter, stored, failed?.code);
 		if (stored === undefined) pending.reject(failed);
 		else pending.resolve(stored);
 	}
 
-	/** The page no longer shows a message that is settled. */
+	/** The page no longer shows a message that is settled, unless the keeper keeps it. */
 	unlist(id: string): void {
-		if (!this.#pending.has(id)) this.listed.delete(id);
+		if (!this.#pending.has(id) && this.keeper?.keeps(id) !== true) this.listed.delete(id);
 	}
 
-	/** Gives everything that is pending to a new core, in the first order. */
+	/** Gives everything that may go out to a new core, in the first order. */
 	resend(): void {
-		for (const { letter, withdrawn } of [...this.#pending.values()]) {
+		for (const { letter, released, withdrawn } of [...this.#pending.values()]) {
 			if (withdrawn !== undefined) this.settled(letter.id, undefined, withdrawn.code);
-			else this.#give(letter);
+			else if (released) this.#give(letter);
 		}
 	}
 
 	/** Settles all with `error`, and what is sent from now on too. */
 	close(error: AgentwireError): void {
 		this.#closed ??= error;
+		this.keeper?.end();
+		this.keeper = undefined;
 		this.listed.clear();
 		const pending = [...this.#pending.values()];
 		this.#pending.clear();

@@ -36,11 +36,16 @@ export class SentMessage implements Message, Waiter {
 	/** It was given up: ends the wait as soon as it cannot be taken back any more. */
 	#tooLate: (() => void) | undefined;
 
-	constructor(context: MessageContext, letter: Letter, patience: Patience) {
+	/** `stored`: the receipt that it has already. */
+	constructor(context: MessageContext, letter: Letter, patience: Patience, stored?: Receipt) {
 		this.letter = letter;
 		this.#context = context;
 		const { signal } = patience;
-		if (signal?.aborted === true) this.#follow(() => Promise.reject(takenBack("aborted", signal.reason)), {});
+		if (stored !== undefined) {
+			this.#state = "stored";
+			this.#receipt = Promise.resolve(stored);
+			context.outbox.listed.add(this);
+		} else if (signal?.aborted === true) this.#follow(() => Promise.reject(takenBack("aborted", signal.reason)), {});
 		else this.#follow(() => context.outbox.send(letter, this), patience);
 	}
 
@@ -79,7 +84,11 @@ export class SentMessage implements Message, Waiter {
 	}
 
 	discard(): void {
-		if (this.#state !== "failed") this.#giveUp("aborted");
+		const { id } = this;
+		const { keeper, listed } = this.#context.outbox;
+		if (this.#state !== "failed") return this.#giveUp("aborted");
+		keeper?.forget(id);
+		listed.delete(id);
 	}
 
 	on(type: "change", handler: (message: Message) => unknown, options: ListenOptions = {}): Unsubscribe {

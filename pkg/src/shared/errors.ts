@@ -3,7 +3,7 @@
  */
 
 /** What helps, by code. The texts are short because every page loads them; the README has more. */
-const REMEDIATIONS: Readonly<Record<KnownErrorCode, string>> = {
+const REMEDIATIONS: Readonly<Record<Exclude<KnownErrorCode, OfEntry>, string>> = {
 	// Of this page.
 	aborted: "Call again when the result is wanted.",
 	closed: "Make a new client. A message that was pending may have been applied: send it with the same id.",
@@ -48,6 +48,9 @@ const RETRYABLE: readonly string[] =
 		" ",
 	);
 
+/** The codes of entries that not every page loads: they bring what to do. */
+type OfEntry = "storage_failed";
+
 /** The codes that agentwire and its protocol define. */
 export type KnownErrorCode =
 	| "aborted"
@@ -70,6 +73,7 @@ export type KnownErrorCode =
 	| "refused"
 	| "socket_refused"
 	| "stream_conflict"
+	| "storage_failed"
 	| "stream_ended"
 	| "subject_changed"
 	| "timeout"
@@ -116,7 +120,7 @@ export class AgentwireError extends Error {
 	}
 }
 
-function isKnown(code: string): code is KnownErrorCode {
+function isKnown(code: string): code is keyof typeof REMEDIATIONS {
 	return Object.hasOwn(REMEDIATIONS, code);
 }
 

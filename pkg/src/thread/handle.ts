@@ -91,7 +91,10 @@ export class ThreadHandle implements Thread {
 					this.#iterators.delete(consumer);
 					stream.detach(consumer);
 				},
-				delivered: ({ id }, life, offset) => this.#context.supervisor.call((raw) => raw.delivered(id, life, offset)),
+				delivered: ({ id }, life, offset) => {
+					this.#context.supervisor.call((raw) => raw.delivered(id, life, offset));
+					this.#context.outbox.keeper?.moved(stream);
+				},
 			},
 			maxQueued,
 			signal,
