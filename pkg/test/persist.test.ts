@@ -439,6 +439,22 @@ test(
 );
 
 test(
+	"a page that starts while the one before it is still on its way out finds its messages a moment later",
+	inBrowser(async (scene) => {
+		scene.server.down = true;
+		const left = await scene.page();
+		left.client.thread("t").send({ content: "x" }, { id: "m" });
+		await scene.browser.settle();
+		const next = await scene.page();
+		assert.deepEqual(shown(next.client), []);
+		left.client.close();
+		await scene.world.advance(1_000);
+		await scene.browser.settle();
+		assert.deepEqual(shown(next.client), ["m queued"]);
+	}),
+);
+
+test(
 	"a tab that is shown looks for messages of tabs that are gone",
 	inBrowser(async (scene) => {
 		scene.server.down = true;

@@ -22,6 +22,9 @@ import { letterOf, type Row, rowOf, scopeOf } from "./row.js";
 /** Stored messages that may wait for their events at once. More: the oldest is not kept any longer. */
 const MAX_STORED = 256;
 
+/** When a page that has started looks again for pages that are gone, in milliseconds: the one before it may still be on its way out. */
+const SECOND_LOOK_MS = 1_000;
+
 /** Only messages are kept. */
 const MESSAGE = 0;
 
@@ -44,6 +47,7 @@ export class PersistentKeeper implements Keeper {
 	#connected = false;
 	#ended = false;
 	#lastOrder = 0;
+	#secondLook: ReturnType<typeof setTimeout> | undefined;
 
 	constructor(client: KeptClient) {
 		this.#client = client;
@@ -58,7 +62,8 @@ export class PersistentKeeper implements Keeper {
 			if (this.#ended) return database.close();
 			this.#database = database;
 			await this.#pages.begin();
-			await this.#takeOver();
+			const allGone = await this.#takeOver();
+			if (!allGone && !this.#ended) this.#secondLook = setTimeout(this.#look, SECOND_LOOK_MS);
 		}).then(() => {
 			if (this.#ended) return;
 			this.#ready = true;
@@ -71,7 +76,7 @@ export class PersistentKeeper implements Keeper {
 		this.#connected = connected;
 		if (!connected || !this.#ready) return;
 		this.#keepHeld();
-		void this.#attempt(() => this.#takeOver());
+		this.#look();
 	}
 
 	take(letter: Letter): void {
@@ -119,6 +124,7 @@ export class PersistentKeeper implements Keeper {
 
 	end(): void {
 		this.#ended = true;
+		clearTimeout(this.#secondLook);
 		globalThis.document?.removeEventListener("visibilitychange", this.#onVisible);
 		this.#pages.end();
 		this.#database?.close();
@@ -127,19 +133,22 @@ export class PersistentKeeper implements Keeper {
 	// --- what former pages left ---
 
 	readonly #onVisible = (): void => {
-		if (globalThis.document?.visibilityState === "visible") void this.#attempt(() => this.#takeOver());
+		if (globalThis.document?.visibilityState === "visible") this.#look();
 	};
 
-	/** Takes over the messages of pages that are gone, as many as there is room for. */
-	async #takeOver(): Promise<void> {
+	readonly #look = (): void => void this.#attempt(() => this.#takeOver());
+
+	/** Takes over the messages of pages that are gone, as many as there is room for. Returns whether all other pages are gone. */
+	async #takeOver(): Promise<boolean> {
 		const database = this.#database;
 		// Without locks, a page that is alive cannot be told from one that is gone: only what was there at the start is taken.
-		if (database === undefined || (this.#ready && !this.#pages.areKnown)) return;
+		if (database === undefined || (this.#ready && !this.#pages.areKnown)) return true;
 		const owners = new Set((await database.read(this.#scope)).map(({ owner }) => owner));
 		owners.delete(this.#pages.me);
 		const found: Row[] = [];
+		let allGone = true;
 		for (const owner of owners) {
-			await this.#pages.ifGone(owner, async () => {
+			const isGone = await this.#pages.ifGone(owner, async () => {
 				let [count, bytes] = [0, 0];
 				const fits = (row: Row): boolean => {
 					if (row.stored !== undefined) return true;
@@ -150,8 +159,10 @@ export class PersistentKeeper implements Keeper {
 				};
 				found.push(...(await database.claim(this.#scope, this.#pages.me, (row) => row.owner === owner && fits(row))));
 			});
+			allGone &&= isGone;
 		}
 		if (!this.#ended) this.#restore(found.sort((one, other) => one.order - other.order));
+		return allGone;
 	}
 
 	/** Shows messages of former pages, and sends those that are not stored before the ones of this page that still wait. */

@@ -34,12 +34,19 @@ export class Pages {
 		this.#release();
 	}
 
-	/** Runs `work` if a page is gone. No other page does so meanwhile. */
-	async ifGone(page: string, work: () => Promise<void>): Promise<void> {
+	/** Runs `work` if a page is gone, and returns whether it is. No other page does so meanwhile. */
+	async ifGone(page: string, work: () => Promise<void>): Promise<boolean> {
 		const manager = locks();
-		if (manager === undefined) return work();
-		await within("give a lock", (resolve, reject) => {
-			manager.request(nameOf(page), { ifAvailable: true }, (lock) => (lock === null ? undefined : work())).then(resolve, reject);
+		if (manager === undefined) {
+			await work();
+			return true;
+		}
+		return within("give a lock", (resolve, reject) => {
+			const use = async (lock: Lock | null): Promise<boolean> => {
+				if (lock !== null) await work();
+				return lock !== null;
+			};
+			manager.request(nameOf(page), { ifAvailable: true }, use).then(resolve, reject);
 		});
 	}
 
