@@ -169,6 +169,7 @@ export class PersistentKeeper implements Keeper {
 	#restore(rows: readonly Row[]): void {
 		if (rows.length === 0) return;
 		const { outbox } = this.#client.context;
+		const typed = [...outbox.listed.messages];
 		const waiting = this.#held;
 		this.#held = [];
 		for (const row of rows) {
@@ -180,7 +181,12 @@ export class PersistentKeeper implements Keeper {
 			this.#rows.set(row.id, row);
 			if (known === undefined) new SentMessage(this.#client.context, letterOf(row), {}, row.stored);
 		}
-		outbox.listed.raise(rows.map(({ id }) => id));
+		// What was typed meanwhile comes behind what was typed before.
+		for (const [id, message] of typed) {
+			outbox.listed.messages.delete(id);
+			outbox.listed.messages.set(id, message);
+		}
+		outbox.listed.changed();
 		this.#held = [...this.#held, ...waiting];
 		if (this.#ready) this.#keepHeld();
 		this.#boundStored();

@@ -2,7 +2,8 @@
 import type { Message } from "./message.js";
 
 export class Listed {
-	#messages = new Map<string, Message>();
+	/** In their order. Whoever changes it calls `changed`. */
+	readonly messages: Map<string, Message> = new Map();
 	readonly #changed: (messages: readonly Message[]) => void;
 
 	/** `changed` gets the new list whenever a message comes or goes. */
@@ -11,30 +12,20 @@ export class Listed {
 	}
 
 	get all(): readonly Message[] {
-		return [...this.#messages.values()];
+		return [...this.messages.values()];
 	}
 
 	add(message: Message): void {
-		if (this.#messages.has(message.id)) return;
-		this.#messages.set(message.id, message);
-		this.#changed(this.all);
-	}
-
-	/** Puts some in front of the others. */
-	raise(ids: readonly string[]): void {
-		const entries = [...this.#messages];
-		const isRaised = ([id]: readonly [string, Message]): boolean => ids.includes(id);
-		this.#messages = new Map([...entries.filter(isRaised), ...entries.filter((entry) => !isRaised(entry))]);
-		this.#changed(this.all);
+		if (this.messages.has(message.id)) return;
+		this.messages.set(message.id, message);
+		this.changed();
 	}
 
 	delete(id: string): void {
-		if (this.#messages.delete(id)) this.#changed(this.all);
+		if (this.messages.delete(id)) this.changed();
 	}
 
-	clear(): void {
-		if (this.#messages.size === 0) return;
-		this.#messages.clear();
-		this.#changed([]);
+	changed(): void {
+		this.#changed(this.all);
 	}
 }

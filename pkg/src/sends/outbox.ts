@@ -180,7 +180,10 @@ export class Outbox {
 		this.#closed ??= error;
 		this.keeper?.end();
 		this.keeper = undefined;
-		this.listed.clear();
+		if (this.listed.messages.size > 0) {
+			this.listed.messages.clear();
+			this.listed.changed();
+		}
 		const pending = [...this.#pending.values()];
 		this.#pending.clear();
 		for (const { reject } of pending) reject(error);
