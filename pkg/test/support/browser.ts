@@ -8,6 +8,9 @@ import { microtasks, type World } from "./world.js";
 /** How a call of a method of IndexedDB goes wrong: it throws, its transaction is aborted, or nothing ever comes of it. */
 export type StorageFault = "throws" | "aborts" | "hangs" | undefined;
 
+/** Turns of the event loop after which what is under way waits for something that the test has to do. */
+const STALLED_TURNS = 1_000;
+
 interface Held {
 	readonly page: object;
 }
@@ -23,12 +26,23 @@ export class Browser {
 	#page: object = {};
 	/** Transactions, and requests for a database or a lock, that are under way. */
 	#busy = 0;
+	/** How often one of them began or ended. */
+	#changes = 0;
 
 	constructor(world: World, { hasLocks = true } = {}) {
 		this.#world = world;
 		world.define("IDBKeyRange", IDBKeyRange);
 		world.define("navigator", hasLocks ? { onLine: true, locks: { request: this.#request } } : { onLine: true });
 		this.open();
+		// The storage takes no time of this world, unless it waits for something else.
+		world.onQuiet = async () => {
+			const changes = this.#changes;
+			for (let turn = 0; turn < STALLED_TURNS && this.#busy > 0; turn += 1) {
+				await microtasks();
+				if (this.#changes !== changes) return true;
+			}
+			return false;
+		};
 	}
 
 	/** Names of the locks that are held. */
@@ -56,8 +70,7 @@ export class Browser {
 
 	/** Lets the storage and all that follows from it come to rest. */
 	async settle(): Promise<void> {
-		do for (let turn = 0; turn < 4; turn += 1) await this.#world.settle();
-		while (this.#busy > 0);
+		await this.#world.settle();
 	}
 
 	/** The rows as they are stored. */
@@ -71,12 +84,17 @@ export class Browser {
 		return rows as Record<string, unknown>[];
 	}
 
+	#count(change: 1 | -1): void {
+		this.#busy += change;
+		this.#changes += 1;
+	}
+
 	readonly #request = async (name: string, ...rest: readonly unknown[]): Promise<unknown> => {
 		const callback = rest.at(-1) as (lock: object | null) => unknown;
 		const held: Held = { page: this.#page };
-		this.#busy += 1;
+		this.#count(1);
 		await microtasks();
-		this.#busy -= 1;
+		this.#count(-1);
 		if (this.#locks.has(name)) return callback(null);
 		this.#locks.set(name, held);
 		try {
@@ -94,8 +112,14 @@ export class Browser {
 				if (typeof member === "function") return (...args: unknown[]) => this.#call(target, String(key), member, args, isAlive);
 				return key === "result" && isHandle(member) ? this.#guarded(member, isAlive) : member;
 			},
-			set: (_target, key, callback: (event: unknown) => void) =>
-				Reflect.set(target, key, (event: unknown) => (isAlive() && this.fault(String(key)) !== "hangs" ? callback(event) : undefined), target),
+			set: (_target, key, callback: (event: Event) => void) => {
+				const heard = (event: Event): void => {
+					// What a page leaves in the middle is rolled back.
+					if (!isAlive() && key === "onupgradeneeded") (event.target as IDBOpenDBRequest).transaction?.abort();
+					if (isAlive() && this.fault(String(key)) !== "hangs") callback(event);
+				};
+				return Reflect.set(target, key, heard, target);
+			},
 		});
 	}
 
@@ -108,11 +132,11 @@ export class Browser {
 		if (!isHandle(result)) return result;
 		if (fault === "aborts") (target as IDBObjectStore).transaction.abort();
 		const ends = name === "open" ? ["success", "error", "blocked"] : name === "transaction" ? ["complete", "abort"] : [];
-		if (ends.length > 0) this.#busy += 1;
+		if (ends.length > 0) this.#count(1);
 		let over = false;
 		for (const end of ends) {
 			(result as EventTarget).addEventListener(end, () => {
-				if (!over) this.#busy -= 1;
+				if (!over) this.#count(-1);
 				over = true;
 			});
 		}
