@@ -306,6 +306,28 @@ fn a_receipt_that_does_not_come_is_asked_for_on_another_socket() {
 }
 
 #[test]
+fn a_send_that_never_went_out_is_taken_back_and_one_that_may_have_gone_out_is_not() {
+    let mut world = World::new();
+    for id in ["m1", "m2", "m3"] {
+        world.send(id, "t", "x");
+    }
+    let withdraw = |id: &str| Input::TakeBack { id: id.into(), reason: "aborted".into() };
+    world.input(withdraw("m2"));
+    assert_eq!(world.settled(), [("m2".into(), r#"Failed("aborted")"#.into())]);
+    world.server.no_receipts = true;
+    world.connect();
+    world.settle();
+    world.input(withdraw("m1"));
+    world.server.no_receipts = false;
+    world.cut();
+    world.input(withdraw("m3"));
+    world.run_for(30 * SECOND);
+    assert_eq!(settled(&world)[1..], [receipt("m1"), receipt("m3")]);
+    assert_eq!(world.server.applied.len(), 2);
+    assert_eq!(world.slots_held(), 0);
+}
+
+#[test]
 fn a_send_that_is_too_large_settles_and_the_others_go_on() {
     // PROTOCOL: GEN-7
     let mut world = connected();

@@ -1,10 +1,10 @@
 /** What both entries of the package export beside `createClient`. */
 export type { Client, ClientEvents } from "./client/api.js";
-export type { BackoffOptions, ClientOptions, WindowOptions } from "./client/options.js";
+export type { BackoffOptions, ClientOptions, OutboxStore, WindowOptions } from "./client/options.js";
 export { VERSION } from "./client/options.js";
 export type { ConnectionState, Health, Notice, Signal, StateChange, StateName, Stats, Subject } from "./client/state.js";
 export type { TokenFunction, TokenReason, TokenRefusal, TokenRequest } from "./client/token.js";
-export type { MessageContent } from "./sends/content.js";
+export type { MessageContent, Spelt, UserMessageContent } from "./sends/content.js";
 export type { Message, MessageState, SendOptions } from "./sends/message.js";
 export type { Receipt } from "./sends/receipt.js";
 export type { ErrorCode, ErrorDetails, KnownErrorCode } from "./shared/errors.js";

@@ -35,7 +35,7 @@ test(
 		assert.deepEqual(seen, [1, 2]);
 		const again = client.thread("t").send({ content: "back" });
 		await world.settle();
-		assert.equal(again.state, "sent");
+		assert.equal(again.state, "stored");
 		client.close();
 		client.reconnect();
 		await world.settle();

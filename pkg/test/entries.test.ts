@@ -61,7 +61,8 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(() => se
 
 test("importing touches nothing of a page: plain Node", async () => {
 	const { entry, glue } = await page();
-	const names = ["window", "document", "location", "WebSocket", "navigator", "sessionStorage", "localStorage", "addEventListener", "fetch"];
+	const ofPage = ["window", "document", "location", "WebSocket", "navigator", "addEventListener", "fetch"];
+	const names = [...ofPage, "sessionStorage", "localStorage", "indexedDB", "IDBKeyRange"];
 	const kept = names.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
 	for (const name of names) {
 		Object.defineProperty(globalThis, name, {
@@ -76,6 +77,7 @@ test("importing touches nothing of a page: plain Node", async () => {
 			const module = await entry(name);
 			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "UnauthorizedError", "VERSION", "createClient"]);
 		}
+		assert.deepEqual(Object.keys(await entry("persist")).sort(), ["clearOutbox", "persistOutbox"]);
 	} finally {
 		for (const [name, descriptor] of kept) {
 			if (descriptor === undefined) Reflect.deleteProperty(globalThis, name);

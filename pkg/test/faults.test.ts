@@ -474,7 +474,7 @@ test(
 		client.thread("u").onEvent(() => {});
 		await world.advance(40);
 		assert.deepEqual(world.socketWarnings, []);
-		await world.until(() => message.state === "sent", "sent on the next socket");
+		await world.until(() => message.state === "stored", "stored on the next socket");
 	}),
 );
 

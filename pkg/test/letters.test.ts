@@ -13,6 +13,7 @@ function connected(maxPendingSends = 256) {
 	const client = new AgentClient(settingsOf({ url: "wss://x/", token: () => "t", maxPendingSends }), () => instance);
 	const core = cores[0] as StubCore;
 	core.host.state("connected", "welcome", undefined, 0);
+	core.writes = true;
 	const sends = (): string[] => core.calls.filter((call) => call.startsWith("send"));
 	return { client, core, sends, thread: client.thread("t") };
 }
@@ -26,7 +27,7 @@ test("the_id_of_a_pending_message_with_the_same_content_joins_it", () =>
 		assert.deepEqual(sends(), ["send m -1"]);
 		core.host.settled("m", ACCEPTED, undefined);
 		assert.deepEqual(await second.receipt, await first.receipt);
-		assert.deepEqual([first.state, second.state], ["sent", "sent"]);
+		assert.deepEqual([first.state, second.state], ["stored", "stored"]);
 		client.close();
 	}));
 
@@ -64,15 +65,15 @@ test("a_retry_keeps_the_id_and_since_when_the_server_may_know_it", (t) =>
 		t.mock.timers.tick(5_000);
 		const second = message.retry();
 		assert.equal(message.receipt, second);
-		assert.deepEqual([message.state, message.error], ["pending", undefined]);
+		assert.deepEqual([message.state, message.error], ["sending", undefined]);
 		assert.deepEqual(sends(), ["send m -1", "send m 90005000"]);
 		core.host.settled("m", undefined, "outcome_unknown");
 		await assert.rejects(second, { code: "outcome_unknown" });
 		const third = message.retry();
 		core.host.settled("m", ACCEPTED, undefined);
 		assert.deepEqual((await third).position, { epoch: "e1", offset: 7 });
-		assert.equal(message.retry(), third, "it is sent: it has its receipt");
-		assert.deepEqual(states, ["failed", "pending", "failed", "pending", "sent"]);
+		assert.equal(message.retry(), third, "it is stored: it has its receipt");
+		assert.deepEqual(states, ["failed", "queued", "sending", "failed", "queued", "sending", "stored"]);
 		assert.equal(sends().length, 3);
 		client.close();
 	}));

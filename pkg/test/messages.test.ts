@@ -1,6 +1,7 @@
 /** Messages, cancels, approvals and signals: each settles once (I6). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { poison } from "./support/core.js";
 import { type AgentwireError, isAgentwireError, type Message, type MessageContent } from "./support/package.js";
 import { type Rig, type RigOptions, rig } from "./support/rig.js";
 import { inWorld, microtasks, type World } from "./support/world.js";
@@ -29,16 +30,16 @@ const refused = (code: string, retryable: boolean, more: Readonly<Record<string,
 });
 
 test(
-	"a message is pending at once and sent with its receipt",
+	"a message is shown at once and stored with its receipt",
 	inWorld(async (world) => {
 		const { thread, server, sent } = await connectedTo(world);
 		const message = thread.send({ content: "Hi", metadata: { a: [1] } });
-		assert.equal(message.state, "pending");
+		assert.equal(message.state, "sending");
 		assert.match(message.id, /^[0-9a-f-]{36}$/);
 		await world.settle();
 		assert.deepEqual(sent("send"), [{ type: "send", id: message.id, stream: "t", message: { type: "user_message", content: "Hi", metadata: { a: [1] } } }]);
 		assert.deepEqual(await message.receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 1 } });
-		assert.deepEqual([message.state, message.error], ["sent", undefined]);
+		assert.deepEqual([message.state, message.error], ["stored", undefined]);
 		assert.deepEqual(server.log("t").at(1), { time: 1, type: "user_message", content: "Hi", metadata: { a: [1] }, sendId: message.id, user: "ada" });
 	}),
 );
@@ -143,7 +144,7 @@ test(
 		const messages = ["a", "b", "c"].map((id) => thread.send({ content: id }, { id }));
 		await assert.rejects(messages[2]?.receipt ?? Promise.resolve(), { code: "outbox_full", retryable: true });
 		await world.settle();
-		assert.equal(thread.send({ content: "d" }, { id: "d" }).state, "pending");
+		assert.equal(thread.send({ content: "d" }, { id: "d" }).state, "sending");
 		await world.settle();
 		assert.deepEqual(
 			server.applied.map(({ id }) => id),
@@ -152,21 +153,243 @@ test(
 	}),
 );
 
+// --- giving up ---
+
 test(
-	"abort before the call fails the message; later only the waiting ends",
+	"abort before the call fails the message",
 	inWorld(async (world) => {
-		const { thread, server } = await connectedTo(world);
+		const { thread, client } = await connectedTo(world);
 		const never = thread.send({ content: "x" }, { signal: AbortSignal.abort() });
 		await assert.rejects(never.receipt, { code: "aborted" });
 		assert.equal(never.state, "failed");
+		assert.deepEqual(client.outbox(), []);
+	}),
+);
+
+test(
+	"a message that may have been transmitted goes on when it is given up, and its error says so",
+	inWorld(async (world) => {
+		const { thread, server } = await connectedTo(world);
 		const controller = new AbortController();
-		const message = thread.send({ content: "x" }, { signal: controller.signal });
-		controller.abort();
-		await assert.rejects(message.receipt, { name: "AbortError" });
-		assert.equal(message.state, "pending");
+		const aborted = thread.send({ content: "x" }, { signal: controller.signal, timeoutMs: 1 });
+		const late = thread.send({ content: "y" }, { timeoutMs: 1_000 });
+		const reason = new Error("the user left");
+		controller.abort(reason);
+		const unsure = { message: /may still be stored/ };
+		await assert.rejects(aborted.receipt, { code: "aborted", cause: reason, ...unsure });
+		assert.deepEqual([aborted.state, aborted.error], ["sending", undefined]);
+		server.withholdReceipts = true;
+		await world.advance(1_000);
+		await assert.rejects(late.receipt, { code: "timeout", ...unsure });
+		assert.equal(late.state, "sending");
+		server.withholdReceipts = false;
+		server.cut();
+		await world.advance(10_000);
+		assert.deepEqual([aborted.state, late.state], ["stored", "stored"]);
+		assert.equal(server.applied.length, 2);
+	}),
+);
+
+for (const [name, giveUp] of [
+	["aborted", async (_world: World, controller: AbortController) => controller.abort("left")],
+	["timeout", async (world: World) => world.advance(5_000)],
+] as const) {
+	test(
+		`a message that was never transmitted is taken back for certain: ${name}`,
+		inWorld(async (world) => {
+			const made = rig(world, { autoConnect: false });
+			const thread = made.client.thread("t");
+			const controller = new AbortController();
+			const wanted = thread.send({ content: "a" });
+			const message = thread.send({ content: "b" }, name === "aborted" ? { signal: controller.signal } : { timeoutMs: 5_000 });
+			const states: string[] = [];
+			message.on("change", ({ state }) => states.push(state));
+			await giveUp(world, controller);
+			await assert.rejects(message.receipt, { code: name, message: /never transmitted/, retryable: name === "timeout" });
+			assert.deepEqual([message.state, message.error?.code, states], ["failed", name, ["failed"]]);
+			assert.deepEqual(made.client.outbox(), [wanted]);
+			made.client.connect();
+			await made.connected();
+			await world.settle();
+			assert.deepEqual(
+				made.server.applied.map(({ id }) => id),
+				[wanted.id],
+			);
+			void message.retry();
+			await world.settle();
+			assert.deepEqual([message.state, made.server.applied.length], ["stored", 2]);
+		}),
+	);
+}
+
+test(
+	"a message that waits in the core is taken back too: behind one that was put off, and while the connection is lost",
+	inWorld(async (world) => {
+		const { thread, server, client, connected } = await connectedTo(world, { maxPendingSends: 3 });
+		server.overloaded = 1;
+		const first = thread.send({ content: "a" }, { id: "a" });
 		await world.settle();
-		assert.equal(message.state, "sent");
-		assert.equal(server.applied.length, 1);
+		const behind = thread.send({ content: "b" }, { id: "b", timeoutMs: 100 });
+		assert.deepEqual([first.state, behind.state], ["sending", "queued"]);
+		await world.advance(100);
+		assert.equal(behind.error?.code, "timeout");
+		server.cut();
+		await world.settle();
+		assert.equal(first.state, "queued", "the socket that it was written on is lost");
+		for (const id of ["c", "d", "e", "f"]) {
+			const message = thread.send({ content: id }, { id });
+			message.discard();
+			assert.equal(client.stats().sendsPending, 1, "the core forgets it too");
+		}
+		const last = thread.send({ content: "g" }, { id: "g" });
+		await connected();
+		await world.advance(5_000);
+		assert.deepEqual([first.state, last.state], ["stored", "stored"]);
+		assert.deepEqual(
+			server.received("send").map(({ id }) => id),
+			["a", "a", "g"],
+		);
+	}),
+);
+
+test(
+	"a message that is given up while its frame is on its way to the socket may have been transmitted",
+	inWorld(async (world) => {
+		const made = rig(world, { autoConnect: false });
+		const message = made.client.thread("t").send({ content: "x" });
+		made.client.on("state", ({ to }) => {
+			if (to === "connected") message.discard();
+		});
+		made.client.connect();
+		await made.connected();
+		await assert.rejects(message.receipt, { code: "aborted", message: /may still be stored/ });
+		await world.settle();
+		assert.deepEqual([message.state, made.server.applied.length], ["stored", 1]);
+	}),
+);
+
+test(
+	"a message that is being taken back when the core is lost is not sent",
+	inWorld(async (world) => {
+		const made = rig(world, { autoConnect: false });
+		const thread = made.client.thread("t");
+		made.server.down = true;
+		made.client.connect();
+		await world.settle();
+		const message = thread.send({ content: "x" });
+		made.page.faults.trapOn = "withdraw";
+		message.discard();
+		await assert.rejects(message.receipt, { code: "aborted", message: /never transmitted/ });
+		made.server.down = false;
+		await made.connected();
+		await world.settle();
+		assert.deepEqual(made.server.applied, []);
+	}),
+);
+
+test(
+	"a message that is given up in a handler, and whose core is lost before it hears of that, is not sent",
+	inWorld(async (world) => {
+		const { client, thread, server, connected, page } = await connectedTo(world);
+		server.cut();
+		await world.settle();
+		const message = thread.send({ content: "x" });
+		client.on("state", ({ to }) => {
+			if (to !== "connecting" || page.faults.resets > 0) return;
+			message.discard();
+			poison();
+		});
+		await world.until(() => page.faults.resets > 0, "a new core");
+		await connected();
+		await world.settle();
+		assert.deepEqual([message.state, message.error?.code, server.applied], ["failed", "aborted", []]);
+		world.takeUncaught();
+	}),
+);
+
+test(
+	"a message that was sent twice is taken back only when both callers give it up",
+	inWorld(async (world) => {
+		const { client } = rig(world, { autoConnect: false });
+		const thread = client.thread("t");
+		const one = thread.send({ content: "x" }, { id: "m" });
+		const two = thread.send({ content: "x" }, { id: "m" });
+		assert.deepEqual(client.outbox(), [one]);
+		one.discard();
+		one.discard();
+		await assert.rejects(one.receipt, { code: "aborted", message: /may still be stored/ });
+		assert.deepEqual([one.state, two.state], ["queued", "queued"]);
+		two.discard();
+		await assert.rejects(two.receipt, { code: "aborted", message: /never transmitted/ });
+		assert.deepEqual([one.state, two.state, client.outbox()], ["failed", "failed", []]);
+	}),
+);
+
+test(
+	"a timeout of a message that is settled does nothing, and bad timeouts throw",
+	inWorld(async (world) => {
+		const { thread } = await connectedTo(world);
+		const message = thread.send({ content: "x" }, { timeoutMs: 1_000 });
+		await world.advance(2_000);
+		assert.equal(message.state, "stored");
+		for (const timeoutMs of [0, -1, 1.5, Number.NaN, 2 ** 31, "1" as unknown as number]) {
+			assert.throws(() => thread.send({ content: "x" }, { timeoutMs }), { code: "invalid_option", message: /^timeoutMs is/ });
+		}
+	}),
+);
+
+// --- what is on its way ---
+
+test(
+	"the outbox lists what is not settled, in order, and reports each change",
+	inWorld(async (world) => {
+		const made = rig(world, { autoConnect: false });
+		const { client, server } = made;
+		const seen: string[] = [];
+		client.on("outbox", (messages) => seen.push(messages.map(({ id }) => id).join()));
+		const messages = ["a", "b"].map((id) => client.thread(`thread-${id}`).send({ content: id }, { id }));
+		assert.deepEqual(client.outbox(), messages);
+		assert.deepEqual(
+			client.outbox().map(({ thread, state, content }) => [thread, state, content["content"]]),
+			[
+				["thread-a", "queued", "a"],
+				["thread-b", "queued", "b"],
+			],
+		);
+		server.forbidden.add("a");
+		client.connect();
+		await made.connected();
+		await world.settle();
+		assert.deepEqual(client.outbox(), []);
+		void messages[0]?.retry();
+		assert.deepEqual(client.outbox(), [messages[0]]);
+		client.close();
+		assert.deepEqual(seen, ["a", "a,b", "b", "", "a", ""]);
+	}),
+);
+
+test(
+	"the outbox is bounded in bytes of JSON",
+	inWorld(async (world) => {
+		const { thread } = await connectedTo(world, { maxPendingBytes: 1_024 });
+		const empty = Buffer.byteLength(JSON.stringify({ message: { type: "user_message", content: "" } }));
+		const tooLarge = thread.send({ content: "é".repeat((1_024 - empty) / 2 + 1) });
+		await assert.rejects(tooLarge.receipt, { code: "message_too_large", message: /maxPendingBytes is 1024/ });
+		const half = "x".repeat(512 - empty);
+		const messages = [half, half, "x"].map((content) => thread.send({ content }));
+		assert.deepEqual(
+			messages.map(({ state }) => state),
+			["sending", "sending", "queued"],
+		);
+		await assert.rejects(messages[2]?.receipt ?? Promise.resolve(), {
+			code: "outbox_full",
+			message: /^2 messages with 1024 bytes of JSON are pending/,
+			retryable: true,
+		});
+		await world.settle();
+		void messages[2]?.retry();
+		await world.settle();
+		assert.equal(messages[2]?.state, "stored");
 	}),
 );
 
@@ -179,7 +402,7 @@ test(
 		await world.settle();
 		assert.deepEqual(
 			messages.map(({ state }) => state),
-			["pending", "pending", "pending"],
+			["queued", "queued", "queued"],
 		);
 		client.connect();
 		await world.settle();
@@ -231,7 +454,7 @@ test(
 		await world.advance(10_000);
 		assert.deepEqual(
 			messages.map(({ state }) => state),
-			["sent", "sent", "sent"],
+			["stored", "stored", "stored"],
 		);
 		assert.deepEqual(
 			server.applied.map(({ id }) => id),
@@ -392,7 +615,7 @@ for (const [what, receipt] of [
 			const message = made.thread.send({ content: "x" });
 			await world.settle();
 			assert.equal(world.peers[0]?.closedWith, 4480);
-			assert.equal(message.state, "pending");
+			assert.equal(message.state, "queued");
 			assert.deepEqual(made.codes(), ["bad_server_frame"]);
 			await world.advance(10_000);
 			assert.equal((await message.receipt).status, "accepted");
@@ -438,10 +661,10 @@ test(
 		const { thread, server } = await connectedTo(world);
 		const first = thread.send({ content: "one", metadata: { a: 1, b: 2 } }, { id: "m" });
 		const again = thread.send({ metadata: { b: 2, a: 1 }, content: "one", type: "user_message" }, { id: "m" });
-		assert.deepEqual([again.id, again.state], ["m", "pending"]);
+		assert.deepEqual([again.id, again.state], ["m", "sending"]);
 		await world.settle();
 		assert.deepEqual(await again.receipt, await first.receipt);
-		assert.deepEqual([first.state, again.state], ["sent", "sent"]);
+		assert.deepEqual([first.state, again.state], ["stored", "stored"]);
 		assert.equal(server.received("send").length, 1);
 		assert.equal(server.applied.length, 1);
 	}),
@@ -456,7 +679,7 @@ test(
 		await assert.rejects(other.receipt, { code: "conflict" });
 		assert.equal(other.state, "failed");
 		await world.settle();
-		assert.equal(first.state, "sent");
+		assert.equal(first.state, "stored");
 		assert.deepEqual(
 			server.applied.map(({ body }) => JSON.parse(body).content),
 			["one"],
@@ -489,21 +712,21 @@ test(
 		await world.settle();
 		const first = message.receipt;
 		const receipt = message.retry();
-		assert.deepEqual([message.state, message.error, message.receipt], ["pending", undefined, receipt]);
+		assert.deepEqual([message.state, message.error, message.receipt], ["sending", undefined, receipt]);
 		await world.settle();
 		assert.deepEqual(await receipt, { id: message.id, status: "accepted", position: { epoch: "e1", offset: 1 } });
-		assert.equal(message.state, "sent");
+		assert.equal(message.state, "stored");
 		assert.deepEqual(
 			made.sent("send").map(({ id }) => id),
 			[message.id, message.id],
 		);
-		assert.deepEqual(states, ["failed", "pending", "sent"]);
+		assert.deepEqual(states, ["failed", "queued", "sending", "stored"]);
 		await assert.rejects(first, { code: "forbidden" }, "a receipt settles once");
 	}),
 );
 
 test(
-	"C2: retry of a pending or a sent message gives its receipt and sends nothing",
+	"C2: retry of a pending or a stored message gives its receipt and sends nothing",
 	inWorld(async (world) => {
 		const { thread, server } = await connectedTo(world);
 		const message = thread.send({ content: "x" });
@@ -531,10 +754,10 @@ test(
 		server.down = true;
 		await world.advance(61_000);
 		server.down = false;
-		await world.until(() => message.state !== "pending", "settled");
+		await world.until(() => message.error !== undefined, "settled");
 		assert.equal(message.error?.code, "outcome_unknown");
 		message.retry().catch(() => undefined);
-		await world.until(() => message.state !== "pending", "settled again");
+		await world.until(() => message.state === "failed", "settled again");
 		assert.deepEqual([message.state, message.error?.code], ["failed", "outcome_unknown"]);
 		assert.equal(server.applied.length, 1, "there is one message");
 		assert.equal(server.received("send").length, 1, "and it was sent once");
@@ -571,6 +794,31 @@ test(
 		assert.equal(message.state, "failed");
 		client.close();
 		await assert.rejects(message.retry(), { code: "closed" });
+	}),
+);
+
+// PROTOCOL: SND-5
+test(
+	"C2: a message that joined a pending one knows since when the server may know it",
+	inWorld(async (world) => {
+		const { thread, server } = await connectedTo(world);
+		server.sendHorizonMs = 60_000;
+		server.withholdReceipts = true;
+		server.cut();
+		await world.settle();
+		thread.send({ content: "x" }, { id: "m" });
+		const joined = thread.send({ content: "x" }, { id: "m" });
+		await world.until(() => joined.state === "sending", "sending");
+		server.down = true;
+		server.cut();
+		await world.advance(61_000);
+		server.down = false;
+		await world.until(() => joined.state === "failed", "settled");
+		assert.equal(joined.error?.code, "outcome_unknown");
+		await world.advance(3_600_000 * 25);
+		joined.retry().catch(() => undefined);
+		await world.settle();
+		assert.equal(server.applied.length, 1);
 	}),
 );
 
@@ -663,7 +911,7 @@ test(
 		const small = thread.send({ content: "x" });
 		await world.settle();
 		await assert.rejects(message.receipt, { code: "message_too_large" });
-		assert.equal(small.state, "sent");
+		assert.equal(small.state, "stored");
 	}),
 );
 

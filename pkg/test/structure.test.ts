@@ -29,6 +29,22 @@ test("no file imports itself through others, not even a type", () => {
 	for (const name of files) visit(name, []);
 });
 
+test("only those who ask for it load agentwire/persist", () => {
+	const reached = new Set<string>();
+	const visit = (name: string): void => {
+		if (reached.has(name)) return;
+		reached.add(name);
+		for (const next of imports(name)) visit(next);
+	};
+	visit("index.ts");
+	visit("inline.ts");
+	assert.ok(reached.has(join("sends", "keeper.ts")));
+	assert.deepEqual(
+		[...reached].filter((name) => name.startsWith("persist")),
+		[],
+	);
+});
+
 test("no file has more than 400 lines", () => {
 	for (const [name, text] of texts) assert.ok(text.split("\n").length <= 401, name);
 });

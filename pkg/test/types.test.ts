@@ -93,13 +93,26 @@ function listens(thread: Thread, client: Client): void {
 
 function sends(thread: Thread): Message {
 	thread.send({ type: "form", fields: { a: 1 } });
+	thread.send({ type: "user_message", content: "x", references: [1], metadata: { a: { b: 1 } } });
+	const given: MessageContent = content;
+	thread.send(given);
+	const named = { type: String(given.type), content: 7 };
+	thread.send(named);
+	// @ts-expect-error -- a user_message needs its content, under this name
+	thread.send({ type: "user_message", contnet: "x" });
+	// @ts-expect-error -- and has no other fields than its own
+	thread.send({ type: "user_message", content: "x", refrences: [] });
+	// @ts-expect-error -- with the type as without it
+	thread.send({ content: "x", refrences: [] });
+	// @ts-expect-error -- the content of a user_message is a text
+	thread.send({ type: "user_message", content: 7 });
 	// @ts-expect-error -- a message without content or type
 	thread.send({});
 	// @ts-expect-error -- an unknown option
 	thread.send({ content: "x" }, { key: "x" });
 	// @ts-expect-error -- no such decision
 	void thread.approve("r", "a", { decision: "perhaps" });
-	return thread.send({ content: "x" }, { id: "x" });
+	return thread.send({ content: "x" }, { id: "x", timeoutMs: 1_000 });
 }
 
 async function iterates(thread: Thread): Promise<void> {

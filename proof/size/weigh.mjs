@@ -1,4 +1,5 @@
-// Weighs what a page loads. Prints one JSON object: label -> {raw, gzip, brotli, files}, in bytes; and the parts of the default entry.
+// Weighs what a page loads. Prints one JSON object: label -> {raw, gzip, brotli, files}, in bytes; the parts of the default entry,
+// and what `agentwire/persist` adds to it.
 //
 // usage: node weigh.mjs PKG
 import { readFileSync } from "node:fs";
@@ -18,10 +19,11 @@ function weigh(parts) {
 	return total;
 }
 
-async function bundle(entry) {
+/** Bundles what exports all of the entries. */
+async function bundle(...entries) {
 	const result = await build({
 		absWorkingDir: pkg,
-		entryPoints: [join("dist", entry)],
+		stdin: { contents: entries.map((entry) => `export * from "./dist/${entry}";`).join(""), resolveDir: pkg },
 		bundle: true,
 		minify: true,
 		format: "esm",
@@ -35,15 +37,26 @@ async function bundle(entry) {
 	return {
 		/** What each module adds, minified: the largest first. */
 		parts: Object.entries(output.inputs)
+			.filter(([path]) => path !== "<stdin>")
 			.map(([path, { bytesInOutput }]) => [path, bytesInOutput])
 			.sort(([, one], [, other]) => other - one),
 		bundled: weigh([result.outputFiles[0].contents]),
 		// Each module as it is served unbundled, compressed on its own.
-		modules: weigh(Object.keys(result.metafile.inputs).map((path) => readFileSync(join(pkg, path)))),
+		modules: weigh(
+			Object.keys(result.metafile.inputs)
+				.filter((path) => path !== "<stdin>")
+				.map((path) => readFileSync(join(pkg, path))),
+		),
 	};
+}
+
+/** What `whole` has more than `part`. */
+function added(whole, part) {
+	return Object.fromEntries(Object.entries(whole).map(([unit, size]) => [unit, size - part[unit]]));
 }
 
 const main = await bundle("index.js");
 const inline = await bundle("inline.js");
+const persist = added((await bundle("index.js", "persist.js")).bundled, main.bundled);
 const wasm = weigh([readFileSync(join(pkg, "wasm", "agentwire_bg.wasm"))]);
-process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, parts: main.parts }));
+process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, persist, parts: main.parts }));

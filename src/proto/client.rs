@@ -228,6 +228,7 @@ impl Client {
             Input::TokenFailed { retryable } => self.on_token_failed(retryable),
             Input::TokenReady { token } => self.on_token(token),
             Input::Unsubscribe { consumer } => self.on_unsubscribe(consumer),
+            Input::TakeBack { id, reason } => self.outbox.take_back(id, reason, &mut self.fx),
             Input::Wake => self.on_wake(),
         }
     }

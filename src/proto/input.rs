@@ -179,6 +179,13 @@ pub enum Input {
         /// The consumer.
         consumer: ConsumerId,
     },
+    /// The application takes a send back. It settles with `reason`, unless it may have gone out: then nothing changes.
+    TakeBack {
+        /// The key of the send.
+        id: Text,
+        /// The code that it fails with.
+        reason: Text,
+    },
     /// The page became visible or focused, or was resumed: time may have passed unnoticed.
     Wake,
 }

@@ -194,7 +194,7 @@ impl Outbox {
                 .or_else(|| entry.first_sent.map(|sent| now.since(sent) + entry.sent_ago.unwrap_or_default()))
         };
         let expired = |entry: &Entry| entry.sent.is_none() && age(entry).is_some_and(|age| age > horizon);
-        for entry in self.take_where(expired) {
+        for entry in self.take_where(&expired) {
             entry.settle(Outcome::Failed(Text::OUTCOME_UNKNOWN), fx);
         }
     }
@@ -232,7 +232,7 @@ impl Outbox {
 
     /// Settles one send: it is too large for the server. An earlier copy of it was not, if it went out.
     pub(crate) fn fail_too_large(&mut self, id: Text, stream: Text, fx: &mut Effects) {
-        for entry in self.take_where(|entry| entry.id == id && entry.stream == stream) {
+        for entry in self.take_where(&|entry| entry.id == id && entry.stream == stream) {
             // This attempt counted as the first one.
             let is_known = entry.transmissions > 1 || entry.sent_ago.is_some();
             let code = if is_known { Text::OUTCOME_UNKNOWN } else { Text::MESSAGE_TOO_LARGE };
@@ -271,7 +271,7 @@ impl Outbox {
         }
         self.is_careful = is_careful;
         if let Some((id, stream)) = too_large {
-            for entry in self.take_where(|entry| entry.id == id && entry.stream == stream) {
+            for entry in self.take_where(&|entry| entry.id == id && entry.stream == stream) {
                 let is_known = entry.transmissions > entry.refused_sizes || entry.sent_ago.is_some();
                 let code = if is_known { Text::OUTCOME_UNKNOWN } else { Text::MESSAGE_TOO_LARGE };
                 entry.settle(Outcome::Failed(code), fx);
@@ -287,6 +287,13 @@ impl Outbox {
         }
     }
 
+    /// Settles one send that never went out: the application takes it back.
+    pub(crate) fn take_back(&mut self, id: Text, reason: Text, fx: &mut Effects) {
+        for entry in self.take_where(&|entry| entry.id == id && entry.first_sent.is_none()) {
+            entry.settle(Outcome::Failed(reason), fx);
+        }
+    }
+
     /// Forgets what is on the way: the socket is gone.
     pub(crate) fn on_link_down(&mut self) {
         for entry in &mut self.entries {
@@ -296,12 +303,12 @@ impl Outbox {
 
     /// Settles everything: the client has ended.
     pub(crate) fn settle_all(&mut self, code: Text, fx: &mut Effects) {
-        for entry in self.take_where(|_| true) {
+        for entry in self.take_where(&|_| true) {
             entry.settle(Outcome::Failed(code), fx);
         }
     }
 
-    fn take_where(&mut self, take: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+    fn take_where(&mut self, take: &dyn Fn(&Entry) -> bool) -> Vec<Entry> {
         self.entries.extract_if(.., |entry| take(entry)).collect()
     }
 }

@@ -38,6 +38,7 @@ mod call {
     pub(super) const RECONNECT: u32 = 12;
     pub(super) const RETRY_IN: u32 = 13;
     pub(super) const WAKE: u32 = 14;
+    pub(super) const TAKE_BACK: u32 = 15;
 }
 
 #[wasm_bindgen]
@@ -134,6 +135,7 @@ impl RawClient {
             call::RETRY_IN => Input::RetryIn(Duration::from_millis(fields.integer())),
             call::WAKE => Input::Wake,
             call::UNSUBSCRIBE => Input::Unsubscribe { consumer: ConsumerId(fields.narrow()) },
+            call::TAKE_BACK => Input::TakeBack { id: fields.text(), reason: fields.text() },
             _ => return,
         };
         self.driver.feed(input);

@@ -20,11 +20,21 @@ export const aToken = () => token(chat);
 /** Serves the folder `root`, with tokens of the chat server. */
 export const site = (root) => serve(root, chat);
 
-/** What the log says that everybody must have got of the thread `name`. */
-export async function expected(name) {
+/** The contents of the messages that the log has of the thread `name`. */
+export async function messages(name) {
+	const { events } = await log(name);
+	return events.filter(({ type }) => type === "user_message").map(({ content }) => content);
+}
+
+async function log(name) {
 	const response = await fetch(`${chat}v1/threads/${name}/events?from=1&limit=1000`, { headers: { authorization: `Bearer ${await aToken()}` } });
 	assert.equal(response.status, 200);
-	const { head, events } = await response.json();
+	return response.json();
+}
+
+/** What the log says that everybody must have got of the thread `name`. */
+export async function expected(name) {
+	const { head, events } = await log(name);
 	assert.ok(head > 5, `the log has only ${head} events`);
 	const text = events
 		.filter(({ type }) => type === "message_delta")

@@ -12,6 +12,7 @@ declare function append(messageId: string, text: string): void;
 declare function clearThread(): void;
 declare function refetch(from: number, to: number | undefined): void;
 declare function showConnection(to: import("agentwire").StateName, retryAt?: number): void;
+declare function showOutgoing(messages: readonly import("agentwire").Message[]): void;
 declare function render(event: import("agentwire").AgentEvent): void;
 declare const client: import("agentwire").Client;
 declare const thread: import("agentwire").Thread;

@@ -1,7 +1,8 @@
 // Chromium for the tests of pages: headless, and with an ear for what goes wrong in a page.
 import { chromium } from "playwright-core";
 
-const FLAGS = [
+/** How the browser is started. */
+export const FLAGS = [
 	"--no-sandbox",
 	"--disable-gpu",
 	"--disable-dev-shm-usage",
@@ -15,6 +16,11 @@ const FLAGS = [
 /** Starts the browser that `AGENTWIRE_CHROMIUM` names. */
 export function launch() {
 	return chromium.launch({ executablePath: needed("AGENTWIRE_CHROMIUM"), args: FLAGS });
+}
+
+/** Drives a browser that was started elsewhere and prints this address. */
+export function drive(address) {
+	return chromium.connectOverCDP(address);
 }
 
 /** The environment variable `name`, which `cargo xtask test` sets. */

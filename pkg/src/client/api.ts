@@ -1,5 +1,6 @@
 /** A connection to one server for one user, as the application sees it. */
 /// <reference lib="esnext.disposable" preserve="true" />
+import type { Message } from "../sends/message.js";
 import type { AgentwireError } from "../shared/errors.js";
 import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
 import type { Thread, ThreadOptions } from "../thread/thread.js";
@@ -20,6 +21,8 @@ export interface ClientEvents {
 	notice: Notice;
 	/** Another page in a thread says something of the moment. */
 	signal: Signal;
+	/** The messages on their way have become others: what `client.outbox()` returns now. */
+	outbox: readonly Message[];
 	/** The server has named the user: once, because a client that is welcomed as another user ends with `subject_changed`. */
 	subject: Subject;
 }
@@ -46,6 +49,11 @@ export interface Client {
 	thread(name: string, options?: ThreadOptions): Thread;
 	/** Opens the user's own stream, which tells what happens in other threads. */
 	inbox(options?: ThreadOptions): Thread;
+	/**
+	 * Returns the messages on their way, in every thread: those that are not settled. With `persistOutbox()` of `agentwire/persist`
+	 * also those of former pages, those that are stored and whose event this page did not get yet, and those whose outcome is unknown.
+	 */
+	outbox(): readonly Message[];
 	/** Returns the counters as they are now. */
 	stats(): Stats;
 	/** Derives the health from the state, the round trip, unanswered requests and the server's notices. */

@@ -5,6 +5,8 @@ import { countersOf } from "../core/counters.js";
 import type { Instance } from "../core/instance.js";
 import type { RawState } from "../core/raw.js";
 import { Supervisor } from "../core/supervisor.js";
+import { Listed } from "../sends/listed.js";
+import type { Message } from "../sends/message.js";
 import { Outbox } from "../sends/outbox.js";
 import { abortSignal, fields, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
@@ -82,10 +84,13 @@ export class AgentClient implements Client {
 			report: (error) => this.#report(error),
 			signedOut: (error) => this.#end("failed", error),
 		});
-		this.#outbox = new Outbox(this.#supervisor, settings.config.maxPending, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
+		const limits = { count: settings.config.maxPending, bytes: settings.maxPendingBytes };
+		const listed = new Listed((messages) => this.#events.emit("outbox", messages));
+		this.#outbox = new Outbox(this.#supervisor, limits, listed, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
 		const nextId = (): number => (this.#lastId += 1);
 		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
 		this.#context = handleContext({ supervisor: this.#supervisor, outbox: this.#outbox, reporter: this.#reporter, nextId, over: () => this.#over });
+		this.#openKeeper();
 		this.#load = load;
 		this.#loading = this.#makeLoading();
 		const { signal } = settings;
@@ -146,6 +151,10 @@ export class AgentClient implements Client {
 		return this.thread(INBOX, options);
 	}
 
+	outbox(): readonly Message[] {
+		return this.#outbox.listed.all;
+	}
+
 	stats(): Stats {
 		const counters = this.#supervisor.call(countersOf) ?? countersOf(undefined);
 		return { ...counters, state: this.state.name, rebuilds: this.#supervisor.rebuilds, pending: this.#outbox.size };
@@ -172,6 +181,7 @@ export class AgentClient implements Client {
 		this.#loading = this.#makeLoading();
 		this.#retries.restart();
 		this.#outbox.reopen();
+		this.#openKeeper();
 		this.#connection.restart();
 		this.connect();
 	}
@@ -183,6 +193,13 @@ export class AgentClient implements Client {
 	declare [Symbol.dispose]: () => void;
 
 	// --- from the instance to the first core, and to the next ones ---
+
+	#openKeeper(): void {
+		const { outbox, url, user } = this.#settings;
+		this.#outbox.keeper = outbox?.open({ url, context: this.#context, streams: this.#streams });
+		const subject = this.#subject ?? user;
+		if (subject !== undefined) this.#outbox.keeper?.user(subject);
+	}
 
 	#makeLoading(): Loading {
 		return new Loading(this.#settings, this.#load, this.#tokens, {
@@ -313,6 +330,7 @@ export class AgentClient implements Client {
 		// The core ends by itself then; nothing may hang on that (HEL-6).
 		if (subject !== (known ?? this.#settings.user ?? subject)) return this.#coreState("failed", "subject_changed", undefined, 0);
 		this.#subject = subject;
+		this.#outbox.keeper?.user(subject);
 		if (known === undefined) this.#events.emit("subject", { subject, session });
 	}
 
@@ -378,4 +396,4 @@ if (typeof Symbol.dispose === "symbol") {
 /** The least time between two restarts after a failure, in milliseconds. */
 const RESTART_MS = 2_000;
 
-const EVENTS: ReadonlySet<string> = new Set<keyof ClientEvents>(["state", "error", "notice", "signal", "subject", "health"]);
+const EVENTS: ReadonlySet<string> = new Set<keyof ClientEvents>(["state", "error", "notice", "signal", "subject", "health", "outbox"]);

@@ -36,7 +36,11 @@ export class ClientHost implements ClientSide {
 	}
 
 	deliver(consumer: number, frame: RawEventsFrame, skip: number, take: number, offset: number, replayThrough: number): number {
-		return this.#parts.seats.get(consumer)?.consumer.deliver(frame, skip, take, offset, replayThrough) ?? 0;
+		const seat = this.#parts.seats.get(consumer);
+		if (seat === undefined) return 0;
+		const delivered = seat.consumer.deliver(frame, skip, take, offset, replayThrough);
+		this.#parts.outbox.keeper?.delivered(seat, frame, skip, take, offset);
+		return delivered;
 	}
 
 	placed(consumer: number, epoch: string, offset: number): void {
@@ -57,6 +61,7 @@ export class ClientHost implements ClientSide {
 		if (seat === undefined) return;
 		this.#parts.metric({ name: "replayed_events", unit: "events", value: result.replayed, thread: seat.stream.name });
 		seat.consumer.resumed(result);
+		this.#parts.outbox.keeper?.moved(seat.stream);
 	}
 
 	ended(stream: number, reason: string): void {
@@ -78,6 +83,10 @@ export class ClientHost implements ClientSide {
 
 	trouble(reason: string | undefined): void {
 		this.#parts.trouble(reason);
+	}
+
+	written(id: string): void {
+		this.#parts.outbox.written(id);
 	}
 
 	settled(id: string, receipt: object | undefined, error: string | undefined): void {

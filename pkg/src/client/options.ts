@@ -4,6 +4,7 @@ import { abortSignal, boolean, callable, fields, integer, isUrl, refuse, withMet
 import type { Metric } from "../shared/metrics.js";
 import { isSized } from "../shared/names.js";
 import type { Logger } from "../shared/report.js";
+import type { KeeperSource } from "./kept.js";
 import type { TokenFunction } from "./token.js";
 
 /** What the server may have sent without an `ack`: it fills the line, and bounds what waits in the page. */
@@ -45,6 +46,12 @@ export interface BackoffOptions {
  */
 export type BackoffFunction = (attempt: number, elapsedMs: number, reason: string) => number | null;
 
+/** Keeps messages beyond the life of the page: `persistOutbox()` of `agentwire/persist` makes one. */
+export interface OutboxStore {
+	/** Opens it for one client, which alone calls it. */
+	readonly open: (client: never) => unknown;
+}
+
 /** Options of `createClient`. */
 export interface ClientOptions {
 	/**
@@ -71,6 +78,13 @@ export interface ClientOptions {
 	readonly tokenTimeoutMs?: number | undefined;
 	/** Messages, cancels and approvals that may be unsettled at once, 1 to 65,536. More fail with `outbox_full`. @default 256 */
 	readonly maxPendingSends?: number | undefined;
+	/**
+	 * Bytes of the JSON of what is unsettled at once, 1,024 to 268,435,456. More fails with `outbox_full`, and a message that is larger
+	 * alone with `message_too_large`. @default 8_388_608 (8 MiB)
+	 */
+	readonly maxPendingBytes?: number | undefined;
+	/** Keeps messages that are not stored yet beyond the life of the page: `persistOutbox()` of `agentwire/persist`. @default they are lost with the page */
+	readonly outbox?: OutboxStore | undefined;
 	/** Gets log lines. They never hold a token. @default none */
 	readonly logger?: Logger | undefined;
 	/** Gets figures as they arise. @default none */
@@ -89,6 +103,9 @@ export interface Settings {
 	readonly url: string;
 	readonly token: TokenFunction;
 	readonly user: string | undefined;
+	/** Bytes of what may be pending at once. */
+	readonly maxPendingBytes: number;
+	readonly outbox: KeeperSource | undefined;
 	readonly logger: Logger | undefined;
 	readonly onMetric: ((metric: Metric) => void) | undefined;
 	readonly signal: AbortSignal | undefined;
@@ -122,6 +139,8 @@ const KEYS = [
 	"connectTimeoutMs",
 	"tokenTimeoutMs",
 	"maxPendingSends",
+	"maxPendingBytes",
+	"outbox",
 	"logger",
 	"onMetric",
 	"signal",
@@ -141,7 +160,9 @@ export function settingsOf(options: unknown): Settings {
 	return {
 		url,
 		token: callable<TokenFunction>("token", given["token"]),
-		user: userOf(given["user"]),
+		user: given["user"] === undefined ? undefined : userOf(given["user"]),
+		maxPendingBytes: integer("maxPendingBytes", given["maxPendingBytes"], 1_024, 268_435_456, 8_388_608),
+		outbox: withMethods<KeeperSource>("outbox", given["outbox"], ["open"]),
 		logger: withMethods<Logger>("logger", given["logger"], []),
 		onMetric: given["onMetric"] === undefined ? undefined : callable("onMetric", given["onMetric"]),
 		signal: abortSignal(given["signal"]),
@@ -190,8 +211,9 @@ function isLocal(host: string): boolean {
 	return /^(localhost|.+\.localhost|.+\.local|127\..+|10\..+|192\.168\..+|172\.(1[6-9]|2\d|3[01])\..+|169\.254\..+|\[(::1|f[cd].*|fe80:.*)\])$/.test(host);
 }
 
-function userOf(value: unknown): string | undefined {
-	if (value === undefined || isSized(value, MAX_USER_BYTES)) return value;
+/** The name of a user. Throws `invalid_option`. */
+export function userOf(value: unknown): string {
+	if (isSized(value, MAX_USER_BYTES)) return value;
 	return refuse("user", value, `a text of 1 to ${MAX_USER_BYTES} bytes`);
 }
 
@@ -202,7 +224,8 @@ function wasmOf(value: unknown): string | URL | undefined {
 
 const SCHEMES: Readonly<Record<string, string>> = { "ws:": "ws:", "wss:": "wss:", "http:": "ws:", "https:": "wss:" };
 
-function addressOf(value: unknown): string {
+/** The absolute address of a server, `ws:` or `wss:`. Throws `invalid_option`. */
+export function addressOf(value: unknown): string {
 	const must = "a ws:, wss:, http: or https: address (in a page it may be relative)";
 	const text = isUrl(value) ? value.href : value;
 	if (typeof text !== "string" || text === "") return refuse("url", value, must);

@@ -92,8 +92,12 @@ export class Border implements CoreHost {
 	}
 
 	write(kind: number): string | undefined {
-		const text = JSON.stringify(frameOf(kind, this.#taken(), this.#writing));
-		return isKeyed(kind) && isLonger(text, this.#reader.maxBytes) ? undefined : text;
+		const numbers = this.#taken();
+		const text = JSON.stringify(frameOf(kind, numbers, this.#writing));
+		if (!isKeyed(kind)) return text;
+		if (isLonger(text, this.#reader.maxBytes)) return undefined;
+		this.#host.written(this.text(numbers[0] ?? -1));
+		return text;
 	}
 
 	open(address: number): WebSocket | undefined {

@@ -18,6 +18,7 @@ const UNSUBSCRIBE = 11;
 const RECONNECT = 12;
 const RETRY_IN = 13;
 const WAKE = 14;
+const TAKE_BACK = 15;
 
 export class Core implements RawClient {
 	readonly #border: Border;
@@ -84,6 +85,11 @@ export class Core implements RawClient {
 	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number, sentAt = -1): void {
 		const { texts, slots } = this.#border;
 		this.#call(SEND, kind, texts.number(id), texts.number(stream), slots.keep(body), sentAgoMs, sentAt);
+	}
+
+	takeBack(id: string, reason: string): void {
+		const { texts } = this.#border;
+		this.#call(TAKE_BACK, texts.number(id), texts.number(reason));
 	}
 
 	signal(stream: string, signal: object): void {

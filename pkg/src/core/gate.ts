@@ -88,6 +88,10 @@ export class Gate implements Host {
 		this.#tell((client) => client.ended(stream, reason));
 	}
 
+	written(id: string): void {
+		this.#tell((client) => client.written(id));
+	}
+
 	settled(id: string, receipt: object | undefined, error: string | undefined): void {
 		this.#tell((client) => client.settled(id, receipt, error));
 	}

@@ -97,6 +97,8 @@ export interface Host {
 	resumed(consumer: number, result: RawResumeResult): void;
 	/** The server ended the subscription for good. */
 	ended(stream: number, reason: string): void;
+	/** The frame of a send, cancel or approval is written for the socket in use. */
+	written(id: string): void;
 	/** A send, cancel or approval is settled: by the parsed `receipt` frame, or by an error code of our own. */
 	settled(id: string, receipt: object | undefined, error: string | undefined): void;
 	/** A parsed `signal` or `notice` frame has come. */
@@ -173,6 +175,8 @@ export interface RawClient {
 	 * if it cannot have. `sentAt` is the server's time of that, if it is known.
 	 */
 	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number, sentAt?: number): void;
+	/** Takes a send back: it settles with the code `reason`, unless it may have gone out. */
+	takeBack(id: string, reason: string): void;
 	/** Sends at once or not at all. */
 	signal(stream: string, signal: object): void;
 	tokenReady(token: string): void;

@@ -1,16 +1,23 @@
 /** What a message may hold: copied and checked where the caller reads the error. */
 import { AgentwireError, describe } from "../shared/errors.js";
 
-/** A message of the user (`type` may be left out), or any other JSON object with a `type`, stored as it is. */
-export type MessageContent =
-	| {
-			readonly type?: "user_message";
-			/** At least one character. */
-			readonly content: string;
-			readonly references?: readonly unknown[];
-			readonly metadata?: Readonly<Record<string, unknown>>;
-	  }
-	| { readonly type: string; readonly [field: string]: unknown };
+/** A message of the user. */
+export interface UserMessageContent {
+	/** May be left out. */
+	readonly type?: "user_message";
+	/** At least one character. */
+	readonly content: string;
+	readonly references?: readonly unknown[];
+	readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** A message of the user, or any other JSON object with a `type`, stored as it is. */
+export type MessageContent = UserMessageContent | { readonly type: string; readonly [field: string]: unknown };
+
+/** What `C` must be beside a {@link MessageContent}: a message of the user has its own fields and no other. */
+export type Spelt<C> = (C extends { readonly type: infer T } ? T : "user_message") extends "user_message"
+	? UserMessageContent & Readonly<Record<Exclude<keyof C, keyof UserMessageContent>, never>>
+	: unknown;
 
 /** Levels of lists and objects in a frame (GEN-8). */
 const MAX_DEPTH = 100;

@@ -16,7 +16,7 @@ const REMEDIATIONS: Readonly<Partial<Record<KnownErrorCode, string>>> = {
 	invalid_option: "Correct the named option.",
 	message_too_large: "Send less.",
 	no_websocket: "Call `createClient` in a browser or a worker.",
-	outbox_full: "Wait until pending messages are settled, or raise `maxPendingSends`.",
+	outbox_full: "Wait until pending messages are settled, or raise the limit.",
 	outcome_unknown: "Look for the message in the thread. If it is not there, send it again with a new id.",
 	send_held: "It is sent again by itself, alone. Withdraw it if it should not be.",
 	socket_refused: "Use wss:// and allow the address in `connect-src`.",
@@ -31,6 +31,7 @@ const REMEDIATIONS: Readonly<Partial<Record<KnownErrorCode, string>>> = {
 	upgrade_refused: "Check the address, and what stands between page and server: the sign-in, a proxy, a gateway.",
 	wasm_failed: "Allow 'wasm-unsafe-eval' in the Content-Security-Policy, and serve the .wasm file unchanged.",
 	wasm_unavailable: "Serve the .wasm file, and allow it in `connect-src`. It is tried again.",
+	timeout: "Call again when the result is wanted.",
 	// Of the server (PROTOCOL section 10).
 	ambiguous_run: "Name the run: `runId`.",
 	invalid_answer: "Correct the answer. The question is still open.",
@@ -38,7 +39,7 @@ const REMEDIATIONS: Readonly<Partial<Record<KnownErrorCode, string>>> = {
 
 /** The codes after which the same may be tried again. */
 const RETRYABLE: readonly string[] =
-	"internal outbox_full socket_refused token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid token_unchanged too_many_requests unavailable".split(
+	"internal outbox_full socket_refused timeout token_failed wasm_unavailable token_timeout bad_server_frame overloaded token_expired token_invalid token_unchanged too_many_requests unavailable".split(
 		" ",
 	);
 
@@ -68,8 +69,10 @@ export type KnownErrorCode =
 	| "send_held"
 	| "socket_refused"
 	| "stream_conflict"
+	| "storage_failed"
 	| "stream_ended"
 	| "subject_changed"
+	| "timeout"
 	| "token_expired"
 	| "token_failed"
 	| "token_invalid"

@@ -1,8 +1,9 @@
 /** A handle of a thread: what the application holds. Several handles of one name share the stream. */
 import type { Supervisor } from "../core/supervisor.js";
 import { copyOf, type MessageContent, snapshot } from "../sends/content.js";
-import { type Message, type MessageContext, type SendOptions, SentMessage } from "../sends/message.js";
+import type { Message, SendOptions } from "../sends/message.js";
 import type { Receipt } from "../sends/receipt.js";
+import { type MessageContext, SentMessage } from "../sends/sent.js";
 import { signalOf } from "../sends/signal.js";
 import { abortSignal, fields, integer, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
@@ -100,7 +101,10 @@ export class ThreadHandle implements Thread {
 					this.#iterators.delete(consumer);
 					stream.detach(consumer);
 				},
-				delivered: ({ id }, life, offset) => this.#context.supervisor.call((raw) => raw.delivered(id, life, offset)),
+				delivered: ({ id }, life, offset) => {
+					this.#context.supervisor.call((raw) => raw.delivered(id, life, offset));
+					this.#context.outbox.keeper?.moved(stream);
+				},
 			},
 			maxQueued,
 			signal,
@@ -111,15 +115,16 @@ export class ThreadHandle implements Thread {
 
 	send(content: MessageContent, options: SendOptions = {}): Message {
 		this.#check();
-		fields("send options", options, ["id", "signal", "mode", "runId"]);
+		fields("send options", options, ["id", "signal", "timeoutMs", "mode", "runId"]);
 		const id = options.id === undefined ? randomId() : checkId("id", options.id);
 		const signal = abortSignal(options.signal);
+		const timeoutMs = options.timeoutMs === undefined ? undefined : integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647);
 		const message = snapshot(content);
 		const { mode, runId } = options;
 		if (mode !== undefined && !["queue", "interrupt", "steer"].includes(mode)) refuse("mode", mode, '"queue", "interrupt" or "steer"');
 		if (runId !== undefined && mode !== "steer") refuse("runId", runId, 'left out, unless mode is "steer"');
 		const body = { message, ...(mode === undefined ? {} : { mode }), ...(runId === undefined ? {} : { runId: checkId("runId", runId) }) };
-		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body, sentSince: undefined }, message, signal);
+		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body, sentSince: undefined }, { signal, timeoutMs });
 	}
 
 	async cancel(what: string | { readonly sendId: string }): Promise<CancelOutcome> {

@@ -71,6 +71,11 @@ export class Stream {
 		return this.#slowest((consumer) => consumer.delivered ?? this.#placeOf(consumer));
 	}
 
+	/** Does anybody get its events? */
+	get isConsumed(): boolean {
+		return this.#consumers.size > 0;
+	}
+
 	/** Was the core ever asked for it? */
 	get asked(): boolean {
 		return this.#opened !== undefined;

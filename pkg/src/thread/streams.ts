@@ -21,6 +21,11 @@ export class Streams {
 		return this.#byId.get(id);
 	}
 
+	/** The one of a name. */
+	byName(name: string): Stream | undefined {
+		return this.#byName.get(name);
+	}
+
 	/** Takes one more handle of a name. Throws `stream_conflict`. */
 	enter(name: string, from: From | undefined): Stream {
 		const stream = this.#byName.get(name) ?? this.#make(name);

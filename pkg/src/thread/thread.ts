@@ -1,6 +1,6 @@
 /** One conversation, as the application sees it. */
 
-import type { MessageContent } from "../sends/content.js";
+import type { MessageContent, Spelt } from "../sends/content.js";
 import type { Message, SendOptions } from "../sends/message.js";
 import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
 import type { AgentEvent, Decision, EventOf, EventType, OtherEvent, Resolution } from "./events.js";
@@ -116,7 +116,7 @@ export interface Thread {
 	 * Sends a message; offline, it waits. With the id of a message that is pending and the same content, the result settles
 	 * with that one; with other content it fails with `conflict`. Throws `invalid_message` and `invalid_option`.
 	 */
-	send(content: MessageContent, options?: SendOptions): Message;
+	send<const C extends MessageContent>(content: C & Spelt<C>, options?: SendOptions): Message;
 	/** Asks to end a run; by the id of a message, the run that answers it, or its waiting for one. */
 	cancel(what: string | { readonly sendId: string }): Promise<CancelOutcome>;
 	/** Takes back a message that no run has claimed yet. */

@@ -143,7 +143,7 @@ class Scenario {
 	/** Is anything still under way? */
 	#isOwed(): boolean {
 		const { client, stories, sent } = this.#application;
-		if (client.state.name !== "connected" || sent.some(({ message }) => message.state === "pending")) return true;
+		if (client.state.name !== "connected" || sent.some(({ message }) => ["queued", "sending"].includes(message.state))) return true;
 		return [...stories.values()].some(({ witnesses, log }) =>
 			witnesses.some(({ place, resumes }) => resumes === 0 || place?.epoch !== log.epoch || place.offset !== log.head),
 		);
@@ -153,7 +153,7 @@ class Scenario {
 		if (outcomes.length !== attempts) this.#journal.fail(`I6: ${message.id} settled ${outcomes.length} times in ${attempts} attempts, and is ${message.state}`);
 		const applied = this.#server.applied.filter(({ id }) => id === message.id);
 		if (applied.length > 1) this.#journal.fail(`I6: ${message.id} was applied ${applied.length} times`);
-		if (message.state === "sent" && applied.length === 0) this.#journal.fail(`I6: ${message.id} is sent, and the server does not know it`);
+		if (message.state === "stored" && applied.length === 0) this.#journal.fail(`I6: ${message.id} is stored, and the server does not know it`);
 		if (message.state === "failed") this.#journal.tally.add(`failed as ${message.error?.code}`);
 	}
 }

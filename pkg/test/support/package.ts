@@ -7,6 +7,7 @@ import { AgentwireError, type Client, type ClientOptions } from "../../src/publi
 
 export { type Engine, Instance, MAX_REBUILDS } from "../../src/core/instance.js";
 export type { Host, RawClient, RawConfig, RawEventsFrame } from "../../src/core/raw.js";
+export * from "../../src/persist.js";
 export * from "../../src/public.js";
 
 /** Makes a client as `createClient` does, in the given instance. */

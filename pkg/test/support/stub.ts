@@ -29,6 +29,8 @@ export class StubCore implements RawClient {
 	/** Is a call being made, or was one left in the middle? */
 	inside = false;
 	freed = false;
+	/** Writes what is sent at once, as one that is connected. */
+	writes = false;
 
 	constructor(host: Host, config: RawConfig) {
 		this.host = host;
@@ -67,6 +69,11 @@ export class StubCore implements RawClient {
 
 	send(_kind: number, id: string, _stream: string, _body: object, sentAgoMs: number): void {
 		this.#note("send", id, sentAgoMs);
+		if (this.writes) this.host.written(id);
+	}
+
+	takeBack(id: string, reason: string): void {
+		this.#note("takeBack", id, reason);
 	}
 
 	signal(): void {

@@ -50,6 +50,8 @@ export class World implements SocketHost {
 	staleTimers = 0;
 	/** What answers a new socket. By default nobody does. */
 	onSocket: (peer: Peer) => void = () => undefined;
+	/** Lets something outside of the world go on for a moment, before time passes; returns whether there was anything. */
+	onQuiet: (() => Promise<boolean>) | undefined;
 	/** Thrown by `new WebSocket`, as when a policy of the page forbids the address. */
 	refuseSockets: unknown;
 	readonly random: Random;
@@ -94,6 +96,7 @@ export class World implements SocketHost {
 		await microtasks();
 		for (let count = 0; ; count += 1) {
 			const task = this.#take(this.#now);
+			if (task === undefined && (await this.onQuiet?.()) === true) continue;
 			if (task === undefined) return;
 			assert.ok(count < MAX_TASKS, "the page never comes to rest");
 			this.#run(task);

@@ -31,7 +31,10 @@ pub(crate) fn run(ctx: &Context) -> Result<Report> {
         .tool("node", "test-packaging")
         .arg("--test")
         // Relative: Node takes these for patterns, in which the names of folders above may mean something else.
-        .args(["packaging", "importers", "quick-start"].map(|name| format!("tests/packaging/{name}.test.js")))
+        .args(
+            ["packaging", "importers", "quick-start", "persist"]
+                .map(|name| format!("tests/packaging/{name}.test.js")),
+        )
         .env("AGENTWIRE_TARBALL", tarball)
         .env("AGENTWIRE_TEST_WS", server.websocket())
         .env("AGENTWIRE_QUICK_START", quick_start)

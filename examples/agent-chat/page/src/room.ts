@@ -195,7 +195,7 @@ export class Room {
 			// A client that is over fails what it had not sent. It stays kept, and the next client sends it.
 			const over = ["closed", "failed"].includes(client.state.name);
 			if (state === "failed" && over && error?.code !== "frame_too_large") return;
-			if (state === "pending") pending.keep(kept);
+			if (state === "queued" || state === "sending") pending.keep(kept);
 			else pending.settle(id);
 			this.#show({ id, content, time, state, error });
 		});

@@ -1,4 +1,4 @@
-/** A message of the user: pending, sent or failed, and the same element all the way. */
+/** A message of the user: on its way, stored or failed, and the same element all the way. */
 import { memo, type ReactNode } from "react";
 import type { Outgoing } from "../room.ts";
 import { canRetry, sendFailure } from "../words.ts";
@@ -17,16 +17,16 @@ const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle
 
 export const Question = memo(function Question({ content, time, outgoing }: QuestionProps): ReactNode {
 	const room = useRoom();
-	const state = outgoing?.state ?? "sent";
+	const state = outgoing?.state ?? "stored";
 	return (
 		<article className="question" data-testid="question" data-state={state} aria-label="You">
 			<p className="bubble">{content}</p>
 			<p className="meta">
-				{state === "pending" ? (
+				{state === "queued" || state === "sending" ? (
 					<>
-						<Icon name="clock" size={13} /> Waiting to be sent
+						<Icon name="clock" size={13} /> {state === "queued" ? "Waiting to be sent" : "Sending"}
 					</>
-				) : state === "sent" ? (
+				) : state === "stored" ? (
 					<>
 						<Icon name="check" size={13} /> <span className="sr-only">Sent at </span>
 						<time dateTime={new Date(time).toISOString()} title={DATE.format(time)}>

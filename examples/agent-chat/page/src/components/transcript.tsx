@@ -87,7 +87,7 @@ function questionBefore(items: readonly Item[], index: number): string | undefin
 /** Between a question that was sent and the run that claims it. */
 function Waiting({ items, outgoing }: { readonly items: readonly Item[]; readonly outgoing: readonly Outgoing[] }): ReactNode {
 	const last = outgoing.at(-1)?.state ?? items.at(-1)?.kind;
-	if (last !== "sent" && last !== "question") return null;
+	if (last !== "stored" && last !== "question") return null;
 	return (
 		<p className="thinking alone" data-testid="waiting">
 			<span className="pulse" aria-hidden="true">
