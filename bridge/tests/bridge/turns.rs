@@ -312,6 +312,20 @@ async fn a_message_that_its_run_did_not_take_waits_at_its_own_place() {
     assert!(story.contains(&"message_queued s3 1".to_owned()), "what steers is not before it: {story:?}");
 }
 
+// PROTOCOL: SND-18
+#[tokio::test]
+async fn a_message_that_steers_is_for_no_other_run_while_its_run_is_open() {
+    let mut stage = stage().await;
+    stage.before.add_permits(9);
+    let run = stage.server.bridge.emitter("ada", "t").run("elsewhere").await.unwrap();
+    stage.ask(with_mode(message("s1", "hint"), "steer", None)).await;
+    stage.ask(message("s2", "two")).await;
+    assert_eq!(stage.got().await, "two");
+    run.complete("done").await.unwrap();
+    stage.during.add_permits(1);
+    assert_eq!(stage.got().await, "hint");
+}
+
 // PROTOCOL: SND-18, SND-2, SND-9
 #[tokio::test]
 async fn a_message_that_steers_must_say_which_run_if_there_are_several() {
