@@ -281,6 +281,7 @@ async fn an_answer_that_comes_after_the_expiry_writes_the_expiry() {
 }
 
 // A run asks under an id that another run used.
+// PROTOCOL: RUN-5, RUN-1
 #[tokio::test]
 async fn approvals_of_two_runs_are_two_though_they_have_one_id() {
     let journal = journal();
