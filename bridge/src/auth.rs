@@ -186,7 +186,7 @@ pub struct Grant {
     pub stream: StreamKey,
     /// Subscribe, read, ask for a replay.
     pub read: bool,
-    /// Send, cancel, signal.
+    /// Send, cancel, withdraw, edit, signal.
     pub write: bool,
     /// Answer approvals.
     pub approve: bool,

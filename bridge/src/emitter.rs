@@ -129,7 +129,9 @@ pub(crate) fn settle(outcome: Result<Outcome, LogError>) -> Result<Receipt, Publ
             Err(PublishError::Approval)
         }
         Outcome::Refused(_) => Err(PublishError::Outdated),
-        // Without a key there is no conflict and nothing to come first: the run is over.
-        Outcome::Durable(_) | Outcome::Conflict | Outcome::TooEarly => Err(PublishError::RunEnded),
+        // Without a key there is no conflict, nothing forgotten and nothing to come first: the run is over.
+        Outcome::Durable(_) | Outcome::Conflict | Outcome::Expired | Outcome::TooEarly => {
+            Err(PublishError::RunEnded)
+        }
     }
 }

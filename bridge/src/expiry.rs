@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::ledger::draft::{Append, Precondition};
-use crate::log::{Fact, LogError, Record};
+use crate::ledger::draft::{Append, Outcome, Precondition, Receipt};
+use crate::log::{Fact, LogError, Record, Status};
 use crate::retry::Backoff;
 use crate::stream::StreamKey;
 
@@ -114,6 +114,10 @@ pub(crate) async fn expire(context: &Context, key: &StreamKey) -> Result<Option<
             precondition: Precondition::ApprovalOpen { run, approval },
             ..Append::events(key.clone(), Vec::new())
         };
-        context.journal.append(append).await?.durable().await?;
+        let outcome = context.journal.append(append).await?.durable().await?;
+        if matches!(outcome, Outcome::Durable(Receipt { status: Status::Accepted, .. })) {
+            // The clock was set back meanwhile: it has not expired.
+            return Ok(Some(at_ms));
+        }
     }
 }

@@ -228,8 +228,9 @@ impl Journal {
         if !(head.oldest..=head.offset).contains(&offset) {
             return Ok(false);
         }
-        // First, so that no agent gets what is about to go.
-        self.claim(key, offset).await?;
+        // First, so that no agent gets what is about to go. The text of a message can be that of its edit.
+        let message = self.with(key, |state| state.ledger.message_with_text(offset)).await?;
+        self.claim(key, message.unwrap_or(offset)).await?;
         self.store.within(self.store.log.redact(key, offset)).await
     }
 

@@ -230,6 +230,11 @@ impl Ledger {
         Some(place.and_then(|place| self.waiting.get(place).map(|waiting| (*place, waiting))))
     }
 
+    /// The message that waits with the text at this place.
+    pub(crate) fn message_with_text(&self, place: u64) -> Option<u64> {
+        self.waiting.iter().find(|(_, waiting)| waiting.edited == Some(place)).map(|(message, _)| *message)
+    }
+
     /// Whether a message waits.
     pub(crate) fn is_waiting(&self, place: u64) -> bool {
         self.waiting.contains_key(&place)

@@ -1,9 +1,12 @@
 //! One socket of a page: who it is, and then frames in both directions until one side ends it.
 
+mod acts;
+mod approvals;
 mod commands;
 mod in_flight;
 mod order;
 mod pump;
+mod receipts;
 mod sends;
 mod signals;
 mod silence;

@@ -281,6 +281,7 @@ async fn an_answer_that_comes_after_the_expiry_writes_the_expiry() {
 }
 
 // A run asks under an id that another run used.
+// PROTOCOL: RUN-5, RUN-1
 #[tokio::test]
 async fn approvals_of_two_runs_are_two_though_they_have_one_id() {
     let journal = journal();
@@ -299,6 +300,14 @@ async fn approvals_of_two_runs_are_two_though_they_have_one_id() {
     assert_eq!(open_runs(&journal, "t").await, ["r1", "r2"]);
     assert_eq!(status(resolve("r2")).await, Status::Accepted);
     assert_eq!(journal.state(&key("t")).await.unwrap().head.offset, 4);
+    // In one record, too.
+    let ledger = crate::ledger::Ledger::default();
+    let head = Head { epoch: "e".into(), epoch_number: 1, base: 0, oldest: 1, offset: 0, seq: 0 };
+    let mut draft = crate::ledger::draft::Draft::new(&ledger, &head, 0);
+    for one in [ask("r1", "bash:0"), resolve("r1"), ask("r2", "bash:0"), resolve("r2")] {
+        let outcome = draft.add(&events("t", &[one]));
+        assert!(matches!(outcome, Outcome::Durable(Receipt { status: Status::Accepted, .. })), "{outcome:?}");
+    }
 }
 
 // PROTOCOL: LIF-5

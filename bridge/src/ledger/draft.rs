@@ -26,6 +26,8 @@ pub(crate) struct Append {
     pub(crate) facts: Vec<Fact>,
     /// Makes the append happen once, however often it is tried.
     pub(crate) key: Option<IdempotencyKey>,
+    /// Whether it was tried first so long ago that its key may have been forgotten (SND-5). Goes with `key`.
+    pub(crate) is_expired: bool,
     /// Whether its first event is a message that waits for an agent. Goes with `key`.
     pub(crate) is_message: bool,
     /// How the message reaches a run.
@@ -53,6 +55,7 @@ impl Append {
             events,
             facts: Vec::new(),
             key: None,
+            is_expired: false,
             is_message: false,
             mode: Mode::Queue,
             manages: false,
@@ -101,6 +104,8 @@ pub(crate) enum Outcome {
     Durable(Receipt),
     /// The key was used for another body; nothing was written.
     Conflict,
+    /// Its key is not known, and may have been; nothing was written.
+    Expired,
     /// The send that must come first is not in the log; nothing was written.
     TooEarly,
     /// It may not be done, or not any more; nothing was written.
@@ -145,6 +150,9 @@ impl<'a> Draft<'a> {
                 let Answer { status, epoch, offset, resolution, .. } = answer;
                 let position = Position { epoch, offset };
                 return Outcome::Durable(Receipt { status, position, is_repeated: true, resolution });
+            }
+            if append.is_expired {
+                return Outcome::Expired;
             }
             let is_missing = |after| self.answer(&key.subject, after).is_none();
             if append.after.as_deref().is_some_and(is_missing) {

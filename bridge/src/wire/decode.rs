@@ -112,6 +112,8 @@ pub(crate) enum Open {
 pub(crate) struct Send {
     pub(crate) id: Arc<str>,
     pub(crate) stream: String,
+    /// The time of this server when it went out for the first time, if that was before (SND-5).
+    pub(crate) first_sent_at: Option<u64>,
 }
 
 /// Reads a frame. `None` is one of an unknown type.
@@ -235,7 +237,8 @@ impl Fields<'_> {
     }
 
     fn send(&self) -> Result<Send> {
-        Ok(Send { id: self.id("id")?, stream: self.name("stream")? })
+        let first_sent_at = self.optional("firstSentAt", |fields, field| fields.any_integer(field))?;
+        Ok(Send { id: self.id("id")?, stream: self.name("stream")?, first_sent_at })
     }
 
     fn mode(&self) -> Result<Mode> {

@@ -52,6 +52,29 @@ async fn a_send_is_applied_once_and_answered_each_time() {
     assert_eq!(server.head("t").await, 1);
 }
 
+// PROTOCOL: SND-5
+#[tokio::test]
+async fn a_send_that_comes_again_beyond_the_horizon_is_applied_only_if_it_is_known() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let mut late = message("s1", "typed long ago");
+    late["firstSentAt"] = json!(1_000);
+    page.send(late.clone()).await;
+    let receipt = page.next().await;
+    assert_eq!(
+        (&receipt["status"], &receipt["error"]["code"], &receipt["error"]["retryable"]),
+        (&json!("rejected"), &json!("outcome_unknown"), &json!(false))
+    );
+    assert_eq!(server.head("t").await, 0);
+    // The key is not used up: the same message in time is stored.
+    page.send(message("s1", "typed long ago")).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    // And from then on it is known, however old it is.
+    page.send(late).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    assert_eq!(server.head("t").await, 1);
+}
+
 // PROTOCOL: SND-4
 #[tokio::test]
 async fn sends_keep_their_order() {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::support::{Page, Server, within};
+use crate::support::{Page, Server, key, within};
 
 fn message(id: &str, content: &str) -> Value {
     json!({"type": "send", "id": id, "stream": "t", "message": {"type": "user_message", "content": content}})
@@ -312,6 +312,20 @@ async fn a_message_that_its_run_did_not_take_waits_at_its_own_place() {
     assert!(story.contains(&"message_queued s3 1".to_owned()), "what steers is not before it: {story:?}");
 }
 
+// PROTOCOL: SND-18
+#[tokio::test]
+async fn a_message_that_steers_is_for_no_other_run_while_its_run_is_open() {
+    let mut stage = stage().await;
+    stage.before.add_permits(9);
+    let run = stage.server.bridge.emitter("ada", "t").run("elsewhere").await.unwrap();
+    stage.ask(with_mode(message("s1", "hint"), "steer", None)).await;
+    stage.ask(message("s2", "two")).await;
+    assert_eq!(stage.got().await, "two");
+    run.complete("done").await.unwrap();
+    stage.during.add_permits(1);
+    assert_eq!(stage.got().await, "hint");
+}
+
 // PROTOCOL: SND-18, SND-2, SND-9
 #[tokio::test]
 async fn a_message_that_steers_must_say_which_run_if_there_are_several() {
@@ -356,6 +370,22 @@ async fn a_run_that_waits_for_steering_hears_of_its_end_and_of_its_cancel() {
         let (steering, _run) = within(waits).await.unwrap();
         assert_eq!(steering.unwrap_err(), expected);
     }
+}
+
+#[tokio::test]
+async fn a_message_whose_edit_is_redacted_reaches_no_agent() {
+    let mut stage = stage().await;
+    stage.before.add_permits(9);
+    stage.ask(message("s1", "one")).await;
+    assert_eq!(stage.got().await, "one");
+    stage.server.until_event("t", "agent_started").await;
+    stage.ask(message("s2", "two")).await;
+    let edited = stage.ask(edit("e", "s2", "secret")).await["position"]["offset"].as_u64().unwrap();
+    stage.ask(message("s3", "three")).await;
+    assert!(stage.server.bridge.redact(&key("t"), edited).await.unwrap());
+    stage.during.add_permits(1);
+    assert_eq!(stage.got().await, "three");
+    assert!(stage.story().await.contains(&"message_dequeued s2 passed".to_owned()));
 }
 
 /// Two members; `lead` may act on what belongs to the other.

@@ -1,5 +1,7 @@
 //! What a stream has come to is the same after a restart, from records, from snapshots and from older files.
 
+use crate::ledger::draft::acts::{Act, Actor};
+use crate::ledger::draft::modes::Mode;
 use std::path::Path;
 
 use super::*;
@@ -17,7 +19,7 @@ async fn write_some(journal: &Arc<Journal>, round: u64) {
         "t",
         &[
             json!({"type": "agent_started", "runId": run, "agent": "a", "sendId": id("a")}),
-            json!({"type": "approval_requested", "runId": run, "approvalId": approval, "prompt": "?"}),
+            json!({"type": "approval_requested", "runId": run, "approvalId": approval, "prompt": "?", "schema": {}, "expiresAt": 1_u64 << 52}),
             json!({"type": "agent_started", "runId": id("over"), "agent": "a"}),
             json!({"type": "agent_completed", "runId": id("over")}),
         ],
@@ -31,6 +33,26 @@ async fn write_some(journal: &Arc<Journal>, round: u64) {
     receipt(journal, cancel).await;
     let announced = Append { is_announced: true, ..message("t", &id("d"), "hi") };
     receipt(journal, announced).await;
+    let sent = |name: &str, mode: Mode| Append { mode, has_queue: true, ..message("t", &id(name), "hi") };
+    let act = |name: &str, act: Act, events: Vec<Event>| Append {
+        key: Some(idempotency_key("ada", &id(name), "h")),
+        act: Some((act, Actor { subject: "ada".into(), manages: false })),
+        ..Append::events(key("t"), events)
+    };
+    let edited = || event(json!({"type": "message_edited", "sendId": id("waits"), "content": "other"}));
+    let steers = Mode::Steer(Some(run.as_str().into()));
+    for append in [
+        sent("waits", Mode::Queue),
+        sent("first", Mode::Interrupt),
+        sent("steers", steers.clone()),
+        sent("steered", steers),
+        sent("gone", Mode::Queue),
+        act("edit", Act::Edit(id("waits").into()), vec![edited()]),
+        act("withdraw", Act::Withdraw(id("gone").into()), Vec::new()),
+        events("t", &[json!({"type": "steering_taken", "runId": run, "sendId": id("steered")})]),
+    ] {
+        assert_eq!(receipt(journal, append).await.status, Status::Accepted);
+    }
     let line = Fact::Announcement { stream: key("other"), offset: round };
     receipt(journal, Append::fact(key("t"), line)).await;
 }
@@ -73,6 +95,8 @@ async fn trimming_forgets_what_is_over_and_nothing_else() {
         ..Append::events(key("t"), Vec::new())
     };
     assert_eq!(receipt(&journal, asked).await.status, Status::Accepted);
+    let terms = journal.terms(&key("t"), &"run0".into(), &"approval0".into()).await.unwrap().unwrap();
+    assert_eq!((terms.has_schema, terms.expires_at_ms), (true, Some(1 << 52)));
     let (_, text) = ledger(&journal).await;
     assert!(!text.contains("over0") && !text.contains("over1"), "{text}");
     // Its sends are known until their horizon.
@@ -172,4 +196,27 @@ async fn a_file_of_an_older_version_serves_every_event_and_knows_what_it_knew() 
         assert_eq!((empty.offset, &*empty.epoch), (0, "44f7a847c318493594476b532a2ccb68-4"));
         assert_eq!(stored(&journal, "inbox", 1).await.len(), 3);
     }
+}
+
+// What waits, what steers and what was changed are known after a restart, in their order.
+#[tokio::test]
+async fn the_queue_is_the_same_after_a_snapshot() {
+    let log: Arc<dyn Log> = Arc::new(MemoryLog::new());
+    let journal = journal_of(Arc::clone(&log));
+    write_some(&journal, 7).await;
+    let names = |waiting: Vec<(u64, String)>| waiting.into_iter().map(|(_, id)| id).collect::<Vec<_>>();
+    let before = names(waiting(&journal, "t").await);
+    assert_eq!(before, ["first7", "b7", "c7", "d7", "waits7"]);
+    let snapshot = journal.with(&key("t"), State::snapshot).await.unwrap();
+    log.put_snapshot(&key("t"), snapshot).await.unwrap();
+    let journal = journal_of(Arc::clone(&log));
+    assert_eq!(names(waiting(&journal, "t").await), before);
+    let passed = waiting(&journal, "t").await.iter().map(|(offset, _)| *offset).take(4).collect();
+    let pending = journal.next_pending(&key("t"), &passed).await.unwrap().unwrap();
+    assert!(pending.body.contains("message_edited"), "{}", pending.body);
+    let steering = journal.next_steering(&key("t"), "run7").await.unwrap().unwrap().unwrap();
+    assert_eq!(&*steering.send_id, "steers7");
+    publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "run7"})]).await;
+    assert!(names(waiting(&journal, "t").await).contains(&"steers7".to_owned()));
+    assert_eq!(journal.next_steering(&key("t"), "run7").await.unwrap(), None);
 }

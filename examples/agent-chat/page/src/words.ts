@@ -158,6 +158,8 @@ export function cancelOutcome(outcome: CancelOutcome): string | undefined {
 			return "It had finished already.";
 		case "unknown_run":
 			return "The server no longer knows this run.";
+		case "unknown_send":
+			return "The server no longer knows this message.";
 	}
 }
 
