@@ -192,7 +192,9 @@ impl Turn {
     /// meanwhile: that is [`PublishError::Outdated`], as for one that was withdrawn.
     pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
         let (offset, edited) = (self.offset, self.edited);
-        let answers = Answers { send_id: &self.message.send_id, offset, edited, turn: &self.state.runs };
+        let traceparent = self.message.body.get("traceparent").and_then(Value::as_str);
+        let answers =
+            Answers { send_id: &self.message.send_id, traceparent, offset, edited, turn: &self.state.runs };
         let run = Run::start(self.emitter.clone(), agent, Some(answers), None).await;
         if matches!(run, Err(PublishError::Log(LogError::Unavailable(_) | LogError::Closed))) {
             self.state.log_failed.store(true, Ordering::Release);

@@ -79,6 +79,8 @@ pub(crate) struct TurnRuns(Mutex<Option<Vec<Arc<RunCore>>>>);
 /// The message that a run answers.
 pub(crate) struct Answers<'a> {
     pub(crate) send_id: &'a str,
+    /// The trace that it belongs to.
+    pub(crate) traceparent: Option<&'a str>,
     pub(crate) offset: u64,
     pub(crate) edited: Option<u64>,
     pub(crate) turn: &'a Arc<TurnRuns>,
@@ -105,6 +107,9 @@ impl Run {
         fields.insert("type".to_owned(), "agent_started".into());
         if let Some(answers) = &answers {
             fields.insert("sendId".to_owned(), answers.send_id.into());
+            if let Some(traceparent) = answers.traceparent {
+                fields.insert("traceparent".to_owned(), traceparent.into());
+            }
         }
         if let Some(parent) = parent {
             fields.insert("parentRunId".to_owned(), (*parent.id).into());

@@ -185,7 +185,8 @@ pub(crate) async fn run(socket: impl Socket, context: Arc<Context>) {
             writer.of_user(Arc::clone(&permit.buffered));
             let mut session = Session::new(Arc::clone(&context), &hello, &identity);
             let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
-            tracing::info!(session = session.name, user = ?identity.subject, ?client, "page connected");
+            let (instance, device) = (&hello.instance, &hello.device);
+            tracing::info!(session = session.name, user = ?identity.subject, ?client, ?instance, ?device, "page connected");
             session.welcome();
             // Before the streams are looked up, which can take as long as the log.
             session.flush(&writer).await;

@@ -160,6 +160,10 @@ fn user_event(
         Mode::Interrupt => drop(message.insert("mode".to_owned(), "interrupt".into())),
         Mode::Steer(_) => drop(message.insert("mode".to_owned(), "steer".into())),
     }
+    match &send.traceparent {
+        Some(traceparent) => drop(message.insert("traceparent".to_owned(), traceparent.as_str().into())),
+        None => drop(message.remove("traceparent")),
+    }
     message.insert("sendId".to_owned(), (*send.id).into());
     message.insert("user".to_owned(), subject.into());
     // The time of a message is when it was accepted, whatever the clock of the page says.

@@ -63,6 +63,9 @@ pub(crate) enum Cancelled {
 pub(crate) struct Hello {
     pub(crate) token: Token,
     pub(crate) client: String,
+    /// The life of the page, and the device it runs on, as the page names them.
+    pub(crate) instance: Option<String>,
+    pub(crate) device: Option<String>,
     pub(crate) window: Window,
     pub(crate) streams: Vec<StreamRequest>,
 }
@@ -114,6 +117,8 @@ pub(crate) struct Send {
     pub(crate) stream: String,
     /// The time of this server when it went out for the first time, if that was before (SND-5).
     pub(crate) first_sent_at: Option<u64>,
+    /// The trace that it belongs to (W3C Trace Context).
+    pub(crate) traceparent: Option<String>,
 }
 
 /// Reads a frame. `None` is one of an unknown type.
@@ -238,7 +243,22 @@ impl Fields<'_> {
 
     fn send(&self) -> Result<Send> {
         let first_sent_at = self.optional("firstSentAt", |fields, field| fields.any_integer(field))?;
-        Ok(Send { id: self.id("id")?, stream: self.name("stream")?, first_sent_at })
+        let traceparent = self.optional("traceparent", |fields, field| fields.traceparent(field))?;
+        Ok(Send { id: self.id("id")?, stream: self.name("stream")?, first_sent_at, traceparent })
+    }
+
+    /// Version, trace, parent and flags, in hexadecimal digits.
+    fn traceparent(&self, field: &'static str) -> Result<String> {
+        const EXPECTED: &str = "a traceparent of W3C Trace Context";
+        let text: String = self.parse(field, EXPECTED)?;
+        let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let parts: Vec<&str> = text.split('-').collect();
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        if lengths == [2, 32, 16, 2] && parts.iter().all(|part| is_hex(part)) {
+            Ok(text)
+        } else {
+            Err(Malformed::Field { field, expected: EXPECTED })
+        }
     }
 
     fn mode(&self) -> Result<Mode> {
@@ -326,6 +346,8 @@ impl Fields<'_> {
         Ok(Hello {
             token: self.token()?,
             client: client.text("name", 0, usize::MAX)?,
+            instance: client.optional("instance", |client, field| client.text(field, 1, MAX_ID_BYTES))?,
+            device: client.optional("device", |client, field| client.text(field, 1, MAX_ID_BYTES))?,
             window: Window {
                 events: window.integer("events", 1, 65_536, "an integer from 1 to 65536")? as usize,
                 bytes: window.integer("bytes", 1_024, 67_108_864, "an integer from 1024 to 67108864")?

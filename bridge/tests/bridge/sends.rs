@@ -52,6 +52,33 @@ async fn a_send_is_applied_once_and_answered_each_time() {
     assert_eq!(server.head("t").await, 1);
 }
 
+// PROTOCOL: SND-21
+#[tokio::test]
+async fn the_trace_of_a_message_is_that_of_the_run_that_answers_it() {
+    let server = Server::start().await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut traced = message("s1", "hi");
+    traced["traceparent"] = json!(trace);
+    // What the message itself says of a trace is none.
+    traced["message"]["traceparent"] = json!("made up");
+    page.send(traced).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    assert_eq!(server.events("t").await[0]["traceparent"], trace);
+    let mut other = message("s2", "hi");
+    other["message"]["traceparent"] = json!("made up");
+    page.send(other).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    assert!(server.events("t").await[1]["traceparent"].is_null());
+    for malformed in ["", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", "00-0-0-0"] {
+        let mut page = Page::open(&server, "ada", json!([])).await;
+        let mut frame = message("s3", "hi");
+        frame["traceparent"] = json!(malformed);
+        page.send(frame).await;
+        assert_eq!(page.next().await["code"], "bad_frame", "{malformed}");
+    }
+}
+
 // PROTOCOL: SND-5
 #[tokio::test]
 async fn a_send_that_comes_again_beyond_the_horizon_is_applied_only_if_it_is_known() {

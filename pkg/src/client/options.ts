@@ -2,7 +2,7 @@
 import type { RawConfig } from "../core/raw.js";
 import { abortSignal, boolean, callable, fields, integer, isUrl, refuse, withMethods } from "../shared/check.js";
 import type { Metric } from "../shared/metrics.js";
-import { isSized } from "../shared/names.js";
+import { checkId, isSized } from "../shared/names.js";
 import type { Logger } from "../shared/report.js";
 import type { KeeperSource } from "./kept.js";
 import type { TokenFunction } from "./token.js";
@@ -66,6 +66,8 @@ export interface ClientOptions {
 	 * anything is sent or shown. @default whoever it names first
 	 */
 	readonly user?: string | undefined;
+	/** A stable name for the device or browser profile, 1 to 128 bytes, for the server's log. @default none */
+	readonly device?: string | undefined;
 	/** Bounds what the server sends ahead, per stream, and with it what an iterator can hold. */
 	readonly window?: WindowOptions | undefined;
 	/** The delays between attempts. */
@@ -133,6 +135,7 @@ const KEYS = [
 	"url",
 	"token",
 	"user",
+	"device",
 	"window",
 	"backoff",
 	"maxUploads",
@@ -177,6 +180,7 @@ export function settingsOf(options: unknown): Settings {
 			seed: 0,
 			url,
 			clientVersion: VERSION,
+			device: given["device"] === undefined ? undefined : checkId("device", given["device"]),
 			windowEvents: integer("window.events", window["events"], 1, 65_536, 32_768),
 			windowBytes,
 			windowTotalBytes: integer("window.totalBytes", window["totalBytes"], windowBytes, 268_435_456, Math.max(16_777_216, windowBytes)),

@@ -43,9 +43,9 @@ export class Border implements CoreHost {
 	#read = 0;
 	#mostTexts = MOST_TEXTS;
 
-	constructor(host: Host, version: string) {
+	constructor(host: Host, version: string, device: string | undefined) {
 		this.#host = host;
-		this.#writing = { texts: new Texts(), slots: new Slots(), version };
+		this.#writing = { texts: new Texts(), slots: new Slots(), version, device };
 		this.#reader = new FrameReader(host, this);
 	}
 

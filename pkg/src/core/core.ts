@@ -26,7 +26,7 @@ export class Core implements RawClient {
 
 	/** `Made` is the class of the glue. */
 	constructor(Made: new (host: CoreHost) => NumberCore, host: Host, config: RawConfig) {
-		const border = new Border(host, config.clientVersion);
+		const border = new Border(host, config.clientVersion, config.device);
 		this.#border = border;
 		const { windowEvents, windowBytes, windowTotalBytes, backoffBaseMs, connectTimeoutMs, tokenTimeoutMs, subject } = config;
 		const who = subject === undefined ? -1 : border.texts.number(subject);

@@ -113,6 +113,8 @@ export interface RawConfig {
 	readonly seed: number;
 	readonly url: string;
 	readonly clientVersion: string;
+	/** The application's name for the device. */
+	readonly device?: string | undefined;
 	readonly windowEvents: number;
 	readonly windowBytes: number;
 	readonly windowTotalBytes: number;

@@ -1,4 +1,5 @@
 /** Frames of the page, written from the numbers that the core gives. The kinds are those of `PageKind` in `src/proto/wire/numbers.rs`. */
+import { randomId } from "../shared/names.js";
 import type { Slots } from "./slots.js";
 import type { Texts } from "./texts.js";
 
@@ -19,12 +20,17 @@ const SUBSCRIBE = 12;
 /** The names of the frames that settle by a receipt. */
 const KEYED: Readonly<Record<number, string>> = { [APPROVE]: "approve", [CANCEL]: "cancel", [EDIT]: "edit", [SEND]: "send", [WITHDRAW]: "withdraw" };
 
+/** Names this life of the page, for the logs of servers. Made when it is needed: an import must touch nothing. */
+let instance: string | undefined;
+
 /** What frames are written with. */
 export interface Writing {
 	readonly texts: Texts;
 	readonly slots: Slots;
 	/** Named in `hello`. */
 	readonly version: string;
+	/** The application's name for the device. */
+	readonly device: string | undefined;
 }
 
 /** Does a frame of this kind settle by a receipt? */
@@ -33,7 +39,7 @@ export function isKeyed(kind: number): boolean {
 }
 
 /** The frame of a kind. */
-export function frameOf(kind: number, numbers: readonly number[], { texts, slots, version }: Writing): object {
+export function frameOf(kind: number, numbers: readonly number[], { texts, slots, version, device }: Writing): object {
 	const [first = 0, second = 0, third = 0, fourth = 0] = numbers;
 	const value = (slot: number): unknown => slots.get(slot);
 	if (isKeyed(kind)) {
@@ -45,10 +51,11 @@ export function frameOf(kind: number, numbers: readonly number[], { texts, slots
 		case ACK:
 			return { type: "ack", offsets: Object.fromEntries(inGroups(numbers, 2)) };
 		case HELLO:
+			instance ??= randomId();
 			return {
 				type: "hello",
 				token: value(first),
-				client: { name: "agentwire-js", version },
+				client: { name: "agentwire-js", version, instance, ...(device === undefined ? {} : { device }) },
 				features: ["deltas"],
 				window: { events: second, bytes: third, totalBytes: fourth },
 				streams: requests(numbers.slice(4), texts),

@@ -16,6 +16,8 @@ export interface SendOptions {
 	readonly mode?: "queue" | "interrupt" | "steer" | undefined;
 	/** The run to steer. */
 	readonly runId?: string | undefined;
+	/** The trace that the message belongs to (W3C Trace Context); the run that answers it carries it. @default none */
+	readonly traceparent?: string | undefined;
 	/**
 	 * Gives the message up when aborted. If it was never transmitted, it is taken back: it fails with `aborted`, and the server
 	 * never gets it. If it may have been transmitted, only the waiting ends: `receipt` rejects with `aborted`, and the message may

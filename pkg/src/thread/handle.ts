@@ -27,6 +27,9 @@ import type {
 	WithdrawOutcome,
 } from "./thread.js";
 
+/** A trace: version, trace, parent and flags (<https://www.w3.org/TR/trace-context/>). */
+const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
+
 /** What a handle needs of its client. */
 export interface HandleContext extends MessageContext {
 	readonly supervisor: Supervisor;
@@ -115,15 +118,21 @@ export class ThreadHandle implements Thread {
 
 	send(content: MessageContent, options: SendOptions = {}): Message {
 		this.#check();
-		fields("send options", options, ["id", "signal", "timeoutMs", "mode", "runId"]);
+		fields("send options", options, ["id", "signal", "timeoutMs", "mode", "runId", "traceparent"]);
 		const id = options.id === undefined ? randomId() : checkId("id", options.id);
 		const signal = abortSignal(options.signal);
 		const timeoutMs = options.timeoutMs === undefined ? undefined : integer("timeoutMs", options.timeoutMs, 1, 2_147_483_647);
 		const message = snapshot(content);
-		const { mode, runId } = options;
+		const { mode, runId, traceparent } = options;
+		if (traceparent !== undefined && !TRACEPARENT.test(traceparent)) refuse("traceparent", traceparent, "one of W3C Trace Context");
 		if (mode !== undefined && !["queue", "interrupt", "steer"].includes(mode)) refuse("mode", mode, '"queue", "interrupt" or "steer"');
 		if (runId !== undefined && mode !== "steer") refuse("runId", runId, 'left out, unless mode is "steer"');
-		const body = { message, ...(mode === undefined ? {} : { mode }), ...(runId === undefined ? {} : { runId: checkId("runId", runId) }) };
+		const body = {
+			message,
+			...(mode === undefined ? {} : { mode }),
+			...(runId === undefined ? {} : { runId: checkId("runId", runId) }),
+			...(traceparent === undefined ? {} : { traceparent }),
+		};
 		return new SentMessage(this.#context, { kind: 0, id, stream: this.name, body, sentSince: undefined }, { signal, timeoutMs });
 	}
 
