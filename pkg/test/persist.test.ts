@@ -204,6 +204,64 @@ test(
 	}),
 );
 
+// PROTOCOL: SND-5
+test(
+	"the age of a message of a former page is counted by the server's clock, where the server tells its time",
+	inBrowser(async (scene) => {
+		const { server, world } = scene;
+		const begun = world.now;
+		let told = 0;
+		server.outgoing = (frame) => {
+			if (frame.type !== "welcome") return frame.type === "receipt" || frame.type === "events" ? [] : [frame];
+			return [{ ...frame, time: 1_000_000 + told + world.now - begun }];
+		};
+		const first = await scene.page();
+		await first.connected();
+		await scene.browser.settle();
+		first.client.thread("t").send({ content: "x" }, { id: "m" });
+		await scene.browser.settle();
+		assert.equal((await scene.browser.rows())[0]?.["sentAt"], 1_000_000 + world.now - begun);
+		await scene.crash(first);
+		world.setWallClock(2 * server.sendHorizonMs);
+		const second = await scene.page();
+		await scene.online(second);
+		assert.deepEqual(shown(second.client), ["m sending"], "the user has set the clock: no time has passed");
+		await scene.crash(second);
+		world.setWallClock(-2 * server.sendHorizonMs);
+		told = server.sendHorizonMs + 3_600_000;
+		const third = await scene.page();
+		await scene.online(third);
+		assert.deepEqual(shown(third.client), ["m failed"], "the page has slept, and its clock with it");
+	}),
+);
+
+// PROTOCOL: SND-5
+test(
+	"a message that was first transmitted to a server that told no time does not become younger when it tells one",
+	inBrowser(async (scene) => {
+		const { server, world } = scene;
+		server.outgoing = (frame) => (frame.type === "receipt" ? [] : [frame]);
+		const first = await scene.page();
+		await first.connected();
+		first.client.thread("t").send({ content: "x" }, { id: "m" });
+		await scene.browser.settle();
+		await scene.crash(first);
+		const begun = world.now;
+		server.outgoing = (frame) => [frame.type === "welcome" ? { ...frame, time: 1_000_000 + world.now - begun } : frame];
+		await world.advance(server.sendHorizonMs + 3_600_000);
+		for (const _ of [1, 2, 3]) {
+			const later = await scene.page();
+			await scene.online(later);
+			assert.deepEqual(shown(later.client), ["m failed"]);
+			server.cut();
+			await world.advance(60_000);
+			await scene.online(later);
+			await scene.crash(later);
+		}
+		assert.equal(server.received("send").length, 1);
+	}),
+);
+
 test(
 	"a message whose outcome is unknown is shown until the application discards it",
 	inBrowser(async (scene) => {

@@ -77,8 +77,8 @@ export class ClientHost implements ClientSide {
 	}
 
 	welcome(session: string, subject: string, time: number | undefined): void {
-		this.#parts.outbox.serverTime(time);
 		this.#parts.welcome(session, subject);
+		this.#parts.outbox.welcomed(time);
 	}
 
 	trouble(reason: string | undefined): void {

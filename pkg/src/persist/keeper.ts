@@ -177,7 +177,10 @@ export class PersistentKeeper implements Keeper {
 			// The page that had it may still be alive, and may have sent it.
 			if (!this.#pages.areKnown) row.sentSince ??= row.order;
 			const known = outbox.find(row.id);
-			if (known !== undefined) known.sentSince ??= row.sentSince;
+			if (known !== undefined && known.sentSince === undefined) {
+				known.sentSince = row.sentSince;
+				known.sentAt = row.sentAt;
+			}
 			this.#rows.set(row.id, row);
 			if (known === undefined) new SentMessage(this.#client.context, letterOf(row), {}, row.stored);
 		}
@@ -202,12 +205,15 @@ export class PersistentKeeper implements Keeper {
 	#keep(letters: readonly Letter[]): void {
 		const rows: Row[] = [];
 		for (const letter of letters) {
-			const { id, kind, sentSince, sentAt } = letter;
+			const { id, kind } = letter;
 			if (kind !== MESSAGE || this.#marked.has(id)) continue;
 			// There is a row of a message that a former page left, and of one that is sent again.
 			const row = this.#rows.get(id) ?? rowOf(letter, this.#scope, this.#pages.me, this.#nextOrder());
-			row.sentSince ??= sentSince ?? (this.#connected ? Date.now() : undefined);
-			row.sentAt ??= sentAt ?? (this.#connected ? this.#client.context.outbox.serverNow() : undefined);
+			// Not later: the time of a second transmission would make it younger than it is.
+			if (row.sentSince === undefined && this.#connected) {
+				row.sentSince = Date.now();
+				row.sentAt = this.#client.context.outbox.serverNow();
+			}
 			this.#rows.set(id, row);
 			rows.push(row);
 		}

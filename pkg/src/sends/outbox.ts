@@ -137,11 +137,15 @@ export class Outbox {
 	written(id: string): void {
 		const pending = this.#pending.get(id);
 		if (pending === undefined) return;
-		const since = (pending.letter.sentSince ??= Date.now());
-		pending.letter.sentAt ??= this.serverNow();
-		for (const { letter } of pending.waiters) {
-			letter.sentSince = since;
-			letter.sentAt = pending.letter.sentAt;
+		const { letter, waiters } = pending;
+		// Not later: the time of a second transmission would make it younger than it is.
+		if (letter.sentSince === undefined) {
+			letter.sentSince = Date.now();
+			letter.sentAt = this.serverNow();
+		}
+		for (const waiter of waiters) {
+			waiter.letter.sentSince = letter.sentSince;
+			waiter.letter.sentAt = letter.sentAt;
 		}
 		pending.withdrawn = undefined;
 		this.#move(pending, true);
@@ -150,12 +154,14 @@ export class Outbox {
 	/** The client is connected now, or is no more. */
 	connected(connected: boolean): void {
 		if (!connected) for (const pending of [...this.#pending.values()]) this.#move(pending, false);
-		this.keeper?.connected(connected);
+		// That it is, the keeper hears with the welcome: then the server's time is known.
+		if (!connected) this.keeper?.connected(false);
 	}
 
-	/** The server tells its time with each welcome. */
-	serverTime(time: number | undefined): void {
+	/** The server has welcomed the client, and told its time if it tells it. */
+	welcomed(time: number | undefined): void {
 		this.#server = time === undefined ? undefined : { time, at: performance.now() };
+		this.keeper?.connected(true);
 	}
 
 	/** The server's time now, in milliseconds since the Unix epoch, if it tells it. */
