@@ -1,6 +1,6 @@
 /** What both entries of the package export beside `createClient`. */
 export type { Client, ClientEvents } from "./client/api.js";
-export type { BackoffOptions, ClientOptions, OutboxStore, WindowOptions } from "./client/options.js";
+export type { BackoffFunction, BackoffOptions, ClientOptions, OutboxStore, WindowOptions } from "./client/options.js";
 export { VERSION } from "./client/options.js";
 export type { ConnectionState, Health, Notice, Signal, StateChange, StateName, Stats, Subject } from "./client/state.js";
 export type { TokenFunction, TokenReason, TokenRefusal, TokenRequest } from "./client/token.js";

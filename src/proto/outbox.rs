@@ -250,7 +250,8 @@ impl Outbox {
         let mut too_large = None;
         for entry in self.entries.iter_mut().filter(on_way) {
             let is_soon = entry.sent.is_some_and(|sent| now.since(sent) <= QUICK_LOSS);
-            if !is_accused && !(code == CloseCode::ABNORMAL && is_soon) {
+            let may_be_cause = is_accused || (code == CloseCode::ABNORMAL && is_soon);
+            if !may_be_cause {
                 continue;
             }
             entry.refused_sizes += u32::from(is_size);

@@ -448,6 +448,7 @@ impl Driver {
                 self.sends.settle(&id.as_rc(), &stream.as_rc());
             }
             Event::StateChanged { state, .. } => self.state = state,
+            Event::Trouble(_) => {}
             Event::Welcomed { .. } => {
                 let socket = self.socket.as_mut().expect("a welcome comes on a socket");
                 assert!(socket.greeted, "a welcome before the hello");
