@@ -191,7 +191,7 @@ impl Stage {
     }
 
     /// Halts the browser behind a connection that died unnoticed.
-    async fn sleep(&mut self, time: Duration) -> Result<Option<String>> {
+    async fn sleep(&self, time: Duration) -> Result<Option<String>> {
         self.browser.execute("alive.open(1, 'demo')").await?;
         self.all_back(1).await?;
         self.browser.execute("alive.ask()").await?;
@@ -217,7 +217,7 @@ impl Stage {
     }
 
     /// Compares how soon a hidden page gets large events with how soon a visible one does.
-    async fn hidden(&mut self) -> Result<Option<String>> {
+    async fn hidden(&self) -> Result<Option<String>> {
         let visible = self.drain("visible").await?;
         self.browser.minimize(true).await?;
         let state = self.browser.execute("return document.visibilityState").await?;

@@ -49,7 +49,8 @@ impl Rate {
         let interval = self.cap.as_millis() as f64 / 2.0;
         self.level = (self.level + now.since(self.at).as_millis() as f64 / interval).min(self.burst);
         self.at = now;
-        require!(self.level >= 0.999, "I14", "an attempt with {:.3} of a permit", self.level);
+        let is_allowed = self.level >= 0.999;
+        require!(is_allowed, "I14", "an attempt with {:.3} of a permit", self.level);
         self.level -= 1.0;
         self.attempts += 1;
         Ok(())
