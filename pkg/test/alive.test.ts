@@ -222,3 +222,48 @@ test(
 		assert.notEqual(peer(), first);
 	}),
 );
+
+test(
+	"hello names the life of the page, the same for all of its clients, and the device if it has a name",
+	inWorld(async (world) => {
+		const { connected, sent } = rig(world, { device: "laptop-7" });
+		await connected();
+		const other = rig(world, { user: "ada" });
+		await other.connected();
+		const [first, second] = sent("hello").map(({ client }) => client as Readonly<Record<string, string>>);
+		assert.equal(first?.["device"], "laptop-7");
+		assert.equal(second?.["device"], undefined);
+		assert.ok((first?.["instance"] ?? "").length >= 32);
+		assert.equal(first?.["instance"], second?.["instance"]);
+	}),
+);
+
+// PROTOCOL: SND-21
+test(
+	"a message carries the trace that it belongs to, and nothing that is none",
+	inWorld(async (world) => {
+		const { client, connected, sent } = rig(world);
+		await connected();
+		const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+		client.thread("t").send({ content: "traced" }, { traceparent });
+		await world.settle();
+		assert.equal(sent("send")[0]?.["traceparent"], traceparent);
+		assert.throws(() => client.thread("t").send({ content: "x" }, { traceparent: traceparent.toUpperCase() }), { code: "invalid_option" });
+	}),
+);
+
+// PROTOCOL: HEL-4, GEN-3
+test(
+	"a server of an earlier version, which tells no time and names no cap, is one to talk to",
+	inWorld(async (world) => {
+		const { client, server, connected } = rig(world);
+		server.outgoing = (frame) => {
+			const { time: _time, backoffMaxMs: _max, ...rest } = frame;
+			return [rest];
+		};
+		await connected();
+		const message = client.thread("t").send({ content: "hi" });
+		await world.settle();
+		assert.equal(message.state, "stored");
+	}),
+);

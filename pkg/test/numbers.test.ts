@@ -111,7 +111,7 @@ test("texts that nobody holds are forgotten, and their numbers used again", () =
 });
 
 test("when there are many texts, those that the core does not hold are forgotten", () => {
-	const border = new Border({} as Host, "0");
+	const border = new Border({} as Host, "0", undefined);
 	const held = border.texts.number("thread");
 	let asked = 0;
 	const core = {

@@ -78,7 +78,8 @@ test("defaults are what the documentation says", () => {
 	const { config, url, autoConnect } = settingsOf(good);
 	assert.equal(url, "wss://chat.example.com/ws");
 	assert.equal(autoConnect, true);
-	const { seed: _seed, clientVersion: _version, url: _url, ...numbers } = config;
+	const { seed: _seed, clientVersion: _version, url: _url, device, ...numbers } = config;
+	assert.equal(device, undefined);
 	assert.deepEqual(numbers, {
 		windowEvents: 32_768,
 		windowBytes: 8_388_608,

@@ -53,7 +53,7 @@ function read(text: string): Said {
 			throw error;
 		},
 	};
-	const border = new Border(host as Host, "0");
+	const border = new Border(host as Host, "0", undefined);
 	let given: readonly number[] = [];
 	border.give = (numbers) => {
 		given = numbers;
@@ -71,7 +71,7 @@ function read(text: string): Said {
 		},
 	};
 	border.serve(core as NumberCore);
-	const socket: { onmessage?: ((event: MessageEvent) => void) | null } = {};
+	const socket: { onmessage?: ((event: MessageEvent) => void) | null; addEventListener: () => void } = { addEventListener: () => undefined };
 	border.socket(socket as Partial<WebSocket> as WebSocket, 1);
 	socket.onmessage?.({ data: text } as MessageEvent);
 	const [said, another] = heard;
