@@ -64,8 +64,8 @@ export class TestHost {
 			return { name: this.text(name), ...(epoch < 0 ? {} : { position: { epoch: this.text(epoch), offset } }), open: { from: "start" } };
 		});
 		const frames = [
-			() => ({ type: "ack", offsets: { [first]: second } }), , ,
-			() => ({ ...this.values[third], type: "send", id: this.text(first), stream: this.text(second) }),
+			() => ({ type: "ack", offsets: { [first]: second } }), , , ,
+			() => ({ ...this.values[third], type: "send", id: this.text(first), stream: this.text(second), ...(fourth < 0 ? {} : { firstSentAt: fourth }) }), ,
 			() => ({ type: "hello", token: this.values[first], client: { name: "test", version: "0" }, window: { events: second, bytes: third, totalBytes: fourth }, streams: requests(rest) }),
 			() => ({ type: "ping", n: first }), () => ({ type: "pong", n: first }), ,
 			() => ({ type: "replay", req: first, ch: second, from: third, to: fourth }),
@@ -88,7 +88,7 @@ export class TestHost {
 			() => this.results.push(first),
 			() => this.settledIds.push(this.text(first) + ":" + (second < 0 ? this.values[third].status : this.text(second))),
 			() => this.states.push(states[first] + ":" + this.text(second)),
-			() => this.token(),
+			() => this.token(), ,
 			() => { this.subject = this.text(second); },
 		][kind]?.();
 		this.look();
@@ -186,7 +186,7 @@ impl Core {
     }
 
     fn send(&self, id: &str, stream: &str, body: JsValue) {
-        self.call(6, &[0.0, self.text(id), self.text(stream), self.value(body), -1.0]);
+        self.call(6, &[0.0, self.text(id), self.text(stream), self.value(body), -1.0, -1.0]);
     }
 
     fn signal(&self, stream: &str, signal: JsValue) {
@@ -229,8 +229,8 @@ fn fresh(name: &str) -> String {
 }
 
 fn open(url: &str) -> Page {
-    // Seed, the window, pending sends, backoff, timeouts.
-    let config = [7, 512, 262_144, 524_288, 16, 50, 200, 5_000, 30_000];
+    // Seed, the window, pending sends, backoff (growth and jitter in hundredths), attempts at once, uploads, local, timeouts.
+    let config = [7, 512, 262_144, 524_288, 16, 50, 200, 200, 50, 6, 5, 1, 5_000, 30_000];
     let words = Text::WORDS.iter().map(|&word| JsValue::from(word)).collect();
     let host = TestHost::new(words, FRAMES, config.into_iter().map(JsValue::from).collect(), url);
     let raw = std::rc::Rc::new(RawClient::new(host.unchecked_ref::<Host>().clone()));

@@ -15,8 +15,9 @@ use xtask::setup::rust::installed;
 use crate::interrupts::isolate;
 
 /// The decisions of the core. Numbers, names and readers around them have vectors and fuzzing of their own.
-const FILES: [&str; 20] = [
+const FILES: [&str; 22] = [
     "src/proto/backoff.rs",
+    "src/proto/bucket.rs",
     "src/proto/client.rs",
     "src/proto/client/connect.rs",
     "src/proto/client/frames.rs",
@@ -26,6 +27,7 @@ const FILES: [&str; 20] = [
     "src/proto/client/replay.rs",
     "src/proto/client/sends.rs",
     "src/proto/client/subscribe.rs",
+    "src/proto/client/watch.rs",
     "src/proto/outbox.rs",
     "src/proto/stream.rs",
     "src/proto/stream/answer.rs",

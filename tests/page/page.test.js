@@ -173,11 +173,11 @@ test("every fault does what it says, and the page comes back from it", async () 
 	await one.recovered("After the cuts?");
 	await one.connected();
 
-	// A question that is asked now stays where it is until the traffic flows.
+	// A question that is asked now leaves the page, and nothing answers until the traffic flows.
 	await one.press("Freeze traffic");
 	await one.switched("Freeze traffic", true);
 	await one.ask(SHORT);
-	await one.page.getByText("Waiting to be sent").waitFor();
+	await one.page.getByText("Sending", { exact: true }).waitFor();
 	await one.connected();
 	await one.press("Freeze traffic");
 	await one.finished(2);
