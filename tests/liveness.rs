@@ -4,7 +4,7 @@ mod support;
 
 use agentwire::proto::{ClientError, Config, Duration, Event, Input, SocketId, State, Text};
 use agentwire_sim::Loop;
-use support::{SECOND, World, connected, following};
+use support::{SECOND, World, connected, following, pulling};
 
 /// Lets time pass up to `limit` until the client is connected; returns how long it took.
 fn connected_within(world: &mut World, limit: Duration) -> Duration {
@@ -539,4 +539,185 @@ fn an_adopted_socket_counts_against_the_bucket() {
     assert_eq!(world.client.stats().attempts, 1);
     world.run_for(2 * SECOND);
     assert_eq!(world.client.stats().attempts, 2);
+}
+
+#[test]
+fn the_delay_that_a_rejection_names_is_used_as_it_is() {
+    // PROTOCOL: SND-19
+    let mut world = connected();
+    world.server.mute = true;
+    world.send("m1", "t", "x");
+    for round in 1..=4 {
+        world.run_for(SECOND / 5);
+        assert_eq!(world.sent_of("send").len(), round);
+        world.inject(r#"{"type":"receipt","id":"m1","stream":"t","status":"rejected","error":{"code":"unavailable","message":"","retryable":true,"retryAfterMs":5000}}"#);
+        world.run_for(49 * SECOND / 10);
+        assert_eq!(world.sent_of("send").len(), round);
+        world.inject(r#"{"type":"heartbeat","heads":{}}"#);
+    }
+}
+
+#[test]
+fn a_send_that_the_page_finds_too_large_holds_up_no_other_one() {
+    // PROTOCOL: SND-20, GEN-7
+    let mut world = connected();
+    world.server.refuses_above = Some(200);
+    world.send("a1", "a", "x");
+    world.send("b1", "b", &"x".repeat(500));
+    while world.settled().len() < 2 {
+        world.run_for(SECOND / 10);
+    }
+    // From now on one goes at a time.
+    world.server.max_frame_bytes = 4_096;
+    world.cut();
+    connected_within(&mut world, 30 * SECOND);
+    world.send("large", "c", &"x".repeat(5_000));
+    world.send("last", "d", "y");
+    world.run_for(SECOND);
+    assert!(
+        world.server.applied.iter().any(|(_, id, _)| id == "last"),
+        "{:?} of {:?}",
+        world.server.applied,
+        world.settled()
+    );
+}
+
+#[test]
+fn a_catch_up_stands_still_even_if_live_events_came_before_its_end() {
+    // PROTOCOL: SUB-13
+    let mut world = connected();
+    world.server.mute = true;
+    world.follow("t");
+    world.run_for(SECOND / 10);
+    world.inject(r#"{"type":"subscribed","ch":1,"name":"t","epoch":"e1","oldest":1,"head":1,"next":1,"recovered":true}"#);
+    world.inject(r#"{"type":"events","ch":1,"first":1,"count":2,"events":[{"type":"a"},{"type":"b"}]}"#);
+    for _ in 0..20 {
+        world.run_for(SECOND);
+        world.inject(r#"{"type":"heartbeat","heads":{}}"#);
+    }
+    assert_eq!(world.client.stats().attempts, 1);
+    world.run_for(2 * SECOND);
+    assert_eq!(world.client.stats().attempts, 2);
+}
+
+#[test]
+fn a_catch_up_may_wait_for_room_that_another_stream_takes() {
+    // PROTOCOL: SUB-13, FLO-1: the iterator over `t` is not pulled, and its events fill the window of all streams.
+    let mut world = pulling(3);
+    world.server.mute = true;
+    world.subscribe(2, 2, "u", agentwire::proto::wire::Open::Start, agentwire::proto::Begin::Stream);
+    world.run_for(SECOND / 10);
+    world.inject(r#"{"type":"subscribed","ch":2,"name":"u","epoch":"e1","oldest":1,"head":5,"next":1,"recovered":true}"#);
+    for _ in 0..60 {
+        world.run_for(SECOND);
+        world.inject(r#"{"type":"heartbeat","heads":{}}"#);
+    }
+    assert_eq!(world.client.stats().attempts, 1);
+}
+
+#[test]
+fn a_send_that_crashes_the_server_is_held_back_whatever_it_closes_with() {
+    // PROTOCOL: SND-20; I14
+    for (code, is_suspect) in
+        [(1005, true), (1011, true), (4456, true), (1001, false), (1012, false), (4455, false)]
+    {
+        let mut world = connected();
+        world.server.no_receipts = true;
+        world.send("m1", "t", "x");
+        for _ in 0..3 {
+            world.run_for(SECOND);
+            if world.state() == State::Connected {
+                world.close_by_server(code);
+            }
+            world.run_for(SECOND);
+        }
+        let held = world.facts.contains(&Event::Error(ClientError::SendHeld("m1".into())));
+        assert_eq!(held, is_suspect, "{code}: {:?}", world.facts);
+    }
+}
+
+#[test]
+fn sends_go_out_together_again_once_a_connection_has_lasted() {
+    // PROTOCOL: SND-20
+    let mut world = connected();
+    world.server.no_receipts = true;
+    world.send("a1", "a", "x");
+    world.send("b1", "b", "y");
+    for _ in 0..2 {
+        world.run_for(SECOND / 10);
+        world.cut();
+        connected_within(&mut world, 5 * SECOND);
+    }
+    let on_way = |world: &World| world.sent_of("send").len();
+    let before = on_way(&world);
+    world.run_for(5 * SECOND);
+    assert_eq!(on_way(&world), before, "one at a time");
+    world.run_for(20 * SECOND);
+    assert_eq!(on_way(&world), before + 1, "both");
+}
+
+#[test]
+fn rejections_that_one_send_explains_do_not_end_the_client() {
+    // PROTOCOL: CLS-1, SND-20
+    let mut world = connected();
+    world.server.no_receipts = true;
+    for id in ["a", "b", "c", "d"] {
+        world.send(id, id, "x");
+        world.run_for(SECOND / 10);
+        world.close_by_server(4402);
+        world.run_for(SECOND / 10);
+        connected_within(&mut world, 21 * SECOND);
+    }
+    assert_eq!(world.state(), State::Connected);
+    assert_eq!(world.settled().len(), 4, "{:?}", world.settled());
+}
+
+#[test]
+fn a_slow_connection_is_measured_again() {
+    // PROTOCOL: HBT-3
+    let mut world = following(3);
+    world.run_for(5 * SECOND);
+    let sent = world.now.as_millis() - 3_000;
+    world.inject(format!(r#"{{"type":"pong","n":{sent}}}"#));
+    let troubles = |world: &World| {
+        let troubles = world.facts.iter().filter(|fact| matches!(fact, Event::Trouble(_)));
+        troubles.cloned().collect::<Vec<_>>()
+    };
+    world.settle();
+    assert_eq!(troubles(&world), [Event::Trouble(Some(Text::SLOW))]);
+    world.run_for(30 * SECOND);
+    assert_eq!(troubles(&world), [Event::Trouble(Some(Text::SLOW)), Event::Trouble(None)]);
+}
+
+#[test]
+fn a_question_that_was_asked_before_a_sleep_is_asked_again_after_it() {
+    // PROTOCOL: HBT-5
+    for signal in [Input::Wake, Input::Timeout, Input::Online(true)] {
+        let mut world = following(3);
+        world.server.mute = true;
+        while world.sent_of("ping").is_empty() {
+            world.run_for(SECOND);
+        }
+        world.now = world.now + 60 * SECOND;
+        world.server.mute = false;
+        world.input(signal.clone());
+        world.run_for(30 * SECOND);
+        assert_eq!(world.client.stats().connects, 1, "{signal:?}");
+    }
+}
+
+#[test]
+fn reconnect_never_makes_an_attempt_later_than_it_was() {
+    let mut world = World::new();
+    world.refusing = true;
+    world.connect();
+    world.run_for(60 * SECOND);
+    world.input(Input::Reconnect);
+    while world.state() != State::Waiting {
+        world.run_for(Duration::from_millis(10));
+    }
+    let made = world.client.stats().attempts;
+    world.input(Input::Reconnect);
+    world.run_for(Duration::from_millis(600));
+    assert!(world.client.stats().attempts > made);
 }

@@ -208,7 +208,11 @@ impl Client {
             Input::Send { kind, id, stream, body, first_sent } => {
                 self.on_send(kind, id, stream, body, first_sent)
             }
-            Input::SendTooLarge { id, stream } => self.outbox.fail_too_large(id, stream, &mut self.fx),
+            Input::SendTooLarge { id, stream } => {
+                self.outbox.fail_too_large(id, stream, &mut self.fx);
+                // While one goes at a time, the next one waited for it.
+                self.flush_outbox();
+            }
             Input::Signal { stream, signal } => {
                 if let Link::Live(Session { socket, .. }) = self.link {
                     self.send(socket, ClientFrame::Signal { stream, signal });

@@ -56,6 +56,12 @@ impl CloseCode {
         matches!(self, Self::BAD_FRAME | Self::FRAME_TOO_LARGE)
     }
 
+    /// Tells whether the server may have ended the socket because it failed at a frame: it crashed, closed without a code, or said
+    /// that something went wrong (SND-20).
+    pub const fn may_be_a_crash(self) -> bool {
+        matches!(self.0, 1005 | 1006 | 1011 | 4456)
+    }
+
     /// Tells whether the next attempt needs another token (CLS-3).
     pub const fn needs_token(self) -> bool {
         matches!(self, Self::TOKEN_INVALID | Self::TOKEN_EXPIRED)

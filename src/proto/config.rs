@@ -130,5 +130,7 @@ pub const HOLD_DELAY: Duration = Duration::from_secs(10);
 /// Delay before a send that the server could not take is sent again, unless it says otherwise; four times as long each time
 /// (ERR-2).
 pub const RESEND_DELAY: Duration = Duration::from_secs(1);
+/// The longest of these delays.
+pub const MAX_RESEND_DELAY: Duration = Duration::from_secs(64);
 /// Delay before a token is asked for again when a refresh failed.
 pub const REFRESH_RETRY: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use crate::proto::Duration;
 
 use super::{
     close_code::CloseCode,
-    config::{HOLD_DELAY, QUICK_LOSS, RECEIPT_TIMEOUT, RESEND_DELAY, UPLOAD_WINDOW},
+    config::{HOLD_DELAY, MAX_RESEND_DELAY, QUICK_LOSS, RECEIPT_TIMEOUT, RESEND_DELAY, UPLOAD_WINDOW},
     effects::Effects,
     ids::Slot,
     input::SendKind,
@@ -217,9 +217,10 @@ impl Outbox {
         check(receipt, self.entries[index].kind)?;
         if let Some(error) = receipt.error.as_ref().filter(|error| error.retryable) {
             let entry = &mut self.entries[index];
-            // Four times as long each time: the uploads that are allowed then reach over more than a minute.
-            let delay = error.retry_after_ms.map_or(RESEND_DELAY, Duration::from_millis);
-            let delay = delay.saturating_mul(4_u32.saturating_pow(entry.refusals));
+            // Four times as long each time: the uploads that are allowed then reach over more than a minute. What the server
+            // asks for is done as it says.
+            let own = RESEND_DELAY.saturating_mul(4_u32.saturating_pow(entry.refusals)).min(MAX_RESEND_DELAY);
+            let delay = error.retry_after_ms.map_or(own, Duration::from_millis);
             entry.refusals += 1;
             entry.losses = 0;
             entry.sent = None;
@@ -240,8 +241,9 @@ impl Outbox {
         }
     }
 
-    /// Looks for the send that may have been the cause of a loss (SND-20), before [`on_link_down`](Self::on_link_down).
-    pub(crate) fn on_socket_lost(&mut self, code: CloseCode, now: Instant, fx: &mut Effects) {
+    /// Looks for the send that may have been the cause of a loss (SND-20), before [`on_link_down`](Self::on_link_down). Returns
+    /// whether nothing but one send can have been: it was alone on its way.
+    pub(crate) fn on_socket_lost(&mut self, code: CloseCode, now: Instant, fx: &mut Effects) -> bool {
         let is_size = matches!(code, CloseCode::MESSAGE_TOO_BIG | CloseCode::FRAME_TOO_LARGE);
         let is_accused = is_size || matches!(code, CloseCode::INVALID_PAYLOAD | CloseCode::BAD_FRAME);
         let on_way = |entry: &&mut Entry| entry.sent.is_some();
@@ -250,7 +252,7 @@ impl Outbox {
         let mut too_large = None;
         for entry in self.entries.iter_mut().filter(on_way) {
             let is_soon = entry.sent.is_some_and(|sent| now.since(sent) <= QUICK_LOSS);
-            let may_be_cause = is_accused || (code == CloseCode::ABNORMAL && is_soon);
+            let may_be_cause = is_accused || (code.may_be_a_crash() && is_soon);
             if !may_be_cause {
                 continue;
             }
@@ -278,6 +280,7 @@ impl Outbox {
                 entry.settle(Outcome::Failed(code), fx);
             }
         }
+        is_alone && is_accused
     }
 
     /// A connection lasted: what was lost before says nothing of what is left.
@@ -285,6 +288,9 @@ impl Outbox {
         self.is_careful = self.entries.iter().any(|entry| entry.is_suspect);
         for entry in &mut self.entries {
             entry.refusals = 0;
+            if !entry.is_suspect {
+                entry.losses = 0;
+            }
         }
     }
 

@@ -201,19 +201,30 @@ impl Stream {
         self.answer_due(self.asked_at).map(|_| self.asked_at)
     }
 
-    /// Returns when the answer that is due must have come: the subscription, or the end of its catch-up (SUB-13). While something
-    /// is not acknowledged the server may be holding back for the window's sake.
+    /// Returns when the answer that is due must have come: the subscription, or the end of its catch-up (SUB-13). What is live waits
+    /// for the end of the catch-up, and so does its acknowledgement. While something else is not acknowledged the server may be
+    /// holding back for the window's sake.
     pub(crate) fn answer_due(&self, last_data: Instant) -> Option<Instant> {
         let patience = match &self.phase {
             Phase::Requested(_) => SUBSCRIBE_TIMEOUT,
             Phase::Subscribed(subscription)
-                if !subscription.is_caught_up() && subscription.acked == subscription.received =>
+                if !subscription.is_caught_up() && subscription.acked == subscription.sendable() =>
             {
                 CATCH_UP_TIMEOUT
             }
             Phase::Subscribed(_) | Phase::Detached | Phase::Ended => return None,
         };
         Some(due(self.asked_at, last_data, patience))
+    }
+
+    /// Tells whether the answer to a request for it has not come yet.
+    pub(crate) const fn is_requested(&self) -> bool {
+        matches!(self.phase, Phase::Requested(_))
+    }
+
+    /// Tells whether something that may be acknowledged some day is not: what it takes of the window is missing elsewhere.
+    pub(crate) fn holds_back(&self) -> bool {
+        matches!(&self.phase, Phase::Subscribed(subscription) if subscription.acked < subscription.sendable())
     }
 
     /// Takes note that events of it came, or that what came was acknowledged.

@@ -60,7 +60,10 @@ impl Client {
         self.backoff.restart();
         let from = self.not_before.unwrap_or_default().max(self.reconnect_from);
         if from > self.now {
-            self.wait_until(from, Text::RECONNECT);
+            // An attempt that comes before stays where it is.
+            if self.timers.get(Timer::Reconnect).is_none_or(|at| at > from) {
+                self.wait_until(from, Text::RECONNECT);
+            }
             return;
         }
         self.reconnect_from = self.now + RECONNECT_DELAY;

@@ -220,6 +220,8 @@ impl Client {
                     }
                 }
                 self.on_heads(&heads);
+                self.note_success();
+                self.measure_again();
             }
             ServerFrame::History { .. } | ServerFrame::Notice | ServerFrame::Signal => {
                 self.fx.report(Event::Message { slot });

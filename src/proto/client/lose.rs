@@ -20,8 +20,10 @@ impl Client {
                 return;
             }
         }
+        // Before anything is given up: one send may be what the server objects to, and settles by it.
+        let explained = code.is_retryable() && self.outbox.on_socket_lost(code, self.now, &mut self.fx);
         if code.is_rejection() {
-            self.rejections += 1;
+            self.rejections += u32::from(!explained);
             if self.rejections >= MAX_REJECTIONS {
                 self.fail(code.reason());
                 return;
@@ -32,7 +34,6 @@ impl Client {
             self.fx.error(ClientError::Rejected(code.reason()));
         }
         if code.is_retryable() {
-            self.outbox.on_socket_lost(code, self.now, &mut self.fx);
             self.lose(code.reason());
         } else {
             self.fail(code.reason());
@@ -195,7 +196,8 @@ impl Client {
         self.unlink();
         self.timers.clear();
         self.moves_at = None;
-        self.outbox.settle_all(reason, &mut self.fx);
+        // The host hears first that the client has ended: what it keeps of the sends is then its own decision.
         self.go(link, reason, None);
+        self.outbox.settle_all(reason, &mut self.fx);
     }
 }

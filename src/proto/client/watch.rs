@@ -37,12 +37,21 @@ impl Client {
     fn probe(&mut self, patience: Duration) {
         let Link::Live(session) = &mut self.link else { return };
         let (socket, deadline) = (session.socket, self.now + patience);
-        let is_asked = session.probe.is_some();
-        let deadline = session.probe.map_or(deadline, |earlier| earlier.min(deadline));
+        // One that is past was slept through: the server has had no chance to answer.
+        let earlier = session.probe.filter(|&earlier| earlier > self.now);
+        let deadline = earlier.map_or(deadline, |earlier| earlier.min(deadline));
         session.probe = Some(deadline);
         self.timers.set(Timer::Heartbeat, deadline);
-        if !is_asked {
+        if earlier.is_none() {
             self.fx.push(Output::SendFrame { socket, frame: ClientFrame::Ping { n: self.now.as_millis() } });
+        }
+    }
+
+    /// Asks a slow server again, so that one that has recovered is not called slow for the rest of the connection.
+    pub(super) fn measure_again(&mut self) {
+        let Link::Live(session) = &self.link else { return };
+        if session.round_trip > SLOW_ROUND_TRIP {
+            self.send(session.socket, ClientFrame::Ping { n: self.now.as_millis() });
         }
     }
 
@@ -54,9 +63,12 @@ impl Client {
         let last_data = session.last_data;
         let replays = session.replays.iter().map(|replay| due(replay.asked, last_data, REPLAY_TIMEOUT));
         let replay = replays.min();
-        let stream = self.streams.iter().filter_map(|stream| stream.answer_due(last_data)).min();
+        // What is not acknowledged of one stream takes the room of all (FLO-1).
+        let is_full = self.streams.iter().any(Stream::holds_back);
+        let awaiting = || self.streams.iter().filter(move |stream| !is_full || stream.is_requested());
+        let stream = awaiting().filter_map(|stream| stream.answer_due(last_data)).min();
         let asked = session.replays.iter().map(|replay| replay.asked);
-        let asked = asked.chain(self.streams.iter().filter_map(Stream::awaits_since));
+        let asked = asked.chain(awaiting().filter_map(Stream::awaits_since));
         let asked = asked.map(|asked| asked.max(last_data)).chain(self.outbox.oldest_on_way()).min();
         let late_at = asked.map(|asked| asked + LATE_ANSWER);
         let is_late = late_at.is_some_and(|at| at <= self.now);
@@ -106,9 +118,22 @@ impl Client {
         if let Some(since) = session.calm_since.take()
             && self.now.since(since) >= self.backoff.lasting()
         {
-            self.backoff.restart();
-            self.rejections = 0;
-            self.outbox.on_success();
+            self.succeed();
         }
+    }
+
+    /// Takes note of a connection that has lasted, while it goes on: what was held back for the losses before may go.
+    pub(super) fn note_success(&mut self) {
+        let Link::Live(session) = &self.link else { return };
+        if session.calm_since.is_some_and(|since| self.now.since(since) >= self.backoff.lasting()) {
+            self.succeed();
+            self.flush_outbox();
+        }
+    }
+
+    fn succeed(&mut self) {
+        self.backoff.restart();
+        self.rejections = 0;
+        self.outbox.on_success();
     }
 }
