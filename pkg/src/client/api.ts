@@ -62,7 +62,8 @@ export interface Client {
 	readonly lastError: AgentwireError | undefined;
 	/**
 	 * Tries to connect now: while waiting or offline, and after a failure, with every handler that is still attached. Does nothing in
-	 * other states. At most one attempt per 2 seconds is made for it, and none before the time that the server asked for.
+	 * other states. At most one attempt per 2 seconds is made for it, and none before the time that the server asked for: while
+	 * waiting such an attempt comes later, and after a failure a call within 2 seconds of the one before does nothing.
 	 */
 	reconnect(): void;
 	/** Closes the connection and every thread for good. Pending messages fail with `closed`, iterators end. */

@@ -171,6 +171,7 @@ export class AgentClient implements Client {
 	reconnect(): void {
 		if (this.#over === undefined) {
 			this.#retries.restart();
+			this.#loading.hurry();
 			return this.#supervisor.call((raw) => raw.reconnect());
 		}
 		const now = performance.now();

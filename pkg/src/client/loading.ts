@@ -2,6 +2,7 @@
 import type { Instance } from "../core/instance.js";
 import { AgentwireError, describe } from "../shared/errors.js";
 import { EarlySocket } from "./early.js";
+import { watchBrowser } from "./network.js";
 import type { Settings } from "./options.js";
 import type { TokenSource } from "./token.js";
 
@@ -18,6 +19,9 @@ export interface LoadingHooks {
 	retrying(attempt: number): void;
 }
 
+/** The least time between two tries that something outside asks for, in milliseconds. */
+const HURRIED_MS = 2_000;
+
 export class Loading {
 	readonly #settings: Settings;
 	readonly #load: Loader;
@@ -25,6 +29,10 @@ export class Loading {
 	readonly #hooks: LoadingHooks;
 	#early: EarlySocket | undefined;
 	#retry: ReturnType<typeof setTimeout> | undefined;
+	/** Ends the wait for the next try. */
+	#proceed: (() => void) | undefined;
+	#unwatch: () => void = () => undefined;
+	#triedAt = 0;
 	#cancelled = false;
 
 	constructor(settings: Settings, load: Loader, tokens: TokenSource, hooks: LoadingHooks) {
@@ -46,8 +54,18 @@ export class Loading {
 		this.#await(loading, 0);
 	}
 
+	/** Tries now in place of later, but no sooner than 2 seconds after the try before. */
+	hurry(): void {
+		const proceed = this.#proceed;
+		if (proceed === undefined) return;
+		clearTimeout(this.#retry);
+		this.#retry = setTimeout(proceed, Math.max(0, this.#triedAt + HURRIED_MS - performance.now()));
+	}
+
 	cancel(): void {
 		this.#cancelled = true;
+		this.#unwatch();
+		this.#proceed = undefined;
 		clearTimeout(this.#retry);
 		this.#early?.cancel();
 		this.#early = undefined;
@@ -76,10 +94,16 @@ export class Loading {
 		// As the core does it, whose options these are (CLS-4): the first step as a whole, the upper half of the later ones.
 		const step = Math.min(backoffMaxMs ?? 20_000, backoffBaseMs * 2 ** attempt);
 		const delay = attempt === 0 ? Math.random() * step : step - (Math.random() * step) / 2;
-		this.#retry = setTimeout(() => {
+		this.#triedAt = performance.now();
+		this.#proceed = () => {
+			this.#proceed = undefined;
+			this.#unwatch();
 			this.#hooks.retrying(attempt + 1);
 			if (!this.#cancelled) this.#await(this.#again(), attempt + 1);
-		}, delay);
+		};
+		this.#retry = setTimeout(this.#proceed, delay);
+		const hurry = (): void => this.hurry();
+		this.#unwatch = watchBrowser({ online: (online) => online && hurry(), away: () => undefined, wake: hurry });
 		this.#hooks.missed(error, delay, attempt);
 	}
 

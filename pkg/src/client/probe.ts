@@ -10,8 +10,17 @@ const HEALTHY: readonly number[] = [200, 204, 400, 426];
 /** An error that says what answers at the address, or `undefined`: nothing does, or the server seems well. */
 export async function probe(socketUrl: string): Promise<AgentwireError | undefined> {
 	const url = socketUrl.replace(/^ws/, "http");
+	// Without CORS a browser follows redirects or fails.
 	const ask = async (mode: "cors" | "no-cors"): Promise<number> =>
-		(await fetch(url, { mode, credentials: "omit", cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS) })).status;
+		(
+			await fetch(url, {
+				mode,
+				credentials: "omit",
+				cache: "no-store",
+				redirect: mode === "cors" ? "manual" : "follow",
+				signal: AbortSignal.timeout(PATIENCE_MS),
+			})
+		).status;
 	let status: number;
 	try {
 		// Of another origin the status is hidden, unless the server shows it.

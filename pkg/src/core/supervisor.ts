@@ -87,9 +87,10 @@ export class Supervisor implements Tenant {
 		this.#raw = undefined;
 		this.#gate = undefined;
 		this.#instance?.leave(this);
+		// The client may begin anew before the core has come to its end.
+		gate?.shut();
 		// Not now: the core may be on the stack.
 		queueMicrotask(() => {
-			gate?.shut();
 			// A core of an earlier generation is gone with its memory: its address means something else in this one.
 			if (generation === undefined || generation !== this.#instance?.generation) return;
 			try {

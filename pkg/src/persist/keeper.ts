@@ -47,6 +47,8 @@ export class PersistentKeeper implements Keeper {
 	#connected = false;
 	#ended = false;
 	#lastOrder = 0;
+	/** There was no room for everything that a former page left. */
+	#isLeft = false;
 	#secondLook: ReturnType<typeof setTimeout> | undefined;
 
 	constructor(client: KeptClient) {
@@ -88,8 +90,11 @@ export class PersistentKeeper implements Keeper {
 		this.#held = this.#held.filter((letter) => letter.id !== id);
 		const row = this.#rows.get(id);
 		const stays = row !== undefined && (receipt === undefined ? code === "outcome_unknown" : this.#awaitsEvent(stream, receipt));
-		if (!stays) this.forget(id);
-		else if (receipt !== undefined) {
+		if (!stays) {
+			this.forget(id);
+			// After this call the outbox has room.
+			if (this.#isLeft) queueMicrotask(this.#look);
+		} else if (receipt !== undefined) {
 			row.stored = receipt;
 			this.#write([row]);
 			this.#boundStored();
@@ -147,21 +152,29 @@ export class PersistentKeeper implements Keeper {
 		owners.delete(this.#pages.me);
 		const found: Row[] = [];
 		let allGone = true;
-		for (const owner of owners) {
-			const isGone = await this.#pages.ifGone(owner, async () => {
-				let [count, bytes] = [0, 0];
-				const fits = (row: Row): boolean => {
-					if (row.stored !== undefined) return true;
-					const size = bytesOf(letterOf(row));
-					if (this.#client.context.outbox.refusal(count + 1, bytes + size) !== undefined) return false;
-					[count, bytes] = [count + 1, bytes + size];
-					return true;
-				};
-				found.push(...(await database.claim(this.#scope, this.#pages.me, (row) => row.owner === owner && fits(row))));
-			});
-			allGone &&= isGone;
+		let [count, bytes] = [0, 0];
+		this.#isLeft = false;
+		const fits = (row: Row): boolean => {
+			if (row.stored !== undefined) return true;
+			const size = bytesOf(letterOf(row));
+			if (this.#client.context.outbox.refusal(count + 1, bytes + size) !== undefined) {
+				this.#isLeft = true;
+				return false;
+			}
+			[count, bytes] = [count + 1, bytes + size];
+			return true;
+		};
+		try {
+			for (const owner of owners) {
+				const isGone = await this.#pages.ifGone(owner, async () => {
+					found.push(...(await database.claim(this.#scope, this.#pages.me, (row) => row.owner === owner && fits(row))));
+				});
+				allGone &&= isGone;
+			}
+		} finally {
+			// What was claimed is this page's, whatever became of the rest.
+			if (!this.#ended) this.#restore(found.sort((one, other) => one.order - other.order));
 		}
-		if (!this.#ended) this.#restore(found.sort((one, other) => one.order - other.order));
 		return allGone;
 	}
 
