@@ -44,6 +44,21 @@ test(
 );
 
 test(
+	"reconnect may be called by the handler that hears of the failure",
+	inWorld(async (world) => {
+		const { client, server, connected } = rig(world);
+		client.on("state", ({ to }) => to === "failed" && client.reconnect());
+		await connected();
+		server.close(4403);
+		await world.settle();
+		await connected();
+		await world.settle();
+		assert.equal(client.state.name, "connected");
+		client.close();
+	}),
+);
+
+test(
 	"reconnect ends a wait, and at most once per two seconds",
 	inWorld(async (world) => {
 		const { client, server, connected } = rig(world);

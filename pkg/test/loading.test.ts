@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { EMPTY, type Entry, installer } from "./support/installed.js";
+import { inPage } from "./support/stub.js";
 
 const GLUE = `
 export const log = [];
@@ -201,6 +202,24 @@ test("a network failure and a busy server are tried again", async () => {
 	assert.deepEqual((await glue()).log, ["init", "new"]);
 	client.close();
 });
+
+test("reconnect and a hint of the browser end the wait for the module", () =>
+	inPage(async (heard) => {
+		for (const hint of ["reconnect", "online"]) {
+			let isDown = true;
+			serve(() => (isDown ? new Response("", { status: 503 }) : new Response(EMPTY, { headers: WASM })));
+			const { entry, glue } = await page();
+			const client = (await entry("index")).createClient({ ...OPTIONS, wasm: "https://x/a.wasm", backoff: { baseMs: 60_000, maxMs: 60_000 } });
+			assert.equal(await waiting(client), "wasm_unavailable");
+			isDown = false;
+			const begun = asked.length;
+			if (hint === "reconnect") client.reconnect();
+			else heard.dispatchEvent(new Event(hint));
+			await created(await glue());
+			assert.equal(asked.length, begun + 1);
+			client.close();
+		}
+	}));
 
 test("a module that does not compile or does not fit the glue is final, and the next client tries again", async () => {
 	const broken = new Uint8Array([...EMPTY, 99]);
