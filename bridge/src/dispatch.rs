@@ -214,8 +214,8 @@ async fn settle_turn(
     let run = format!("run-{}", Uuid::new_v4().simple());
     let end = match ended {
         Ended::Well => {
-            journal.claim(key, pending.offset).await?;
-            return Ok(Turned::Over);
+            let is_claimed = journal.claim_handled(key, pending.offset, pending.edited).await?;
+            return Ok(if is_claimed { Turned::Over } else { Turned::Edited });
         }
         Ended::Failed(error) => {
             error.clone().fitting(dispatcher.context.limits.max_frame_bytes).into_event(&run)
@@ -231,6 +231,9 @@ async fn settle_turn(
         .claiming(pending.offset, pending.edited),
         Event::new(end, max)?,
     ];
-    emitter.append(events, Precondition::None).await?;
-    Ok(Turned::Over)
+    match emitter.append(events, Precondition::None).await {
+        Ok(_) => Ok(Turned::Over),
+        Err(PublishError::Outdated) => Ok(Turned::Edited),
+        Err(error) => Err(error),
+    }
 }

@@ -26,7 +26,7 @@ use self::store::{Follower, Store};
 pub(crate) use self::stream::StreamState;
 use self::stream::{State, Stream};
 use crate::ledger::Waiting;
-use crate::ledger::draft::Append;
+use crate::ledger::draft::{Append, Outcome, Precondition};
 use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page, Terms};
 use crate::stream::StreamKey;
 use crate::tasks::Tasks;
@@ -206,6 +206,19 @@ impl Journal {
     /// Writes that a message waits no more.
     pub(crate) async fn claim(self: &Arc<Self>, key: &StreamKey, offset: u64) -> Result<(), LogError> {
         self.append(Append::fact(key.clone(), Fact::Claimed { offset })).await?.durable().await.map(drop)
+    }
+
+    /// The same for one that was handled, unless it has another text by now. Returns whether it is claimed.
+    pub(crate) async fn claim_handled(
+        self: &Arc<Self>,
+        key: &StreamKey,
+        offset: u64,
+        edited: Option<u64>,
+    ) -> Result<bool, LogError> {
+        let precondition = Precondition::SameText { offset, edited };
+        let append = Append { precondition, ..Append::fact(key.clone(), Fact::Claimed { offset }) };
+        let outcome = self.append(append).await?.durable().await?;
+        Ok(!matches!(outcome, Outcome::Refused(_)))
     }
 
     /// Forgets the events up to `through`. Returns the new `oldest`.

@@ -93,6 +93,14 @@ pub(crate) enum Precondition {
         /// The approval.
         approval: Arc<str>,
     },
+    /// The message at this place still has the text that was handled, or waits no more. Otherwise the append is refused as
+    /// `Outdated`.
+    SameText {
+        /// The place of the message.
+        offset: u64,
+        /// The place of the text that was handled, if it was edited.
+        edited: Option<u64>,
+    },
     /// The inbox has no line about this place of a thread. Otherwise nothing is to be done.
     NotAnnounced(StreamKey, u64),
 }
@@ -247,6 +255,10 @@ impl<'a> Draft<'a> {
                 Some(_) => Status::Accepted,
             },
             Precondition::ApprovalOpen { run, approval } => self.check_approval(run, approval),
+            Precondition::SameText { offset, edited } if self.has_changed(*offset, *edited) => {
+                Status::Outdated
+            }
+            Precondition::SameText { .. } => Status::Accepted,
             Precondition::NotAnnounced(stream, offset) => {
                 let mut lines = self.ledger.announcements.iter();
                 let is_known = lines.any(|(of, at)| of == stream && at >= offset);
@@ -293,11 +305,7 @@ impl<'a> Draft<'a> {
                     }
                 }
                 Effect::Run { claims: Some(Claims::At { offset, edited }), .. } => {
-                    let is_outdated = match self.waiting(*offset) {
-                        Some(waiting) => waiting.edited != *edited,
-                        None => self.is_withdrawn(*offset),
-                    };
-                    if is_outdated {
+                    if self.has_changed(*offset, *edited) {
                         return Status::Outdated;
                     }
                 }
@@ -419,6 +427,14 @@ impl<'a> Draft<'a> {
             Claims::At { offset, .. } => offset == place,
             Claims::First(id) => self.waiting(*place).is_some_and(|waiting| waiting.send_id == *id),
         })
+    }
+
+    /// Tells whether a message has another text than the one that was handled, or was withdrawn.
+    fn has_changed(&self, offset: u64, edited: Option<u64>) -> bool {
+        match self.waiting(offset) {
+            Some(waiting) => waiting.edited != edited,
+            None => self.is_withdrawn(offset),
+        }
     }
 
     fn is_withdrawn(&self, place: u64) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentwire_bridge::{Authorizer, Grant, PublishError, Refusal, StreamKey, Turn};
+use agentwire_bridge::{AgentError, Authorizer, Grant, PublishError, Refusal, StreamKey, Turn};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
@@ -188,6 +188,35 @@ async fn a_run_answers_the_text_that_a_message_has_when_it_claims_it() {
     stage.before.add_permits(1);
     stage.server.until_event("t", "agent_started").await;
     assert_eq!(stage.story().await, ["user_message s1", "message_edited s1", "agent_started s1"]);
+}
+
+// PROTOCOL: SND-15
+#[tokio::test]
+async fn an_edit_is_handled_even_if_the_agent_makes_no_run_of_the_former_text() {
+    for fails in [false, true] {
+        let (say, mut got) = mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = Arc::clone(&gate);
+        let agent = move |turn: Turn| {
+            let (say, gate) = (say.clone(), Arc::clone(&gate));
+            async move {
+                say.send(turn.message.content.clone()).unwrap();
+                gate.acquire().await.unwrap().forget();
+                if fails { Err(AgentError::new("no", "not today")) } else { Ok(()) }
+            }
+        };
+        let server = Server::with(|builder| builder.agent(agent)).await;
+        let mut page = Page::open(&server, "ada", json!([])).await;
+        page.send(message("s1", "old")).await;
+        page.next().await;
+        assert_eq!(within(got.recv()).await.unwrap(), "old");
+        page.send(edit("e1", "s1", "new")).await;
+        assert_eq!(page.next().await["status"], "accepted");
+        opened.add_permits(2);
+        assert_eq!(within(got.recv()).await.unwrap(), "new", "fails: {fails}");
+        page.send(message("s2", "last")).await;
+        assert_eq!(within(got.recv()).await.unwrap(), "last", "fails: {fails}");
+    }
 }
 
 fn with_mode(mut frame: Value, mode: &str, run: Option<&str>) -> Value {

@@ -76,7 +76,12 @@ export function FaultPanel({ onClose }: { readonly onClose: () => void }): React
 			>
 				<Switch name="Freeze traffic" testId="fault-freeze" on={frozen} onChange={(on) => void faults.freeze(on)} />
 			</Fault>
-			<Fault icon="offline" name="Go offline" text="The line is refused, and the browser says that there is no network. The page still tries: this server is on your machine." on={offline}>
+			<Fault
+				icon="offline"
+				name="Go offline"
+				text="The line is refused, and the browser says that there is no network. The page still tries: this server is on your machine."
+				on={offline}
+			>
 				<Switch name="Go offline" testId="fault-offline" on={offline} onChange={(on) => void faults.offline(on)} />
 			</Fault>
 			<Fault
