@@ -116,7 +116,7 @@ pub enum Event {
         reason: Text,
         /// How long until the next attempt, in [`State::Waiting`].
         retry_in: Option<Duration>,
-        /// Attempts since the last catch-up.
+        /// Attempts since a connection last lasted or a hint came; 0 for the first.
         attempt: u32,
     },
     /// What is wrong with a connection that stands has changed: `silent`, `unanswered`, `slow`, or nothing.

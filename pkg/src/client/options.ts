@@ -25,7 +25,10 @@ export interface WindowOptions {
 export interface BackoffOptions {
 	/** First step, in milliseconds, 10 to 60,000. @default 500 */
 	readonly baseMs?: number | undefined;
-	/** Longest step, in milliseconds, `baseMs` to 3,600,000. @default what the server says (1,000 to 60,000), or 20_000 */
+	/**
+	 * Longest step, in milliseconds, `baseMs` to 3,600,000. One attempt per half of it is allowed in the long run: 100 means 20 a
+	 * second while the server is away. @default what the server says (1,000 to 60,000), or 20_000
+	 */
 	readonly maxMs?: number | undefined;
 	/** How much longer each step is than the one before, 1 to 10. @default 2 */
 	readonly growth?: number | undefined;
