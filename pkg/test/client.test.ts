@@ -98,7 +98,7 @@ test(
 		await world.until(() => client.state.name === "waiting" && client.state.attempt === 2, "the second retry");
 		assert.equal(client.health().status, "degraded");
 		await world.until(() => client.state.name === "waiting" && client.state.attempt === 3, "the third retry");
-		assert.deepEqual(client.health(), { status: "unhealthy", reason: "4 attempts have failed: connection_lost" });
+		assert.deepEqual(client.health(), { status: "unhealthy", reason: "still not connected: connection_lost" });
 		client.close();
 		assert.deepEqual(client.health(), { status: "closed", reason: "closed" });
 		assert.deepEqual(statuses, ["healthy", "degraded", "unhealthy", "degraded", "unhealthy", "closed"]);

@@ -378,6 +378,9 @@ test(
 		assert.deepEqual(got, [1, 2, 3, 4]);
 		await assert.rejects(message.receipt, { code: "subject_changed" });
 		assert.equal(made.peer().of("send").length, 0, "bob's server gets nothing of ada's");
+		client.reconnect();
+		await world.settle();
+		assert.equal(client.state.name, "failed", "another user needs another client");
 	}),
 );
 

@@ -21,7 +21,7 @@ export interface ClientEvents {
 	notice: Notice;
 	/** Another page in a thread says something of the moment. */
 	signal: Signal;
-	/** The messages on their way have become others: what `client.outbox()` returns now. */
+	/** The list of pending messages has changed: what `client.outbox()` returns now. */
 	outbox: readonly Message[];
 	/** The server has named the user: once, because a client that is welcomed as another user ends with `subject_changed`. */
 	subject: Subject;
@@ -50,8 +50,8 @@ export interface Client {
 	/** Opens the user's own stream, which tells what happens in other threads. */
 	inbox(options?: ThreadOptions): Thread;
 	/**
-	 * Returns the messages on their way, in every thread: those that are not settled. With `persistOutbox()` of `agentwire/persist`
-	 * also those of former pages, those that are stored and whose event this page did not get yet, and those whose outcome is unknown.
+	 * Returns the pending messages of every thread: those that are not settled. With `persistOutbox()` of `agentwire/persist` also those
+	 * of former pages, stored ones whose event has not reached this page yet, and those whose outcome is unknown.
 	 */
 	outbox(): readonly Message[];
 	/** Returns the counters as they are now. */
@@ -62,7 +62,7 @@ export interface Client {
 	readonly lastError: AgentwireError | undefined;
 	/**
 	 * Tries to connect now: while waiting or offline, and after a failure, with every handler that is still attached. Does nothing in
-	 * other states. At most one attempt per 2 seconds is made for it, and none before the time that the server asked for: while
+	 * other states, and after `subject_changed`: another user needs another client. At most one attempt per 2 seconds is made for it, and none before the time that the server asked for: while
 	 * waiting such an attempt comes later, and after a failure a call within 2 seconds of the one before does nothing.
 	 */
 	reconnect(): void;

@@ -175,7 +175,7 @@ export class AgentClient implements Client {
 			return this.#supervisor.call((raw) => raw.reconnect());
 		}
 		const now = performance.now();
-		if (this.#over.name === "closed" || now < this.#restartFrom) return;
+		if (this.#over.name === "closed" || this.#over.reason.code === "subject_changed" || now < this.#restartFrom) return;
 		this.#restartFrom = now + RESTART_MS;
 		this.#over = undefined;
 		this.#begun = false;

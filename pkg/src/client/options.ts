@@ -36,16 +36,22 @@ export interface BackoffOptions {
 	readonly jitter?: number | undefined;
 	/** Attempts that may be made at once, 1 to 1,000; one more is allowed per half of the longest step. @default 6 */
 	readonly burst?: number | undefined;
-	/** Attempts in a row, 1 to 1,000,000, after which the client fails with `gave_up`. @default none */
+	/**
+	 * Attempts in a row to come back, 1 to 1,000,000; when the last one fails, the client fails with `gave_up`. The very first attempt
+	 * of a client does not count. @default none
+	 */
 	readonly maxAttempts?: number | undefined;
-	/** Milliseconds without a connection, 1,000 to 2^53 - 1, after which the client fails with `gave_up`. @default none */
+	/**
+	 * Milliseconds since the loss, or since the first attempt failed, 1,000 to 2^53 - 1. The first attempt that fails after that ends
+	 * the client with `gave_up`. @default none
+	 */
 	readonly maxElapsedMs?: number | undefined;
 }
 
 /**
- * Returns the delay before an attempt, in milliseconds; `null` gives up: the client fails with `gave_up`. `attempt` counts from 1,
- * `elapsedMs` since the connection was lost, `reason` is that of the state. What the server asked for still holds, and so does the limit
- * on attempts. If it throws or returns something else, the delay of the default options is used and the error is reported.
+ * Returns the delay before an attempt, 0 to 2,147,483,647 milliseconds; `null` gives up: the client fails with `gave_up`. `attempt`
+ * counts from 1, `elapsedMs` since the connection was lost or the first attempt failed, `reason` is that of the state. A time that the
+ * server named still holds, and so does the default limit: 6 attempts at once, one more per half of the longest step. If it throws or returns something else, the delay of the default options is used and the error is reported.
  */
 export type BackoffFunction = (attempt: number, elapsedMs: number, reason: string) => number | null;
 

@@ -81,11 +81,11 @@ export interface Stats extends Counters {
 /** Health in one word, and why. */
 export interface Health {
 	/**
-	 * - `initializing`: not connected yet, in the first three attempts
+	 * - `initializing`: not connected yet, and at most three retries so far
 	 * - `healthy`: connected, and the server answers
 	 * - `degraded`: connected, but the server is silent, slow or leaves a request unanswered, or it said within the last minute that
-	 *   something is wrong; or in the first three attempts after a loss
-	 * - `unhealthy`: from the fourth attempt on, and without a network
+	 *   something is wrong; or in the first three retries after a loss
+	 * - `unhealthy`: from the fourth retry on, and without a network
 	 * - `failed`: no further attempt is made; see `reason` and `client.reconnect()`
 	 * - `closed`: the application closed the client
 	 */
@@ -127,7 +127,7 @@ export function healthOf(state: ConnectionState, { wasConnected, trouble, notice
 			return { status: "initializing", reason: "not asked to connect yet" };
 		case "connecting":
 		case "waiting":
-			if (attempts > RETRIES_UNTIL_UNHEALTHY) return { status: "unhealthy", reason: `${attempts} attempts have failed: ${reason}` };
+			if (attempts > RETRIES_UNTIL_UNHEALTHY) return { status: "unhealthy", reason: `still not connected: ${reason}` };
 			return { status: wasConnected ? "degraded" : "initializing", reason: `connecting: ${reason}` };
 		case "offline":
 			return { status: "unhealthy", reason: `no network: ${reason}` };

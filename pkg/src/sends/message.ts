@@ -14,9 +14,12 @@ export interface SendOptions {
 	 * @default "queue"
 	 */
 	readonly mode?: "queue" | "interrupt" | "steer" | undefined;
-	/** The run to steer. */
+	/** The run to steer, 1 to 128 bytes. Only with `mode: "steer"`. */
 	readonly runId?: string | undefined;
-	/** The trace that the message belongs to (W3C Trace Context); the run that answers it carries it. @default none */
+	/**
+	 * The trace that the message belongs to (W3C Trace Context): `00-<32 hex>-<16 hex>-<2 hex>`, in lower case; the run that answers
+	 * it carries it. @default none
+	 */
 	readonly traceparent?: string | undefined;
 	/**
 	 * Gives the message up when aborted. If it was never transmitted, it is taken back: it fails with `aborted`, and the server
@@ -24,7 +27,10 @@ export interface SendOptions {
 	 * still be stored; `state` goes on to say how far it is. The signal's reason is the `cause` of the error.
 	 */
 	readonly signal?: AbortSignal | undefined;
-	/** Gives the message up as `signal` does, with the code `timeout`, after so many milliseconds, 1 to 2,147,483,647. @default never */
+	/**
+	 * Gives the message up as `signal` does, with the code `timeout`, after so many milliseconds, 1 to 2,147,483,647. If it may
+	 * have been transmitted, the client goes on sending it. @default never
+	 */
 	readonly timeoutMs?: number | undefined;
 }
 
@@ -55,8 +61,8 @@ export interface Message {
 	readonly receipt: Promise<Receipt>;
 	/**
 	 * Sends a failed message again, under the same id and with the same content: the server applies it at most once. It remembers
-	 * since when the server may know the message, so beyond the server's horizon it fails with `outcome_unknown` again. The
-	 * signal and the timeout that were given to `send` end nothing here.
+	 * when the message was first transmitted, so beyond the server's horizon it fails with `outcome_unknown` again. The
+	 * `signal` and `timeoutMs` given to `send` do not apply.
 	 *
 	 * Returns the new `receipt`; for a message that has not failed, the one it has. Rejects with `closed` when the client is
 	 * closed or has failed.
@@ -64,7 +70,8 @@ export interface Message {
 	retry(): Promise<Receipt>;
 	/**
 	 * Takes a failed message out of `client.outbox()`, for good. One that has not failed is given up, as its signal does; nothing
-	 * happens to one that is stored.
+	 * happens to one that is stored. After the client has closed or failed, it deletes nothing that `agentwire/persist` keeps: see
+	 * `clearOutbox`.
 	 */
 	discard(): void;
 	/** Calls the handler when `state` changes. */
