@@ -94,6 +94,7 @@ fn is_hello(frame: &Map<String, Value>) -> bool {
     let client = object(frame, "client").is_some_and(|client| {
         client.get("name").is_some_and(Value::is_string)
             && client.get("version").is_some_and(Value::is_string)
+            && ["instance", "device"].iter().all(|name| !client.contains_key(*name) || is_text(client, name, 128))
     });
     let features = match frame.get("features") {
         None => true,
@@ -146,7 +147,18 @@ fn is_stream(request: &Map<String, Value>) -> bool {
 }
 
 fn is_send(frame: &Map<String, Value>) -> bool {
-    is_text(frame, "id", 128) && is_name(frame, "stream")
+    let is_sent_before = frame.get("firstSentAt").is_none_or(|at| as_integer(at).is_some());
+    let is_traced = frame.get("traceparent").is_none_or(|trace| trace.as_str().is_some_and(is_traceparent));
+    is_text(frame, "id", 128) && is_name(frame, "stream") && is_sent_before && is_traced
+}
+
+/// `00-` and the like, 32 digits, 16 digits and 2 digits, hexadecimal and in lower case.
+fn is_traceparent(text: &str) -> bool {
+    text.len() == 55
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            2 | 35 | 52 => byte == b'-',
+            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
 }
 
 fn is_typed(frame: &Map<String, Value>, field: &str) -> bool {
