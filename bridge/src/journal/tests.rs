@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::Event;
+use crate::ledger::draft::acts::{Act, Actor};
 use crate::ledger::draft::{Outcome, Precondition, Receipt};
 use crate::log::{IdempotencyKey, MemoryLog, Record, Resolution, Status};
 use crate::stream::Position;
@@ -348,6 +349,29 @@ async fn messages_of_two_users_with_one_id_are_claimed_apart() {
     assert_eq!(offsets().await, [1, 4]);
     publish(&journal, "t", &[started("r3", "s2"), started("r4", "s2")]).await;
     assert_eq!(offsets().await, [1]);
+}
+
+// PROTOCOL: SND-7, SND-17
+#[tokio::test]
+async fn a_second_run_that_answers_a_message_belongs_to_its_sender() {
+    let journal = journal();
+    receipt(&journal, message("t", "s1", "one")).await;
+    let started = |run: &str| json!({"type": "agent_started", "runId": run, "sendId": "s1"});
+    for run in ["r1", "r2"] {
+        receipt(&journal, Append::events(key("t"), vec![event(started(run)).claiming(1, None)])).await;
+    }
+    publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "r1"})]).await;
+    let cancel = |subject: &str, id: &str, act: Act| Append {
+        key: Some(idempotency_key(subject, id, id)),
+        act: Some((act, Actor { subject: subject.into(), manages: false })),
+        ..events("t", &[])
+    };
+    let of_bob = append(&journal, cancel("bob", "c1", Act::Cancel("r2".into()))).await;
+    assert_eq!(of_bob, Outcome::Refused(Status::Forbidden));
+    let own = receipt(&journal, cancel("ada", "c2", Act::CancelSend("s1".into()))).await;
+    assert_eq!(own.status, Status::Accepted);
+    publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "r2"})]).await;
+    assert_eq!(stored(&journal, "t", 5).await[0]["type"], "agent_cancelled");
 }
 
 // PROTOCOL: SND-4

@@ -332,11 +332,10 @@ impl<'a> Draft<'a> {
             Effect::Run { claims: Some(Claims::First(send_id)), .. } => self.first_waiting(send_id),
             _ => None,
         };
-        let message = claimed.and_then(|message| self.waiting(message));
         if let Some(run) = event.effect().run()
             && self.run(run).is_none()
         {
-            let origin = self.origin(event.effect(), message.as_ref());
+            let origin = self.origin(event.effect(), claimed);
             self.facts.push(Fact::RunStarted { run: Arc::clone(run), offset, origin });
         }
         match event.effect() {
@@ -380,12 +379,29 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What a run belongs to that begins with this effect and claims this message.
-    fn origin(&self, effect: &Effect, message: Option<&Waiting>) -> Origin {
+    /// What a run belongs to that begins with this effect and answers the message at this place.
+    fn origin(&self, effect: &Effect, place: Option<u64>) -> Origin {
         let parent = if let Effect::Run { parent, .. } = effect { parent.clone() } else { None };
         let of_parent = parent.as_ref().and_then(|parent| self.run(parent)?.origin.subject);
-        let subject = message.map(|message| Arc::clone(&message.subject)).or(of_parent);
-        Origin { parent, subject, send_id: message.map(|message| Arc::clone(&message.send_id)) }
+        let (subject, send_id) = place.and_then(|place| self.sender(place)).unzip();
+        Origin { parent, subject: subject.or(of_parent), send_id }
+    }
+
+    /// Who sent the message at a place, and its id. One that another run has claimed is found by the answer to its send.
+    fn sender(&self, place: u64) -> Option<(Arc<str>, Arc<str>)> {
+        if let Some(Waiting { subject, send_id, .. }) = self.waiting(place) {
+            return Some((subject, send_id));
+        }
+        let drafted = self.facts.iter().find_map(|fact| match fact {
+            Fact::Answered { key, offset, is_message: true, .. } if *offset == place => {
+                Some((Arc::clone(&key.subject), Arc::clone(&key.id)))
+            }
+            _ => None,
+        });
+        let is_of = |answer: &Answer| answer.is_message && answer.offset == place;
+        let known =
+            || self.ledger.answers.iter().find(|(_, answer)| is_of(answer)).map(|(key, _)| key.clone());
+        drafted.or_else(known)
     }
 
     /// Runs that are open after what the record holds already, in the order in which they began.
