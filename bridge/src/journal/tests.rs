@@ -281,6 +281,29 @@ async fn an_answer_that_comes_after_the_expiry_writes_the_expiry() {
     assert_eq!(journal.next_expiry(&key("t")).await.unwrap(), None);
 }
 
+// PROTOCOL: SND-13
+#[tokio::test]
+async fn what_is_due_has_expired_before_its_run_ends() {
+    let journal = journal();
+    let ask = |id: &str, at: u64| {
+        let mut ask = ask("r", id);
+        ask["expiresAt"] = at.into();
+        ask
+    };
+    let far = u64::from(u32::MAX) << 20;
+    let end = json!({"type": "agent_completed", "runId": "r"});
+    publish(&journal, "t", &[ask("a1", 1), ask("a2", far)]).await;
+    // One that the same record asks for, too.
+    let last = Append { is_announced: true, ..events("t", &[ask("a3", 2), end]) };
+    assert_eq!(receipt(&journal, last).await.status, Status::Accepted);
+    let told: Vec<_> =
+        stored(&journal, "t", 3).await.iter().map(|event| event["approvalId"].clone()).collect();
+    assert_eq!(told, [json!("a3"), json!("a1"), json!("a3"), Value::Null]);
+    assert_eq!(stored(&journal, "t", 4).await[0]["decision"], "expired");
+    // Inboxes are told of the end itself.
+    assert_eq!(journal.unannounced(&key("t")).await.unwrap(), Some(6));
+}
+
 // A run asks under an id that another run used.
 // PROTOCOL: RUN-5, RUN-1
 #[tokio::test]

@@ -192,6 +192,9 @@ impl<'a> Draft<'a> {
             }
             let mut notable = None;
             for event in &append.events {
+                if let Effect::RunEnded { run } = event.effect() {
+                    self.expire(run);
+                }
                 // The place of the event itself: others can follow from it.
                 let offset = self.offset() + 1;
                 self.write(event);
@@ -364,6 +367,27 @@ impl<'a> Draft<'a> {
                 let resolution = Some(resolution.clone());
                 self.facts.push(Fact::ApprovalResolved { run, approval, offset, resolution });
             }
+        }
+    }
+
+    /// Lets expire what a run asked and is due, before the end of the run is written: the clock decides, not what comes
+    /// first.
+    fn expire(&mut self, run: &Arc<str>) {
+        let known = self.ledger.approvals.keys().map(|(of, id)| (of, id));
+        let drafted = self.facts.iter().filter_map(|fact| match fact {
+            Fact::ApprovalRequested { run, approval, .. } => Some((run, approval)),
+            _ => None,
+        });
+        let of_run = known.chain(drafted).filter(|(of, _)| *of == run);
+        let due = of_run.filter_map(|(_, id)| {
+            let Approval { terms, is_resolved, .. } = self.approval(run, id)?;
+            let is_due = !is_resolved && terms.expires_at_ms.is_some_and(|at| at <= self.now_ms);
+            is_due.then(|| (terms.offset, Arc::clone(id)))
+        });
+        let mut due: Vec<_> = due.collect();
+        due.sort_unstable();
+        for (_, approval) in due {
+            self.write(&Event::expiry(run, &approval));
         }
     }
 
