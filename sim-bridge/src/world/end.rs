@@ -44,6 +44,10 @@ impl World {
         }
         self.come_to_rest().await?;
         require!(matches!(self.process, Process::Up(_)), "I7", "the bridge is not up");
+        for name in &self.names {
+            // First: behind a broken promise the fold of a log does not know what is open.
+            self.turns(name).judge()?;
+        }
         if let Some(pending) = self.pending() {
             return Err(Violation { rule: "I5", text: format!("long after the last fault, {pending}") });
         }
