@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentwire_bridge::{Agent, AgentError, PublishError, Run, Turn};
+use agentwire_bridge::{Agent, AgentError, PublishError, Question, Run, Turn, UserMessage};
 use agentwire_sim::rng::Rng;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// What a scripted panic says.
 pub const PANIC: &str = "this panic is in the script";
@@ -16,11 +16,16 @@ pub const PANIC: &str = "this panic is in the script";
 /// What agents were given: how often each message of each stream.
 pub type Given = Arc<Mutex<BTreeMap<(String, String), u32>>>;
 
+/// The text of each message that a run answers or took, by run and message.
+pub type Texts = Arc<Mutex<BTreeMap<(String, String), String>>>;
+
 /// Follows scripts.
 #[derive(Clone, Debug, Default)]
 pub struct Scripted {
     /// What it was given.
     pub given: Given,
+    /// What its runs were given.
+    pub texts: Texts,
 }
 
 impl Agent for Scripted {
@@ -36,12 +41,13 @@ impl Agent for Scripted {
             _ => {}
         }
         let run = turn.run("scripted").await?;
+        self.has(&run, &turn.message);
         for _ in 0..rng.below(7) {
             if run.is_cancelled() {
                 run.cancel("as asked").await?;
                 return Ok(());
             }
-            step(&run, &mut rng).await?;
+            self.step(&run, &mut rng).await?;
         }
         match rng.below(12) {
             0 => drop(run),
@@ -62,36 +68,64 @@ impl Agent for Scripted {
     }
 }
 
-async fn step(run: &Run, rng: &mut Rng) -> Result<(), PublishError> {
-    match rng.below(8) {
-        0 => drop(run.thinking(&"hm ".repeat(rng.between(1, 40) as usize)).await?),
-        1 => {
-            let tool = run.tool("search", json!({ "n": rng.below(100) })).await?;
-            sleep(Duration::from_millis(rng.below(300))).await;
-            if rng.one_in(3) {
-                tool.fail("nothing").await?
-            } else {
-                tool.complete(json!({ "n": 1 })).await?
-            };
-        }
-        2 => drop(run.tool("forgotten", json!({})).await?),
-        3 | 4 => {
-            let mut message = run.message();
-            for _ in 0..rng.between(1, 6) {
-                message.delta(&"word ".repeat(size(rng))).await?;
-            }
-            if rng.one_in(4) { drop(message) } else { drop(message.complete().await?) }
-        }
-        5 => {
-            let child = run.child("helper").await?;
-            child.thinking("below").await?;
-            if rng.one_in(2) {
-                child.complete("below").await?;
-            }
-        }
-        _ => sleep(Duration::from_millis(rng.below(900))).await,
+impl Scripted {
+    /// Takes note of what a run was given.
+    fn has(&self, run: &Run, message: &UserMessage) {
+        let key = (run.id().to_owned(), message.send_id.clone());
+        self.texts.lock().insert(key, message.content.clone());
     }
-    Ok(())
+
+    async fn step(&self, run: &Run, rng: &mut Rng) -> Result<(), PublishError> {
+        match rng.below(11) {
+            0 => drop(run.thinking(&"hm ".repeat(rng.between(1, 40) as usize)).await?),
+            1 => {
+                let tool = run.tool("search", json!({ "n": rng.below(100) })).await?;
+                sleep(Duration::from_millis(rng.below(300))).await;
+                if rng.one_in(3) {
+                    tool.fail("nothing").await?
+                } else {
+                    tool.complete(json!({ "n": 1 })).await?
+                };
+            }
+            2 => drop(run.tool("forgotten", json!({})).await?),
+            3 | 4 => {
+                let mut message = run.message();
+                for _ in 0..rng.between(1, 6) {
+                    message.delta(&"word ".repeat(size(rng))).await?;
+                }
+                if rng.one_in(4) { drop(message) } else { drop(message.complete().await?) }
+            }
+            5 => {
+                let child = run.child("helper").await?;
+                child.thinking("below").await?;
+                if rng.one_in(2) {
+                    child.complete("below").await?;
+                }
+            }
+            6 => ask(run, rng).await?,
+            7 | 8 => {
+                let patience = Duration::from_millis(rng.between(20, 1_500));
+                if let Ok(message) = timeout(patience, run.steering()).await {
+                    self.has(run, &message?);
+                }
+            }
+            _ => sleep(Duration::from_millis(rng.below(900))).await,
+        }
+        Ok(())
+    }
+}
+
+/// Asks a person. A question that was given up stays open until its run is over.
+async fn ask(run: &Run, rng: &mut Rng) -> Result<(), PublishError> {
+    let mut question = Question::new("may it?");
+    if rng.one_in(2) {
+        question.args = Some(json!({ "path": "notes/" }));
+        question.editable = rng.one_in(2);
+    }
+    question.schema = rng.one_in(3).then(|| json!({ "type": "object", "required": ["path"] }));
+    question.expires_in = rng.one_in(2).then(|| Duration::from_millis(rng.between(20, 3_000)));
+    let patience = Duration::from_millis(rng.between(200, 3_000));
+    timeout(patience, run.ask_with(question)).await.map_or(Ok(()), |answer| answer.map(drop))
 }
 
 /// Most texts are short; a few are larger than a small window.

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
-use agentwire_bridge::StreamKey;
 use agentwire_bridge::log::VOID;
 use agentwire_sim::oracle::{Judgement, Violation};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::agents::Scripted;
 use crate::doors::{self, USERS};
+use crate::receipts::{Asked, What, receipt};
 use crate::store::{Kind, Store, Written};
+use crate::turns::{Message, State, Turns};
 
 /// Says that a promise is broken unless the condition holds.
 macro_rules! require {
@@ -62,10 +64,10 @@ struct Events<'a> {
 pub struct Audit {
     /// The stream of each send of any page.
     pub sends: BTreeMap<String, String>,
-    /// Runs whose cancel was answered with `cancelled`: stream and run.
-    pub cancelled: BTreeSet<(String, String)>,
-    /// What each raw client asked to cancel, by the id of its frame.
-    pub cancels: BTreeMap<String, (String, String)>,
+    /// What users asked for beside messages, by the id of the frame.
+    pub asked: BTreeMap<String, Asked>,
+    /// Messages that steer a run that they name.
+    pub named: BTreeMap<String, String>,
     /// Receipts that were sent.
     pub receipts: u64,
     /// What somebody wanted to take out of each stream, up to an offset or at one: from then on no agent need get it, also
@@ -134,7 +136,7 @@ impl Wire {
                     caught_up(channel, store, &frame)?;
                 }
             }
-            "receipt" => receipt(audit, store, &frame)?,
+            "receipt" => receipt(audit, store, &self.user, &frame)?,
             _ => {}
         }
         Ok(text.to_owned())
@@ -229,92 +231,96 @@ fn caught_up(channel: &Channel, store: &Store, frame: &Value) -> Judgement {
     Ok(())
 }
 
-fn receipt(audit: &mut Audit, store: &Store, frame: &Value) -> Judgement {
-    audit.receipts += 1;
-    let id = frame["id"].as_str().unwrap_or_default();
-    match frame["status"].as_str().unwrap_or_default() {
-        "accepted" => {
-            let Some(name) = audit.sends.get(id) else {
-                return Err(Violation { rule: "SND-1", text: format!("{frame}: nobody sent it") });
-            };
-            let position = &frame["position"];
-            let (epoch, offset) = (position["epoch"].as_str().unwrap_or_default(), &position["offset"]);
-            let at = offset.as_u64().unwrap_or(0) as usize;
-            let is_there = store.written(&doors::key_of(name), epoch, |written| {
-                let event = at.checked_sub(1).and_then(|at| written.get(at));
-                event.is_some_and(|event| matches!(&event.kind, Kind::Message { send } if send == id))
-            });
-            require!(is_there == Some(true), "SND-3", "{frame}: the message is not there");
-        }
-        "cancelled" => {
-            if let Some(run) = audit.cancels.get(id) {
-                audit.cancelled.insert(run.clone());
-            }
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
 impl Audit {
-    /// What still has to happen by itself, if anything has: a run to end, a message to be handled, an inbox to be told.
-    pub fn pending(
-        &self,
-        store: &Store,
-        names: &[String],
-        given: impl Fn(&StreamKey, &str) -> bool,
-    ) -> Option<String> {
-        names.iter().find_map(|name| {
-            let key = doors::key_of(name);
-            let head = store.head(&key);
-            let void = |offset: u64| {
-                store.with_truth(|truth| {
-                    truth.logs[name].life().events.get(offset as usize - 1).is_some_and(|stored| stored.void)
-                })
-            };
-            let (open, waiting, notable) = store.written(&key, &head.epoch, |written| {
-                let open = open_runs(written).first().map(|run| (*run).to_owned());
-                let left = (1..).zip(written).skip(head.oldest as usize - 1);
-                let waiting = left.filter_map(|(offset, event)| match &event.kind {
-                    Kind::Message { send } if !given(&key, send) && !self.is_spared(name, offset) => {
-                        Some((offset, send.clone()))
-                    }
-                    _ => None,
-                });
-                let is_notable = |event: &Written| match &event.kind {
-                    Kind::Message { .. } => true,
-                    Kind::Run { ends, .. } => ends.is_some(),
-                    _ => false,
-                };
-                (open, waiting.collect::<Vec<_>>(), written.iter().rposition(is_notable))
-            })?;
-            if let Some(run) = open {
-                return Some(format!("{name}: {run} is open"));
-            }
-            if let Some((offset, send)) = waiting.iter().find(|(offset, _)| !void(*offset)) {
-                return Some(format!("{name}: no agent was given {send} at {offset}"));
-            }
-            let last = notable? as u64 + 1;
-            let user = USERS.iter().find(|user| last_line(store, user, name) < last)?;
-            Some(format!("{name}: the inbox of {user} does not know {last}"))
-        })
+    /// What still has to happen in a thread by itself, if anything has: a run to end, a message to be handled, an inbox to
+    /// be told.
+    pub fn pending(&self, store: &Store, name: &str, turns: &Turns, agents: &Scripted) -> Option<String> {
+        if let Some((run, _)) = turns.runs.iter().find(|(_, run)| run.is_open()) {
+            return Some(format!("{name}: {run} is open"));
+        }
+        let key = doors::key_of(name);
+        let given = agents.given.lock();
+        let is_gone = |offset: u64| self.is_spared(name, offset) || store.is_void(&key, offset);
+        let is_due = |(send, message): &(&String, &Message)| {
+            let is_owed = matches!(message.state, State::Waits | State::Passed);
+            is_owed
+                && !given.contains_key(&(key.to_string(), (*send).clone()))
+                && !message.texts.iter().any(|at| is_gone(*at))
+        };
+        if let Some((send, message)) = turns.messages.iter().find(is_due) {
+            return Some(format!("{name}: no agent was given {send} at {}", message.offset));
+        }
+        let head = store.head(&key);
+        let is_notable = |event: &Written| match &event.kind {
+            Kind::Message { .. } => true,
+            Kind::Run { ends, .. } => ends.is_some(),
+            _ => false,
+        };
+        let notable = store.written(&key, &head.epoch, |written| written.iter().rposition(is_notable))??;
+        let last = notable as u64 + 1;
+        let user = USERS.iter().find(|user| last_line(store, user, name) < last)?;
+        Some(format!("{name}: the inbox of {user} does not know {last}"))
     }
 
     fn is_spared(&self, name: &str, offset: u64) -> bool {
         self.spared.iter().any(|(of, range)| of == name && range.contains(&offset))
     }
 
-    /// Judges what became of everything, when all is at rest.
+    /// Judges what became of everything in a thread, when all is at rest.
     ///
     /// # Errors
     ///
-    /// When something happened twice, or in a wrong order.
-    pub fn end(&self, store: &Store, names: &[String]) -> Judgement {
-        for name in names {
-            let key = doors::key_of(name);
-            let head = store.head(&key);
-            store.written(&key, &head.epoch, |written| self.end_of(name, written)).unwrap_or(Ok(()))?;
+    /// When something happened twice, in a wrong order, or otherwise than a receipt says.
+    pub fn end(&self, store: &Store, name: &str, turns: &Turns, agents: &Scripted) -> Judgement {
+        let key = doors::key_of(name);
+        let head = store.head(&key);
+        store.written(&key, &head.epoch, |written| end_of_events(name, written)).unwrap_or(Ok(()))?;
+        turns.judge()?;
+        let texts = agents.texts.lock();
+        for (run, send, text) in &turns.claims {
+            let given = texts.get(&(run.clone(), send.clone()));
+            require!(
+                given.is_none_or(|given| given == text),
+                "SND-15",
+                "{name}: {run} answers {given:?}, and {send} is {text:?}"
+            );
         }
+        let gave_up = |end: &str| matches!(end, "agent_died" | "agent_cancelled");
+        let kept = turns.runs.values().filter(|run| !run.end.as_deref().is_some_and(gave_up));
+        let mut answered = BTreeSet::new();
+        for send in kept.filter_map(|run| run.send.as_ref()) {
+            require!(answered.insert(send), "claim", "{name}: two runs answer {send}");
+        }
+        let mine = || self.asked.values().filter(|asked| asked.name == name).map(|asked| &asked.what);
+        for (id, run) in &turns.runs {
+            let is_cancelled = run.end.as_deref() == Some("agent_cancelled");
+            let is_due = run.is_cancelled == is_cancelled || (is_cancelled && turns.may_be_cancelled(id));
+            require!(
+                is_due,
+                "SND-7",
+                "{name}: {id} ended with {:?}, cancelled {}",
+                run.end,
+                run.is_cancelled
+            );
+        }
+        for run in &turns.cancelled {
+            let send = turns.runs.get(run).and_then(|run| run.send.as_ref());
+            let is_asked = mine().any(|what| match what {
+                What::CancelRun(of) => of == run,
+                What::CancelMessage(of) => Some(of) == send,
+                _ => false,
+            });
+            require!(is_asked, "SND-7", "{name}: {run} was cancelled, and nobody asked for it");
+        }
+        Ok(())
+    }
+
+    /// Judges the inboxes, when all is at rest.
+    ///
+    /// # Errors
+    ///
+    /// When a line is there twice, or in a wrong order.
+    pub fn end_of_inboxes(&self, store: &Store) -> Judgement {
         for user in USERS {
             let key = doors::inbox(user);
             let head = store.head(&key);
@@ -332,54 +338,25 @@ impl Audit {
         }
         Ok(())
     }
+}
 
-    fn end_of(&self, name: &str, written: &[Written]) -> Judgement {
-        let (mut ended, mut sends, mut answered) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        for event in written {
-            match &event.kind {
-                Kind::Message { send } => {
-                    require!(sends.insert(send), "I6", "{name}: {send} is in the log twice");
-                }
-                Kind::Run { run, answers, ends } => {
-                    require!(
-                        !ended.contains_key(run),
-                        "RUN-1",
-                        "{name}: {} follows the end of its run",
-                        event.body
-                    );
-                    if let Some(end) = ends {
-                        ended.insert(run, end.clone());
-                    }
-                    if let Some(send) = answers {
-                        answered.entry(send).or_insert_with(Vec::new).push(run);
-                    }
-                }
-                _ => {}
+fn end_of_events(name: &str, written: &[Written]) -> Judgement {
+    let (mut ended, mut sends) = (BTreeSet::new(), BTreeSet::new());
+    for event in written {
+        match &event.kind {
+            Kind::Message { send, .. } => {
+                require!(sends.insert(send), "I6", "{name}: {send} is in the log twice");
             }
+            Kind::Run { run, ends, .. } => {
+                require!(!ended.contains(run), "RUN-1", "{name}: {} follows the end of its run", event.body);
+                if ends.is_some() {
+                    ended.insert(run);
+                }
+            }
+            _ => {}
         }
-        for (send, runs) in answered {
-            // One that the log had late was given up meanwhile, and its message handled again.
-            let kept = runs.iter().filter(|run| ended.get(**run).is_some_and(|end| end != "agent_died"));
-            require!(kept.count() <= 1, "claim", "{name}: {runs:?} answer {send}");
-        }
-        for (run, end) in ended {
-            let is_cancelled = self.cancelled.contains(&(name.to_owned(), run.clone()));
-            require!(!is_cancelled || end == "agent_cancelled", "SND-7", "{name}: {run} ended with {end}");
-        }
-        Ok(())
     }
-
-    /// A run that is open now, if there is one: the n-th of all.
-    pub fn open_run(&self, store: &Store, name: &str, n: u64) -> Option<String> {
-        let key = doors::key_of(name);
-        let head = store.head(&key);
-        store
-            .written(&key, &head.epoch, |written| {
-                let open = open_runs(written);
-                (!open.is_empty()).then(|| open[n as usize % open.len()].to_owned())
-            })
-            .flatten()
-    }
+    Ok(())
 }
 
 /// The last place of a thread that an inbox knows.

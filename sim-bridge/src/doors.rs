@@ -14,6 +14,9 @@ use tokio::time::sleep;
 /// The users of a run.
 pub const USERS: [&str; 2] = ["u0", "u1"];
 
+/// The one of them who may act on the messages and runs of others.
+pub const MANAGER: &str = USERS[0];
+
 /// The rights of a run.
 #[derive(Debug)]
 pub struct Doors(Mutex<State>);
@@ -127,7 +130,7 @@ impl Authorizer for Doorman {
                 _ if is_withdrawn => Err(Refusal::Forbidden),
                 Some(user) if user == subject => Ok(Grant::read_only(inbox(user))),
                 Some(_) => Err(Refusal::UnknownStream),
-                None => Ok(Grant::all(thread(name))),
+                None => Ok(Grant { manage: subject == MANAGER, ..Grant::all(thread(name)) }),
             }
         })
     }

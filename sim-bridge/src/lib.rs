@@ -13,6 +13,7 @@
     reason = "a model: its numbers are small, and its panics fail a test"
 )]
 
+pub mod acts;
 pub mod agents;
 pub mod audit;
 pub mod campaign;
@@ -21,8 +22,10 @@ pub mod faulty;
 pub mod network;
 pub mod page;
 pub mod plan;
+pub mod receipts;
 pub mod socket;
 pub mod steps;
 pub mod store;
 pub mod trace;
+pub mod turns;
 pub mod world;

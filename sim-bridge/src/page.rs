@@ -3,14 +3,31 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use agentwire::proto::{
-    Begin, Client, Config, ConsumerId, Duration, Input, Instant, SocketId, StreamId, wire::Open,
+    Begin, Client, Config, ConsumerId, Duration, Input, Instant, SendKind, SocketId, StreamId, wire::Open,
 };
 use agentwire_sim::rng::Rng;
 use agentwire_sim::{Driver, Receiver};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::doors;
 use crate::network::Item;
+
+/// How a message reaches a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It waits behind the others.
+    Queue,
+    /// It ends the runs of its user, and goes before the others.
+    Interrupt,
+    /// It is for a run that is open.
+    Steer(Option<String>),
+}
+
+/// A message whose text is a script for an agent: no two have the same.
+pub fn text(rng: &mut Rng, id: &str) -> Value {
+    let padding = if rng.one_in(10) { "x".repeat(rng.between(500, 3_000) as usize) } else { String::new() };
+    json!({ "type": "user_message", "content": format!("{id}{padding} {}", rng.below(1 << 40)) })
+}
 
 /// A life of a page.
 #[derive(Debug)]
@@ -78,7 +95,7 @@ impl Page {
             bad_tokens: 0,
             token_ms: None,
             next_consumer: 1,
-            next_send: 1,
+            next_send: 0,
         }
     }
 
@@ -126,14 +143,32 @@ impl Page {
         self.driver.subscribe(receiver, (id, consumer, name), open, begin)
     }
 
-    /// Makes a message whose text is a script for an agent.
-    pub fn message(&mut self, rng: &mut Rng, name: &str) -> (String, Input) {
-        let id = format!("p{}-m{}", self.life, self.next_send);
+    /// The id of its next send.
+    pub fn next_id(&mut self) -> String {
         self.next_send += 1;
-        let padding = if rng.one_in(10) { "x".repeat(rng.between(500, 3_000) as usize) } else { id.clone() };
-        let content = format!("{padding} {}", rng.below(1 << 40));
-        let input = self.driver.message(&id, name, &content);
-        (id, input)
+        format!("p{}-m{}", self.life, self.next_send)
+    }
+
+    /// The id of its last send.
+    pub fn last_id(&self) -> String {
+        format!("p{}-m{}", self.life, self.next_send)
+    }
+
+    /// Makes a message whose text is a script for an agent. `mode` says how it reaches a run.
+    pub fn message(&mut self, rng: &mut Rng, name: &str, mode: &Mode) -> Input {
+        let id = self.next_id();
+        let mut body = json!({ "message": text(rng, &id) });
+        match mode {
+            Mode::Queue => {}
+            Mode::Interrupt => body["mode"] = "interrupt".into(),
+            Mode::Steer(run) => {
+                body["mode"] = "steer".into();
+                if let Some(run) = run {
+                    body["runId"] = run.as_str().into();
+                }
+            }
+        }
+        self.driver.send(SendKind::Message, &id, name, body)
     }
 
     /// What its token provider says.

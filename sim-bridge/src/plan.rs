@@ -17,6 +17,12 @@ pub enum Fault {
     Attach,
     Detach,
     CancelRun,
+    CancelMessage,
+    TakeBack,
+    Edit,
+    Interrupt,
+    Steer,
+    Answer,
     // Faults of the network and of pages.
     Cut,
     HalfOpen,
@@ -55,6 +61,12 @@ const WEIGHTS: &[(Fault, u64)] = &[
     (Fault::Attach, 4),
     (Fault::Detach, 2),
     (Fault::CancelRun, 4),
+    (Fault::CancelMessage, 3),
+    (Fault::TakeBack, 5),
+    (Fault::Edit, 6),
+    (Fault::Interrupt, 3),
+    (Fault::Steer, 5),
+    (Fault::Answer, 8),
     (Fault::Cut, 8),
     (Fault::HalfOpen, 4),
     (Fault::Latency, 3),
@@ -91,7 +103,18 @@ impl Fault {
     pub const fn is_work(self) -> bool {
         matches!(
             self,
-            Self::Publish | Self::Send | Self::Sends | Self::Attach | Self::Detach | Self::CancelRun
+            Self::Publish
+                | Self::Send
+                | Self::Sends
+                | Self::Attach
+                | Self::Detach
+                | Self::CancelRun
+                | Self::CancelMessage
+                | Self::TakeBack
+                | Self::Edit
+                | Self::Interrupt
+                | Self::Steer
+                | Self::Answer
         )
     }
 }

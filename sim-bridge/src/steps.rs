@@ -6,11 +6,14 @@ use agentwire_bridge::simulation::now_ms;
 use agentwire_sim::oracle::{Judgement, Violation};
 use serde_json::{Value, json};
 
+use crate::acts::nth;
 use crate::audit::require;
 use crate::doors;
 use crate::faulty::Mood;
 use crate::network::{Item, Undo};
+use crate::page::Mode;
 use crate::plan::{Fault, Step};
+use crate::receipts::{Asked, What};
 use crate::world::{Process, Report, World};
 
 /// Consumers a page may have at once.
@@ -43,8 +46,7 @@ impl World {
                     return Ok(false);
                 }
                 for _ in 0..if step.fault == Fault::Send { 1 } else { step.b.min(9) } {
-                    let (_, input) = self.pages[index].message(&mut self.rng, &name);
-                    self.input(index, input)?;
+                    self.send(index, &name, &Mode::Queue)?;
                 }
             }
             Fault::Attach => {
@@ -62,7 +64,14 @@ impl World {
                 let consumer = self.rng.pick(&ids);
                 self.input(index, Input::Unsubscribe { consumer })?;
             }
-            Fault::CancelRun => return Ok(self.cancel_run(index, &name, step.b)),
+            Fault::CancelRun if step.b.is_multiple_of(2) => return Ok(self.cancel_run(index, &name, step.b)),
+            Fault::CancelRun
+            | Fault::CancelMessage
+            | Fault::TakeBack
+            | Fault::Edit
+            | Fault::Interrupt
+            | Fault::Steer
+            | Fault::Answer => return if is_frozen { Ok(false) } else { self.act(index, &name, step) },
             Fault::Cut | Fault::HalfOpen => {
                 let page = &self.pages[index];
                 let number = page.socket.and_then(|socket| self.number_of(page.life, socket));
@@ -169,11 +178,16 @@ impl World {
 
     /// Another client of the user cancels a run: one that knows no more than the frames it needs.
     fn cancel_run(&mut self, index: usize, name: &str, n: u64) -> bool {
-        let Some(run) = self.audit.open_run(&self.store, name, n) else { return false };
-        let user = self.pages[index].user;
+        let turns = self.turns(name);
+        let Some(run) = nth(turns.runs_in_order().into_iter().filter(|(_, run)| run.is_open()), n) else {
+            return false;
+        };
+        let (run, user) = (run.0.clone(), self.pages[index].user);
         let number = self.open_socket(0, user, SocketId(0), Duration::from_millis(10));
         let id = format!("c{number}");
-        self.audit.cancels.insert(id.clone(), (name.to_owned(), run.clone()));
+        self.audit
+            .asked
+            .insert(id.clone(), Asked { name: name.to_owned(), what: What::CancelRun(run.clone()) });
         let cancel = json!({ "type": "cancel", "id": id, "stream": name, "runId": run });
         if let Some(conn) = self.conns.get_mut(&number) {
             conn.raw = Some(cancel.to_string());
@@ -323,7 +337,6 @@ impl World {
         }
         let lost = self.store.restore(self.store.commits().saturating_sub(back));
         self.say(&format!("{lost} events are lost"));
-        self.audit.cancelled.clear();
     }
 
     fn mood(&mut self, until: Instant, mood: Mood) {

@@ -19,6 +19,33 @@ pub enum Kind {
     Message {
         /// The id its page chose.
         send: String,
+        /// Who sent it.
+        user: String,
+        /// How it reaches a run, if not behind the others.
+        mode: Option<String>,
+        /// Its text.
+        content: String,
+    },
+    /// Another text for a message that waits.
+    Edited {
+        /// The message.
+        send: String,
+        /// The text.
+        content: String,
+    },
+    /// A message waits behind so many.
+    Queued {
+        /// The message.
+        send: String,
+        /// How many.
+        ahead: u64,
+    },
+    /// A message waits no more.
+    Dequeued {
+        /// The message.
+        send: String,
+        /// Why.
+        reason: String,
     },
     /// An event of a run; the first one starts it.
     Run {
@@ -28,6 +55,8 @@ pub enum Kind {
         answers: Option<String>,
         /// Whether it ends the run, and by which type of event.
         ends: Option<String>,
+        /// What else it says.
+        part: Part,
     },
     /// A line of an inbox: the thread, and the place in it.
     Line {
@@ -40,26 +69,88 @@ pub enum Kind {
     Other,
 }
 
+/// What an event of a run says of approvals, messages and other runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It asks a person.
+    Asks {
+        /// The approval.
+        approval: String,
+        /// When that expires.
+        expires_at_ms: Option<u64>,
+    },
+    /// An approval is decided.
+    Resolved {
+        /// The approval.
+        approval: String,
+        /// How.
+        decision: String,
+        /// By whom.
+        by: Option<String>,
+    },
+    /// A message is for the run.
+    Steered {
+        /// The message.
+        send: String,
+    },
+    /// The run takes a message that is for it.
+    Took {
+        /// The message.
+        send: String,
+    },
+    /// The run is a part of another one.
+    Below {
+        /// That one.
+        parent: String,
+    },
+    /// Nothing.
+    Other,
+}
+
 impl Kind {
     fn of(body: &Value) -> Self {
-        let text = |key: &str| body[key].as_str().map(str::to_owned);
+        let optional = |key: &str| body[key].as_str().map(str::to_owned);
+        let text = |key: &str| optional(key).unwrap_or_default();
+        let number = |key: &str| body[key].as_u64().unwrap_or(0);
         let kind = body["type"].as_str().unwrap_or_default();
-        if kind == "user_message" {
-            return Self::Message { send: text("sendId").unwrap_or_default() };
+        let send = text("sendId");
+        match kind {
+            "user_message" => {
+                return Self::Message {
+                    send,
+                    user: text("user"),
+                    mode: optional("mode"),
+                    content: text("content"),
+                };
+            }
+            "message_edited" => return Self::Edited { send, content: text("content") },
+            "message_queued" => return Self::Queued { send, ahead: number("ahead") },
+            "message_dequeued" => return Self::Dequeued { send, reason: text("reason") },
+            "thread_changed" => return Self::Line { thread: text("thread"), head: number("head") },
+            _ => {}
         }
-        if kind == "thread_changed" {
-            let head = body["head"].as_u64().unwrap_or(0);
-            return Self::Line { thread: text("thread").unwrap_or_default(), head };
-        }
+        let Some(run) = optional("runId") else { return Self::Other };
         let ends = match kind {
             "agent_completed" | "agent_cancelled" | "agent_died" => true,
             "agent_error" => body["recoverable"] != true,
             _ => false,
         };
-        match text("runId") {
-            Some(run) => Self::Run { run, answers: text("sendId"), ends: ends.then(|| kind.to_owned()) },
-            None => Self::Other,
-        }
+        let part = match kind {
+            "approval_requested" => {
+                Part::Asks { approval: text("approvalId"), expires_at_ms: body["expiresAt"].as_u64() }
+            }
+            "approval_resolved" => Part::Resolved {
+                approval: text("approvalId"),
+                decision: text("decision"),
+                by: optional("user"),
+            },
+            "steering_requested" => Part::Steered { send },
+            "steering_taken" => Part::Took { send },
+            "agent_started" => optional("parentRunId").map_or(Part::Other, |parent| Part::Below { parent }),
+            _ => Part::Other,
+        };
+        let answers = if kind == "agent_started" { optional("sendId") } else { None };
+        Self::Run { run, answers, ends: ends.then(|| kind.to_owned()), part }
     }
 }
 
@@ -221,7 +312,7 @@ impl Store {
                 let written = stream.lives.last().expect("a stream has a life");
                 for (offset, event) in (record.first..).zip(&written[record.first as usize - 1..]) {
                     let send = match &event.kind {
-                        Kind::Message { send } => Some(send.clone()),
+                        Kind::Message { send, .. } => Some(send.clone()),
                         _ => None,
                     };
                     truth.applied.extend(send.clone().map(|send| (name.to_owned(), send, String::new())));
@@ -421,7 +512,7 @@ impl Store {
         let life = stream.lives.last().expect("a stream has a life");
         let mut truth = self.truth.lock();
         for event in &life[head as usize..] {
-            if let Kind::Message { send } = &event.kind {
+            if let Kind::Message { send, .. } = &event.kind {
                 truth.lost.push((stream.name.clone(), send.clone(), String::new()));
             }
         }
@@ -436,6 +527,27 @@ impl Store {
         let stream = inner.streams.get(key)?;
         let place = self.truth.lock().logs.get(&stream.name)?.place_of(epoch)?;
         stream.lives.get(place).map(|life| look(life))
+    }
+
+    /// The event at an offset of the present life.
+    pub fn event(&self, key: &StreamKey, offset: u64) -> Option<Value> {
+        self.look(key, |stream| {
+            let event = stream.lives.last()?.get(offset.checked_sub(1)? as usize)?;
+            serde_json::from_str(&event.body).ok()
+        })
+    }
+
+    /// Every record of the present life, with what its events are.
+    pub fn history<T>(
+        &self,
+        key: &StreamKey,
+        look: impl FnOnce(&mut dyn Iterator<Item = (&Record, &[Written])>) -> T,
+    ) -> T {
+        self.look(key, |stream| {
+            let written = stream.lives.last().expect("a stream has a life");
+            let events = |record: &Record| &written[record.first as usize - 1..record.head() as usize];
+            look(&mut stream.records.iter().map(|(_, record)| (&**record, events(record))))
+        })
     }
 
     /// Whether the event at an offset was taken out of the present life.

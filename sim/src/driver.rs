@@ -195,7 +195,7 @@ pub enum Note {
     /// A consumer detached.
     Left { consumer: ConsumerId },
     /// The application made a send.
-    Made { id: String, stream: String },
+    Made { kind: SendKind, id: String, stream: String },
     /// The client opened a socket.
     Opened(SocketId),
     /// The client sent a frame.
@@ -230,8 +230,8 @@ pub struct Driver {
     left_at: BTreeMap<StreamId, (String, u64)>,
     /// Something was attached that the core has not been asked to flush.
     has_attached: bool,
-    /// Sends that are not settled, in the order they were made: stream, id, body, and when.
-    outbox: Vec<(String, String, Value, Instant)>,
+    /// Sends that are not settled, in the order they were made: kind, stream, id, body, and when.
+    outbox: Vec<(SendKind, String, String, Value, Instant)>,
     /// Whom the client was welcomed as.
     subject: Option<String>,
     /// The present core counts its sockets from here.
@@ -327,12 +327,12 @@ impl Driver {
             let seat = Input::Subscribe { stream, consumer, name, name_bytes, open, begin, max_queued };
             self.feed(client, seat, now);
         }
-        for (stream, id, body, made) in self.outbox.clone() {
+        for (kind, stream, id, body, made) in self.outbox.clone() {
             let body = self.keep(body);
             // As if it had gone out when it was made, which is the earliest that can be.
             let first_sent = FirstSent { ago: Some(now.since(made)), at: None };
             let (id, stream) = (id.into(), stream.into());
-            self.feed(client, Input::Send { kind: SendKind::Message, id, stream, body, first_sent }, now);
+            self.feed(client, Input::Send { kind, id, stream, body, first_sent }, now);
         }
     }
 
@@ -430,19 +430,25 @@ impl Driver {
 
     /// Makes the input of a message to send.
     pub fn message(&mut self, id: &str, stream: &str, content: &str) -> Input {
-        let body = self.keep(json!({"message": {"type": "user_message", "content": content}}));
-        let (id, stream) = (id.into(), stream.into());
-        Input::Send { kind: SendKind::Message, id, stream, body, first_sent: FirstSent::default() }
+        let body = json!({"message": {"type": "user_message", "content": content}});
+        self.send(SendKind::Message, id, stream, body)
+    }
+
+    /// Makes the input of anything that settles by a receipt. `body` has the fields of its frame.
+    pub fn send(&mut self, kind: SendKind, id: &str, stream: &str, body: Value) -> Input {
+        let (id, stream, body) = (id.into(), stream.into(), self.keep(body));
+        Input::Send { kind, id, stream, body, first_sent: FirstSent::default() }
     }
 
     fn note_input(&mut self, input: &Input, now: Instant) {
         match input {
             Input::Close => self.notes.push(Note::Closing),
-            Input::Send { id, stream, body, .. } => {
-                self.notes.push(Note::Made { id: (*id).into(), stream: (*stream).into() });
-                if !self.outbox.iter().any(|(of, known, ..)| known == id && of == stream) {
+            Input::Send { kind, id, stream, body, .. } => {
+                let (id, stream): (String, String) = ((*id).into(), (*stream).into());
+                self.notes.push(Note::Made { kind: *kind, id: id.clone(), stream: stream.clone() });
+                if !self.outbox.iter().any(|(_, of, known, ..)| *known == id && *of == stream) {
                     let body = self.slots.get(&body.0).cloned().unwrap_or_default();
-                    self.outbox.push(((*stream).into(), (*id).into(), body, now));
+                    self.outbox.push((*kind, stream, id, body, now));
                 }
             }
             Input::Subscribe { stream, consumer, name, open, begin, .. } => {
@@ -667,7 +673,7 @@ impl Driver {
                         (Some((text(&frame["id"]), text(&frame["status"]))), None)
                     }
                 };
-                self.outbox.retain(|(of, known, ..)| *known != id || *of != stream);
+                self.outbox.retain(|(_, of, known, ..)| *known != id || *of != stream);
                 self.notes.push(Note::Settled { id: id.into(), stream: stream.into(), receipt, failed });
                 None
             }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::Event;
+use crate::ledger::draft::acts::{Act, Actor};
 use crate::ledger::draft::{Outcome, Precondition, Receipt};
 use crate::log::{IdempotencyKey, MemoryLog, Record, Resolution, Status};
 use crate::stream::Position;
@@ -280,6 +281,29 @@ async fn an_answer_that_comes_after_the_expiry_writes_the_expiry() {
     assert_eq!(journal.next_expiry(&key("t")).await.unwrap(), None);
 }
 
+// PROTOCOL: SND-13
+#[tokio::test]
+async fn what_is_due_has_expired_before_its_run_ends() {
+    let journal = journal();
+    let ask = |id: &str, at: u64| {
+        let mut ask = ask("r", id);
+        ask["expiresAt"] = at.into();
+        ask
+    };
+    let far = u64::from(u32::MAX) << 20;
+    let end = json!({"type": "agent_completed", "runId": "r"});
+    publish(&journal, "t", &[ask("a1", 1), ask("a2", far)]).await;
+    // One that the same record asks for, too.
+    let last = Append { is_announced: true, ..events("t", &[ask("a3", 2), end]) };
+    assert_eq!(receipt(&journal, last).await.status, Status::Accepted);
+    let told: Vec<_> =
+        stored(&journal, "t", 3).await.iter().map(|event| event["approvalId"].clone()).collect();
+    assert_eq!(told, [json!("a3"), json!("a1"), json!("a3"), Value::Null]);
+    assert_eq!(stored(&journal, "t", 4).await[0]["decision"], "expired");
+    // Inboxes are told of the end itself.
+    assert_eq!(journal.unannounced(&key("t")).await.unwrap(), Some(6));
+}
+
 // A run asks under an id that another run used.
 // PROTOCOL: RUN-5, RUN-1
 #[tokio::test]
@@ -348,6 +372,29 @@ async fn messages_of_two_users_with_one_id_are_claimed_apart() {
     assert_eq!(offsets().await, [1, 4]);
     publish(&journal, "t", &[started("r3", "s2"), started("r4", "s2")]).await;
     assert_eq!(offsets().await, [1]);
+}
+
+// PROTOCOL: SND-7, SND-17
+#[tokio::test]
+async fn a_second_run_that_answers_a_message_belongs_to_its_sender() {
+    let journal = journal();
+    receipt(&journal, message("t", "s1", "one")).await;
+    let started = |run: &str| json!({"type": "agent_started", "runId": run, "sendId": "s1"});
+    for run in ["r1", "r2"] {
+        receipt(&journal, Append::events(key("t"), vec![event(started(run)).claiming(1, None)])).await;
+    }
+    publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "r1"})]).await;
+    let cancel = |subject: &str, id: &str, act: Act| Append {
+        key: Some(idempotency_key(subject, id, id)),
+        act: Some((act, Actor { subject: subject.into(), manages: false })),
+        ..events("t", &[])
+    };
+    let of_bob = append(&journal, cancel("bob", "c1", Act::Cancel("r2".into()))).await;
+    assert_eq!(of_bob, Outcome::Refused(Status::Forbidden));
+    let own = receipt(&journal, cancel("ada", "c2", Act::CancelSend("s1".into()))).await;
+    assert_eq!(own.status, Status::Accepted);
+    publish(&journal, "t", &[json!({"type": "agent_completed", "runId": "r2"})]).await;
+    assert_eq!(stored(&journal, "t", 5).await[0]["type"], "agent_cancelled");
 }
 
 // PROTOCOL: SND-4

@@ -200,6 +200,9 @@ impl<'a> Draft<'a> {
             }
             let mut notable = None;
             for event in &append.events {
+                if let Effect::RunEnded { run } = event.effect() {
+                    self.expire(run);
+                }
                 // The place of the event itself: others can follow from it.
                 let offset = self.offset() + 1;
                 self.write(event);
@@ -340,11 +343,10 @@ impl<'a> Draft<'a> {
             Effect::Run { claims: Some(Claims::First(send_id)), .. } => self.first_waiting(send_id),
             _ => None,
         };
-        let message = claimed.and_then(|message| self.waiting(message));
         if let Some(run) = event.effect().run()
             && self.run(run).is_none()
         {
-            let origin = self.origin(event.effect(), message.as_ref());
+            let origin = self.origin(event.effect(), claimed);
             self.facts.push(Fact::RunStarted { run: Arc::clone(run), offset, origin });
         }
         match event.effect() {
@@ -376,6 +378,27 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Lets expire what a run asked and is due, before the end of the run is written: the clock decides, not what comes
+    /// first.
+    fn expire(&mut self, run: &Arc<str>) {
+        let known = self.ledger.approvals.keys().map(|(of, id)| (of, id));
+        let drafted = self.facts.iter().filter_map(|fact| match fact {
+            Fact::ApprovalRequested { run, approval, .. } => Some((run, approval)),
+            _ => None,
+        });
+        let of_run = known.chain(drafted).filter(|(of, _)| *of == run);
+        let due = of_run.filter_map(|(_, id)| {
+            let Approval { terms, is_resolved, .. } = self.approval(run, id)?;
+            let is_due = !is_resolved && terms.expires_at_ms.is_some_and(|at| at <= self.now_ms);
+            is_due.then(|| (terms.offset, Arc::clone(id)))
+        });
+        let mut due: Vec<_> = due.collect();
+        due.sort_unstable();
+        for (_, approval) in due {
+            self.write(&Event::expiry(run, &approval));
+        }
+    }
+
     /// A message waits no more. An event says so if one said that it waits.
     fn claim(&mut self, offset: u64, is_run: bool) {
         let waiting = self.waiting(offset);
@@ -388,12 +411,29 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What a run belongs to that begins with this effect and claims this message.
-    fn origin(&self, effect: &Effect, message: Option<&Waiting>) -> Origin {
+    /// What a run belongs to that begins with this effect and answers the message at this place.
+    fn origin(&self, effect: &Effect, place: Option<u64>) -> Origin {
         let parent = if let Effect::Run { parent, .. } = effect { parent.clone() } else { None };
         let of_parent = parent.as_ref().and_then(|parent| self.run(parent)?.origin.subject);
-        let subject = message.map(|message| Arc::clone(&message.subject)).or(of_parent);
-        Origin { parent, subject, send_id: message.map(|message| Arc::clone(&message.send_id)) }
+        let (subject, send_id) = place.and_then(|place| self.sender(place)).unzip();
+        Origin { parent, subject: subject.or(of_parent), send_id }
+    }
+
+    /// Who sent the message at a place, and its id. One that another run has claimed is found by the answer to its send.
+    fn sender(&self, place: u64) -> Option<(Arc<str>, Arc<str>)> {
+        if let Some(Waiting { subject, send_id, .. }) = self.waiting(place) {
+            return Some((subject, send_id));
+        }
+        let drafted = self.facts.iter().find_map(|fact| match fact {
+            Fact::Answered { key, offset, is_message: true, .. } if *offset == place => {
+                Some((Arc::clone(&key.subject), Arc::clone(&key.id)))
+            }
+            _ => None,
+        });
+        let is_of = |answer: &Answer| answer.is_message && answer.offset == place;
+        let known =
+            || self.ledger.answers.iter().find(|(_, answer)| is_of(answer)).map(|(key, _)| key.clone());
+        drafted.or_else(known)
     }
 
     /// Runs that are open after what the record holds already, in the order in which they began.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentwire::proto::{Config, Duration, Input, Instant, SocketId, StreamId};
+use agentwire::proto::{Config, Duration, Input, Instant, SendKind, SocketId, StreamId};
 use agentwire_sim::driver::Note;
 use agentwire_sim::oracle::Judgement;
 
@@ -117,7 +117,7 @@ impl World {
                     }
                 }
             }
-            Note::Made { id, stream } => {
+            Note::Made { kind: SendKind::Message, id, stream } => {
                 self.audit.sends.insert(id, stream);
             }
             Note::TokenWanted => {

@@ -79,7 +79,7 @@ impl Draft<'_> {
             self.steering().into_iter().filter(|(_, of)| of == run).map(|(place, _)| place).collect();
         for place in left {
             let Some(waiting) = self.waiting(place) else { continue };
-            let ahead = self.ahead(false);
+            let ahead = self.ahead(false).saturating_sub(self.behind(place));
             self.facts.push(Fact::Requeued { offset: place });
             self.say_queued(&waiting.send_id, ahead);
         }
@@ -108,6 +108,19 @@ impl Draft<'_> {
             self.facts.iter().any(|fact| matches!(fact, Fact::Requeued { offset } if *offset == place))
         };
         known.chain(drafted).filter(|(place, _)| !self.is_claimed(*place) && !is_requeued(*place)).collect()
+    }
+
+    /// How many wait for a run of their own behind a place.
+    fn behind(&self, place: u64) -> usize {
+        let steering = self.steering();
+        let known = self.ledger.waiting.range(place + 1..).map(|(at, _)| *at);
+        let known = known.filter(|at| !self.ledger.front.contains(at));
+        let drafted = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Waiting { offset, is_front: false, .. } if *offset > place => Some(*offset),
+            _ => None,
+        });
+        let waits = |at: &u64| !self.is_claimed(*at) && !steering.iter().any(|(of, _)| of == at);
+        known.chain(drafted).filter(waits).count()
     }
 
     /// How many come before a message that waits from now on: those that wait for a run of their own, and those that a
