@@ -2,6 +2,7 @@
 
 mod approval;
 mod message;
+mod steering;
 mod tool;
 mod values;
 
@@ -18,10 +19,10 @@ use uuid::Uuid;
 
 pub use approval::Question;
 pub use message::Message;
+use steering::Taking;
 pub use tool::{ToolCall, ToolStart};
 pub use values::{AgentError, Completion, Severity, Thinking, Urgency};
 
-use crate::agent::UserMessage;
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
 use crate::journal::Ticket;
@@ -68,6 +69,7 @@ pub(crate) struct RunCore {
     cancelled: CancellationToken,
     /// Notified when there may be a message for the run.
     steered: Arc<Notify>,
+    taking: Taking,
     ended: AtomicBool,
     /// The turn that started it.
     turn: Weak<TurnRuns>,
@@ -132,6 +134,7 @@ impl Run {
             started: Instant::now(),
             cancelled,
             steered,
+            taking: Taking::default(),
             ended: AtomicBool::new(false),
             turn,
         };
@@ -224,37 +227,6 @@ impl Run {
     /// answer fit the question.
     pub async fn ask_with(&self, question: Question) -> Result<Answer, PublishError> {
         approval::ask(&self.core, question).await
-    }
-
-    /// The next message that a user sent to steer this run: writes `steering_taken`, and waits for such a message if there
-    /// is none. What the run does not take before its end waits for a run of its own.
-    ///
-    /// Resolves to [`PublishError::Cancelled`] when the run is cancelled meanwhile, and to [`PublishError::RunEnded`] when it
-    /// is ended from outside. Dropping the future takes nothing.
-    pub async fn steering(&self) -> Result<UserMessage, PublishError> {
-        let (core, key) = (&self.core, self.core.emitter.key()?);
-        loop {
-            let steered = core.steered.notified();
-            tokio::pin!(steered);
-            // Before the look, so that nothing falls between the two.
-            steered.as_mut().enable();
-            let next = core.emitter.context().journal.next_steering(key, &core.id).await?;
-            if let Some(pending) = next.ok_or(PublishError::RunEnded)? {
-                let mut fields = Map::new();
-                fields.insert("sendId".to_owned(), (*pending.send_id).into());
-                let event = core.event("steering_taken", fields)?.claiming(pending.offset, pending.edited);
-                match core.emitter.append(vec![event], core.precondition()).await {
-                    Ok(_) => return Ok(UserMessage::new(key, &pending)),
-                    // It was edited or withdrawn meanwhile.
-                    Err(PublishError::Outdated) => continue,
-                    Err(error) => return Err(error),
-                }
-            }
-            tokio::select! {
-                () = steered => {}
-                () = core.cancelled.cancelled() => return Err(PublishError::Cancelled),
-            }
-        }
     }
 
     /// Publishes an event of another type as a part of this run: `runId` is added.

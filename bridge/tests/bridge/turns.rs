@@ -383,6 +383,26 @@ async fn a_message_that_steers_must_say_which_run_if_there_are_several() {
     assert_eq!(page.next().await["error"]["code"], "invalid_message");
 }
 
+// PROTOCOL: SND-18
+#[tokio::test]
+async fn steering_that_was_taken_while_nobody_waited_comes_with_the_next_call() {
+    let server = Server::start().await;
+    let run = server.bridge.emitter("ada", "t").run("a").await.unwrap();
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(with_mode(message("s1", "x"), "steer", None)).await;
+    assert_eq!(page.next().await["status"], "accepted");
+    let is_taken = async || server.events("t").await.iter().any(|event| event["type"] == "steering_taken");
+    within(async {
+        while !is_taken().await {
+            // As `tokio::select!` does when another branch is ready.
+            let _ = futures_util::poll!(Box::pin(run.steering()));
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(&*within(run.steering()).await.unwrap().content, "x");
+}
+
 #[tokio::test]
 async fn a_run_that_waits_for_steering_hears_of_its_end_and_of_its_cancel() {
     let server = Server::start().await;
