@@ -694,6 +694,33 @@ test(
 	}),
 );
 
+test(
+	"the messages of several pages that are gone share the room, and the rest comes when there is some",
+	inBrowser(async (scene) => {
+		scene.server.down = true;
+		const pages = [];
+		for (const id of ["a", "b", "c"]) {
+			const one = await scene.page();
+			one.client.thread("t").send({ content: id }, { id });
+			await scene.browser.settle();
+			pages.push(one);
+		}
+		for (const one of pages) await scene.crash(one);
+		scene.server.down = false;
+		scene.server.withholdReceipts = true;
+		const last = await scene.page({ maxPendingSends: 2 });
+		await last.connected();
+		await scene.browser.settle();
+		assert.deepEqual(shown(last.client).length, 2);
+		scene.server.withholdReceipts = false;
+		scene.server.cut();
+		await scene.online(last);
+		await scene.browser.settle();
+		assert.deepEqual([scene.applied.length, shown(last.client), await scene.browser.rows()], [3, [], []]);
+		assert.deepEqual(scene.codes, []);
+	}),
+);
+
 // PROTOCOL: SND-4
 test(
 	"what was typed while the former messages were read goes out behind them, also from a new core",
