@@ -334,6 +334,8 @@ impl Client {
         } else {
             stream.end(reason, &mut self.fx);
         }
+        // Its requests ended with it, and another stream may have waited for that.
+        self.serve_all();
         self.note_calm();
     }
 

@@ -106,6 +106,8 @@ impl Client {
         session.forget_channel(ch, id);
         stream.abandon(&mut self.fx);
         self.send(socket, ClientFrame::Unsubscribe { ch });
+        // Its requests ended with it, and another stream may have waited for that.
+        self.serve_all();
     }
 
     pub(super) fn serve_all(&mut self) {
