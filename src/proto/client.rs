@@ -233,7 +233,7 @@ impl Client {
             Input::TokenReady { token } => self.on_token(token),
             Input::Unsubscribe { consumer } => self.on_unsubscribe(consumer),
             Input::TakeBack { id, reason } => self.outbox.take_back(id, reason, &mut self.fx),
-            Input::Wake => self.on_wake(),
+            Input::Wake => self.look_again(Text::WAKE),
         }
     }
 
@@ -248,7 +248,7 @@ impl Client {
     /// A timer that fires late was held up: by the sleep of the machine, or because the page was frozen.
     fn note_late_timer(&mut self) {
         if self.timers.next_deadline().is_some_and(|at| self.now.since(at) > LATE) {
-            self.on_wake();
+            self.look_again(Text::WAKE);
         }
     }
 

@@ -207,9 +207,7 @@ impl Stream {
     pub(crate) fn answer_due(&self, last_data: Instant) -> Option<Instant> {
         let patience = match &self.phase {
             Phase::Requested(_) => SUBSCRIBE_TIMEOUT,
-            Phase::Subscribed(subscription)
-                if !subscription.is_caught_up() && subscription.acked == subscription.sendable() =>
-            {
+            Phase::Subscribed(subscription) if !subscription.is_caught_up() && !self.holds_back() => {
                 CATCH_UP_TIMEOUT
             }
             Phase::Subscribed(_) | Phase::Detached | Phase::Ended => return None,

@@ -117,26 +117,19 @@ impl Client {
 
     pub(super) fn on_online(&mut self, online: bool) {
         self.online = online;
-        match self.link {
-            Link::Offline | Link::Waiting if online && !self.away => self.hint(Text::ONLINE),
-            Link::Waiting if self.is_unreachable() => self.wait_offline(),
+        if self.is_unreachable() && matches!(self.link, Link::Waiting) {
+            self.wait_offline();
+        } else if online || matches!(self.link, Link::Live(_)) {
             // An open socket is not given up for a hint: it is asked.
-            Link::Live(_) => self.probe_awake(),
-            Link::Closed
-            | Link::Failed
-            | Link::Greeting { .. }
-            | Link::Idle
-            | Link::Offline
-            | Link::Opening { .. }
-            | Link::Token
-            | Link::Waiting => {}
+            self.look_again(Text::ONLINE);
         }
     }
 
-    /// The page woke up, or time has passed unnoticed: whatever is connected is asked, and whatever waits is tried.
-    pub(super) fn on_wake(&mut self) {
+    /// The page woke up, time has passed unnoticed, or there is a network: a connection is asked whether it is alive, and a wait
+    /// ends.
+    pub(super) fn look_again(&mut self, reason: Text) {
         match self.link {
-            Link::Offline | Link::Waiting if !self.away => self.hint(Text::WAKE),
+            Link::Offline | Link::Waiting if !self.away => self.hint(reason),
             Link::Live(_) => self.probe_awake(),
             Link::Closed
             | Link::Failed
