@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// Least silence after which a socket is given up by default.
 const MIN_IDLE: Duration = Duration::from_secs(30);
 
@@ -14,7 +16,11 @@ const MIN_IDLE: Duration = Duration::from_secs(30);
 /// let limits = Limits { heartbeat: Duration::from_secs(5), ..Limits::default() };
 /// assert!(limits.check().is_ok());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// With serde it is read from a map of what differs from the defaults. Times are whole milliseconds, and an unknown name is
+/// an error: `{"max_connections": 500, "heartbeat": 5000}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Sockets that were welcomed and are open; one more is closed with 4455. 1 to 1,000,000, defaults to 10,000.
     pub max_connections: usize,
@@ -37,23 +43,30 @@ pub struct Limits {
     /// Most events of one frame. 1 to 10,000, defaults to 512.
     pub page_events: usize,
     /// How long live events wait for others to share a frame. 0 to 1 second, defaults to 4 milliseconds.
+    #[serde(deserialize_with = "in_millis")]
     pub live_batch: Duration,
     /// Time between two heartbeats. 100 milliseconds to 300 seconds, defaults to 15 seconds.
+    #[serde(deserialize_with = "in_millis")]
     pub heartbeat: Duration,
     /// The longest step of a page's backoff, which the `welcome` names. 1 to 60 seconds; `None`, the default, derives it from the
     /// number of connections of this process: 1 s up to 20 of them, 2 s at 100, 15 s at 10,000.
+    #[serde(deserialize_with = "in_optional_millis")]
     pub backoff_max: Option<Duration>,
     /// How long a socket may be silent after a ping of the transport before it is given up: each heartbeat comes with
     /// one, and browsers answer by themselves. A frame is heard when it is whole. 100 milliseconds to 1 hour; `None`, the
     /// default, is 3 heartbeats, but 30 seconds at the least.
+    #[serde(deserialize_with = "in_optional_millis")]
     pub idle_timeout: Option<Duration>,
     /// How long a new socket may take to send `hello`. 10 milliseconds to 60 seconds, defaults to 10 seconds.
+    #[serde(deserialize_with = "in_millis")]
     pub hello_timeout: Duration,
     /// How long an authenticator or an authorizer may take for one answer; later is `unavailable`. The socket that asked
     /// waits meanwhile, its heartbeats included. 10 milliseconds to 60 seconds, defaults to 5 seconds.
+    #[serde(deserialize_with = "in_millis")]
     pub auth_timeout: Duration,
     /// How long the log may take for one read or one commit; later is `unavailable`. 10 milliseconds to 300 seconds,
     /// defaults to 15 seconds.
+    #[serde(deserialize_with = "in_millis")]
     pub log_timeout: Duration,
     /// Bytes of frames that may wait for one socket that does not read as fast as it is written to; the largest frame may
     /// wait in any case. A socket that does not read costs up to this much, about 8 kB more, and the buffers of the system.
@@ -64,8 +77,10 @@ pub struct Limits {
     /// The same for all sockets. 4,096 to 64 GiB, defaults to 268,435,456.
     pub max_buffered_bytes_in_total: usize,
     /// How long one write to a socket may take before it is closed. 10 milliseconds to 300 seconds, defaults to 30 seconds.
+    #[serde(deserialize_with = "in_millis")]
     pub write_timeout: Duration,
     /// How long ids of sends are remembered from their receipt; 15 minutes are added to it. 0 to 365 days, defaults to 24 hours.
+    #[serde(deserialize_with = "in_millis")]
     pub send_horizon: Duration,
     /// Sends, cancels and approvals of one socket that wait for the log; at the limit the socket is not read. The same
     /// limit holds for rejected ones that must be sent again (SND-9); one more closes the socket with 4455. 1 to
@@ -79,6 +94,7 @@ pub struct Limits {
     /// about 200 bytes of the log, and up to 1 kB of memory while it is in use. 1 to 1,000,000, defaults to 1,000.
     pub new_streams_per_hour: usize,
     /// How long a signal is worth showing. 1 millisecond to 60 seconds, defaults to 5 seconds.
+    #[serde(deserialize_with = "in_millis")]
     pub signal_expiry: Duration,
     /// Turns that agents work on at once, over all streams. One that waits for a person in
     /// [`Run::ask`](crate::Run::ask) does not count. 1 to 65,536, defaults to 64.
@@ -94,10 +110,13 @@ pub struct Limits {
     /// Most events that one answer of `GET /v1/threads/{thread}/events` holds. 1 to 10,000, defaults to 1,000.
     pub http_page_events: usize,
     /// What `goaway` asks pages to wait before they reconnect. 0 to 300 seconds, defaults to 1 second.
+    #[serde(deserialize_with = "in_millis")]
     pub goaway_reconnect_after: Duration,
     /// Over what time `goaway` spreads the reconnects. 0 to 300 seconds, defaults to 5 seconds.
+    #[serde(deserialize_with = "in_millis")]
     pub goaway_spread: Duration,
     /// How long a shutdown waits for sockets and commits. 10 milliseconds to 300 seconds, defaults to 10 seconds.
+    #[serde(deserialize_with = "in_millis")]
     pub shutdown_timeout: Duration,
 }
 
@@ -137,6 +156,16 @@ impl Default for Limits {
             shutdown_timeout: Duration::from_secs(10),
         }
     }
+}
+
+fn in_millis<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_millis)
+}
+
+fn in_optional_millis<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
 }
 
 /// A limit outside its range.
@@ -226,6 +255,23 @@ mod tests {
         assert_eq!(error.to_string(), "limit heartbeat is 0 milliseconds; it must be 100 to 300000");
         let error = Limits { idle_timeout: Some(Duration::ZERO), ..Limits::default() }.check().unwrap_err();
         assert_eq!(error.to_string(), "limit idle_timeout is 0 milliseconds; it must be 100 to 3600000");
+    }
+
+    #[test]
+    fn limits_are_read_from_a_map_of_what_differs() {
+        let read = serde_json::from_str::<Limits>;
+        let expected = Limits {
+            max_streams: 3,
+            heartbeat: Duration::from_secs(1),
+            backoff_max: None,
+            ..Limits::default()
+        };
+        assert_eq!(read(r#"{"max_streams":3,"heartbeat":1000,"backoff_max":null}"#).unwrap(), expected);
+        let backoff_max = Some(Duration::from_secs(2));
+        assert_eq!(read(r#"{"backoff_max":2000}"#).unwrap(), Limits { backoff_max, ..Limits::default() });
+        let error = read(r#"{"max_stream":3}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown field `max_stream`"), "{error}");
+        assert!(read(r#"{"heartbeat":-1}"#).is_err());
     }
 
     #[test]

@@ -1,0 +1,75 @@
+//! A bridge with an agent and every limit as an option: what load, attacks and long runs are measured on.
+//!
+//! It prints `listening on http://127.0.0.1:PORT` when it listens, and ends on SIGTERM and SIGINT.
+
+mod agent;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use agentwire_bridge::{Bridge, Hs256, Limits, MemoryLog, SqliteLog};
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, Parser)]
+#[command(name = "agentwire-stand", about, max_term_width = 110)]
+struct Args {
+    /// Where to listen. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The SQLite file of the log. Without it the log is in memory.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// The secret of the tokens (HS256), 32 bytes or more.
+    #[arg(long, value_name = "TEXT")]
+    secret: String,
+    /// Limits that differ from the defaults, as JSON: `{"max_streams":3,"heartbeat":1000}`; times in milliseconds.
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = limits)]
+    limits: Limits,
+    /// Messages stay accepted: no agent answers them.
+    #[arg(long)]
+    no_agent: bool,
+}
+
+fn limits(json: &str) -> Result<Limits, serde_json::Error> {
+    serde_json::from_str(json)
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "says where it listens")]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let builder = Bridge::builder().authenticator(Hs256::new(&args.secret)?).limits(args.limits);
+    let builder = match &args.log {
+        Some(path) => builder.log(SqliteLog::open(path)?),
+        None => builder.log(MemoryLog::new()),
+    };
+    let builder = if args.no_agent { builder } else { builder.agent(agent::answer) };
+    let bridge = builder.build().await?;
+    let listener = TcpListener::bind(args.listen).await.context("the address cannot be used")?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let stopping = bridge.clone();
+    let stop = async move {
+        stopped().await;
+        stopping.shutdown().await;
+    };
+    axum::serve(listener, bridge.router()).with_graceful_shutdown(stop).await?;
+    Ok(())
+}
+
+/// Resolves on SIGTERM or SIGINT.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
