@@ -18,16 +18,18 @@ use crate::emitter::Emitter;
 use crate::expiry::Expiries;
 #[cfg(feature = "faults")]
 use crate::faults::{Sabotage, SabotagedLog};
+use crate::health::Health;
+use crate::heavy::Heavy;
 use crate::hub::Hub;
 use crate::inbox::Inboxes;
 use crate::journal::Journal;
 use crate::limits::{LimitError, Limits};
 use crate::live::LiveRuns;
 use crate::log::{Log, LogError};
-use crate::quota::Quota;
 use crate::seal::Seals;
 use crate::stream::StreamKey;
 use crate::tasks::Tasks;
+use crate::users::Users;
 use crate::{effects, http, recovery};
 
 /// How much longer than the horizon says ids of sends are remembered: clocks are set, and frames are late (SND-5).
@@ -178,7 +180,9 @@ impl BridgeBuilder {
             live: LiveRuns::default(),
             connections: Connections::new(&limits),
             buffers: Buffers::default(),
-            new_streams: Quota::new(limits.new_streams_per_hour),
+            users: Users::new(&limits),
+            heavy: Heavy::new(),
+            health: Health::default(),
             tasks,
             closing: CancellationToken::new(),
             has_agents: !self.agents.is_empty(),

@@ -1,8 +1,7 @@
 //! How many sockets there are: before their `welcome`, in all, and of one user.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
+use crate::users::{Seat, User};
 
 /// Counts sockets. Those that have not said who they are share a bound of their own, and a new one takes the place of
 /// the one that is silent for longest: silent ones keep nobody out who is connected, or comes back and speaks at once.
@@ -18,8 +18,6 @@ pub(crate) struct Connections {
     opening: Arc<Mutex<Openings>>,
     max_opening: usize,
     welcomed: Arc<Semaphore>,
-    users: Arc<Mutex<HashMap<String, User>>>,
-    per_user: usize,
     max: usize,
 }
 
@@ -53,21 +51,16 @@ pub(crate) struct Opening {
     displaced: CancellationToken,
 }
 
-/// What the sockets of one user share.
-#[derive(Debug, Default)]
-struct User {
-    sockets: usize,
-    /// Bytes that wait for them.
-    buffered: Arc<AtomicUsize>,
-}
-
-/// The permit of a socket of a user.
+/// The place of a socket whose user is known.
 pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
-    users: Arc<Mutex<HashMap<String, User>>>,
-    user: String,
-    /// Bytes that wait for the sockets of its user.
-    pub(crate) buffered: Arc<AtomicUsize>,
+    seat: Seat,
+}
+
+impl ConnectionPermit {
+    pub(crate) fn user(&self) -> &Arc<User> {
+        &self.seat.user
+    }
 }
 
 impl Connections {
@@ -76,8 +69,6 @@ impl Connections {
             opening: Arc::default(),
             max_opening: limits.max_opening,
             welcomed: Arc::new(Semaphore::new(limits.max_connections)),
-            users: Arc::default(),
-            per_user: limits.max_connections_per_user,
             max: limits.max_connections,
         }
     }
@@ -103,21 +94,10 @@ impl Connections {
     }
 
     /// Takes a place for a socket whose user is known.
-    pub(crate) fn permit(&self, user: &str) -> Result<ConnectionPermit, Full> {
+    pub(crate) fn permit(&self, user: Arc<User>) -> Result<ConnectionPermit, Full> {
         let permit = Arc::clone(&self.welcomed).try_acquire_owned().map_err(|_| Full::All)?;
-        let mut users = self.users.lock();
-        let entry = users.entry(user.to_owned()).or_default();
-        if entry.sockets >= self.per_user {
-            return Err(Full::User);
-        }
-        entry.sockets += 1;
-        let buffered = Arc::clone(&entry.buffered);
-        Ok(ConnectionPermit {
-            _permit: permit,
-            users: Arc::clone(&self.users),
-            user: user.to_owned(),
-            buffered,
-        })
+        let seat = user.sit().ok_or(Full::User)?;
+        Ok(ConnectionPermit { _permit: permit, seat })
     }
 }
 
@@ -144,18 +124,6 @@ impl Drop for Opening {
     }
 }
 
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        let mut users = self.users.lock();
-        if let Some(user) = users.get_mut(&self.user) {
-            user.sockets -= 1;
-            if user.sockets == 0 {
-                users.remove(&self.user);
-            }
-        }
-    }
-}
-
 /// The longest step of the backoff for so many pages: 1 s for a handful, 2 s for 100, 15 s for 10,000, 60 s at most. Pages that all
 /// lost their server then make about as many attempts in a second as it can answer, and a few are back at once.
 #[allow(
@@ -173,9 +141,10 @@ fn backoff_max(pages: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::users::Users;
 
-    #[test]
-    fn each_limit_has_its_own_error_and_places_come_back() {
+    #[tokio::test]
+    async fn each_limit_has_its_own_error_and_places_come_back() {
         let limits =
             Limits { max_opening: 1, max_connections: 3, max_connections_per_user: 2, ..Limits::default() };
         let connections = Connections::new(&limits);
@@ -184,15 +153,15 @@ mod tests {
         assert_eq!(connections.open().err(), Some(Full::Opening));
         drop(opening);
         assert!(connections.open().is_ok());
-        let ada = [connections.permit("ada").ok(), connections.permit("ada").ok()];
-        assert_eq!(connections.permit("ada").err(), Some(Full::User));
-        let bob = connections.permit("bob").ok();
+        let users = Users::new(&limits);
+        let permit = |user| connections.permit(users.of(user));
+        let ada = [permit("ada").ok(), permit("ada").ok()];
+        assert_eq!(permit("ada").err(), Some(Full::User));
+        let bob = permit("bob").ok();
         assert!(bob.is_some());
-        assert_eq!(connections.permit("eve").err(), Some(Full::All));
+        assert_eq!(permit("eve").err(), Some(Full::All));
         drop(ada);
-        assert!(connections.permit("ada").is_ok());
-        drop(bob);
-        assert!(connections.users.lock().is_empty());
+        assert!(permit("ada").is_ok());
     }
 
     #[test]

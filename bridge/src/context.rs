@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Gate;
 use crate::buffers::Buffers;
 use crate::connections::Connections;
+use crate::health::Health;
+use crate::heavy::Heavy;
 use crate::hub::Hub;
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::live::LiveRuns;
-use crate::quota::Quota;
 use crate::seal::Seals;
 use crate::tasks::Tasks;
+use crate::users::Users;
 
 /// What the parts of a bridge share.
 pub(crate) struct Context {
@@ -25,8 +27,9 @@ pub(crate) struct Context {
     pub(crate) live: LiveRuns,
     pub(crate) connections: Connections,
     pub(crate) buffers: Buffers,
-    /// New streams that users make.
-    pub(crate) new_streams: Quota,
+    pub(crate) users: Users,
+    pub(crate) heavy: Heavy,
+    pub(crate) health: Health,
     pub(crate) tasks: Tasks,
     /// Cancelled when the bridge stops.
     pub(crate) closing: CancellationToken,

@@ -1,14 +1,13 @@
 //! The routes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -16,10 +15,8 @@ use crate::auth::{Access, AuthError, Refusal};
 use crate::context::Context;
 use crate::log::LogError;
 use crate::session;
-use crate::wire::SUBPROTOCOL;
-
-/// How long the log may take to answer a health check.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+use crate::socket::handshake::{self, Refused};
+use crate::socket::{Gauge, WebSocket};
 
 /// Events that an answer holds when the request does not say.
 const DEFAULT_EVENTS: usize = 100;
@@ -32,30 +29,48 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with_state(context)
 }
 
-async fn socket(State(context): State<Arc<Context>>, upgrade: WebSocketUpgrade) -> Response {
-    // A frame that is somewhat too large is read whole, so that the page learns why the socket closes.
-    let max = context.limits.max_frame_bytes * 2;
-    let upgrade = upgrade.protocols([SUBPROTOCOL]).max_message_size(max).max_frame_size(max);
-    if upgrade.selected_protocol().is_none() {
-        return refuse(StatusCode::BAD_REQUEST, "unsupported_protocol", "offer the subprotocol agentwire.v1");
+async fn socket(State(context): State<Arc<Context>>, mut request: Request) -> Response {
+    let (upgrade, response) = match handshake::accept(&mut request) {
+        Ok(accepted) => accepted,
+        Err(refused) => return refuse_socket(refused),
+    };
+    let tasks = context.tasks.clone();
+    tasks.spawn(async move {
+        match upgrade.await {
+            Ok(connection) => {
+                let gauge = Arc::<Gauge>::default();
+                let socket = WebSocket::new(TokioIo::new(connection), Arc::clone(&gauge));
+                session::run(socket, gauge, context).await;
+            }
+            Err(error) => tracing::debug!(%error, "a socket broke before it began"),
+        }
+    });
+    response
+}
+
+fn refuse_socket(refused: Refused) -> Response {
+    match refused {
+        Refused::NoUpgrade => {
+            let message =
+                "connect with a WebSocket; a proxy in front has to pass on `Upgrade` and `Connection`";
+            let refused = refuse(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
+            ([(header::UPGRADE, "websocket"), (header::CONNECTION, "upgrade")], refused).into_response()
+        }
+        Refused::Malformed => {
+            let refused =
+                refuse(StatusCode::BAD_REQUEST, "bad_request", "the handshake is not as RFC 6455 says");
+            ([(header::SEC_WEBSOCKET_VERSION, "13")], refused).into_response()
+        }
+        Refused::Subprotocol => {
+            refuse(StatusCode::BAD_REQUEST, "unsupported_protocol", "offer the subprotocol agentwire.v1")
+        }
     }
-    upgrade.on_upgrade(move |socket| {
-        let session = session::run(socket, Arc::clone(&context));
-        context.tasks.track(session)
-    })
 }
 
 async fn health(State(context): State<Arc<Context>>) -> Response {
-    match tokio::time::timeout(HEALTH_TIMEOUT, context.journal.log().check()).await {
-        Ok(Ok(())) => Json(json!({ "status": "ok" })).into_response(),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "unhealthy: the log failed");
-            refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the log failed")
-        }
-        Err(_) => {
-            tracing::warn!("unhealthy: the log does not answer");
-            refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the log does not answer")
-        }
+    match context.health.check(context.journal.log()).await {
+        None => Json(json!({ "status": "ok" })).into_response(),
+        Some(why) => refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why),
     }
 }
 
@@ -72,7 +87,7 @@ async fn events(
     headers: HeaderMap,
 ) -> Response {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(token) = token.and_then(|value| value.strip_prefix("Bearer ")) else {
+    let Some(token) = token.and_then(bearer) else {
         return refuse(
             StatusCode::UNAUTHORIZED,
             "token_invalid",
@@ -91,6 +106,10 @@ async fn events(
             return refuse(status, code, &error.to_string());
         }
     };
+    if let Err(wait) = context.users.of(&identity.subject).intake.frames.try_take(1) {
+        let refused = refuse(StatusCode::TOO_MANY_REQUESTS, "overloaded", "this user asks too much");
+        return ([(header::RETRY_AFTER, wait.as_secs().max(1).to_string())], refused).into_response();
+    }
     let key = match context.gate.open(&identity.subject, &thread, Access::Read).await {
         Ok(key) => key,
         Err(error @ Refusal::Forbidden) => {
@@ -134,6 +153,12 @@ async fn events(
             refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the log cannot be read now")
         }
     }
+}
+
+/// The token of an `Authorization: Bearer`; the scheme is written in any case (RFC 9110, section 11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
 }
 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {

@@ -74,6 +74,8 @@ mod fingerprint;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+mod health;
+mod heavy;
 mod http;
 mod hub;
 mod inbox;
@@ -82,6 +84,7 @@ mod ledger;
 mod limits;
 mod live;
 pub mod log;
+mod pace;
 mod question;
 mod quota;
 mod recovery;
@@ -92,9 +95,15 @@ mod session;
 #[cfg(feature = "__simulation")]
 #[doc(hidden)]
 pub mod simulation;
+#[cfg_attr(
+    not(feature = "__simulation"),
+    expect(unreachable_pub, reason = "the simulation makes sockets of its own")
+)]
+mod socket;
 mod stream;
 mod tasks;
 mod turns;
+mod users;
 mod wire;
 mod workers;
 

@@ -25,7 +25,7 @@ pub struct Limits {
     /// Sockets that were welcomed and are open; one more is closed with 4455. 1 to 1,000,000, defaults to 10,000.
     pub max_connections: usize,
     /// Of these, sockets of one user; one more is closed with 4455. One whose page vanished without a close counts for
-    /// `idle_timeout`. 1 to 1,000,000, defaults to 1,000.
+    /// `idle_timeout`. 1 to 1,000,000, defaults to 16.
     pub max_connections_per_user: usize,
     /// Sockets whose token is not known to be valid yet, beside `max_connections`. One more takes the place of the one
     /// that waits for longest without its `hello`, which is closed with 4455; it is closed itself when all have sent
@@ -82,6 +82,21 @@ pub struct Limits {
     /// How long ids of sends are remembered from their receipt; 15 minutes are added to it. 0 to 365 days, defaults to 24 hours.
     #[serde(deserialize_with = "in_millis")]
     pub send_horizon: Duration,
+    /// Bytes that the sockets of one user may send in a second, over time; four seconds of them, and four frames of the
+    /// largest size, may come at once. What is beyond it is not read before its time. 1,024 to 1 GiB, defaults to
+    /// 1,048,576.
+    pub max_bytes_per_second: usize,
+    /// Frames and pings that the sockets of one user may send in a second, over time; four seconds of them may come at
+    /// once. What is beyond it is not read before its time; a request of `GET /v1/threads/{thread}/events`, which counts
+    /// as one, is answered with 429. 1 to 1,000,000, defaults to 1,000.
+    pub max_frames_per_second: usize,
+    /// Bytes that messages which are not whole may take in all, beyond the first 65,536 bytes of each. What is beyond it
+    /// is not read before another message is whole; two of each user are read at once. `max_frame_bytes` to 64 GiB,
+    /// defaults to 67,108,864.
+    pub max_large_bytes_in_total: usize,
+    /// Sends, cancels and approvals of one user in a minute, over time; as many may come at once. One more is rejected
+    /// as `overloaded`, with the time after which there is room. 1 to 1,000,000, defaults to 600.
+    pub max_sends_per_minute: usize,
     /// Sends, cancels and approvals of one socket that wait for the log; at the limit the socket is not read. The same
     /// limit holds for rejected ones that must be sent again (SND-9); one more closes the socket with 4455. 1 to
     /// 65,536, defaults to 256.
@@ -124,7 +139,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
-            max_connections_per_user: 1_000,
+            max_connections_per_user: 16,
             max_opening: 1_000,
             max_streams: 64,
             max_frame_bytes: 1_048_576,
@@ -142,6 +157,10 @@ impl Default for Limits {
             max_buffered_bytes_in_total: 268_435_456,
             write_timeout: Duration::from_secs(30),
             send_horizon: Duration::from_secs(24 * 3600),
+            max_bytes_per_second: 1_048_576,
+            max_frames_per_second: 1_000,
+            max_large_bytes_in_total: 67_108_864,
+            max_sends_per_minute: 600,
             max_pending_sends: 256,
             max_answer_bytes: 65_536,
             new_streams_per_hour: 1_000,
@@ -195,6 +214,16 @@ impl Limits {
             ("max_frame_bytes", self.max_frame_bytes, 4_096, 16_777_216, "bytes"),
             ("page_bytes", self.page_bytes, 1_024, 1_048_576, "bytes"),
             ("page_events", self.page_events, 1, 10_000, "events"),
+            ("max_bytes_per_second", self.max_bytes_per_second, 1_024, 1 << 30, "bytes"),
+            ("max_frames_per_second", self.max_frames_per_second, 1, 1_000_000, "frames"),
+            (
+                "max_large_bytes_in_total",
+                self.max_large_bytes_in_total,
+                self.max_frame_bytes as i64,
+                1 << 36,
+                "bytes",
+            ),
+            ("max_sends_per_minute", self.max_sends_per_minute, 1, 1_000_000, "sends"),
             ("max_pending_sends", self.max_pending_sends, 1, 65_536, "sends"),
             ("max_answer_bytes", self.max_answer_bytes, 1_024, 1_048_576, "bytes"),
             ("max_buffered_bytes", self.max_buffered_bytes, 4_096, 1 << 30, "bytes"),

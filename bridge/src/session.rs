@@ -7,6 +7,7 @@ mod in_flight;
 mod order;
 mod pump;
 mod receipts;
+mod requests;
 mod sends;
 mod signals;
 mod silence;
@@ -15,14 +16,14 @@ mod subscription;
 mod writer;
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::Message;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, Sink, Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
@@ -37,6 +38,8 @@ use crate::connections::{ConnectionPermit, Full};
 use crate::context::Context;
 use crate::hub::Signal;
 use crate::log::LogError;
+use crate::socket::{Gauge, Received, Socket, Text};
+use crate::users::User;
 use crate::wire::encode::{self, ServerFrame};
 use crate::wire::{ClientFrame, Hello, MAX_HELLO_BYTES, Malformed, Window, close, decode};
 
@@ -48,6 +51,10 @@ const MAX_SIGNALS: usize = 16;
 
 /// How much of the name of a client goes into a log line.
 const MAX_CLIENT_CHARS: usize = 64;
+
+/// Bytes that a message may be larger than a frame may be, and is read all the same: its page learns why its socket is
+/// closed. The transport closes on a larger one.
+const SLACK_BYTES: usize = 65_536;
 
 /// How long the end of a session waits for its last frames, and for the page to close its side.
 const LINGER: Duration = Duration::from_secs(2);
@@ -63,6 +70,8 @@ enum End {
     Silent,
     /// The page has closed the socket.
     Left,
+    /// The transport has closed the socket, with a reason of its own.
+    Refused,
     /// Another end with an `error` frame before the close.
     Error { code: &'static str, close: u16, message: String, retryable: bool, remediation: &'static str },
     /// No `hello` came.
@@ -159,31 +168,34 @@ impl From<AuthError> for End {
     }
 }
 
-/// The messages of a page, in either direction.
-pub(crate) trait Socket:
-    Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Send + 'static
-{
-}
-
-impl<S> Socket for S where
-    S: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Send + 'static
-{
-}
-
 /// What a page sends.
-trait Frames: Stream<Item = Result<Message, axum::Error>> + Unpin {}
+trait Messages: Stream<Item = Received> + Unpin {}
 
-impl<F: Stream<Item = Result<Message, axum::Error>> + Unpin> Frames for F {}
+impl<M: Stream<Item = Received> + Unpin> Messages for M {}
 
-/// Serves one socket to its end.
-pub(crate) async fn run(socket: impl Socket, context: Arc<Context>) {
-    let (sink, mut frames) = socket.split();
-    let writer = Writer::start(sink, context.limits.write_timeout, context.buffers.buffer(&context.limits));
+/// Serves one socket to its end. Reading and writing share one task.
+pub(crate) async fn run(socket: impl Socket, gauge: Arc<Gauge>, context: Arc<Context>) {
+    let (sink, messages) = socket.split();
+    let buffer = context.buffers.buffer(&context.limits);
+    let (writer, writing) = Writer::new(sink, context.limits.write_timeout, buffer);
+    let mut session = pin!(converse(context, gauge, writer, messages));
+    tokio::select! {
+        biased;
+        () = &mut session => return,
+        () = writing => {}
+    }
+    // The session notices that nothing is written any more.
+    session.await;
+}
+
+async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut messages: impl Messages) {
     let mut answers = Answers::new();
-    let end = match open(&context, &mut frames).await {
+    let end = match open(&context, &mut messages).await {
         Ok((hello, identity, permit)) => {
-            writer.of_user(Arc::clone(&permit.buffered));
-            let mut session = Session::new(Arc::clone(&context), &hello, &identity);
+            let user = permit.user();
+            writer.of_user(Arc::clone(&user.buffered));
+            gauge.welcome(context.limits.max_frame_bytes + SLACK_BYTES, Arc::clone(&user.intake));
+            let mut session = Session::new(Arc::clone(&context), &hello, &identity, Arc::clone(user));
             let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
             let (instance, device) = (&hello.instance, &hello.device);
             tracing::info!(session = session.name, user = ?identity.subject, ?client, ?instance, ?device, "page connected");
@@ -191,7 +203,7 @@ pub(crate) async fn run(socket: impl Socket, context: Arc<Context>) {
             // Before the streams are looked up, which can take as long as the log.
             session.flush(&writer).await;
             let end = match session.subscribe(hello.streams).await {
-                Ok(()) => session.serve(&writer, &mut frames).await,
+                Ok(()) => session.serve(&writer, &mut messages).await,
                 Err(end) => end,
             };
             tracing::info!(session = session.name, ?end, "page left");
@@ -204,13 +216,13 @@ pub(crate) async fn run(socket: impl Socket, context: Arc<Context>) {
             end
         }
     };
-    finish(end, &context, writer, frames, &mut answers).await;
+    finish(end, &context, writer, messages, &mut answers).await;
 }
 
 /// Waits for a valid `hello` with a valid token, and for a place among the sockets of its user.
 async fn open(
     context: &Context,
-    frames: &mut impl Frames,
+    messages: &mut impl Messages,
 ) -> Result<(Hello, Identity, ConnectionPermit), End> {
     let refused = |full: Full| {
         tracing::warn!(?full, "a socket was refused: too many are open");
@@ -219,9 +231,8 @@ async fn open(
     let opening = context.connections.open().map_err(refused)?;
     let first = async {
         loop {
-            if let Some(text) =
-                text_of(frames.next().await, MAX_HELLO_BYTES.min(context.limits.max_frame_bytes))?
-            {
+            let max_bytes = MAX_HELLO_BYTES.min(context.limits.max_frame_bytes);
+            if let Some(text) = text_of(messages.next().await, max_bytes)? {
                 return Ok::<_, End>(text);
             }
         }
@@ -234,41 +245,41 @@ async fn open(
         () = context.closing.cancelled() => return Err(End::GoingAway),
     };
     opening.keep().map_err(refused)?;
-    let Some(ClientFrame::Hello(hello)) = decode(&text)? else {
+    let Some(ClientFrame::Hello(hello)) = decode(text.as_str())? else {
         return Err(End::hello_expected());
     };
     let identity = context.gate.identify(&hello.token.0).await?;
-    let permit = context.connections.permit(&identity.subject).map_err(refused)?;
+    let user = context.users.of(&identity.subject);
+    let permit = context.connections.permit(user).map_err(refused)?;
     Ok((hello, identity, permit))
 }
 
 /// The text of a message; `None` for those of the transport.
-fn text_of(
-    message: Option<Result<Message, axum::Error>>,
-    max_bytes: usize,
-) -> Result<Option<axum::extract::ws::Utf8Bytes>, End> {
+fn text_of(message: Option<Received>, max_bytes: usize) -> Result<Option<Text>, End> {
     match message {
-        Some(Ok(Message::Text(text))) if text.len() > max_bytes => Err(End::too_large(max_bytes)),
-        Some(Ok(Message::Text(text))) => Ok(Some(text)),
-        Some(Ok(Message::Binary(_))) => Err(Malformed::NotAnObject.into()),
-        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-        Some(Ok(Message::Close(_))) => Err(End::Left),
+        Some(Received::Text(text)) if text.as_str().len() > max_bytes => Err(End::too_large(max_bytes)),
+        Some(Received::Text(text)) => Ok(Some(text)),
+        Some(Received::Binary) => Err(Malformed::NotAnObject.into()),
+        Some(Received::Control) => Ok(None),
+        Some(Received::Close) => Err(End::Left),
+        Some(Received::Refused) => Err(End::Refused),
         None => Err(End::Gone),
-        Some(Err(error)) => match error.into_inner().downcast_ref() {
-            Some(tungstenite::Error::Capacity(_)) => Err(End::too_large(max_bytes)),
-            Some(tungstenite::Error::Utf8(_)) => Err(Malformed::NotAnObject.into()),
-            _ => Err(End::Gone),
-        },
     }
 }
 
 /// Says why, answers what is still under way if the bridge goes away, and closes.
-async fn finish(end: End, context: &Context, writer: Writer, mut frames: impl Frames, answers: &mut Answers) {
+async fn finish(
+    end: End,
+    context: &Context,
+    writer: Writer,
+    mut messages: impl Messages,
+    answers: &mut Answers,
+) {
     let (code, reason) = match end {
         // Nobody would read why.
         End::Gone | End::Silent => return,
-        End::Left => {
-            // The page waits for the close to be answered.
+        End::Left | End::Refused => {
+            // The close of the transport goes out, or its answer to that of the page.
             writer.end(LINGER).await;
             return;
         }
@@ -300,7 +311,7 @@ async fn finish(end: End, context: &Context, writer: Writer, mut frames: impl Fr
     };
     writer.close(code, reason, LINGER).await;
     // What the page still sends is read, so that the close arrives and not a reset.
-    let drain = async { while let Some(Ok(_)) = frames.next().await {} };
+    let drain = async { while messages.next().await.is_some() {} };
     let _ = timeout(LINGER, drain).await;
 }
 
@@ -323,6 +334,7 @@ struct Session {
     /// Names the session in logs.
     name: String,
     subject: Arc<str>,
+    user: Arc<User>,
     window: Window,
     expires: Option<Instant>,
     heartbeat_due: Instant,
@@ -343,12 +355,13 @@ struct Session {
 }
 
 impl Session {
-    fn new(context: Arc<Context>, hello: &Hello, identity: &Identity) -> Self {
+    fn new(context: Arc<Context>, hello: &Hello, identity: &Identity, user: Arc<User>) -> Self {
         let (signal_sender, signals) = mpsc::channel(MAX_SIGNALS);
         let mut session = Self {
             id: SESSIONS.fetch_add(1, Ordering::Relaxed),
             name: format!("s-{}", Uuid::new_v4().simple()),
             subject: identity.subject.as_str().into(),
+            user,
             window: hello.window,
             expires: None,
             heartbeat_due: Instant::now() + context.limits.heartbeat,
@@ -400,7 +413,7 @@ impl Session {
     }
 
     /// Moves frames in both directions until one side ends it.
-    async fn serve(&mut self, writer: &Writer, frames: &mut impl Frames) -> End {
+    async fn serve(&mut self, writer: &Writer, messages: &mut impl Messages) -> End {
         let closing = self.context.closing.clone();
         loop {
             // Here and not only when the timer wins: a busy page must not miss its heartbeats.
@@ -416,9 +429,12 @@ impl Session {
                 let message = format!("more than {most} sends have to come again");
                 return End::overloaded(message, "Reconnect, and send again in the first order.");
             }
-            let deadline = [Some(self.heartbeat_due), self.expires, filled.live_due];
+            // A socket that sends more than its user may is read when the time has come.
+            let paced = self.user.intake.frames.wait().map(|wait| Instant::now() + wait);
+            let deadline = [Some(self.heartbeat_due), self.expires, filled.live_due, paced];
             let deadline = deadline.into_iter().flatten().min().unwrap_or(self.heartbeat_due);
-            let has_room = self.control.len() < MAX_ANSWERS
+            let has_room = paced.is_none()
+                && self.control.len() < MAX_ANSWERS
                 && self.answers.len() < self.context.limits.max_pending_sends;
             let silent_at = self.silence.due();
             // In this order, so that the same events always do the same. Nothing waits for ever behind another branch: the
@@ -432,7 +448,7 @@ impl Session {
                     self.order.leave(&answer.place, answer.is_owed);
                     self.control.push_back(answer.frame);
                 }
-                message = frames.next(), if has_room => {
+                message = messages.next(), if has_room => {
                     if let Err(end) = self.on_message(message).await {
                         return end;
                     }
@@ -441,7 +457,7 @@ impl Session {
                 () = sleep_until(silent_at.unwrap_or(deadline)), if has_room && silent_at.is_some() => {
                     // What came while this session waited for something else is heard first.
                     tokio::task::yield_now().await;
-                    let Some(message) = frames.next().now_or_never() else {
+                    let Some(message) = messages.next().now_or_never() else {
                         return End::Silent;
                     };
                     if let Err(end) = self.on_message(message).await {
@@ -457,10 +473,11 @@ impl Session {
     }
 
     /// Something came from the socket, or it ended.
-    async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+    async fn on_message(&mut self, message: Option<Received>) -> Result<(), End> {
         self.silence.broken();
+        self.user.intake.frames.take(1);
         match text_of(message, self.context.limits.max_frame_bytes)? {
-            Some(text) => self.on_text(&text).await,
+            Some(text) => self.on_text(text).await,
             None => Ok(()),
         }
     }

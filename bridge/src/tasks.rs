@@ -27,6 +27,7 @@ impl Tasks {
     }
 
     /// Counts a future that is driven by others.
+    #[cfg(feature = "__simulation")]
     pub(crate) fn track<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         self.tracker.track_future(future)
     }

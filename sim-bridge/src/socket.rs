@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use agentwire_bridge::simulation::{Error, Message};
+use agentwire_bridge::simulation::{Frame, Gone, Received};
 use futures_util::{Sink, Stream};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -15,8 +15,8 @@ const BUFFER: usize = 6;
 /// What a session does with its socket.
 #[derive(Debug)]
 pub enum Said {
-    /// It sends a message.
-    Message(Message),
+    /// It sends a frame.
+    Frame(Frame),
     /// It let go of the socket.
     Gone,
 }
@@ -30,7 +30,7 @@ struct Buffer {
 
 /// The half of the network.
 pub struct FarEnd {
-    to_bridge: Option<mpsc::UnboundedSender<Result<Message, Error>>>,
+    to_bridge: Option<mpsc::UnboundedSender<Received>>,
     buffer: Arc<Mutex<Buffer>>,
 }
 
@@ -43,7 +43,7 @@ impl std::fmt::Debug for FarEnd {
 /// The half of the bridge.
 pub struct NearEnd {
     number: u64,
-    from_page: mpsc::UnboundedReceiver<Result<Message, Error>>,
+    from_page: mpsc::UnboundedReceiver<Received>,
     to_page: mpsc::UnboundedSender<(u64, Said)>,
     buffer: Arc<Mutex<Buffer>>,
 }
@@ -64,9 +64,9 @@ pub fn socket(number: u64, to_page: mpsc::UnboundedSender<(u64, Said)>) -> (FarE
 
 impl FarEnd {
     /// A message of the page arrives.
-    pub fn arrive(&self, message: Message) {
+    pub fn arrive(&self, received: Received) {
         if let Some(to_bridge) = &self.to_bridge {
-            let _ = to_bridge.send(Ok(message));
+            let _ = to_bridge.send(received);
         }
     }
 
@@ -90,25 +90,21 @@ impl FarEnd {
     }
 }
 
-fn broken() -> Error {
-    Error::new(std::io::Error::from(std::io::ErrorKind::BrokenPipe))
-}
-
 impl Stream for NearEnd {
-    type Item = Result<Message, Error>;
+    type Item = Received;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.from_page.poll_recv(context)
     }
 }
 
-impl Sink<Message> for NearEnd {
-    type Error = Error;
+impl Sink<Frame> for NearEnd {
+    type Error = Gone;
 
-    fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         let mut buffer = self.buffer.lock();
         if buffer.is_broken {
-            return Poll::Ready(Err(broken()));
+            return Poll::Ready(Err(Gone));
         }
         if buffer.used >= BUFFER {
             buffer.waker = Some(context.waker().clone());
@@ -117,16 +113,16 @@ impl Sink<Message> for NearEnd {
         Poll::Ready(Ok(()))
     }
 
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+    fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), Gone> {
         self.buffer.lock().used += 1;
-        self.to_page.send((self.number, Said::Message(message))).map_err(|_| broken())
+        self.to_page.send((self.number, Said::Frame(frame))).map_err(|_| Gone)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(if self.buffer.lock().is_broken { Err(broken()) } else { Ok(()) })
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        Poll::Ready(if self.buffer.lock().is_broken { Err(Gone) } else { Ok(()) })
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         Poll::Ready(Ok(()))
     }
 }

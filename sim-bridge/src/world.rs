@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agentwire::proto::{Duration, Input, Instant, SocketId};
-use agentwire_bridge::simulation::{CloseFrame, Message, follow_the_runtime};
+use agentwire_bridge::simulation::{Frame, Received, follow_the_runtime};
 use agentwire_bridge::{Bridge, BuildError};
 use agentwire_sim::oracle::{Counts, Judgement, Oracle, Violation};
 use agentwire_sim::rng::Rng;
@@ -369,7 +369,8 @@ impl World {
         let Some(conn) = conns.get_mut(&number).filter(|conn| !conn.is_closed) else { return Ok(()) };
         let arrives = now + conn.latency;
         match said {
-            Said::Message(Message::Text(text)) => {
+            Said::Frame(Frame::Text(text)) => {
+                let text = String::from_utf8_lossy(&text);
                 trace.line(now.as_millis(), &format!("{number} ◁ {text}"));
                 let user = conn.wire.user.clone();
                 let limit =
@@ -379,19 +380,18 @@ impl World {
                     network.down(arrives, number, Item::Down { socket: number, text });
                 }
             }
-            Said::Message(Message::Close(frame)) => {
-                let code = frame.map_or(1005, |CloseFrame { code, .. }| code);
+            Said::Frame(Frame::Close { code, .. }) => {
                 trace.line(now.as_millis(), &format!("{number} ◁ close {code}"));
                 conn.is_closed = true;
                 if !conn.is_dead {
                     network.down(arrives, number, Item::Closed { socket: number, code });
                 }
             }
-            Said::Message(_) => {
+            Said::Frame(Frame::Ping) => {
                 // A browser answers a ping by itself, whatever its page does.
                 if let (Some(far), false) = (&conn.far, conn.is_dead) {
                     far.taken();
-                    far.arrive(Message::Pong(Vec::new().into()));
+                    far.arrive(Received::Control);
                 }
             }
             Said::Gone => {

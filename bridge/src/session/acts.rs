@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::Session;
+use super::requests::Checked;
 use crate::auth::{Access, Grant};
-use crate::clock::now_ms;
-use crate::event::{Event, EventError};
 use crate::fingerprint::fingerprint;
 use crate::ledger::draft::Append;
 use crate::ledger::draft::acts::{Act, Actor};
 use crate::log::Status;
-use crate::wire::encode::Rejection;
 use crate::wire::{Cancelled, Send};
 
 impl Session {
@@ -33,21 +31,17 @@ impl Session {
         self.act(send, Act::Withdraw(message_id), hash, status_of_withdraw).await;
     }
 
-    pub(super) async fn edit(&mut self, send: Send, message_id: Arc<str>, message: Map<String, Value>) {
+    pub(super) async fn edit(&mut self, send: Send, message_id: Arc<str>, checked: Checked) {
         let Some((place, grant)) = self.writable(&send, Access::Write).await else {
             return;
         };
-        let hash = fingerprint("edit", &json!([&*message_id, message]));
-        let max = self.context.limits.max_frame_bytes;
-        let event = match edit_event(message, &message_id, &self.subject, max) {
+        let event = match checked.event {
             Ok(event) => event,
-            Err((code, message, remediation)) => {
-                return self.reject(&place, Rejection::final_one(code, &message, remediation));
-            }
+            Err(unfit) => return self.reject(&place, unfit.rejection()),
         };
         let append = Append {
             is_expired: self.is_expired(&send),
-            key: Some(self.idempotency_key(&send, hash)),
+            key: Some(self.idempotency_key(&send, checked.hash)),
             act: Some((Act::Edit(message_id), self.actor(&grant))),
             ..Append::events(grant.stream, vec![event])
         };
@@ -96,29 +90,4 @@ fn status_of_edit(status: Status) -> &'static str {
         Status::Withdrawn => "withdrawn",
         _ => "accepted",
     }
-}
-
-/// The event of an edit (SND-15).
-fn edit_event(
-    mut message: Map<String, Value>,
-    message_id: &str,
-    subject: &str,
-    max_frame_bytes: usize,
-) -> Result<Event, (&'static str, String, &'static str)> {
-    let remediation = "Edit it again with a new id.";
-    let has_content =
-        message.get("content").and_then(Value::as_str).is_some_and(|content| !content.is_empty());
-    if message.get("type").and_then(Value::as_str) != Some("user_message") || !has_content {
-        let why =
-            "only a `user_message` with a text `content` of 1 byte or more can take the place of a message";
-        return Err(("invalid_message", why.to_owned(), remediation));
-    }
-    for (name, value) in [("type", "message_edited"), ("sendId", message_id), ("user", subject)] {
-        message.insert(name.to_owned(), value.into());
-    }
-    message.insert("time".to_owned(), now_ms().into());
-    Event::new(message.into(), max_frame_bytes).map_err(|error| match error {
-        EventError::TooLarge { .. } => ("message_too_large", error.to_string(), "Send less."),
-        error => ("invalid_message", error.to_string(), remediation),
-    })
 }

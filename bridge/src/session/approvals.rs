@@ -6,33 +6,34 @@ use serde_json::{Map, Value, json};
 
 use super::Session;
 use super::receipts::unavailable;
+use super::requests::Answer;
 use crate::auth::Access;
 use crate::context::Context;
 use crate::event::Event;
 use crate::fingerprint::fingerprint;
 use crate::ledger::draft::{Append, Precondition};
 use crate::live::Decision;
-use crate::log::{LogError, Status};
+use crate::log::{LogError, Status, Terms};
 use crate::question::{self, Given, needs_schema};
 use crate::stream::StreamKey;
+use crate::users::User;
 use crate::wire::Send;
 use crate::wire::encode::Rejection;
 
 impl Session {
-    pub(super) async fn approve(&mut self, send: Send, run: Arc<str>, approval: Arc<str>, given: Given) {
+    pub(super) async fn approve(&mut self, send: Send, run: Arc<str>, approval: Arc<str>, answer: Answer) {
         let Some((place, grant)) = self.writable(&send, Access::Approve).await else {
             return;
         };
         let key = grant.stream;
-        match unfit(&self.context, &key, (&run, &approval), &given).await {
-            Ok(None) => {}
-            Ok(Some(why)) => return self.reject(&place, invalid_answer(&why)),
-            Err(error) => return self.reject(&place, unavailable(&error)),
-        }
-        let (event, hash) = resolved(&run, &approval, given, &self.subject);
-        let event = match Event::new(event, self.context.limits.max_frame_bytes) {
-            Ok(event) => event,
-            Err(error) => return self.reject(&place, invalid_answer(&error.to_string())),
+        let resolved =
+            match resolve(&self.context, &self.user, &self.subject, &key, (&run, &approval), answer).await {
+                Ok(resolved) => resolved,
+                Err(error) => return self.reject(&place, unavailable(&error)),
+            };
+        let (event, hash) = match resolved {
+            Ok(resolved) => resolved,
+            Err(why) => return self.reject(&place, invalid_answer(&why)),
         };
         let append = Append {
             is_expired: self.is_expired(&send),
@@ -48,34 +49,58 @@ const fn invalid_answer(why: &str) -> Rejection<'_> {
     Rejection::final_one("invalid_answer", why, "Answer again with a new id; the question is still open.")
 }
 
-/// Why an answer does not fit its question. One that is not open is not looked at: its receipt says so.
-async fn unfit(
+/// The event of an answer and its fingerprint, or why it does not fit its question. A question that is not open is not
+/// looked at: the receipt says so.
+async fn resolve(
     context: &Context,
+    user: &User,
+    subject: &Arc<str>,
     key: &StreamKey,
     (run, approval): (&Arc<str>, &Arc<str>),
-    given: &Given,
-) -> Result<Option<String>, LogError> {
-    let max = context.limits.max_answer_bytes;
-    let bytes = given.bytes();
+    Answer { given, bytes }: Answer,
+) -> Result<Result<(Event, Arc<str>), String>, LogError> {
+    let limits = &context.limits;
+    let max = limits.max_answer_bytes;
     if bytes > max {
-        return Ok(Some(format!("the answer has {bytes} bytes of JSON, but at most {max} are taken")));
+        return Ok(Err(format!("the answer has {bytes} bytes of JSON, but at most {max} are taken")));
     }
-    let Some(terms) = context.journal.terms(key, run, approval).await? else { return Ok(None) };
+    let terms = context.journal.terms(key, run, approval).await?;
+    let question = match &terms {
+        Some(terms) if needs_schema(&given, terms) => {
+            let page = context.journal.read(key, terms.offset, 1, usize::MAX).await?;
+            page.bodies.into_iter().next().filter(|_| page.first == terms.offset)
+        }
+        _ => None,
+    };
+    let (run, approval, subject) = (Arc::clone(run), Arc::clone(approval), Arc::clone(subject));
+    let max_frame_bytes = limits.max_frame_bytes;
+    let work = bytes + question.as_ref().map_or(0, |question| question.len());
+    let check = move || {
+        if let Some(terms) = &terms {
+            fits(&given, terms, question.as_deref())?;
+        }
+        let (event, hash) = resolution(&run, &approval, given, &subject);
+        let event = Event::new(event, max_frame_bytes).map_err(|error| error.to_string())?;
+        Ok((event, hash))
+    };
+    Ok(context.heavy.run(user, work, check).await)
+}
+
+/// Whether an answer fits its question. `question` is the event, if the answer needs its schema.
+fn fits(given: &Given, terms: &Terms, question: Option<&str>) -> Result<(), String> {
     let mut schema = None;
-    if needs_schema(given, &terms) {
-        let page = context.journal.read(key, terms.offset, 1, usize::MAX).await?;
-        let body = page.bodies.first().filter(|_| page.first == terms.offset);
-        schema =
-            body.and_then(|body| serde_json::from_str::<Map<String, Value>>(body).ok()?.remove("schema"));
+    if needs_schema(given, terms) {
+        let fields = question.and_then(|body| serde_json::from_str::<Map<String, Value>>(body).ok());
+        schema = fields.and_then(|mut fields| fields.remove("schema"));
         if schema.is_none() {
-            return Ok(Some("the question was removed, so it can only be denied".to_owned()));
+            return Err("the question was removed, so it can only be denied".to_owned());
         }
     }
-    Ok(question::check(given, &terms, schema.as_ref()).err())
+    question::check(given, terms, schema.as_ref())
 }
 
 /// The event of an answer, and the fingerprint of the answer.
-fn resolved(run: &str, approval: &str, given: Given, subject: &str) -> (Value, Arc<str>) {
+fn resolution(run: &str, approval: &str, given: Given, subject: &str) -> (Value, Arc<str>) {
     let decision = if given.is_approved { Decision::Approved } else { Decision::Denied };
     let mut event = json!({ "runId": run, "approvalId": approval, "decision": decision.as_str() });
     let fields = [

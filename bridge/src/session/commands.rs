@@ -1,16 +1,23 @@
 //! What a page asks for.
 
+use std::sync::Arc;
+
+use super::requests::{self, Request};
 use super::{End, Session};
 use crate::auth::{AuthError, Refusal};
+use crate::socket::Text;
 use crate::wire::encode::ServerFrame;
-use crate::wire::{ClientFrame, Malformed, decode};
+use crate::wire::{ClientFrame, Malformed};
 
 /// Replay requests that may be open on one socket (RPL-2).
 const MAX_REPLAYS: usize = 8;
 
 impl Session {
-    pub(super) async fn on_text(&mut self, text: &str) -> Result<(), End> {
-        let Some(frame) = decode(text)? else {
+    pub(super) async fn on_text(&mut self, text: Text) -> Result<(), End> {
+        let (subject, max_frame_bytes) = (Arc::clone(&self.subject), self.context.limits.max_frame_bytes);
+        let bytes = text.as_str().len();
+        let read = move || requests::read(text.as_str(), &subject, max_frame_bytes);
+        let Some(request) = self.context.heavy.run(&self.user, bytes, read).await? else {
             self.ignored += 1;
             tracing::debug!(
                 session = self.name,
@@ -19,13 +26,24 @@ impl Session {
             );
             return Ok(());
         };
+        match request {
+            Request::Send(send, mode, checked) => self.send(send, mode, checked).await,
+            Request::Edit(send, message_id, checked) => self.edit(send, message_id, checked).await,
+            Request::Approve(send, run, approval, answer) => {
+                self.approve(send, run, approval, answer).await;
+            }
+            Request::Signal(stream, Some(signal)) => self.signal(&stream, signal).await,
+            // An object that was read can be written.
+            Request::Signal(_, None) => {}
+            Request::Other(frame) => return self.on_frame(frame).await,
+        }
+        Ok(())
+    }
+
+    async fn on_frame(&mut self, frame: ClientFrame) -> Result<(), End> {
         match frame {
             ClientFrame::Ack { offsets } => self.ack(&offsets)?,
-            ClientFrame::Approve { send, run, approval, given } => {
-                self.approve(send, run, approval, given).await;
-            }
             ClientFrame::Cancel { send, what } => self.cancel(send, what).await,
-            ClientFrame::Edit { send, message_id, message } => self.edit(send, message_id, message).await,
             ClientFrame::Hello(_) => {
                 return Err(Malformed::Contradiction("`hello` comes once, as the first frame").into());
             }
@@ -37,14 +55,17 @@ impl Session {
                 Some(req),
             ),
             ClientFrame::Ping { n } => self.control.push_back(ServerFrame::Pong { n }.encode()),
-            ClientFrame::Pong => {}
             ClientFrame::Refresh { token } => self.refresh(&token.0).await,
             ClientFrame::Replay { req, ch, from, to } => self.replay(req, ch, from, to),
-            ClientFrame::Send { send, mode, message } => self.send(send, mode, message).await,
-            ClientFrame::Signal { stream, signal } => self.signal(&stream, &signal).await,
             ClientFrame::Subscribe { streams } => self.subscribe(streams).await?,
             ClientFrame::Unsubscribe { ch } => self.unsubscribe(ch),
             ClientFrame::Withdraw { send, message_id } => self.withdraw(send, message_id).await,
+            // Read as requests of their own.
+            ClientFrame::Approve { .. }
+            | ClientFrame::Edit { .. }
+            | ClientFrame::Send { .. }
+            | ClientFrame::Signal { .. }
+            | ClientFrame::Pong => {}
         }
         Ok(())
     }

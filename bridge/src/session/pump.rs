@@ -1,12 +1,11 @@
 //! What goes out: answers first, then the streams in turn, as long as the socket takes it.
 
-use axum::body::Bytes;
-use axum::extract::ws::Message;
 use tokio::time::Instant;
 
 use super::subscription::{Next, Subscription};
 use super::writer::Writer;
 use super::{End, Session};
+use crate::socket::Frame;
 
 /// Why no further frame was queued.
 pub(super) struct Filled {
@@ -24,7 +23,7 @@ impl Session {
                 return Ok(Filled { is_blocked: true, live_due: None });
             };
             if std::mem::take(&mut self.ping_due) {
-                place.send(Message::Ping(Bytes::new()));
+                place.send(Frame::Ping);
                 self.silence.asked(Instant::now());
                 continue;
             }
@@ -39,7 +38,7 @@ impl Session {
                     }
                 },
             };
-            place.send(Message::Text(frame.into()));
+            place.send(frame.into());
         }
     }
 

@@ -29,6 +29,13 @@ pub(super) const TOO_MANY_STREAMS: Rejection<'static> = Rejection {
     ..UNAVAILABLE
 };
 
+pub(super) const TOO_MANY_SENDS: Rejection<'static> = Rejection {
+    code: "overloaded",
+    message: "this user sends too much",
+    remediation: "Send it again later with the same id.",
+    ..UNAVAILABLE
+};
+
 pub(super) const AMBIGUOUS_RUN: Rejection<'static> = Rejection::final_one(
     "ambiguous_run",
     "several runs are open, and the message names none of them",

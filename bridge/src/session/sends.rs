@@ -1,48 +1,39 @@
 //! Sends, and what all frames share that settle by a receipt: their order, their rights, their records.
 
 use std::sync::Arc;
-
-use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 use super::order::Place;
 use super::receipts::{
-    AMBIGUOUS_RUN, CONFLICT, OF_ANOTHER, OUTCOME_UNKNOWN, TOO_EARLY, TOO_MANY_STREAMS, UNAVAILABLE,
-    UNKNOWN_RUN, accepted, rejected, unavailable,
+    AMBIGUOUS_RUN, CONFLICT, OF_ANOTHER, OUTCOME_UNKNOWN, TOO_EARLY, TOO_MANY_SENDS, TOO_MANY_STREAMS,
+    UNAVAILABLE, UNKNOWN_RUN, accepted, rejected, unavailable,
 };
+use super::requests::Checked;
 use super::{Answer, Session, millis};
 use crate::auth::{Access, Grant, Refusal};
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::event::{Event, EventError};
-use crate::fingerprint::fingerprint;
 use crate::ledger::draft::modes::Mode;
 use crate::ledger::draft::{Append, Outcome};
 use crate::log::{IdempotencyKey, Status};
 use crate::stream::StreamKey;
+use crate::users::User;
 use crate::wire::Send;
 use crate::wire::encode::Rejection;
 
 impl Session {
-    pub(super) async fn send(&mut self, send: Send, mode: Mode, message: Map<String, Value>) {
+    pub(super) async fn send(&mut self, send: Send, mode: Mode, checked: Checked) {
         let Some((place, grant)) = self.writable(&send, Access::Write).await else {
             return;
         };
-        let hash = match &mode {
-            Mode::Queue => fingerprint("send", &Value::from(message.clone())),
-            Mode::Interrupt => fingerprint("interrupt", &Value::from(message.clone())),
-            Mode::Steer(run) => fingerprint("steer", &json!([message, run.as_deref()])),
-        };
-        let max = self.context.limits.max_frame_bytes;
-        let (event, is_message) = match user_event(message, &send, &mode, &self.subject, max) {
+        let event = match checked.event {
             Ok(event) => event,
-            Err((code, message, remediation)) => {
-                return self.reject(&place, Rejection::final_one(code, &message, remediation));
-            }
+            Err(unfit) => return self.reject(&place, unfit.rejection()),
         };
         let append = Append {
             is_expired: self.is_expired(&send),
-            key: Some(self.idempotency_key(&send, hash)),
-            is_message,
+            key: Some(self.idempotency_key(&send, checked.hash)),
+            is_message: checked.is_message,
             mode,
             manages: grant.manage,
             has_queue: self.context.has_agents,
@@ -59,8 +50,12 @@ impl Session {
             self.control.push_back(rejected(&send.id, &send.stream, TOO_EARLY));
             return None;
         };
+        if let Err(wait) = self.user.sends.try_take(1) {
+            self.reject(&place, later(TOO_MANY_SENDS, wait));
+            return None;
+        }
         match self.context.gate.grant(&self.subject, &send.stream, access).await {
-            Ok(grant) => match check_new(&self.context, &self.subject, &grant.stream).await {
+            Ok(grant) => match check_new(&self.context, &self.user, &grant.stream).await {
                 Ok(()) => return Some((place, grant)),
                 Err(rejection) => self.reject(&place, rejection),
             },
@@ -120,59 +115,19 @@ impl Session {
 }
 
 /// Whether the user may begin the stream, if it is new.
-async fn check_new(context: &Context, subject: &str, key: &StreamKey) -> Result<(), Rejection<'static>> {
+async fn check_new(context: &Context, user: &User, key: &StreamKey) -> Result<(), Rejection<'static>> {
     let state = context.journal.state(key).await.map_err(|error| unavailable(&error))?;
     if state.head.seq > 0 {
         return Ok(());
     }
-    context.new_streams.take(subject, key).map_err(|wait| {
-        tracing::warn!(user = subject, "a user begins too many streams");
-        Rejection { retry_after_ms: Some(millis(wait).clamp(1_000, 86_400_000)), ..TOO_MANY_STREAMS }
-    })
+    user.new_streams.take(key).map_err(|wait| later(TOO_MANY_STREAMS, wait))
+}
+
+/// A rejection of something that may come again after a while.
+fn later(rejection: Rejection<'static>, wait: Duration) -> Rejection<'static> {
+    Rejection { retry_after_ms: Some(millis(wait).clamp(1_000, 86_400_000)), ..rejection }
 }
 
 fn status_of_send(_: Status) -> &'static str {
     "accepted"
-}
-
-/// The event of a send, and whether an agent is to answer it; or why it is rejected (SND-3, SND-6).
-fn user_event(
-    mut message: Map<String, Value>,
-    send: &Send,
-    mode: &Mode,
-    subject: &str,
-    max_frame_bytes: usize,
-) -> Result<(Event, bool), (&'static str, String, &'static str)> {
-    let invalid =
-        |message: &str| ("invalid_message", message.to_owned(), "Send another message with a new id.");
-    let is_user_message = message.get("type").and_then(Value::as_str) == Some("user_message");
-    let has_content =
-        message.get("content").and_then(Value::as_str).is_some_and(|content| !content.is_empty());
-    if is_user_message && !has_content {
-        return Err(invalid("a `user_message` needs a text `content` of 1 byte or more"));
-    }
-    if !is_user_message && *mode != Mode::Queue {
-        return Err(invalid("only a `user_message` can interrupt or steer"));
-    }
-    match mode {
-        Mode::Queue if is_user_message => drop(message.remove("mode")),
-        Mode::Queue => {}
-        Mode::Interrupt => drop(message.insert("mode".to_owned(), "interrupt".into())),
-        Mode::Steer(_) => drop(message.insert("mode".to_owned(), "steer".into())),
-    }
-    match &send.traceparent {
-        Some(traceparent) => drop(message.insert("traceparent".to_owned(), traceparent.as_str().into())),
-        None => drop(message.remove("traceparent")),
-    }
-    message.insert("sendId".to_owned(), (*send.id).into());
-    message.insert("user".to_owned(), subject.into());
-    // The time of a message is when it was accepted, whatever the clock of the page says.
-    message.insert("time".to_owned(), now_ms().into());
-    match Event::from_send(message, max_frame_bytes) {
-        Ok(event) => Ok((event, is_user_message)),
-        Err(error @ EventError::TooLarge { .. }) => {
-            Err(("message_too_large", error.to_string(), "Send less, or store the bulk elsewhere."))
-        }
-        Err(error) => Err(invalid(&error.to_string())),
-    }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::value::to_raw_value;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::subscription::Subscription;
 use super::{Session, millis};
@@ -15,7 +14,7 @@ use crate::wire::encode::ServerFrame;
 const MAX_SIGNAL_BYTES: usize = 4_096;
 
 impl Session {
-    pub(super) async fn signal(&mut self, stream: &str, signal: &Map<String, Value>) {
+    pub(super) async fn signal(&mut self, stream: &str, signal: Box<RawValue>) {
         let key = match self.context.gate.open(&self.subject, stream, Access::Write).await {
             Ok(key) => key,
             // It may be lost (SIG-1), and is not worth waiting for.
@@ -25,10 +24,8 @@ impl Session {
                 return self.error("forbidden", message, false, "Ask for access.", None);
             }
         };
-        // An object that was read can be written.
-        let Ok(raw) = to_raw_value(signal) else { return };
-        let bytes = raw.get().len();
-        let signal = Signal { key, from: Arc::clone(&self.subject), signal: raw.into() };
+        let bytes = signal.get().len();
+        let signal = Signal { key, from: Arc::clone(&self.subject), signal: signal.into() };
         let frame_bytes = self.signal_frame(stream, &signal).len();
         let max_frame_bytes = self.context.limits.max_frame_bytes;
         if bytes > MAX_SIGNAL_BYTES || frame_bytes > max_frame_bytes {

@@ -1,60 +1,59 @@
-//! The writing half of a socket, in a task of its own, with a bounded queue.
+//! The writing half of a socket, with a bounded queue.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message};
 use futures_util::{Sink, SinkExt};
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::buffers::{Buffer, Waiting};
+use crate::socket::{Frame, Gone};
 
 /// Frames that may wait for the socket.
 const QUEUE: usize = 4;
 
 pub(super) struct Writer {
-    queue: mpsc::Sender<Frame>,
-    task: JoinHandle<()>,
+    queue: mpsc::Sender<Queued>,
+    /// Resolves when nothing is written any more.
+    ended: oneshot::Receiver<()>,
     buffer: Arc<Buffer>,
 }
 
-/// A message, counted among what waits for the socket until it is written.
-type Frame = (Message, Waiting);
+/// A frame, counted among what waits for the socket until it is written.
+type Queued = (Frame, Waiting);
 
 /// A place in the queue of a writer.
 pub(super) struct Room<'a> {
-    queue: mpsc::Permit<'a, Frame>,
+    queue: mpsc::Permit<'a, Queued>,
     buffer: &'a Arc<Buffer>,
 }
 
 impl Room<'_> {
-    pub(super) fn send(self, message: Message) {
-        let waiting = self.buffer.add(bytes_of(&message));
-        self.queue.send((message, waiting));
-    }
-}
-
-fn bytes_of(message: &Message) -> usize {
-    match message {
-        Message::Text(text) => text.len(),
-        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-        Message::Close(_) => 0,
+    pub(super) fn send(self, frame: Frame) {
+        let waiting = self.buffer.add(frame.bytes());
+        self.queue.send((frame, waiting));
     }
 }
 
 impl Writer {
-    /// Starts to write. One write may take `limit`; then the socket is given up (FLO-6).
-    pub(super) fn start(
-        sink: impl Sink<Message, Error = axum::Error> + Unpin + Send + 'static,
+    /// A writer, and the work that writes what it is given: to be polled beside what the session does. One write may
+    /// take `limit`; then the socket is given up (FLO-6).
+    pub(super) fn new(
+        sink: impl Sink<Frame, Error = Gone> + Unpin + Send + 'static,
         limit: Duration,
         buffer: Arc<Buffer>,
-    ) -> Self {
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, frames) = mpsc::channel(QUEUE);
-        Self { queue, task: tokio::spawn(write(sink, frames, limit)), buffer }
+        let (end, ended) = oneshot::channel();
+        let work = async move {
+            // Dropped with the work, however that ends.
+            let _end = end;
+            write(sink, frames, limit).await;
+        };
+        (Self { queue, ended, buffer }, work)
     }
 
     /// The socket belongs to a user from now on.
@@ -90,30 +89,27 @@ impl Writer {
     /// Queues a frame; drops it when the socket is gone.
     pub(super) async fn send(&self, frame: String) {
         let waiting = self.buffer.add(frame.len());
-        let _ = self.queue.send((Message::Text(frame.into()), waiting)).await;
+        let _ = self.queue.send((frame.into(), waiting)).await;
     }
 
     /// Closes the socket behind what is queued; waits at most `linger` for each of the two.
     pub(super) async fn close(self, code: u16, reason: &'static str, linger: Duration) {
-        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         let waiting = self.buffer.add(0);
-        let _ = timeout(linger, self.queue.send((close, waiting))).await;
+        let _ = timeout(linger, self.queue.send((Frame::Close { code, reason }, waiting))).await;
         self.end(linger).await;
     }
 
     /// Ends behind what is queued; waits at most `linger`.
     pub(super) async fn end(self, linger: Duration) {
-        let Self { queue, mut task, .. } = self;
+        let Self { queue, ended, .. } = self;
         drop(queue);
-        if timeout(linger, &mut task).await.is_err() {
-            task.abort();
-        }
+        let _ = timeout(linger, ended).await;
     }
 }
 
 async fn write(
-    mut sink: impl Sink<Message, Error = axum::Error> + Unpin,
-    mut frames: mpsc::Receiver<Frame>,
+    mut sink: impl Sink<Frame, Error = Gone> + Unpin,
+    mut frames: mpsc::Receiver<Queued>,
     limit: Duration,
 ) {
     // What waits is counted until it is written.

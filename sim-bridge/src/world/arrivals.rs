@@ -1,7 +1,7 @@
 //! What arrives: at the bridge, at pages and at raw clients.
 
 use agentwire::proto::{CloseCode, Duration, Input, SocketId};
-use agentwire_bridge::simulation::Message;
+use agentwire_bridge::simulation::Received;
 use agentwire_sim::Driver;
 use agentwire_sim::oracle::Judgement;
 
@@ -56,13 +56,13 @@ impl World {
             Item::Asks { socket } => self.asks(socket),
             Item::Up { socket, text } => {
                 if let Some(far) = self.conns.get(&socket).and_then(|conn| conn.far.as_ref()) {
-                    far.arrive(Message::Text(text.into()));
+                    far.arrive(Received::Text(text.into()));
                 }
             }
             Item::Left { socket } => {
                 if let Some(conn) = self.conns.get_mut(&socket) {
                     if let Some(far) = &mut conn.far {
-                        far.arrive(Message::Close(None));
+                        far.arrive(Received::Close);
                         far.break_off();
                     }
                     (conn.is_dead, conn.is_closed, conn.far) = (true, true, None);
@@ -115,7 +115,7 @@ impl World {
                 if !conn.is_dead {
                     if let Some(far) = &mut conn.far {
                         // The browser answers the close, and lets go.
-                        far.arrive(Message::Close(None));
+                        far.arrive(Received::Close);
                         far.break_off();
                     }
                     self.conns.remove(&socket);

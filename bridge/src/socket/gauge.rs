@@ -1,0 +1,67 @@
+//! What a socket may send: little before its page is known, and what its user may send after that.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::pace::Pace;
+use crate::wire::MAX_HELLO_BYTES;
+
+/// What a socket may send. Shared by the session, which says who the user is, and the transport, which obeys.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    welcomed: OnceLock<Welcomed>,
+}
+
+#[derive(Debug)]
+pub(super) struct Welcomed {
+    max_bytes: usize,
+    intake: Arc<Intake>,
+}
+
+/// What the sockets of one user take in.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    /// Bytes, whatever they are.
+    pub(crate) bytes: Pace,
+    /// Frames and pings.
+    pub(crate) frames: Pace,
+    /// Large messages that are read at once: of the user, and of all.
+    pub(crate) large: [Arc<Semaphore>; 2],
+}
+
+impl Gauge {
+    /// The page is known from now on.
+    pub(crate) fn welcome(&self, max_bytes: usize, intake: Arc<Intake>) {
+        // A socket is welcomed once.
+        let _ = self.welcomed.set(Welcomed { max_bytes, intake });
+    }
+
+    pub(super) fn welcomed(&self) -> Option<&Welcomed> {
+        self.welcomed.get()
+    }
+
+    /// The largest message that is read.
+    pub(super) fn max_bytes(&self) -> usize {
+        self.welcomed().map_or(MAX_HELLO_BYTES, |welcomed| welcomed.max_bytes)
+    }
+}
+
+impl Welcomed {
+    pub(super) fn bytes(&self) -> &Pace {
+        &self.intake.bytes
+    }
+
+    /// Waits until a large message may be read.
+    pub(super) fn large(&self) -> impl Future<Output = Vec<OwnedSemaphorePermit>> + Send + use<> {
+        let gates = self.intake.large.clone();
+        async move {
+            let mut permits = Vec::with_capacity(gates.len());
+            for gate in gates {
+                // Nobody closes them.
+                permits.extend(gate.acquire_owned().await);
+            }
+            permits
+        }
+    }
+}
