@@ -3,6 +3,7 @@
 //! One thread writes. It takes everything that waits into one transaction (group commit), so that many writers share
 //! one `fsync`. Readers have connections of their own and, by the write-ahead log, never wait for it.
 
+mod file;
 mod migrate;
 mod open;
 mod reader;
@@ -13,7 +14,6 @@ mod tests;
 mod writer;
 
 use std::fmt;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -35,7 +35,7 @@ const QUEUE: usize = 1_024;
 /// Keeps streams in an SQLite file. What it calls durable survives the end of the process and, as far as the disk keeps
 /// its word, a loss of power: write-ahead log with `synchronous=FULL`.
 ///
-/// A file has one writer at a time, held by a lock on `<file>.lock`; other programs may read it: the view `events` has
+/// A file has one writer at a time, held by a lock on the file itself; other programs may read it: the view `events` has
 /// the columns `stream`, `offset` and `body`. Dropping the log commits what is queued and leaves everything in the one
 /// file. The texts of events that are trimmed or redacted are overwritten; they are gone from the disk when the log is
 /// closed, or when SQLite has checkpointed its write-ahead log. While the log is open, the file alone is not a backup; [`SqliteLog::backup`] makes one.
@@ -63,8 +63,8 @@ pub struct SqliteLog {
 }
 
 impl SqliteLog {
-    /// Opens the log at `path`, and creates it when there is none. The folder must exist. A file of an older version is
-    /// brought up to date, in one transaction.
+    /// Opens the log at `path`, and creates it when there is none, with its folder. Only the user of this process may read
+    /// what is created. A file of an older version is brought up to date, in one transaction.
     ///
     /// A file that was put back from a backup is opened by [`SqliteLog::open_restored`] the first time.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
@@ -89,25 +89,15 @@ impl SqliteLog {
         let to = to.as_ref();
         let text =
             to.to_str().ok_or_else(|| LogError::Unavailable(format!("{} is no UTF-8", to.display())))?;
+        file::create(to).map_err(|error| LogError::Unavailable(format!("{}: {error}", to.display())))?;
         self.readers.backup(text.to_owned()).await
     }
 
     fn open_as(path: &Path, is_restored: bool) -> Result<Self, OpenError> {
         let path = path.to_owned();
+        file::make_folder(&path)?;
         let unusable = |reason: String| OpenError::Unusable { path: path.clone(), reason };
-        let mut lock_path = path.clone().into_os_string();
-        lock_path.push(".lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|error| unusable(error.to_string()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path)),
-            Err(TryLockError::Error(error)) => return Err(unusable(error.to_string())),
-        }
+        let lock = file::lock(&path)?;
         let opened = open::open(&path, is_restored)?;
         let incarnation = Arc::new(opened.incarnation);
         let observer = Arc::new(OnceLock::new());
