@@ -1,10 +1,11 @@
 //! The bridge: how it is put together.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use axum::Router;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ use crate::seal::Seals;
 use crate::stream::StreamKey;
 use crate::tasks::Tasks;
 use crate::users::Users;
-use crate::{effects, http, recovery};
+use crate::{effects, http, recovery, serve};
 
 /// How much longer than the horizon says ids of sends are remembered: clocks are set, and frames are late (SND-5).
 const HORIZON_MARGIN: Duration = Duration::from_secs(15 * 60);
@@ -257,6 +258,23 @@ impl Bridge {
     /// offset, 1 by default. `limit` is 1 to `limits.http_page_events`; it is 100 by default, or that limit if lower.
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.context))
+    }
+
+    /// Serves `app`, which holds [`Bridge::router`], until [`Bridge::shutdown`] was called and the connections have ended,
+    /// or `limits.shutdown_timeout` later.
+    ///
+    /// Beyond what a plain server does, it has deadlines for heads, bodies and writes, bounds the connections in all and
+    /// from one address, and leaves the process the descriptors that its log needs. It raises the soft limit of open files
+    /// to the hard one.
+    ///
+    /// ```no_run
+    /// # async fn example(bridge: agentwire_bridge::Bridge) -> std::io::Result<()> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    /// bridge.serve(listener, bridge.router()).await
+    /// # }
+    /// ```
+    pub async fn serve(&self, listener: TcpListener, app: Router) -> io::Result<()> {
+        serve::serve(&self.context, listener, app).await
     }
 
     /// Publishes to `thread` of `user`. A name that no stream can have is an error of the first publish.

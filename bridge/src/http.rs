@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::auth::{Access, AuthError, Refusal};
 use crate::context::Context;
 use crate::log::LogError;
+use crate::serve::Admitted;
 use crate::session;
 use crate::socket::handshake::{self, Refused};
 use crate::socket::{Gauge, WebSocket};
@@ -34,10 +35,12 @@ async fn socket(State(context): State<Arc<Context>>, mut request: Request) -> Re
         Ok(accepted) => accepted,
         Err(refused) => return refuse_socket(refused),
     };
+    let admitted = request.extensions_mut().remove::<Arc<Admitted>>();
     let tasks = context.tasks.clone();
     tasks.spawn(async move {
         match upgrade.await {
             Ok(connection) => {
+                let _admitted = admitted;
                 let gauge = Arc::<Gauge>::default();
                 let socket = WebSocket::new(TokioIo::new(connection), Arc::clone(&gauge));
                 session::run(socket, gauge, context).await;

@@ -91,6 +91,7 @@ mod recovery;
 mod retry;
 mod run;
 mod seal;
+mod serve;
 mod session;
 #[cfg(feature = "__simulation")]
 #[doc(hidden)]

@@ -31,6 +31,22 @@ pub struct Limits {
     /// that waits for longest without its `hello`, which is closed with 4455; it is closed itself when all have sent
     /// theirs. 1 to 1,000,000, defaults to 1,000.
     pub max_opening: usize,
+    /// Connections that are served at once beside the sockets: requests, and handshakes that are under way. One more is
+    /// answered with 503, as are all that would leave the process too few descriptors. [`Bridge::serve`](crate::Bridge::serve)
+    /// only. 1 to 1,000,000, defaults to 1,000.
+    pub max_requests: usize,
+    /// Connections from one address, which for IPv6 is a /64; one more is answered with 503. Those from loopback and
+    /// private addresses are not counted: they come from a proxy. [`Bridge::serve`](crate::Bridge::serve) only. 1 to
+    /// 1,000,000, defaults to 256.
+    pub max_connections_per_address: usize,
+    /// How long the head of a request may take, and how long a connection may wait for the next one.
+    /// [`Bridge::serve`](crate::Bridge::serve) only. 10 milliseconds to 300 seconds, defaults to 10 seconds.
+    #[serde(deserialize_with = "in_millis")]
+    pub header_timeout: Duration,
+    /// How long the body of a request may take once it is waited for. [`Bridge::serve`](crate::Bridge::serve) only. 10
+    /// milliseconds to 1 hour, defaults to 30 seconds.
+    #[serde(deserialize_with = "in_millis")]
+    pub body_timeout: Duration,
     /// Streams of one socket. As many streams of one frame may be refused after a check of the rights; the rest are
     /// refused as `too_many_streams` without a check. 1 to 10,000, defaults to 64.
     pub max_streams: usize,
@@ -141,6 +157,10 @@ impl Default for Limits {
             max_connections: 10_000,
             max_connections_per_user: 16,
             max_opening: 1_000,
+            max_requests: 1_000,
+            max_connections_per_address: 256,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
             max_streams: 64,
             max_frame_bytes: 1_048_576,
             page_bytes: 65_536,
@@ -210,6 +230,8 @@ impl Limits {
             ("max_connections", self.max_connections, 1, 1_000_000, "connections"),
             ("max_connections_per_user", self.max_connections_per_user, 1, 1_000_000, "connections"),
             ("max_opening", self.max_opening, 1, 1_000_000, "sockets"),
+            ("max_requests", self.max_requests, 1, 1_000_000, "connections"),
+            ("max_connections_per_address", self.max_connections_per_address, 1, 1_000_000, "connections"),
             ("max_streams", self.max_streams, 1, 10_000, "streams"),
             ("max_frame_bytes", self.max_frame_bytes, 4_096, 16_777_216, "bytes"),
             ("page_bytes", self.page_bytes, 1_024, 1_048_576, "bytes"),
@@ -244,6 +266,8 @@ impl Limits {
             ("heartbeat", self.heartbeat, 100, 300_000),
             ("backoff_max", self.backoff_max.unwrap_or(Duration::from_secs(1)), 1_000, 60_000),
             ("idle_timeout", self.idle_timeout(), 100, 3_600_000),
+            ("header_timeout", self.header_timeout, 10, 300_000),
+            ("body_timeout", self.body_timeout, 10, 3_600_000),
             ("hello_timeout", self.hello_timeout, 10, 60_000),
             ("auth_timeout", self.auth_timeout, 10, 60_000),
             ("log_timeout", self.log_timeout, 10, 300_000),

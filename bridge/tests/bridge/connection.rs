@@ -8,6 +8,7 @@ use agentwire_bridge::{
 };
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -396,7 +397,13 @@ async fn a_shutdown_says_goaway_and_answers_what_is_under_way() {
     assert_eq!(code, 4453);
     drop(page);
     stopping.await.unwrap();
-    let mut late = Page::connect(&server).await;
+    // Another server may go on with the routes.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut other = server;
+    other.address = listener.local_addr().unwrap();
+    let router = other.bridge.router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut late = Page::connect(&other).await;
     assert_eq!(late.until_close().await.1, 4453);
 }
 

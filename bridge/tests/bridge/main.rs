@@ -13,6 +13,7 @@ mod replay;
 mod rights;
 mod runs;
 mod sends;
+mod serve;
 mod streams;
 mod support;
 mod trouble;

@@ -10,7 +10,6 @@ use futures_util::{SinkExt, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -32,7 +31,6 @@ pub(crate) const LATER: u64 = 4_000_000_000;
 pub(crate) struct Server {
     pub(crate) bridge: Bridge,
     pub(crate) address: SocketAddr,
-    stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -67,22 +65,17 @@ impl Server {
     pub(crate) async fn serve(bridge: Bridge) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = bridge.router();
-        let (stop, stopped) = oneshot::channel();
-        let serve = axum::serve(listener, router).with_graceful_shutdown(async {
-            // A server that is dropped goes on until the test ends.
-            if stopped.await.is_err() {
-                std::future::pending::<()>().await;
-            }
+        let served = bridge.clone();
+        let task = tokio::spawn(async move {
+            let router = served.router();
+            served.serve(listener, router).await.unwrap();
         });
-        let task = tokio::spawn(async move { serve.await.unwrap() });
-        Self { bridge, address, stop, task }
+        Self { bridge, address, task }
     }
 
     /// Stops serving and drops the bridge, so that its log can be opened again.
     pub(crate) async fn stop(self) {
         self.bridge.shutdown().await;
-        self.stop.send(()).unwrap();
         self.task.await.unwrap();
     }
 

@@ -132,12 +132,8 @@ async fn serve(
     bridge: Bridge,
     mut stop: StopSignal,
 ) -> Result<(), ServeError> {
-    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async {
-        // An error means that the sender is gone, which is a reason to stop as well.
-        let _ = stopped.await;
-    });
-    let mut server = tokio::spawn(server.into_future());
+    let serving = bridge.clone();
+    let mut server = tokio::spawn(async move { serving.serve(listener, router).await });
     tokio::select! {
         ended = &mut server => {
             bridge.shutdown().await;
@@ -148,7 +144,6 @@ async fn serve(
     tracing::info!("stopping; stop again to end at once");
     let drain = async {
         bridge.shutdown().await;
-        let _ = stopping.send(());
         if tokio::time::timeout(DRAIN_TIMEOUT, &mut server).await.is_err() {
             tracing::warn!("some connections did not end in time and are closed");
         }
@@ -167,12 +162,10 @@ fn announce(address: SocketAddr) -> io::Result<()> {
     out.flush()
 }
 
-/// Ctrl-C and, on Unix, SIGTERM.
+/// Ctrl-C and, on Unix, SIGTERM and SIGHUP: this server reads nothing again, so a terminal that closes stops it.
 struct StopSignal {
     #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
+    signals: [tokio::signal::unix::Signal; 3],
 }
 
 impl StopSignal {
@@ -180,14 +173,18 @@ impl StopSignal {
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hangup] = kinds.map(signal);
+        Ok(Self { signals: [interrupt?, terminate?, hangup?] })
     }
 
     #[cfg(unix)]
     async fn recv(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
 

@@ -40,5 +40,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .fallback_service(ServeDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/page")));
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, app).await?)
+    Ok(bridge.serve(listener, app).await?)
 }

@@ -52,12 +52,12 @@ async fn main() -> Result<()> {
     let bridge = builder.build().await?;
     let listener = TcpListener::bind(args.listen).await.context("the address cannot be used")?;
     println!("listening on http://{}", listener.local_addr()?);
-    let stopping = bridge.clone();
-    let stop = async move {
+    let server = bridge.serve(listener, bridge.router());
+    let stop = async {
         stopped().await;
-        stopping.shutdown().await;
+        bridge.shutdown().await;
     };
-    axum::serve(listener, bridge.router()).with_graceful_shutdown(stop).await?;
+    tokio::join!(stop, server).1?;
     Ok(())
 }
 
