@@ -129,9 +129,11 @@ pub(crate) fn settle(outcome: Result<Outcome, LogError>) -> Result<Receipt, Publ
             Err(PublishError::Approval)
         }
         Outcome::Refused(_) => Err(PublishError::Outdated),
-        // Without a key there is no conflict, nothing forgotten and nothing to come first: the run is over.
-        Outcome::Durable(_) | Outcome::Conflict | Outcome::Expired | Outcome::TooEarly => {
-            Err(PublishError::RunEnded)
-        }
+        // Without a key there is no conflict, nothing forgotten, nothing to come first and no message: the run is over.
+        Outcome::Durable(_)
+        | Outcome::Conflict
+        | Outcome::Expired
+        | Outcome::TooEarly
+        | Outcome::QueueFull => Err(PublishError::RunEnded),
     }
 }

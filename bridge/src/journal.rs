@@ -152,6 +152,11 @@ impl Journal {
         self.pending(key, offset, waiting).await.map(Some)
     }
 
+    /// Whether nothing was written to a stream yet.
+    pub(crate) async fn is_new(&self, key: &StreamKey) -> Result<bool, LogError> {
+        self.with(key, |state| state.head.seq == 0).await
+    }
+
     /// Whether a message waits.
     pub(crate) async fn is_waiting(&self, key: &StreamKey, offset: u64) -> Result<bool, LogError> {
         self.with(key, |state| state.ledger.is_waiting(offset)).await

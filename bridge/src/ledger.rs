@@ -235,6 +235,11 @@ impl Ledger {
         self.waiting.iter().find(|(_, waiting)| waiting.edited == Some(place)).map(|(message, _)| *message)
     }
 
+    /// How many messages wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether a message waits.
     pub(crate) fn is_waiting(&self, place: u64) -> bool {
         self.waiting.contains_key(&place)

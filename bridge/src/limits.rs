@@ -85,7 +85,8 @@ pub struct Limits {
     #[serde(deserialize_with = "in_millis")]
     pub log_timeout: Duration,
     /// Bytes of frames that may wait for one socket that does not read as fast as it is written to; the largest frame may
-    /// wait in any case. A socket that does not read costs up to this much, about 8 kB more, and the buffers of the system.
+    /// wait in any case. As many bytes of answers may wait beside them: then the socket is not read, and closed with 4455
+    /// if one frame has asked for more. A socket that does not read costs up to twice this much, about 8 kB more, and the buffers of the system.
     /// 4,096 to 1 GiB, defaults to 262,144.
     pub max_buffered_bytes: usize,
     /// The same for all sockets of one user; beyond it, one frame may wait for each. 4,096 to 1 GiB, defaults to 4,194,304.
@@ -113,6 +114,9 @@ pub struct Limits {
     /// Sends, cancels and approvals of one user in a minute, over time; as many may come at once. One more is rejected
     /// as `overloaded`, with the time after which there is room. 1 to 1,000,000, defaults to 600.
     pub max_sends_per_minute: usize,
+    /// Messages of one stream that wait for an agent; one more is rejected as `overloaded`. Each can be withdrawn. 1 to
+    /// 1,000,000, defaults to 100.
+    pub max_waiting_messages: usize,
     /// Sends, cancels and approvals of one socket that wait for the log; at the limit the socket is not read. The same
     /// limit holds for rejected ones that must be sent again (SND-9); one more closes the socket with 4455. 1 to
     /// 65,536, defaults to 256.
@@ -181,6 +185,7 @@ impl Default for Limits {
             max_frames_per_second: 1_000,
             max_large_bytes_in_total: 67_108_864,
             max_sends_per_minute: 600,
+            max_waiting_messages: 100,
             max_pending_sends: 256,
             max_answer_bytes: 65_536,
             new_streams_per_hour: 1_000,
@@ -246,6 +251,7 @@ impl Limits {
                 "bytes",
             ),
             ("max_sends_per_minute", self.max_sends_per_minute, 1, 1_000_000, "sends"),
+            ("max_waiting_messages", self.max_waiting_messages, 1, 1_000_000, "messages"),
             ("max_pending_sends", self.max_pending_sends, 1, 65_536, "sends"),
             ("max_answer_bytes", self.max_answer_bytes, 1_024, 1_048_576, "bytes"),
             ("max_buffered_bytes", self.max_buffered_bytes, 4_096, 1 << 30, "bytes"),

@@ -32,8 +32,9 @@ use crate::retry::until_written;
 use crate::stream::Position;
 
 /// One execution of an agent. Every run ends: one that is dropped without an end is written as
-/// `agent_died {cause: "dropped"}` (`"panicked"` while a panic unwinds, `"shutdown"` while the bridge stops). While the
-/// log cannot be written, the bridge tries again until it has the end.
+/// `agent_died {cause: "dropped"}` (`"panicked"` while a panic unwinds, `"shutdown"` while the bridge stops,
+/// `"log_unavailable"` when the log has refused its last event). While the log cannot be written, the bridge tries again
+/// until it has the end.
 ///
 /// A method that returns a [`Position`] returns when its event is durable. After the end nothing of the run enters
 /// the log any more: the methods of its tool calls and messages return [`PublishError::RunEnded`].
@@ -71,6 +72,8 @@ pub(crate) struct RunCore {
     steered: Arc<Notify>,
     taking: Taking,
     ended: AtomicBool,
+    /// Whether the log has refused the last event of the run.
+    log_failed: AtomicBool,
     /// The turn that started it.
     turn: Weak<TurnRuns>,
 }
@@ -136,6 +139,7 @@ impl Run {
             steered,
             taking: Taking::default(),
             ended: AtomicBool::new(false),
+            log_failed: AtomicBool::new(false),
             turn,
         };
         let precondition =
@@ -309,12 +313,13 @@ impl TurnRuns {
     pub(crate) fn end(&self, error: Option<AgentError>, cause: &'static str) {
         for core in self.0.lock().take().into_iter().flatten() {
             match error.clone() {
-                Some(error) => {
+                // What the agent returns then is a consequence.
+                Some(error) if !core.log_failed.load(Ordering::Acquire) => {
                     let max = core.emitter.context().limits.max_frame_bytes;
                     let fields = error.fitting(max).into_fields(&core.id);
                     core.end_later("agent_error", fields);
                 }
-                None => core.died(cause),
+                _ => core.died(cause),
             }
         }
     }
@@ -369,13 +374,21 @@ impl RunCore {
     /// Writes an event and waits until it is durable.
     async fn write(&self, kind: &str, fields: Map<String, Value>) -> Result<Position, PublishError> {
         let event = self.event(kind, fields)?;
-        Ok(self.emitter.append(vec![event], self.precondition()).await?.position)
+        let written = self.emitter.append(vec![event], self.precondition()).await;
+        Ok(self.noted(written)?.position)
+    }
+
+    /// Notes whether the log can be used.
+    fn noted<T>(&self, written: Result<T, PublishError>) -> Result<T, PublishError> {
+        self.log_failed.store(matches!(written, Err(PublishError::Log(_))), Ordering::Release);
+        written
     }
 
     /// Gives an event its place; waits for room, not for the commit.
     async fn queue(&self, kind: &str, fields: Map<String, Value>) -> Result<Ticket, PublishError> {
         let event = self.event(kind, fields)?;
-        self.emitter.queue(vec![event], self.precondition()).await
+        let queued = self.emitter.queue(vec![event], self.precondition()).await;
+        self.noted(queued)
     }
 
     async fn end(&self, kind: &str, fields: Map<String, Value>) -> Result<Position, PublishError> {
@@ -390,7 +403,11 @@ impl RunCore {
     /// Writes the end of a run that nobody ended.
     fn died(self: &Arc<Self>, cause: &'static str) {
         let is_closing = self.emitter.context().closing.is_cancelled();
-        let cause = if is_closing && cause == "dropped" { "shutdown" } else { cause };
+        let cause = match cause {
+            "dropped" if is_closing => "shutdown",
+            "dropped" if self.log_failed.load(Ordering::Acquire) => "log_unavailable",
+            cause => cause,
+        };
         let mut fields = Map::new();
         fields.insert("cause".to_owned(), cause.into());
         self.end_later("agent_died", fields);

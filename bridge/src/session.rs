@@ -3,6 +3,7 @@
 mod acts;
 mod approvals;
 mod commands;
+mod control;
 mod in_flight;
 mod order;
 mod pump;
@@ -15,7 +16,6 @@ mod subscribe;
 mod subscription;
 mod writer;
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +28,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
+use self::control::Control;
 use self::order::{Order, Place};
 use self::silence::Silence;
 use self::subscription::Subscription;
@@ -42,9 +43,6 @@ use crate::socket::{Gauge, Received, Socket, Text};
 use crate::users::User;
 use crate::wire::encode::{self, ServerFrame};
 use crate::wire::{ClientFrame, Hello, MAX_HELLO_BYTES, Malformed, Window, close, decode};
-
-/// Answers that may wait for the socket; beyond it the socket is not read.
-const MAX_ANSWERS: usize = 64;
 
 /// Signals that may wait for a session; one more is lost (SIG-1).
 const MAX_SIGNALS: usize = 16;
@@ -345,7 +343,7 @@ struct Session {
     next_ch: u32,
     /// Which subscription is served next.
     turn: usize,
-    control: VecDeque<String>,
+    control: Control,
     answers: Answers,
     order: Order,
     wake: Arc<Notify>,
@@ -370,7 +368,7 @@ impl Session {
             subscriptions: Vec::new(),
             next_ch: 1,
             turn: 0,
-            control: VecDeque::new(),
+            control: Control::default(),
             answers: Answers::new(),
             order: Order::default(),
             wake: Arc::new(Notify::new()),
@@ -434,7 +432,7 @@ impl Session {
             let deadline = [Some(self.heartbeat_due), self.expires, filled.live_due, paced];
             let deadline = deadline.into_iter().flatten().min().unwrap_or(self.heartbeat_due);
             let has_room = paced.is_none()
-                && self.control.len() < MAX_ANSWERS
+                && self.control.has_room(self.context.limits.max_buffered_bytes)
                 && self.answers.len() < self.context.limits.max_pending_sends;
             let silent_at = self.silence.due();
             // In this order, so that the same events always do the same. Nothing waits for ever behind another branch: the
@@ -491,7 +489,7 @@ impl Session {
             self.heartbeat_due = now + self.context.limits.heartbeat;
             self.ping_due = true;
             // A page that does not read gets one heartbeat when it does.
-            if self.control.len() < MAX_ANSWERS {
+            if self.control.has_room(self.context.limits.max_buffered_bytes) {
                 let may_know = self.subscriptions.iter().filter(|stream| !stream.is_revoked());
                 let heads: Vec<_> = may_know.filter_map(|stream| stream.head(&self.context.seals)).collect();
                 self.control.extend(encode::heartbeats(&heads, self.context.limits.max_frame_bytes));
@@ -503,7 +501,7 @@ impl Session {
     /// Sends what was answered so far, such as what stands before an error.
     async fn flush(&mut self, writer: &Writer) {
         let flush = async {
-            for frame in self.control.drain(..) {
+            while let Some(frame) = self.control.pop_front() {
                 writer.send(frame).await;
             }
         };

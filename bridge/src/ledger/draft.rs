@@ -31,6 +31,8 @@ pub(crate) struct Append {
     pub(crate) is_expired: bool,
     /// Whether its first event is a message that waits for an agent. Goes with `key`.
     pub(crate) is_message: bool,
+    /// Messages that may wait: with as many, it is not written.
+    pub(crate) max_waiting: usize,
     /// How the message reaches a run.
     pub(crate) mode: Mode,
     /// Whether it may steer runs of others.
@@ -58,6 +60,7 @@ impl Append {
             key: None,
             is_expired: false,
             is_message: false,
+            max_waiting: usize::MAX,
             mode: Mode::Queue,
             manages: false,
             has_queue: false,
@@ -117,6 +120,8 @@ pub(crate) enum Outcome {
     Expired,
     /// The send that must come first is not in the log; nothing was written.
     TooEarly,
+    /// Too many messages wait; nothing was written.
+    QueueFull,
     /// It may not be done, or not any more; nothing was written.
     Refused(Status),
 }
@@ -167,6 +172,9 @@ impl<'a> Draft<'a> {
             if append.after.as_deref().is_some_and(is_missing) {
                 return Outcome::TooEarly;
             }
+        }
+        if append.is_message && self.count_waiting() >= append.max_waiting {
+            return Outcome::QueueFull;
         }
         let by = append
             .key
@@ -243,6 +251,12 @@ impl<'a> Draft<'a> {
             facts: self.facts,
             at_ms: self.now_ms,
         })
+    }
+
+    /// How many messages wait. Those that this record claims count as well: an agent has just got them.
+    fn count_waiting(&self) -> usize {
+        let drafted = self.facts.iter().filter(|fact| matches!(fact, Fact::Waiting { .. }));
+        self.ledger.waiting() + drafted.count()
     }
 
     /// The offset of the last event so far.

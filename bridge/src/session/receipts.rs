@@ -36,6 +36,12 @@ pub(super) const TOO_MANY_SENDS: Rejection<'static> = Rejection {
     ..UNAVAILABLE
 };
 
+pub(super) const QUEUE_FULL: Rejection<'static> = Rejection::final_one(
+    "queue_full",
+    "too many messages of this stream wait for an agent",
+    "Withdraw some of them or wait, then send it again with a new id.",
+);
+
 pub(super) const AMBIGUOUS_RUN: Rejection<'static> = Rejection::final_one(
     "ambiguous_run",
     "several runs are open, and the message names none of them",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::order::Place;
 use super::receipts::{
-    AMBIGUOUS_RUN, CONFLICT, OF_ANOTHER, OUTCOME_UNKNOWN, TOO_EARLY, TOO_MANY_SENDS, TOO_MANY_STREAMS,
-    UNAVAILABLE, UNKNOWN_RUN, accepted, rejected, unavailable,
+    AMBIGUOUS_RUN, CONFLICT, OF_ANOTHER, OUTCOME_UNKNOWN, QUEUE_FULL, TOO_EARLY, TOO_MANY_SENDS,
+    TOO_MANY_STREAMS, UNAVAILABLE, UNKNOWN_RUN, accepted, rejected, unavailable,
 };
 use super::requests::Checked;
 use super::{Answer, Session, millis};
@@ -34,6 +34,7 @@ impl Session {
             is_expired: self.is_expired(&send),
             key: Some(self.idempotency_key(&send, checked.hash)),
             is_message: checked.is_message,
+            max_waiting: self.max_waiting(),
             mode,
             manages: grant.manage,
             has_queue: self.context.has_agents,
@@ -41,6 +42,11 @@ impl Session {
             ..Append::events(grant.stream, vec![event])
         };
         self.submit(place, append, status_of_send).await;
+    }
+
+    /// Without an agent of this bridge, messages are there for others and wait in no queue of it.
+    fn max_waiting(&self) -> usize {
+        if self.context.has_agents { self.context.limits.max_waiting_messages } else { usize::MAX }
     }
 
     /// The place of a send in the order of its stream and the stream to write to, or a rejection.
@@ -102,6 +108,7 @@ impl Session {
                 Ok(Outcome::Conflict) => CONFLICT,
                 Ok(Outcome::Expired) => OUTCOME_UNKNOWN,
                 Ok(Outcome::TooEarly) => TOO_EARLY,
+                Ok(Outcome::QueueFull) => QUEUE_FULL,
                 Ok(Outcome::Refused(Status::AmbiguousRun)) => AMBIGUOUS_RUN,
                 Ok(Outcome::Refused(Status::UnknownRun)) => UNKNOWN_RUN,
                 Ok(Outcome::Refused(_)) => OF_ANOTHER,
@@ -116,8 +123,8 @@ impl Session {
 
 /// Whether the user may begin the stream, if it is new.
 async fn check_new(context: &Context, user: &User, key: &StreamKey) -> Result<(), Rejection<'static>> {
-    let state = context.journal.state(key).await.map_err(|error| unavailable(&error))?;
-    if state.head.seq > 0 {
+    let is_new = context.journal.is_new(key).await.map_err(|error| unavailable(&error))?;
+    if !is_new {
         return Ok(());
     }
     user.new_streams.take(key).map_err(|wait| later(TOO_MANY_STREAMS, wait))

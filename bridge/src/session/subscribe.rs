@@ -86,20 +86,25 @@ impl Session {
             while let Some((request, right)) = checked.next().await {
                 if let Some(reason) = self.subscribe_one(&request, right).await? {
                     refused += 1;
-                    self.refuse(&request, reason);
+                    self.refuse(&request, reason)?;
                 }
             }
         }
         for request in requests {
-            self.refuse(&request, "too_many_streams");
+            self.refuse(&request, "too_many_streams")?;
         }
         Ok(())
     }
 
-    /// Says that a request is answered with no subscription.
-    fn refuse(&mut self, request: &StreamRequest, reason: &'static str) {
+    /// Says that a request is answered with no subscription. A frame can name tens of thousands of streams.
+    fn refuse(&mut self, request: &StreamRequest, reason: &'static str) -> Result<(), End> {
         let frame = ServerFrame::Unsubscribed { ch: None, name: &request.name, reason };
         self.control.push_back(frame.encode());
+        if self.control.bytes() > self.context.limits.max_buffered_bytes {
+            let message = "more answers wait for this socket than it may have".to_owned();
+            return Err(End::overloaded(message, "Reconnect, and ask for fewer streams at once."));
+        }
+        Ok(())
     }
 
     /// Subscribes to one stream, or says why not.

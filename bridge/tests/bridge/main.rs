@@ -9,6 +9,7 @@ mod double;
 mod faults;
 mod flow;
 mod http;
+mod limits;
 mod replay;
 mod rights;
 mod runs;

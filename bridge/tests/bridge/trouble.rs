@@ -158,7 +158,8 @@ async fn a_run_is_ended_as_soon_as_the_log_takes_it() {
     log.fail("agent_completed", 1);
     log.fail("agent_died", 2);
     assert!(matches!(run.complete("done").await, Err(PublishError::Log(_))));
-    assert_eq!(server.until_event("t", "agent_died").await["cause"], "dropped");
+    // Faults D25.
+    assert_eq!(server.until_event("t", "agent_died").await["cause"], "log_unavailable");
     assert!(log.has_failed());
     assert_eq!(types(&server.events("t").await), ["agent_started", "agent_died"]);
 }
