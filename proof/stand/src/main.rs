@@ -1,8 +1,15 @@
-//! A bridge with an agent and every limit as an option: what load, attacks and long runs are measured on.
+//! A bridge with an agent, publishers and every limit as an option: what load, attacks and long runs are measured on.
 //!
-//! It prints `listening on http://127.0.0.1:PORT` when it listens, and ends on SIGTERM and SIGINT.
+//! It prints `listening on http://127.0.0.1:PORT` when it listens, and ends on SIGTERM and SIGINT. `POST /load/publish` starts
+//! publishers in its process: `{"streams":1000,"events":50,"perSecond":10,"bytes":200}`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the ban on clocks is for the sans-IO core; this runs on a host"
+)]
 
 mod agent;
+mod fill;
+mod publish;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +38,12 @@ struct Args {
     /// Messages stay accepted: no agent answers them.
     #[arg(long)]
     no_agent: bool,
+    /// Writes so many events to the log, in 1,000 streams, and ends.
+    #[arg(long, value_name = "EVENTS", requires = "log")]
+    fill: Option<u64>,
+    /// Bytes of the text of an event of `--fill`.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    fill_bytes: usize,
 }
 
 fn limits(json: &str) -> Result<Limits, serde_json::Error> {
@@ -43,6 +56,9 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    if let (Some(events), Some(log)) = (args.fill, &args.log) {
+        return fill::fill(log, events, args.fill_bytes).await;
+    }
     let builder = Bridge::builder().authenticator(Hs256::new(&args.secret)?).limits(args.limits);
     let builder = match &args.log {
         Some(path) => builder.log(SqliteLog::open(path)?),
@@ -52,7 +68,8 @@ async fn main() -> Result<()> {
     let bridge = builder.build().await?;
     let listener = TcpListener::bind(args.listen).await.context("the address cannot be used")?;
     println!("listening on http://{}", listener.local_addr()?);
-    let server = bridge.serve(listener, bridge.router());
+    let router = bridge.router().merge(publish::router(bridge.clone()));
+    let server = bridge.serve(listener, router);
     let stop = async {
         stopped().await;
         bridge.shutdown().await;
