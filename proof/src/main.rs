@@ -15,9 +15,12 @@ mod engines;
 mod fuzz;
 mod herd;
 mod interrupts;
+#[cfg(unix)]
+mod load;
 mod mutants;
 mod parts;
 mod server;
+mod service;
 mod signals;
 mod simulate;
 mod size;
@@ -41,6 +44,8 @@ enum Cli {
     Engines(engines::Args),
     Fuzz(fuzz::Args),
     Herd(herd::Args),
+    #[cfg(unix)]
+    Load(load::Args),
     Mutants(mutants::Args),
     Signals(signals::Args),
     Simulate(simulate::Args),
@@ -77,6 +82,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Cli::Engines(args) => engines::run(&args, ctx)?,
         Cli::Fuzz(args) => fuzz::run(&args, ctx)?,
         Cli::Herd(args) => herd::run(&args, ctx)?,
+        #[cfg(unix)]
+        Cli::Load(args) => load::run(&args, ctx)?,
         Cli::Mutants(args) => mutants::run(&args, ctx)?,
         Cli::Signals(args) => signals::run(&args, ctx)?,
         Cli::Simulate(args) => simulate::run(&args, ctx)?,

@@ -13,6 +13,8 @@ use xtask::test::report::Report;
 use xtask::test::{Part, basics};
 
 use crate::engines::{self, Scope};
+#[cfg(unix)]
+use crate::load;
 use crate::{bench, clauses, fuzz, simulate, size};
 
 mod package;
@@ -145,6 +147,13 @@ pub(crate) const PARTS: &[Part] = &[
         about: "the benchmark runs, and every client gets every event once and in order",
         needs: bench::needs,
         run: bench::check,
+    },
+    #[cfg(unix)]
+    Part {
+        name: "load",
+        about: "the measurement of the bridge runs, and every page gets every event once and in order",
+        needs: load::needs,
+        run: load::check,
     },
     Part {
         name: "e2e",

@@ -1,29 +1,24 @@
 //! The example server, run for tests that need a real one.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
-use agentwire_faults::ending::{Ending, signal};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use xtask::context::Context;
-use xtask::run::{enter, leave};
 
-/// How long the server may take until it listens, and until it has stopped when asked to.
+use crate::service::Service;
+
+/// How long the server may take until it listens, and until it has answered.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
+    service: Service,
     /// `http://127.0.0.1:PORT`.
     address: String,
-    log: PathBuf,
 }
 
 impl Server {
@@ -37,9 +32,6 @@ impl Server {
             fs::remove_dir_all(&work).with_context(|| format!("{} can't be emptied", work.display()))?;
         }
         fs::create_dir_all(&work).with_context(|| format!("{} can't be made", work.display()))?;
-        let log = ctx.log("test-server");
-        let diagnostics =
-            fs::File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
         let program = ctx.target.join("debug").join(format!("agent-chat{}", std::env::consts::EXE_SUFFIX));
         let mut command = Command::new(&program);
         command
@@ -49,40 +41,10 @@ impl Server {
             .arg(ctx.root.join("examples/agent-chat/fixtures"))
             // Nobody asks for a page.
             .arg("--page")
-            .arg(&work)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(diagnostics);
-        // Leads a group of its own, as everything does that an interrupted test run must end.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().with_context(|| format!("{} can't be started", program.display()))?;
-        let stdout = child.stdout.take();
-        enter(child.id());
-        // Owns the process from here on, so that each way out ends it.
-        let mut server = Self { child, address: String::new(), log };
-        let stdout = stdout.context("the output of the example server can't be read")?;
-        let (sender, first_line) = mpsc::channel();
-        thread::spawn(move || {
-            let mut lines = BufReader::new(stdout).lines();
-            let _nobody_waits = sender.send(lines.next());
-            // Read to the end: a full pipe would stop the server.
-            lines.for_each(drop);
-        });
-        let line = match first_line.recv_timeout(PATIENCE) {
-            Ok(Some(Ok(line))) => line,
-            Ok(_) => bail!("the example server ended before it listened; see {}", server.log.display()),
-            Err(_) => bail!(
-                "the example server did not listen within {} s; see {}",
-                PATIENCE.as_secs(),
-                server.log.display()
-            ),
-        };
-        match line.strip_prefix("listening on ") {
-            Some(address) => server.address = address.trim().to_owned(),
-            None => bail!("the example server said {line:?} instead of where it listens"),
-        }
-        Ok(server)
+            .arg(&work);
+        let service = Service::start("the example server", command, ctx.log("test-server"))?;
+        let address = service.line_after("listening on ", PATIENCE)?;
+        Ok(Self { service, address })
     }
 
     /// Where pages connect to.
@@ -112,34 +74,7 @@ impl Server {
     }
 
     /// Asks the server to stop and checks that it does so cleanly.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        if let Some(status) = self.child.try_wait().context("the example server can't be asked")? {
-            bail!("the example server ended during the tests ({status}); see {}", self.log.display());
-        }
-        let id = self.child.id();
-        let (stopped, wait) = mpsc::channel::<()>();
-        // Kills it when it takes too long; told to leave it alone by the channel's end.
-        let watchdog = thread::spawn(move || {
-            if wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                signal(id, false, Ending::Kill);
-            }
-        });
-        signal(id, false, Ending::Ask);
-        let status = self.child.wait().context("the example server can't be waited for")?;
-        drop(stopped);
-        let _ended = watchdog.join();
-        if cfg!(unix) && !status.success() {
-            bail!("the example server did not stop cleanly ({status}); see {}", self.log.display());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both fail only when it is gone already.
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-        leave(self.child.id());
+    pub(crate) fn stop(self) -> Result<()> {
+        self.service.stop()
     }
 }

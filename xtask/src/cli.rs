@@ -52,6 +52,8 @@ enum Command {
     Fuzz(Rest),
     /// Shows how pages come back that lose their server all at once, beside the formulas of other clients.
     Herd(Rest),
+    /// Measures what the bridge costs per core, beside a real socket.io server; `--quick` checks only count and order.
+    Load(Rest),
     /// Changes the core in one place after the other; the tests must notice at least 85 of 100 changes.
     Mutants(Rest),
     /// Prints what a page loads, beside other clients, and holds it to the budget.
