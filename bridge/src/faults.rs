@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -21,9 +22,11 @@ pub enum Sabotage {
     Swap,
     /// Events are visible 150 milliseconds before their commit.
     Early,
+    /// Of the reads that follow a read of another stream, each 97th is answered with the events of that one.
+    Leak,
 }
 
-/// Which offsets are hit.
+/// Which offsets are hit, and which reads.
 const EVERY: u64 = 97;
 
 /// How long before its commit an event is visible.
@@ -46,6 +49,9 @@ pub(crate) struct SabotagedLog {
     log: Arc<dyn Log>,
     sabotage: Sabotage,
     observer: Mutex<Option<Observer>>,
+    /// The stream that was read last.
+    former: Mutex<Option<StreamKey>>,
+    reads: AtomicU64,
 }
 
 impl fmt::Debug for SabotagedLog {
@@ -56,7 +62,24 @@ impl fmt::Debug for SabotagedLog {
 
 impl SabotagedLog {
     pub(crate) fn new(log: Arc<dyn Log>, sabotage: Sabotage) -> Self {
-        Self { log, sabotage, observer: Mutex::default() }
+        Self { log, sabotage, observer: Mutex::default(), former: Mutex::default(), reads: AtomicU64::new(0) }
+    }
+
+    /// Puts the first events of the stream that was read before this one into the page, now and then.
+    async fn leak(&self, stream: &StreamKey, page: &mut Page) -> Result<(), LogError> {
+        if page.bodies.is_empty() {
+            return Ok(());
+        }
+        let former = self.former.lock().replace(stream.clone());
+        let Some(former) = former.filter(|former| former != stream) else { return Ok(()) };
+        if !(self.reads.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(EVERY) {
+            return Ok(());
+        }
+        let other = self.log.read(&former, 1, page.bodies.len(), usize::MAX).await?;
+        for (body, leaked) in page.bodies.iter_mut().zip(other.bodies) {
+            *body = leaked;
+        }
+        Ok(())
     }
 
     /// Reads with bodies in the wrong places. A body that is not there yet stays in its place.
@@ -68,6 +91,10 @@ impl SabotagedLog {
         max_bytes: usize,
     ) -> Result<Page, LogError> {
         let mut page = self.log.read(stream, from, max_events, max_bytes).await?;
+        if self.sabotage == Sabotage::Leak {
+            self.leak(stream, &mut page).await?;
+            return Ok(page);
+        }
         let true_bodies = page.bodies.clone();
         for index in 0..page.bodies.len() {
             let offset = page.first + index as u64;

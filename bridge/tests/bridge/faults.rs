@@ -1,9 +1,9 @@
 //! The switches that break the promise do break it.
 
-use agentwire_bridge::{Sabotage, SqliteLog};
+use agentwire_bridge::{Sabotage, SqliteLog, StreamKey};
 use serde_json::{Value, json};
 
-use crate::support::{Page, Server, note};
+use crate::support::{Page, Server, key, note};
 
 async fn replayed(sabotage: Sabotage) -> Vec<Value> {
     let server = Server::with(|builder| builder.sabotage(sabotage)).await;
@@ -52,4 +52,23 @@ async fn early_shows_events_before_their_commit_and_nothing_else_does() {
         assert_eq!(publishing.await.unwrap().offset, 1);
         assert_eq!(server.head("t").await, 1);
     }
+}
+
+#[tokio::test]
+async fn leak_answers_a_read_with_the_stream_that_was_read_before() {
+    let server = Server::with(|builder| builder.sabotage(Sabotage::Leak)).await;
+    for (user, n) in [("ada", 1), ("bob", 2)] {
+        server.bridge.emitter(user, "t").publish(note(n)).await.unwrap();
+    }
+    let bob = StreamKey::new("bob", "t").unwrap();
+    let mut foreign = Vec::new();
+    for read in 0..200 {
+        let (key, own) = if read % 2 == 0 { (key("t"), note(1)) } else { (bob.clone(), note(2)) };
+        let page = server.bridge.log().read(&key, 1, 1, usize::MAX).await.unwrap();
+        if serde_json::from_str::<Value>(&page.bodies[0]).unwrap() != own {
+            foreign.push(read);
+        }
+    }
+    // The first read follows none.
+    assert_eq!(foreign, [97, 194]);
 }
