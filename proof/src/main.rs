@@ -15,6 +15,7 @@ mod engines;
 mod fuzz;
 mod herd;
 mod interrupts;
+mod listening;
 #[cfg(unix)]
 mod load;
 mod mutants;

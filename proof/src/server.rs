@@ -49,7 +49,7 @@ impl Server {
 
     /// Where pages connect to.
     pub(crate) fn websocket(&self) -> String {
-        format!("{}/ws", self.address.replacen("http", "ws", 1))
+        self.0.websocket()
     }
 
     /// A token for `user`.
@@ -64,7 +64,7 @@ impl Server {
         }
         let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
         let answer: Answer = agent
-            .post(format!("{}/demo/token", self.address))
+            .post(format!("{}/demo/token", self.0.address))
             .send_json(Request { user })
             .context("the example server gave no token")?
             .body_mut()
