@@ -10,6 +10,7 @@
 mod agent;
 mod fill;
 mod publish;
+mod shares;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use agentwire_bridge::{Bridge, Hs256, Limits, MemoryLog, SqliteLog};
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use shares::Shares;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +46,22 @@ struct Args {
     /// Bytes of the text of an event of `--fill`.
     #[arg(long, value_name = "N", default_value_t = 100)]
     fill_bytes: usize,
+    /// A file with the threads that users share, as JSON: `{"plan":{"ada":["read","write"],"bob":["read"]}}`. The rights
+    /// are `read`, `write`, `approve` and `manage`. All other threads belong to one user each.
+    #[arg(long, value_name = "FILE")]
+    shares: Option<PathBuf>,
+    /// Breaks the promise on purpose, so that a check can prove that it notices.
+    #[cfg(feature = "faults")]
+    #[arg(long, value_enum)]
+    sabotage: Option<Sabotage>,
+}
+
+/// How the promise is broken.
+#[cfg(feature = "faults")]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Sabotage {
+    /// Now and then a read returns the events of another stream.
+    Leak,
 }
 
 fn limits(json: &str) -> Result<Limits, serde_json::Error> {
@@ -65,6 +83,15 @@ async fn main() -> Result<()> {
         None => builder.log(MemoryLog::new()),
     };
     let builder = if args.no_agent { builder } else { builder.agent(agent::answer) };
+    let builder = match &args.shares {
+        Some(path) => builder.authorizer(Shares::read(path)?),
+        None => builder,
+    };
+    #[cfg(feature = "faults")]
+    let builder = match args.sabotage {
+        Some(Sabotage::Leak) => builder.sabotage(agentwire_bridge::Sabotage::Leak),
+        None => builder,
+    };
     let bridge = builder.build().await?;
     let listener = TcpListener::bind(args.listen).await.context("the address cannot be used")?;
     println!("listening on http://{}", listener.local_addr()?);
