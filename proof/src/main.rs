@@ -15,10 +15,12 @@ mod engines;
 mod fuzz;
 mod herd;
 mod interrupts;
+mod isolation;
 mod listening;
 #[cfg(unix)]
 mod load;
 mod mutants;
+mod pages;
 mod parts;
 mod server;
 mod service;
@@ -47,6 +49,7 @@ enum Cli {
     Herd(herd::Args),
     #[cfg(unix)]
     Load(load::Args),
+    Isolation(isolation::Args),
     Mutants(mutants::Args),
     Signals(signals::Args),
     Simulate(simulate::Args),
@@ -85,6 +88,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Cli::Herd(args) => herd::run(&args, ctx)?,
         #[cfg(unix)]
         Cli::Load(args) => load::run(&args, ctx)?,
+        Cli::Isolation(args) => isolation::run(&args, ctx)?,
         Cli::Mutants(args) => mutants::run(&args, ctx)?,
         Cli::Signals(args) => signals::run(&args, ctx)?,
         Cli::Simulate(args) => simulate::run(&args, ctx)?,

@@ -17,6 +17,7 @@ use crate::engines::{self, Scope};
 use crate::load;
 use crate::{bench, clauses, fuzz, simulate, size};
 
+mod crowd;
 mod package;
 mod packaging;
 mod page;
@@ -92,6 +93,12 @@ pub(crate) const PARTS: &[Part] = &[
         about: "this tool, the delivery checker and the recorder page",
         needs: npm,
         run: basics::xtask,
+    },
+    Part {
+        name: "isolation",
+        about: "users who attack each other get nothing that is not theirs, and a server that leaks is found out",
+        needs: Needs::default,
+        run: crowd::isolation,
     },
     Part {
         name: "build",

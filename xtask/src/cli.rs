@@ -54,6 +54,8 @@ enum Command {
     Herd(Rest),
     /// Measures what the bridge costs per core, beside a real socket.io server; `--quick` checks only count and order.
     Load(Rest),
+    /// Lets many users attack each other over real sockets while they work, and looks for events of others.
+    Isolation(Rest),
     /// Changes the core in one place after the other; the tests must notice at least 85 of 100 changes.
     Mutants(Rest),
     /// Prints what a page loads, beside other clients, and holds it to the budget.
