@@ -14,6 +14,7 @@ use crate::auth::{Authenticator, Authorizer, Gate, OwnStreams};
 use crate::buffers::Buffers;
 use crate::connections::Connections;
 use crate::context::Context;
+use crate::counters::Counters;
 use crate::dispatch::Dispatcher;
 use crate::emitter::Emitter;
 use crate::expiry::Expiries;
@@ -307,6 +308,18 @@ impl Bridge {
     /// Replaces an event by `void`. Returns whether there was one. Pages that have it keep it.
     pub async fn redact(&self, stream: &StreamKey, offset: u64) -> Result<bool, LogError> {
         self.context.journal.redact(stream, offset).await
+    }
+
+    /// What the bridge has made and given back since it was built, and what is there now. For checks of long runs.
+    pub fn counters(&self) -> Counters {
+        let Context { buffers, connections, hub, live, tasks, .. } = &*self.context;
+        Counters {
+            sockets: buffers.sockets(),
+            sessions: connections.sessions(),
+            subscriptions: hub.watches(),
+            runs: live.runs(),
+            tasks: tasks.handles(),
+        }
     }
 
     /// The log, for readers. If you append to it directly, the bridge reads the stream again.

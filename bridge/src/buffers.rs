@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
+use crate::counters::{Counted, Counter, Handles};
 use crate::limits::Limits;
 
 /// What waits for all sockets.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     total: Arc<AtomicUsize>,
+    sockets: Counter,
 }
 
 /// What waits for one socket. A socket for which nothing waits always has room for one frame, so that each goes on.
@@ -22,6 +24,8 @@ pub(crate) struct Buffer {
     most: [usize; 3],
     /// Notified when something was written.
     written: Notify,
+    /// Each socket has one buffer.
+    _socket: Counted,
 }
 
 /// A frame that waits; counted until it is dropped.
@@ -45,7 +49,14 @@ impl Buffers {
                 limits.max_buffered_bytes_in_total,
             ],
             written: Notify::new(),
+            _socket: self.sockets.count(),
         })
+    }
+
+    /// Counts sockets.
+    pub(crate) fn sockets(&self) -> Handles {
+        // Each buffer has a share in the total, and so has this.
+        self.sockets.handles(Arc::strong_count(&self.total) - 1)
     }
 }
 

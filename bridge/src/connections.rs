@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::counters::{Counted, Counter, Handles};
 use crate::limits::Limits;
 use crate::users::{Seat, User};
 
@@ -19,6 +20,7 @@ pub(crate) struct Connections {
     max_opening: usize,
     welcomed: Arc<Semaphore>,
     max: usize,
+    permits: Counter,
 }
 
 /// Which bound is reached.
@@ -61,6 +63,11 @@ impl ConnectionPermit {
     pub(crate) fn user(&self) -> &Arc<User> {
         &self.seat.user
     }
+    users: Arc<Mutex<HashMap<String, User>>>,
+    user: String,
+    /// Bytes that wait for the sockets of its user.
+    pub(crate) buffered: Arc<AtomicUsize>,
+    _counted: Counted,
 }
 
 impl Connections {
@@ -70,7 +77,13 @@ impl Connections {
             max_opening: limits.max_opening,
             welcomed: Arc::new(Semaphore::new(limits.max_connections)),
             max: limits.max_connections,
+            permits: Counter::default(),
         }
+    }
+
+    /// Counts the sockets that were welcomed.
+    pub(crate) fn sessions(&self) -> Handles {
+        self.permits.handles(self.users.lock().values().map(|user| user.sockets).sum())
     }
 
     /// Returns the longest step of the backoff for the pages that are connected now (CLS-4).
@@ -98,6 +111,20 @@ impl Connections {
         let permit = Arc::clone(&self.welcomed).try_acquire_owned().map_err(|_| Full::All)?;
         let seat = user.sit().ok_or(Full::User)?;
         Ok(ConnectionPermit { _permit: permit, seat })
+        let mut users = self.users.lock();
+        let entry = users.entry(user.to_owned()).or_default();
+        if entry.sockets >= self.per_user {
+            return Err(Full::User);
+        }
+        entry.sockets += 1;
+        let buffered = Arc::clone(&entry.buffered);
+        Ok(ConnectionPermit {
+            _permit: permit,
+            users: Arc::clone(&self.users),
+            user: user.to_owned(),
+            buffered,
+            _counted: self.permits.count(),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
+use crate::counters::{Counted, Counter, Handles};
 use crate::journal::Journal;
 use crate::log::{Change, Commit, Head, LogError, Page, take};
 use crate::stream::StreamKey;
@@ -23,6 +24,7 @@ pub(crate) struct Hub {
     revocations: AtomicU64,
     cache_events: usize,
     cache_bytes: usize,
+    watches: Counter,
 }
 
 impl fmt::Debug for Hub {
@@ -86,6 +88,7 @@ pub(crate) struct Watch {
     hub: Arc<Hub>,
     stream: Arc<Watched>,
     is_revoked: Arc<AtomicBool>,
+    _counted: Counted,
 }
 
 /// The session that watches a stream.
@@ -107,6 +110,7 @@ impl Hub {
             revocations: AtomicU64::new(0),
             cache_events,
             cache_bytes,
+            watches: Counter::default(),
         });
         // The log owns its observer, so the observer must not keep the log alive.
         let (observed, watched) = (Arc::downgrade(&journal), Arc::downgrade(&hub));
@@ -147,13 +151,19 @@ impl Hub {
             });
             Arc::clone(stream)
         };
-        let watch = Watch { hub: Arc::clone(self), stream, is_revoked };
+        let watch = Watch { hub: Arc::clone(self), stream, is_revoked, _counted: self.watches.count() };
         let is_known = watch.stream.now.lock().durable.is_some();
         if !is_known {
             let state = self.journal.state(key).await?;
             watch.stream.now.lock().install(state.head);
         }
         Ok(watch)
+    }
+
+    /// Counts the streams that sessions watch.
+    pub(crate) fn watches(&self) -> Handles {
+        let streams: Vec<_> = self.streams.lock().values().cloned().collect();
+        self.watches.handles(streams.iter().map(|stream| stream.watchers.lock().len()).sum())
     }
 
     /// Withdraws the right of a user to a stream from every watch there is; returns how many lost it now.

@@ -63,6 +63,7 @@ mod buffers;
 mod clock;
 mod connections;
 mod context;
+mod counters;
 mod dispatch;
 mod effects;
 mod emitter;
@@ -113,6 +114,7 @@ pub use auth::{
     AuthError, Authenticator, Authorizer, Grant, Hs256, Identity, Notified, OwnStreams, Refusal, SecretError,
 };
 pub use bridge::{Bridge, BridgeBuilder, BuildError};
+pub use counters::{Counters, Handles};
 pub use emitter::{Emitter, PublishError};
 pub use event::EventError;
 #[cfg(feature = "faults")]

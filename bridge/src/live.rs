@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::counters::{Counted, Counter, Handles};
 use crate::stream::StreamKey;
 
 /// What became of a question.
@@ -80,6 +81,7 @@ pub(crate) struct LiveRuns {
     waiting: Arc<Mutex<HashMap<Asked, oneshot::Sender<Answer>>>>,
     /// Runs whose start the log did not confirm: whoever started them was told that it failed.
     abandoned: Mutex<VecDeque<(StreamKey, Arc<str>)>>,
+    counter: Counter,
 }
 
 /// How a run of this process is reached.
@@ -103,6 +105,16 @@ type ByPlace<T> = Mutex<HashMap<(StreamKey, Arc<str>), T>>;
 impl LiveRuns {
     pub(crate) fn insert(&self, key: StreamKey, run: &Arc<str>, reached: Reached) {
         self.runs.lock().insert((key, Arc::clone(run)), reached);
+    }
+
+    /// Counts a run, for as long as it has an owner.
+    pub(crate) fn count(&self) -> Counted {
+        self.counter.count()
+    }
+
+    /// Counts the runs of this process.
+    pub(crate) fn runs(&self) -> Handles {
+        self.counter.handles(self.runs.lock().len())
     }
 
     pub(crate) fn remove(&self, key: &StreamKey, run: &Arc<str>) {

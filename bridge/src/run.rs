@@ -23,6 +23,7 @@ use steering::Taking;
 pub use tool::{ToolCall, ToolStart};
 pub use values::{AgentError, Completion, Severity, Thinking, Urgency};
 
+use crate::counters::Counted;
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
 use crate::journal::Ticket;
@@ -76,6 +77,7 @@ pub(crate) struct RunCore {
     log_failed: AtomicBool,
     /// The turn that started it.
     turn: Weak<TurnRuns>,
+    _counted: Counted,
 }
 
 /// Runs that an agent dropped before their end, while it handles a message. `None` when it does so no more.
@@ -141,6 +143,7 @@ impl Run {
             ended: AtomicBool::new(false),
             log_failed: AtomicBool::new(false),
             turn,
+            _counted: context.live.count(),
         };
         let precondition =
             parent.map_or(Precondition::None, |parent| Precondition::RunOpen(Arc::clone(&parent.id)));

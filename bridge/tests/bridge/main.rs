@@ -4,6 +4,7 @@
 
 mod agents;
 mod connection;
+mod counters;
 mod double;
 #[cfg(feature = "faults")]
 mod faults;
