@@ -22,7 +22,6 @@ use tokio::sync::{Barrier, Semaphore};
 use tokio::task::JoinSet;
 use xtask::context::Context;
 
-use crate::interrupts;
 use crate::pages::{Stand, StandPlan, Tokens};
 use board::Board;
 use honest::Honest;
@@ -73,7 +72,6 @@ pub(crate) struct Arena {
 /// # Errors
 /// When anything foreign was seen, an attack came to something, or the honest work did not go on.
 pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
-    interrupts::isolate()?;
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let world = Arc::new(World::new(usize::try_from(args.users)?));
     let shares = folder.path().join("shares.json");

@@ -70,6 +70,11 @@ impl Listening {
         format!("{}/ws", self.address.replacen("http", "ws", 1))
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the server to stop and checks that it does so cleanly.
     pub(crate) fn stop(mut self) -> Result<()> {
         let name = self.name;

@@ -27,6 +27,7 @@ mod service;
 mod signals;
 mod simulate;
 mod size;
+mod soak;
 mod tarball;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ enum Cli {
     Signals(signals::Args),
     Simulate(simulate::Args),
     Size(size::Args),
+    Soak(soak::Args),
     Test(test::Args),
 }
 
@@ -93,6 +95,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Cli::Signals(args) => signals::run(&args, ctx)?,
         Cli::Simulate(args) => simulate::run(&args, ctx)?,
         Cli::Size(args) => size::run(&args, ctx)?,
+        Cli::Soak(args) => soak::run(&args, ctx)?,
         Cli::Test(args) => {
             interrupts::isolate()?;
             return test::run(&args, parts::PARTS, ctx);

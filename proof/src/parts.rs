@@ -101,6 +101,12 @@ pub(crate) const PARTS: &[Part] = &[
         run: crowd::isolation,
     },
     Part {
+        name: "soak",
+        about: "pages that come and go leave no descriptor and no handle, and a server that loses some is found out",
+        needs: Needs::default,
+        run: crowd::soak,
+    },
+    Part {
         name: "build",
         about: "the npm package, and its copy that can trap",
         needs: Needs::build,

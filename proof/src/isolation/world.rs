@@ -120,7 +120,9 @@ impl World {
         let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let places = text.match_indices(MARK).map(|(at, _)| at);
         let found = places.filter_map(|at| text.get(at..at + MARK.len() + DIGITS));
-        found.map(|mark| marks.by_text.get(mark).cloned()).collect()
+        // A seal can hold the letters by chance.
+        let is_mark = |mark: &&str| mark[MARK.len()..].bytes().all(|digit| digit.is_ascii_hexdigit());
+        found.filter(is_mark).map(|mark| marks.by_text.get(mark).cloned()).collect()
     }
 
     /// A user sends something under an id of another one: from now on this user's events there may carry it.
@@ -166,7 +168,7 @@ mod tests {
         let world = World::new(2);
         let mark = world.mark("u-0", "plan");
         assert_eq!(mark, world.mark("u-0", "plan"));
-        let of = world.marks_in(&format!("a {mark} and mk-0000000000000000 and mk-"));
+        let of = world.marks_in(&format!("a {mark} and mk-0000000000000000, mk-8EOHyQRpSyTAA-x and mk-"));
         let own = Marked { user: "u-0".to_owned(), stream: world.stream("u-0", "plan") };
         assert_eq!(of, [Some(own), None]);
     }

@@ -24,6 +24,14 @@ pub(super) fn isolation(ctx: &Context) -> Result<Report> {
     }))
 }
 
+/// Pages that come and go for a third of a minute; then the same on a server that loses descriptors. That is too short to
+/// judge memory.
+pub(super) fn soak(ctx: &Context) -> Result<Report> {
+    let honest = slice(ctx, "soak", &["--minutes", "0.35"])?;
+    let lost = slice(ctx, "soak-descriptor", &["--minutes", "0.35", "--sabotage", "descriptor"])?;
+    Ok(judge(&honest, &lost, "soak: ", |line| line.contains(" != ")))
+}
+
 /// Runs a command of this same program, so that its time limit ends all that it started.
 fn slice(ctx: &Context, name: &str, args: &[&str]) -> Result<Outcome> {
     let command = name.split_once('-').map_or(name, |(command, _)| command);

@@ -10,17 +10,25 @@
 mod agent;
 mod fill;
 mod publish;
+//! It prints `listening on http://127.0.0.1:PORT` when it listens, `counters {…}` for each SIGUSR1 and at its end, and ends
+//! on SIGTERM and SIGINT.
+
+mod agent;
+mod leaks;
 mod shares;
+mod trim;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use agentwire_bridge::{Bridge, Hs256, Limits, MemoryLog, SqliteLog};
+use agentwire_bridge::{Bridge, Hs256, Limits, MemoryLog, SqliteLog, Turn};
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use leaks::{Leak, Leaking};
 use shares::Shares;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+use trim::Trimmer;
 
 #[derive(Debug, Parser)]
 #[command(name = "agentwire-stand", about, max_term_width = 110)]
@@ -50,6 +58,12 @@ struct Args {
     /// are `read`, `write`, `approve` and `manage`. All other threads belong to one user each.
     #[arg(long, value_name = "FILE")]
     shares: Option<PathBuf>,
+    /// Trims each thread that the agent has worked in, and its user's inbox, once a second to so many events.
+    #[arg(long, value_name = "EVENTS")]
+    keep: Option<u64>,
+    /// Loses something with each token that is checked, so that a check can prove that it notices.
+    #[arg(long, value_enum)]
+    leak: Vec<Leak>,
     /// Breaks the promise on purpose, so that a check can prove that it notices.
     #[cfg(feature = "faults")]
     #[arg(long, value_enum)]
@@ -78,11 +92,19 @@ async fn main() -> Result<()> {
         return fill::fill(log, events, args.fill_bytes).await;
     }
     let builder = Bridge::builder().authenticator(Hs256::new(&args.secret)?).limits(args.limits);
+    let tokens = Leaking::new(Hs256::new(&args.secret)?, args.leak);
+    let builder = Bridge::builder().authenticator(tokens).limits(args.limits);
     let builder = match &args.log {
         Some(path) => builder.log(SqliteLog::open(path)?),
         None => builder.log(MemoryLog::new()),
     };
-    let builder = if args.no_agent { builder } else { builder.agent(agent::answer) };
+    let trimmer = Trimmer::default();
+    let trimmed = trimmer.clone();
+    let answer = move |turn: Turn| {
+        trimmed.note(&turn.message);
+        agent::answer(turn)
+    };
+    let builder = if args.no_agent { builder } else { builder.agent(answer) };
     let builder = match &args.shares {
         Some(path) => builder.authorizer(Shares::read(path)?),
         None => builder,
@@ -93,6 +115,10 @@ async fn main() -> Result<()> {
         None => builder,
     };
     let bridge = builder.build().await?;
+    if let Some(keep) = args.keep {
+        tokio::spawn(trimmer.run(bridge.clone(), keep));
+    }
+    tokio::spawn(count(bridge.clone()));
     let listener = TcpListener::bind(args.listen).await.context("the address cannot be used")?;
     println!("listening on http://{}", listener.local_addr()?);
     let router = bridge.router().merge(publish::router(bridge.clone()));
@@ -102,7 +128,23 @@ async fn main() -> Result<()> {
         bridge.shutdown().await;
     };
     tokio::join!(stop, server).1?;
+    axum::serve(listener, bridge.router()).with_graceful_shutdown(stop).await?;
+    say_counters(&bridge);
     Ok(())
+}
+
+/// Says for each SIGUSR1 what the bridge has made and given back.
+async fn count(bridge: Bridge) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut asked) = signal(SignalKind::user_defined1()) else { return };
+    while asked.recv().await.is_some() {
+        say_counters(&bridge);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "whoever started it reads it")]
+fn say_counters(bridge: &Bridge) {
+    println!("counters {}", serde_json::json!(bridge.counters()));
 }
 
 /// Resolves on SIGTERM or SIGINT.
