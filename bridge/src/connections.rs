@@ -57,17 +57,13 @@ pub(crate) struct Opening {
 pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     seat: Seat,
+    _counted: Counted,
 }
 
 impl ConnectionPermit {
     pub(crate) fn user(&self) -> &Arc<User> {
         &self.seat.user
     }
-    users: Arc<Mutex<HashMap<String, User>>>,
-    user: String,
-    /// Bytes that wait for the sockets of its user.
-    pub(crate) buffered: Arc<AtomicUsize>,
-    _counted: Counted,
 }
 
 impl Connections {
@@ -83,7 +79,7 @@ impl Connections {
 
     /// Counts the sockets that were welcomed.
     pub(crate) fn sessions(&self) -> Handles {
-        self.permits.handles(self.users.lock().values().map(|user| user.sockets).sum())
+        self.permits.handles(self.max - self.welcomed.available_permits())
     }
 
     /// Returns the longest step of the backoff for the pages that are connected now (CLS-4).
@@ -110,21 +106,7 @@ impl Connections {
     pub(crate) fn permit(&self, user: Arc<User>) -> Result<ConnectionPermit, Full> {
         let permit = Arc::clone(&self.welcomed).try_acquire_owned().map_err(|_| Full::All)?;
         let seat = user.sit().ok_or(Full::User)?;
-        Ok(ConnectionPermit { _permit: permit, seat })
-        let mut users = self.users.lock();
-        let entry = users.entry(user.to_owned()).or_default();
-        if entry.sockets >= self.per_user {
-            return Err(Full::User);
-        }
-        entry.sockets += 1;
-        let buffered = Arc::clone(&entry.buffered);
-        Ok(ConnectionPermit {
-            _permit: permit,
-            users: Arc::clone(&self.users),
-            user: user.to_owned(),
-            buffered,
-            _counted: self.permits.count(),
-        })
+        Ok(ConnectionPermit { _permit: permit, seat, _counted: self.permits.count() })
     }
 }
 

@@ -8,18 +8,14 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use xtask::context::Context;
 
-use crate::service::Service;
+use crate::listening::Listening;
 
-/// How long the server may take until it listens, and until it has answered.
+/// How long the server may take for a token.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Server {
-    service: Service,
-    /// `http://127.0.0.1:PORT`.
-    address: String,
-}
+pub(crate) struct Server(Listening);
 
 impl Server {
     /// Builds the server, starts it on a free port of the loopback with an empty log, and waits until it listens.
@@ -42,9 +38,7 @@ impl Server {
             // Nobody asks for a page.
             .arg("--page")
             .arg(&work);
-        let service = Service::start("the example server", command, ctx.log("test-server"))?;
-        let address = service.line_after("listening on ", PATIENCE)?;
-        Ok(Self { service, address })
+        Ok(Self(Listening::start(command, "the example server", ctx.log("test-server"))?))
     }
 
     /// Where pages connect to.
@@ -75,6 +69,6 @@ impl Server {
 
     /// Asks the server to stop and checks that it does so cleanly.
     pub(crate) fn stop(self) -> Result<()> {
-        self.service.stop()
+        self.0.stop()
     }
 }

@@ -63,8 +63,7 @@ impl<'a> Process<'a> {
         let id = id.context("the id of the server is none")?;
         rustix::process::kill_process(id, rustix::process::Signal::USR1).context("the server has ended")?;
         loop {
-            let line =
-                self.server.lines.recv_timeout(PATIENCE).context("the server does not say what it counts")?;
+            let line = self.server.service.line(PATIENCE)?;
             if let Some(counters) = line.strip_prefix("counters ") {
                 return serde_json::from_str(counters).context("the server counts something else");
             }

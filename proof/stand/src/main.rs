@@ -1,7 +1,8 @@
 //! A bridge with an agent, publishers and every limit as an option: what load, attacks and long runs are measured on.
 //!
-//! It prints `listening on http://127.0.0.1:PORT` when it listens, and ends on SIGTERM and SIGINT. `POST /load/publish` starts
-//! publishers in its process: `{"streams":1000,"events":50,"perSecond":10,"bytes":200}`.
+//! It prints `listening on http://127.0.0.1:PORT` when it listens, `counters {…}` for each SIGUSR1 and at its end, and ends
+//! on SIGTERM and SIGINT. `POST /load/publish` starts publishers in its process:
+//! `{"streams":1000,"events":50,"perSecond":10,"bytes":200}`.
 #![allow(
     clippy::disallowed_methods,
     reason = "the ban on clocks is for the sans-IO core; this runs on a host"
@@ -9,12 +10,8 @@
 
 mod agent;
 mod fill;
-mod publish;
-//! It prints `listening on http://127.0.0.1:PORT` when it listens, `counters {…}` for each SIGUSR1 and at its end, and ends
-//! on SIGTERM and SIGINT.
-
-mod agent;
 mod leaks;
+mod publish;
 mod shares;
 mod trim;
 
@@ -91,7 +88,6 @@ async fn main() -> Result<()> {
     if let (Some(events), Some(log)) = (args.fill, &args.log) {
         return fill::fill(log, events, args.fill_bytes).await;
     }
-    let builder = Bridge::builder().authenticator(Hs256::new(&args.secret)?).limits(args.limits);
     let tokens = Leaking::new(Hs256::new(&args.secret)?, args.leak);
     let builder = Bridge::builder().authenticator(tokens).limits(args.limits);
     let builder = match &args.log {
@@ -128,7 +124,6 @@ async fn main() -> Result<()> {
         bridge.shutdown().await;
     };
     tokio::join!(stop, server).1?;
-    axum::serve(listener, bridge.router()).with_graceful_shutdown(stop).await?;
     say_counters(&bridge);
     Ok(())
 }
