@@ -58,7 +58,8 @@ pub struct Limits {
     pub page_bytes: usize,
     /// Most events of one frame. 1 to 10,000, defaults to 512.
     pub page_events: usize,
-    /// How long live events wait for others to share a frame. 0 to 1 second, defaults to 4 milliseconds.
+    /// How long live events wait for others to share a frame, from the frame before on: one that comes alone goes out at
+    /// once. 0 to 1 second, defaults to 4 milliseconds.
     #[serde(deserialize_with = "in_millis")]
     pub live_batch: Duration,
     /// Time between two heartbeats. 100 milliseconds to 300 seconds, defaults to 15 seconds.

@@ -412,7 +412,12 @@ impl Session {
 
     /// Moves frames in both directions until one side ends it.
     async fn serve(&mut self, writer: &Writer, messages: &mut impl Messages) -> End {
-        let closing = self.context.closing.clone();
+        // What is waited for in each turn is made once: each of these is known to others while it waits.
+        let mut closing = pin!(self.context.closing.clone().cancelled_owned());
+        let mut failed = pin!(writer.failed());
+        let wake = Arc::clone(&self.wake);
+        let mut woken = pin!(wake.notified());
+        let mut timer = pin!(sleep_until(self.heartbeat_due));
         loop {
             // Here and not only when the timer wins: a busy page must not miss its heartbeats.
             if let Err(end) = self.on_timer() {
@@ -429,19 +434,23 @@ impl Session {
             }
             // A socket that sends more than its user may is read when the time has come.
             let paced = self.user.intake.frames.wait().map(|wait| Instant::now() + wait);
-            let deadline = [Some(self.heartbeat_due), self.expires, filled.live_due, paced];
-            let deadline = deadline.into_iter().flatten().min().unwrap_or(self.heartbeat_due);
             let has_room = paced.is_none()
                 && self.control.has_room(self.context.limits.max_buffered_bytes)
                 && self.answers.len() < self.context.limits.max_pending_sends;
-            let silent_at = self.silence.due();
+            // A socket that is not read now is not silent.
+            let silent_at = self.silence.due().filter(|_| has_room);
+            let deadlines = [self.expires, filled.live_due, paced, silent_at];
+            let deadline = deadlines.into_iter().flatten().fold(self.heartbeat_due, Instant::min);
+            if timer.deadline() != deadline {
+                timer.as_mut().reset(deadline);
+            }
             // In this order, so that the same events always do the same. Nothing waits for ever behind another branch: the
             // page is sent what there is, and timers run, at the top of each turn; answers come to sends alone, which
             // are read after them; and a signal may be lost.
             tokio::select! {
                 biased;
-                () = closing.cancelled() => return End::GoingAway,
-                () = writer.failed() => return End::Gone,
+                () = &mut closing => return End::GoingAway,
+                () = &mut failed => return End::Gone,
                 Some(answer) = self.answers.next() => {
                     self.order.leave(&answer.place, answer.is_owed);
                     self.control.push_back(answer.frame);
@@ -451,21 +460,21 @@ impl Session {
                         return end;
                     }
                 }
-                // A socket that is not read now is not silent.
-                () = sleep_until(silent_at.unwrap_or(deadline)), if has_room && silent_at.is_some() => {
-                    // What came while this session waited for something else is heard first.
-                    tokio::task::yield_now().await;
-                    let Some(message) = messages.next().now_or_never() else {
-                        return End::Silent;
-                    };
-                    if let Err(end) = self.on_message(message).await {
-                        return end;
+                () = &mut timer => {
+                    if silent_at.is_some_and(|at| at <= Instant::now()) {
+                        // What came while this session waited for something else is heard first.
+                        tokio::task::yield_now().await;
+                        let Some(message) = messages.next().now_or_never() else {
+                            return End::Silent;
+                        };
+                        if let Err(end) = self.on_message(message).await {
+                            return end;
+                        }
                     }
                 }
                 () = writer.room(), if filled.is_blocked => {}
-                () = self.wake.notified() => {}
+                () = &mut woken => woken.set(wake.notified()),
                 Some(signal) = self.signals.recv(), if has_room => self.on_signal(&signal),
-                () = sleep_until(deadline) => {}
             }
         }
     }

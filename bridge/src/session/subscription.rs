@@ -34,7 +34,9 @@ pub(super) struct Subscription {
     acked: u64,
     window: Window,
     in_flight: InFlight,
-    /// When the first live event that was not sent is due.
+    /// When live events were sent last.
+    live_sent: Option<Instant>,
+    /// When those are due that wait for others.
     live_due: Option<Instant>,
     replays: VecDeque<Replay>,
     /// Whether a replay was served last.
@@ -86,6 +88,7 @@ impl Subscription {
             acked: start.next - 1,
             window: start.window,
             in_flight: InFlight::new(start.window.events),
+            live_sent: None,
             live_due: None,
             replays: VecDeque::new(),
             replayed: false,
@@ -202,8 +205,10 @@ impl Subscription {
         }
         let limits = &context.limits;
         if self.is_caught_up {
+            // The first one goes out at once; those that follow it closely share a frame.
             let now = Instant::now();
-            if now < *self.live_due.get_or_insert(now + limits.live_batch) {
+            self.live_due = self.live_sent.map(|sent| sent + limits.live_batch).filter(|due| now < *due);
+            if self.live_due.is_some() {
                 return Ok(None);
             }
         }
@@ -237,9 +242,8 @@ impl Subscription {
             }
         }
         self.ackable = self.ackable.max(self.sent);
-        if self.sent >= durable.head {
-            self.live_due = None;
-        }
+        // What did not fit into this frame does not wait.
+        self.live_sent = (self.is_caught_up && self.sent >= durable.head).then(Instant::now);
         Ok(Some(encode::events(self.ch, page.first, &page.bodies)))
     }
 
