@@ -16,10 +16,10 @@ use crate::service::Service;
 const TEXT_BYTES: usize = 100;
 
 /// What the log takes on the disk per event, with what SQLite needs on the way.
-const DISK_BYTES: u64 = 400;
+const DISK_BYTES: u64 = 300;
 
-/// How long a twentieth of the log may take.
-const FILLED: Duration = Duration::from_secs(600);
+/// How long the writer may say nothing, and how long it may take to end: it closes the log then.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let events: u64 = bench.size(10_000_000, 10_000);
@@ -82,14 +82,14 @@ fn fill(bench: &Bench<'_>, log: &Path, events: u64) -> Result<()> {
     command.args(["--fill", &events.to_string(), "--fill-bytes", &TEXT_BYTES.to_string()]);
     let service = Service::start("the writer of the log", command, bench.ctx.log("load-fill"))?;
     loop {
-        let line = service.line(FILLED)?;
+        let line = service.line(PATIENCE)?;
         println!("  {line}");
         if line == format!("filled {events} of {events} events") {
             break;
         }
     }
     // It closes the log, which brings everything into the one file, and ends by itself.
-    service.ended(FILLED)
+    service.ended(PATIENCE)
 }
 
 /// Drops the pages of the file from memory, so that a start reads what it needs from the disk.

@@ -41,6 +41,9 @@ impl Steady {
         let mut crowd = Crowd::start(bench, &stand, dialect, pages, self.streams)?;
         let measured = self.run(&stand, &mut crowd)?;
         println!("  {}: {}", dialect.name(), measured.summary());
+        if let Some(warning) = measured.shortfall(self.per_second * f64::from(pages)) {
+            println!("    {warning}");
+        }
         drop(crowd);
         stand.stop()?;
         Ok(measured)
@@ -73,6 +76,13 @@ impl Measured {
     /// CPU time of the server per event that a page got, in microseconds.
     pub(super) fn us_per_event(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / (self.mark.events as f64).max(1.0)
+    }
+
+    /// A warning if the machine did not carry the load: then other work, and not the server, set the figures.
+    pub(super) fn shortfall(&self, offered_per_second: f64) -> Option<String> {
+        let carried = self.mark.events as f64 / self.wall.as_secs_f64() / offered_per_second * 100.0;
+        (carried < 95.0)
+            .then(|| format!("only {carried:.0} % of the load was carried; measure on an idle machine"))
     }
 
     /// In a few words.

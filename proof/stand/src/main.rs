@@ -45,7 +45,7 @@ struct Args {
     /// Messages stay accepted: no agent answers them.
     #[arg(long)]
     no_agent: bool,
-    /// Writes so many events to the log, in 1,000 streams, and ends.
+    /// Writes so many events to the log, in 1,000 streams, and ends. A multiple of 1,000.
     #[arg(long, value_name = "EVENTS", requires = "log")]
     fill: Option<u64>,
     /// Bytes of the text of an event of `--fill`.
