@@ -12,6 +12,7 @@ mod flow;
 mod http;
 mod limits;
 mod replay;
+mod requirements;
 mod rights;
 mod runs;
 mod sends;
