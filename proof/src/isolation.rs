@@ -12,7 +12,7 @@ mod world;
 
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use agentwire_faults::interrupt::interrupted;
@@ -27,6 +27,9 @@ use board::Board;
 use honest::Honest;
 use watch::Watch;
 use world::World;
+
+/// Users who attack at once: each of them has work under way all the time.
+const ATTACKING: usize = 48;
 
 /// Sockets that are opened at once: more would only wait for each other.
 const CONNECTING: usize = 64;
@@ -61,10 +64,25 @@ pub(crate) struct Arena {
     watch: Watch,
     board: Board,
     connecting: Semaphore,
+    attacking: Semaphore,
     /// All users meet between two parts of their work.
     together: Barrier,
     attacks: AtomicU64,
+    /// Users who have attacked.
+    attacked: AtomicUsize,
     messages: AtomicU64,
+}
+
+impl Arena {
+    /// Says after each tenth how many users have attacked.
+    fn say_attacked(&self) {
+        let attacked = self.attacked.fetch_add(1, Ordering::Relaxed) + 1;
+        let tenths = |attacked: usize| attacked * 10 / self.world.users;
+        if tenths(attacked) > tenths(attacked - 1) {
+            let attacks = self.attacks.load(Ordering::Relaxed);
+            println!("  {attacked} of {} users have made their attacks, {attacks} so far", self.world.users);
+        }
+    }
 }
 
 /// Runs the command.
@@ -88,7 +106,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
             secret: tokens.secret(),
             // Slow machines are not what this is about.
             limits: json!({
-                "max_connections_per_user": 64, "max_opening": 1_000, "max_connections": 40_000, "hello_timeout": 60_000,
+                "max_connections_per_user": 10_000, "max_opening": 1_000, "max_connections": 40_000, "hello_timeout": 60_000,
                 "heartbeat": 60_000, "idle_timeout": 600_000, "auth_timeout": 60_000, "log_timeout": 120_000,
                 "write_timeout": 300_000,
             }),
@@ -105,8 +123,10 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Result<()> {
         watch: Watch::new(Arc::clone(&world)),
         board: Board::new(world.users),
         connecting: Semaphore::new(CONNECTING),
+        attacking: Semaphore::new(ATTACKING),
         together: Barrier::new(world.users),
         attacks: AtomicU64::new(0),
+        attacked: AtomicUsize::new(0),
         messages: AtomicU64::new(0),
         world,
     });
@@ -162,14 +182,14 @@ async fn user(arena: Arc<Arena>, n: usize) -> Result<()> {
         let started = part(&arena, n, &mut honest, "everybody has worked", None).await?;
         honest.ask().await?;
         let started = part(&arena, n, &mut honest, "everybody has a run that waits", Some(started)).await?;
-        let places = honest.places();
-        let attack = async {
-            attacks::attack(&arena, n, &places).await?;
-            Ok::<_, anyhow::Error>(())
-        };
-        let (attacked, worked) = tokio::join!(attack, honest.go_on());
-        attacked.context("as an attacker")?;
-        worked?;
+        {
+            let _turn = honest.beside(arena.attacking.acquire()).await??;
+            let places = honest.places();
+            let (attacked, worked) = tokio::join!(attacks::attack(&arena, n, &places), honest.go_on());
+            attacked.context("as an attacker")?;
+            worked?;
+        }
+        arena.say_attacked();
         let started =
             part(&arena, n, &mut honest, "everybody has attacked, and worked meanwhile", Some(started))
                 .await?;
@@ -193,14 +213,7 @@ async fn part(
     done: &str,
     started: Option<Instant>,
 ) -> Result<Instant> {
-    let met = arena.together.wait();
-    tokio::pin!(met);
-    loop {
-        tokio::select! {
-            _ = &mut met => break,
-            read = honest.step() => read?,
-        }
-    }
+    honest.beside(arena.together.wait()).await?;
     if n == 0 {
         let took = started.map_or(0, |started| started.elapsed().as_secs());
         println!("  {done} ({took} s)");

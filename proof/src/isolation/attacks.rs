@@ -12,8 +12,8 @@ use super::honest::{get, own};
 use super::world::{World, message};
 use crate::pages::{Forgery, Got, Page, Place};
 
-/// Users that each one attacks.
-const VICTIMS: usize = 3;
+/// Users that each one attacks, beside those of two shared threads.
+const VICTIMS: usize = 1;
 
 /// Close codes for a token that is not accepted.
 const REFUSED: [u16; 2] = [4450, 4451];

@@ -225,8 +225,19 @@ impl<'a> Honest<'a> {
         Ok(())
     }
 
+    /// Takes frames until something else is done.
+    pub(crate) async fn beside<T>(&mut self, other: impl Future<Output = T>) -> Result<T> {
+        tokio::pin!(other);
+        loop {
+            tokio::select! {
+                done = &mut other => return Ok(done),
+                read = self.step() => read?,
+            }
+        }
+    }
+
     /// Takes one frame.
-    pub(crate) async fn step(&mut self) -> Result<()> {
+    async fn step(&mut self) -> Result<()> {
         match self.page.next().await? {
             Got::Frame(frame, name) => {
                 self.arena.watch.frame(&self.user, &frame, name.as_deref());
