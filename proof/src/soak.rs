@@ -128,6 +128,7 @@ async fn soak(stand: &Listening, crowd: &Arc<Crowd>, pages: u64, length: Duratio
     let process = Process::new(stand)?;
     // What is opened at the first use is there afterwards: files, and connections of the log for reads at once.
     crowd.warm_up().await?;
+    crowd.read_at_once(&stand.address).await?;
     let mut first = crowd.start(pages, Instant::now() + FIRST);
     while let Some(ended) = first.join_next().await {
         ended.context("the task of a page died")??;
@@ -160,7 +161,7 @@ async fn soak(stand: &Listening, crowd: &Arc<Crowd>, pages: u64, length: Duratio
     println!("  all pages have gone: {}", crowd.so_far());
     let (after, counters) = at_rest(&process).await?;
     // The last window is not over.
-    if length.as_secs() % WINDOW.as_secs() != 0 {
+    if !length.as_secs().is_multiple_of(WINDOW.as_secs()) {
         minima.pop();
     }
     Ok(Soaked {

@@ -26,6 +26,10 @@ const WORDS: usize = 150;
 /// Of so many lives, one sends a message.
 const SENDS: u64 = 40;
 
+/// Requests that read at once before the soak begins, and how many each of them makes.
+const READERS: usize = 32;
+const READS: usize = 10;
+
 /// How long a life is at the most, in milliseconds.
 const LIFE_MS: u64 = 3_000;
 
@@ -67,6 +71,28 @@ impl Crowd {
             }
         }
         page.close().await;
+        Ok(())
+    }
+
+    /// Reads the log from many requests at once, so that as many connections to it are open as there can be.
+    pub(super) async fn read_at_once(&self, address: &str) -> Result<()> {
+        let url = format!("{address}/v1/threads/{THREAD}/events?limit=1000");
+        let token = format!("Bearer {}", self.tokens.of("u-0"));
+        let agent = ureq::Agent::new_with_defaults();
+        let mut reads = JoinSet::new();
+        for _ in 0..READERS {
+            let (agent, url, token) = (agent.clone(), url.clone(), token.clone());
+            reads.spawn_blocking(move || {
+                for _ in 0..READS {
+                    let mut answer = agent.get(&url).header("authorization", &token).call()?;
+                    answer.body_mut().read_to_vec()?;
+                }
+                Ok::<_, ureq::Error>(())
+            });
+        }
+        while let Some(read) = reads.join_next().await {
+            read.context("a task that reads died")?.context("the log can't be read")?;
+        }
         Ok(())
     }
 
@@ -117,7 +143,7 @@ impl Life {
         Ok(())
     }
 
-    async fn be_refused(&mut self, crowd: &Crowd) -> Result<()> {
+    async fn be_refused(&self, crowd: &Crowd) -> Result<()> {
         let mut page = Page::connect(&crowd.url).await?;
         let forged = crowd.tokens.forged(Forgery::OtherSecret, &self.user, &self.user);
         page.hello(&forged, json!([{ "name": THREAD }])).await?;
