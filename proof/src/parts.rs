@@ -125,6 +125,12 @@ pub(crate) const PARTS: &[Part] = &[
         run: fuzz::reader::check,
     },
     Part {
+        name: "sessions",
+        about: "25 and 100 clients at once: nothing lost, nothing of others, each run whole and begun in time",
+        needs: Needs::build,
+        run: crowd::sessions,
+    },
+    Part {
         name: "page-unit",
         about: "how the chat page folds events and compares them with the log",
         needs: Needs::page,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use xtask::build::{self, Std, Variant};
 use xtask::context::Context;
 use xtask::run::Outcome;
-use xtask::test::counts::Counts;
-use xtask::test::report::Report;
+use xtask::test::counts::{self, Counts};
+use xtask::test::report::{Report, counted};
 
 /// Users of the slice: two groups that share a thread each.
 const USERS: &str = "24";
@@ -30,6 +31,24 @@ pub(super) fn soak(ctx: &Context) -> Result<Report> {
     let honest = slice(ctx, "soak", &["--minutes", "0.35"])?;
     let lost = slice(ctx, "soak-descriptor", &["--minutes", "0.35", "--sabotage", "descriptor"])?;
     Ok(judge(&honest, &lost, "soak: ", |line| line.contains(" != ")))
+}
+
+/// Many real clients on one bridge: the built package, in Node.
+pub(super) fn sessions(ctx: &Context) -> Result<Report> {
+    build::package(ctx, Variant::Default, Std::Auto)?;
+    ctx.cargo("test-sessions-build")
+        .args(["build", "--locked", "--package", "agentwire-stand"])
+        .check("the server can't be built")?;
+    let stand = ctx.target.join("debug").join(format!("agentwire-stand{}", std::env::consts::EXE_SUFFIX));
+    let tests = ctx
+        .tool("node", "test-sessions")
+        // Node before version 22 has no socket without it.
+        .args(["--experimental-websocket", "--test"])
+        // Relative: Node takes it for a pattern, in which the names of folders above may mean something else.
+        .arg("tests/sessions/sessions.test.js")
+        .env("AGENTWIRE_STAND", stand)
+        .time_limit(LIMIT);
+    counted(tests, counts::node)
 }
 
 /// Runs a command of this same program, so that its time limit ends all that it started.
