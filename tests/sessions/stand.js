@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -41,16 +41,38 @@ export async function stand(limits) {
 }
 
 /**
- * For how long other programs have had the processors, in milliseconds of each of them; 0 where the system does not tell. `pids` are
- * the processes that are not others.
+ * What other programs have taken from the processes `pids`, in milliseconds; 0 where the system does not tell. It is never more than these
+ * have waited for a processor, and never more than the others have had of each processor.
  */
-export async function others(pids) {
+export async function taken(pids, since) {
+	const [had, waits] = await Promise.all([others(pids), Promise.all(pids.map(waited))]);
+	const now = { had, waited: waits.reduce((one, other) => one + other, 0) };
+	return { ...now, ms: since === undefined ? 0 : Math.min(now.had - since.had, now.waited - since.waited) };
+}
+
+/** For how long other programs have had the processors, in milliseconds of each of them. */
+async function others(pids) {
 	try {
-		const [, ...all] = (await readFile("/proc/stat", "utf8")).split("\n")[0].trim().split(/ +/).map(Number);
-		const [user, nice, system, , , interrupts, soft, stolen] = all;
+		const [, ...all] = (await readFile("/proc/stat", "utf8")).split("\n")[0].trim().split(/ +/);
+		const [user, nice, system, , , interrupts, soft, stolen] = all.map(Number);
 		const own = await Promise.all(pids.map(busy));
 		const sum = own.reduce((one, other) => one + other, 0);
 		return ((user + nice + system + interrupts + soft + stolen - sum) * TICK) / availableParallelism();
+	} catch {
+		return 0;
+	}
+}
+
+/** For how long the thread of a process that waited for longest has been ready and had no processor, in milliseconds. */
+async function waited(pid) {
+	try {
+		const threads = await readdir(`/proc/${pid}/task`);
+		const waits = threads.map(async (thread) => {
+			// It may have ended meanwhile.
+			const text = await readFile(`/proc/${pid}/task/${thread}/schedstat`, "utf8").catch(() => "0 0 0");
+			return Number(text.split(" ")[1]) / 1e6;
+		});
+		return Math.max(...(await Promise.all(waits)));
 	} catch {
 		return 0;
 	}
