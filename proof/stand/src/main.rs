@@ -116,11 +116,13 @@ async fn main() -> Result<()> {
     }
     tokio::spawn(count(bridge.clone()));
     let listener = TcpListener::bind(args.listen).await.context("the address cannot be used")?;
+    // Before it says that it listens: who reads that may stop it at once.
+    let stopped = stopped()?;
     println!("listening on http://{}", listener.local_addr()?);
     let router = bridge.router().merge(publish::router(bridge.clone()));
     let server = bridge.serve(listener, router);
     let stop = async {
-        stopped().await;
+        stopped.await;
         bridge.shutdown().await;
     };
     tokio::join!(stop, server).1?;
@@ -142,15 +144,14 @@ fn say_counters(bridge: &Bridge) {
     println!("counters {}", serde_json::json!(bridge.counters()));
 }
 
-/// Resolves on SIGTERM or SIGINT.
-async fn stopped() {
+/// Handles SIGTERM and SIGINT from now on; what it returns resolves on the first of them.
+fn stopped() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }
