@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::emitter::{Emitter, PublishError};
 use crate::journal::Pending;
@@ -86,7 +88,7 @@ impl Agents {
     pub(crate) fn choose(&self, message: &UserMessage) -> Result<Arc<dyn AnyAgent>, String> {
         let name = match &self.route {
             Some(route) => route(message),
-            None => message.body.get("agent").and_then(Value::as_str).map(str::to_owned),
+            None => message.agent.clone(),
         };
         let named = self.named.iter().find(|(one, _)| Some(one) == name.as_ref()).map(|(_, agent)| agent);
         named.or(self.other.as_ref()).cloned().ok_or_else(|| name.unwrap_or_default())
@@ -112,21 +114,43 @@ pub struct UserMessage {
     pub send_id: String,
     /// Its text.
     pub content: String,
-    /// The whole event as it is stored.
-    pub body: Value,
+    /// The agent that it names.
+    agent: Option<String>,
+    /// The trace that it belongs to.
+    traceparent: Option<String>,
+    text: Arc<str>,
+}
+
+/// What a bridge itself reads of a message. The rest can be large, and take many times as much memory as values.
+#[derive(Default, Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    agent: Option<&'a RawValue>,
+    #[serde(borrow)]
+    traceparent: Option<&'a RawValue>,
 }
 
 impl UserMessage {
     pub(crate) fn new(stream: &StreamKey, pending: &Pending) -> Self {
-        let body: Value = serde_json::from_str(&pending.body).unwrap_or_default();
+        let text = |field: Option<&RawValue>| serde_json::from_str::<String>(field?.get()).ok();
+        let head = serde_json::from_str::<Head<'_>>(&pending.body).unwrap_or_default();
         Self {
             user: pending.subject.to_string(),
             stream: stream.clone(),
             thread: stream.name(),
             send_id: pending.send_id.to_string(),
-            content: body.get("content").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            body,
+            content: text(head.content).unwrap_or_default(),
+            agent: text(head.agent),
+            traceparent: text(head.traceparent),
+            text: Arc::clone(&pending.body),
         }
+    }
+
+    /// The whole event as it is stored. Reads it anew; a message of many small values takes some milliseconds.
+    pub fn body(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 
@@ -192,7 +216,7 @@ impl Turn {
     /// meanwhile: that is [`PublishError::Outdated`], as for one that was withdrawn.
     pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
         let (offset, edited) = (self.offset, self.edited);
-        let traceparent = self.message.body.get("traceparent").and_then(Value::as_str);
+        let traceparent = self.message.traceparent.as_deref();
         let answers =
             Answers { send_id: &self.message.send_id, traceparent, offset, edited, turn: &self.state.runs };
         let run = Run::start(self.emitter.clone(), agent, Some(answers), None).await;

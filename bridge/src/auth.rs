@@ -131,6 +131,12 @@ impl Hs256 {
     }
 
     fn check(&self, token: &str) -> Result<Identity, AuthError> {
+        // What must be understood and is not makes a token invalid (RFC 7515, section 4.1.11).
+        if jsonwebtoken::decode_header(token).is_ok_and(|header| header.crit.is_some()) {
+            return Err(AuthError::Invalid(
+                "it has critical extensions, and this server knows none".to_owned(),
+            ));
+        }
         let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)
             .map_err(|error| match error.kind() {
                 ErrorKind::ExpiredSignature => AuthError::Expired,

@@ -2,13 +2,44 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// Tells bodies apart as JSON values: by their fields in any order, and numbers by their value.
 pub(crate) fn fingerprint(kind: &str, body: &Value) -> Arc<str> {
+    hashed(kind, |text| canonical(body, text))
+}
+
+/// The same for an object.
+pub(crate) fn fingerprint_of_fields(kind: &str, fields: &Map<String, Value>) -> Arc<str> {
+    hashed(kind, |text| canonical_fields(fields, text))
+}
+
+/// The same for a list of a text, or of none, and an object in a place.
+pub(crate) fn fingerprint_of_pair(
+    kind: &str,
+    fields: &Map<String, Value>,
+    other: &Value,
+    is_first: bool,
+) -> Arc<str> {
+    hashed(kind, |text| {
+        text.push('[');
+        if is_first {
+            canonical(other, text);
+            text.push(',');
+            canonical_fields(fields, text);
+        } else {
+            canonical_fields(fields, text);
+            text.push(',');
+            canonical(other, text);
+        }
+        text.push_str(",]");
+    })
+}
+
+fn hashed(kind: &str, write: impl FnOnce(&mut String)) -> Arc<str> {
     let mut text = String::from(kind);
-    canonical(body, &mut text);
+    write(&mut text);
     let hash = Sha256::digest(text.as_bytes());
     hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
@@ -28,24 +59,39 @@ fn canonical(value: &Value, text: &mut String) {
             }
             text.push(']');
         }
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_unstable_by_key(|(key, _)| *key);
-            text.push('{');
-            for (key, item) in fields {
-                text.push_str(&Value::from(key.as_str()).to_string());
-                text.push(':');
-                canonical(item, text);
-                text.push(',');
-            }
-            text.push('}');
-        }
+        Value::Object(fields) => canonical_fields(fields, text),
     }
+}
+
+fn canonical_fields(fields: &Map<String, Value>, text: &mut String) {
+    let mut fields: Vec<_> = fields.iter().collect();
+    fields.sort_unstable_by_key(|(key, _)| *key);
+    text.push('{');
+    for (key, item) in fields {
+        text.push_str(&Value::from(key.as_str()).to_string());
+        text.push(':');
+        canonical(item, text);
+        text.push(',');
+    }
+    text.push('}');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // PROTOCOL: SND-2
+    #[test]
+    fn an_object_has_the_same_fingerprint_as_the_value_that_it_is() {
+        let value = serde_json::json!({ "b": [1, { "c": null }], "a": "x" });
+        let fields = value.as_object().unwrap();
+        assert_eq!(fingerprint_of_fields("send", fields), fingerprint("send", &value));
+        for other in [serde_json::json!("r1"), Value::Null] {
+            let [first, last] = [serde_json::json!([other, value]), serde_json::json!([value, other])];
+            assert_eq!(fingerprint_of_pair("edit", fields, &other, true), fingerprint("edit", &first));
+            assert_eq!(fingerprint_of_pair("steer", fields, &other, false), fingerprint("steer", &last));
+        }
+    }
 
     // PROTOCOL: SND-2
     #[test]

@@ -3,6 +3,8 @@
 //! The hub learns of events by the log's observer alone, after their commit. Sessions read up to its head, so nothing
 //! can be sent that is not durable (I13).
 
+mod encoded;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
+pub(crate) use self::encoded::Encoded;
+use self::encoded::Frames;
 use crate::counters::{Counted, Counter, Handles};
 use crate::journal::Journal;
 use crate::log::{Change, Commit, Head, LogError, Page, take};
@@ -57,6 +61,14 @@ struct Now {
     /// The last events up to the head.
     recent: VecDeque<Arc<str>>,
     recent_bytes: usize,
+    frames: Frames,
+}
+
+/// A piece of a stream as a frame.
+pub(crate) struct LiveFrame {
+    /// The number of its epoch.
+    pub(crate) epoch_number: u64,
+    pub(crate) encoded: Encoded,
 }
 
 /// What commits have noted of a stream. Each part only grows, so it and a read of any moment can be put together.
@@ -222,7 +234,13 @@ impl Hub {
 
 impl Now {
     fn new() -> Self {
-        Self { durable: None, noted: Noted::default(), recent: VecDeque::new(), recent_bytes: 0 }
+        Self {
+            durable: None,
+            noted: Noted::default(),
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            frames: Frames::default(),
+        }
     }
 
     /// Takes a first read of the log. Several can be under way; commits may have overtaken each of them.
@@ -280,6 +298,7 @@ impl Now {
             Change::Redacted { .. } => {
                 self.recent.clear();
                 self.recent_bytes = 0;
+                self.frames.clear();
             }
         }
     }
@@ -311,6 +330,31 @@ impl Watch {
     pub(crate) fn durable(&self) -> Durable {
         let now = self.stream.now.lock();
         now.durable.clone().expect("`Store::watch` returns a watch when this is known, and it stays so")
+    }
+
+    /// All events from `from` on as one frame, if other sessions may send the same, memory has them, and they are as many
+    /// as asked for at the most.
+    pub(crate) fn live_frame(
+        &self,
+        ch: u32,
+        from: u64,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Option<LiveFrame> {
+        // The hub has one, and each session that watches.
+        let is_shared = Arc::strong_count(&self.stream) > 2;
+        let mut now = self.stream.now.lock();
+        let Now { durable, recent, frames, .. } = &mut *now;
+        let durable = durable.as_ref().filter(|_| is_shared)?;
+        let first = durable.head + 1 - recent.len() as u64;
+        let skip = usize::try_from(from.checked_sub(first).filter(|_| from >= durable.oldest)?).ok()?;
+        let bodies = recent.make_contiguous().get(skip..)?;
+        let bytes: usize = bodies.iter().map(|body| body.len()).sum();
+        if bodies.is_empty() || bodies.len() > max_events || bytes > max_bytes {
+            return None;
+        }
+        let epoch_number = durable.epoch_number;
+        Some(LiveFrame { epoch_number, encoded: frames.get(ch, from, bodies) })
     }
 
     /// The events from `from` on if memory has them.

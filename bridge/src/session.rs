@@ -260,6 +260,7 @@ fn text_of(message: Option<Received>, max_bytes: usize) -> Result<Option<Text>, 
         Some(Received::Binary) => Err(Malformed::NotAnObject.into()),
         Some(Received::Control) => Ok(None),
         Some(Received::Close) => Err(End::Left),
+        Some(Received::TooLarge) => Err(End::too_large(max_bytes)),
         Some(Received::Refused) => Err(End::Refused),
         None => Err(End::Gone),
     }

@@ -22,8 +22,9 @@ pub enum Received {
     Control,
     /// The page closes the socket.
     Close,
-    /// It is no WebSocket message that is read. The transport has closed with a code of RFC 6455, such as 1009 for a message
-    /// that is too large.
+    /// A message was too large to be read. If one frame was, the transport has closed with 1009.
+    TooLarge,
+    /// It is no WebSocket message. The transport has closed with a code of RFC 6455.
     Refused,
 }
 

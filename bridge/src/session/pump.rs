@@ -1,5 +1,6 @@
 //! What goes out: answers first, then the streams in turn, as long as the socket takes it.
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::subscription::{Next, Subscription};
@@ -29,7 +30,7 @@ impl Session {
             }
             self.end_revoked();
             let frame = match self.control.pop_front() {
-                Some(frame) => frame,
+                Some(frame) => frame.into(),
                 None => match self.next_frame().await? {
                     Some(frame) => frame,
                     None => {
@@ -38,12 +39,12 @@ impl Session {
                     }
                 },
             };
-            place.send(frame.into());
+            place.send(Frame::Text(frame));
         }
     }
 
     /// The next frame of the stream whose turn it is (FLO-4).
-    async fn next_frame(&mut self) -> Result<Option<String>, End> {
+    async fn next_frame(&mut self) -> Result<Option<Bytes>, End> {
         let count = self.subscriptions.len();
         let in_flight: usize = self.subscriptions.iter().map(Subscription::in_flight_bytes).sum();
         for step in 0..count {
@@ -63,7 +64,7 @@ impl Session {
                 Some(frame) => return Ok(Some(frame)),
                 None => self.end_subscription(ch, "epoch"),
             }
-            return Ok(self.control.pop_front());
+            return Ok(self.control.pop_front().map(Into::into));
         }
         Ok(None)
     }

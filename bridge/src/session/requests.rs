@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::clock::now_ms;
 use crate::event::{Event, EventError};
-use crate::fingerprint::fingerprint;
+use crate::fingerprint::{fingerprint_of_fields, fingerprint_of_pair};
 use crate::ledger::draft::modes::Mode;
 use crate::question::Given;
 use crate::wire::encode::Rejection;
@@ -60,16 +60,16 @@ pub(super) fn read(text: &str, subject: &str, max_frame_bytes: usize) -> Result<
     Ok(Some(match frame {
         ClientFrame::Send { send, mode, message } => {
             let hash = match &mode {
-                Mode::Queue => fingerprint("send", &Value::from(message.clone())),
-                Mode::Interrupt => fingerprint("interrupt", &Value::from(message.clone())),
-                Mode::Steer(run) => fingerprint("steer", &json!([message, run.as_deref()])),
+                Mode::Queue => fingerprint_of_fields("send", &message),
+                Mode::Interrupt => fingerprint_of_fields("interrupt", &message),
+                Mode::Steer(run) => fingerprint_of_pair("steer", &message, &run.as_deref().into(), false),
             };
             let is_message = is_user_message(&message);
             let event = message_event(message, &send, &mode, subject, max_frame_bytes);
             Request::Send(send, mode, Checked { hash, event, is_message })
         }
         ClientFrame::Edit { send, message_id, message } => {
-            let hash = fingerprint("edit", &json!([&*message_id, message]));
+            let hash = fingerprint_of_pair("edit", &message, &(*message_id).into(), true);
             let event = edit_event(message, &message_id, subject, max_frame_bytes);
             Request::Edit(send, message_id, Checked { hash, event, is_message: false })
         }

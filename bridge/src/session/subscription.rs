@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::in_flight::InFlight;
@@ -54,7 +55,7 @@ pub(super) enum Next {
     /// Nothing now, or there is no room in the window.
     Nothing,
     /// A frame.
-    Frame(String),
+    Frame(Bytes),
     /// Nothing any more: the epoch it was opened in has ended (GAP-2).
     EpochEnded,
 }
@@ -155,16 +156,16 @@ impl Subscription {
         context: &Context,
         durable: &Durable,
         others: usize,
-    ) -> Result<Option<String>, LogError> {
+    ) -> Result<Option<Bytes>, LogError> {
         if self.sent + 1 < durable.oldest {
-            return Ok(Some(self.skip_trimmed(durable.oldest)));
+            return Ok(Some(self.skip_trimmed(durable.oldest).into()));
         }
         if !self.is_caught_up && self.sent >= self.head {
             self.is_caught_up = true;
             let open_runs = self.open_runs.take();
             let max = context.limits.max_frame_bytes;
             let seal = context.seals.seal(&self.key, &durable.epoch, self.head);
-            return Ok(Some(encode::caught_up(self.ch, self.head, &seal, open_runs.as_deref(), max)));
+            return Ok(Some(encode::caught_up(self.ch, self.head, &seal, open_runs.as_deref(), max).into()));
         }
         // In turn, so that neither holds up the other.
         if !self.replayed
@@ -192,7 +193,7 @@ impl Subscription {
         context: &Context,
         durable: &Durable,
         others: usize,
-    ) -> Result<Option<String>, LogError> {
+    ) -> Result<Option<Bytes>, LogError> {
         // Up to the head of `subscribed` first, so that `caughtUp` stands at its place.
         let end = if self.is_caught_up { durable.head } else { durable.head.min(self.head) };
         let room = self.window.events.saturating_sub(self.in_flight.events());
@@ -215,6 +216,16 @@ impl Subscription {
         let max_events =
             limits.page_events.min(room).min(usize::try_from(end - self.sent).unwrap_or(usize::MAX));
         let max_bytes = page_bytes(context).min(room_bytes);
+        let live =
+            self.is_caught_up.then(|| self.watch.live_frame(self.ch, self.sent + 1, max_events, max_bytes));
+        if let Some(live) = live.flatten()
+            && live.epoch_number == self.epoch_number
+        {
+            self.count_sent(live.encoded.sizes.iter().copied());
+            // It has all that there is.
+            self.live_sent = Some(Instant::now());
+            return Ok(Some(live.encoded.text));
+        }
         let page = context.hub.read(&self.watch, self.sent + 1, max_events, max_bytes).await?;
         let bytes: usize = page.bodies.iter().map(|body| body.len()).sum();
         if page.epoch_number == self.epoch_number
@@ -223,7 +234,7 @@ impl Subscription {
         {
             // A hole in the log itself. It can't be read, so it is declared.
             tracing::error!(stream = %self.key, from = self.sent + 1, to = page.first - 1, "events of the log are missing");
-            return Ok(Some(self.skip_trimmed(page.first)));
+            return Ok(Some(self.skip_trimmed(page.first).into()));
         }
         // Trimmed or begun anew meanwhile: the hub knows it, or will wake us when it does.
         let is_other = page.epoch_number != self.epoch_number || page.first != self.sent + 1;
@@ -235,24 +246,25 @@ impl Subscription {
             self.live_due = None;
             return Ok(None);
         }
-        for body in &page.bodies {
+        self.count_sent(page.bodies.iter().map(|body| body.len()));
+        // What did not fit into this frame does not wait.
+        self.live_sent = (self.is_caught_up && self.sent >= durable.head).then(Instant::now);
+        Ok(Some(encode::events(self.ch, page.first, &page.bodies).into()))
+    }
+
+    /// Counts events that go out, by their bytes.
+    fn count_sent(&mut self, sizes: impl IntoIterator<Item = usize>) {
+        for bytes in sizes {
             self.sent += 1;
             if self.sent > self.acked {
-                self.in_flight.sent(self.sent, body.len());
+                self.in_flight.sent(self.sent, bytes);
             }
         }
         self.ackable = self.ackable.max(self.sent);
-        // What did not fit into this frame does not wait.
-        self.live_sent = (self.is_caught_up && self.sent >= durable.head).then(Instant::now);
-        Ok(Some(encode::events(self.ch, page.first, &page.bodies)))
     }
 
     /// A page of the oldest replay request, or its end (RPL-1). It does not count against the window (FLO-5).
-    async fn next_replay(
-        &mut self,
-        context: &Context,
-        durable: &Durable,
-    ) -> Result<Option<String>, LogError> {
+    async fn next_replay(&mut self, context: &Context, durable: &Durable) -> Result<Option<Bytes>, LogError> {
         let Some(replay) = self.replays.front_mut() else {
             return Ok(None);
         };
@@ -271,14 +283,14 @@ impl Subscription {
             if !page.bodies.is_empty() && last <= to {
                 replay.next = last + 1;
                 self.ackable = self.ackable.max(last);
-                return Ok(Some(encode::events(self.ch, page.first, &page.bodies)));
+                return Ok(Some(encode::events(self.ch, page.first, &page.bodies).into()));
             }
             // More can have been trimmed meanwhile.
             oldest = oldest.max(page.oldest);
         }
         let frame = ServerFrame::ReplayEnd { req: replay.req, to: replay.next - 1, oldest }.encode();
         self.replays.pop_front();
-        Ok(Some(frame))
+        Ok(Some(frame.into()))
     }
 }
 

@@ -79,6 +79,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<I> {
                 tracing::debug!(%error, "a socket broke");
                 None
             }
+            Some(Err(Error::PayloadTooLong { .. })) => Some(Received::TooLarge),
             Some(Err(error)) => {
                 tracing::debug!(%error, "a socket was closed: this is no message");
                 Some(Received::Refused)

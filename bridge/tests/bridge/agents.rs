@@ -541,7 +541,7 @@ async fn an_error_that_is_larger_than_a_frame_ends_its_run_without_its_texts() {
 #[tokio::test]
 async fn a_panic_while_an_agent_is_chosen_costs_its_message_only() {
     let route =
-        |message: &agentwire_bridge::UserMessage| Some(message.body["kind"].as_str().unwrap().to_owned());
+        |message: &agentwire_bridge::UserMessage| Some(message.body()["kind"].as_str().unwrap().to_owned());
     let server = Server::with(|builder| builder.named_agent("a", echo()).route(route)).await;
     let first = json!({"type": "user_message", "content": "hi"});
     assert_eq!(ends(&server, first).await, [json!("panicked"), json!("panicked")]);

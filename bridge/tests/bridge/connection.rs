@@ -7,6 +7,7 @@ use agentwire_bridge::{
     AuthError, Authenticator, Authorizer, Grant, Hs256, Identity, Limits, Refusal, StreamKey,
 };
 use futures_util::future::BoxFuture;
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Barrier, Semaphore, mpsc};
@@ -56,6 +57,12 @@ async fn the_welcome_comes_first_and_streams_in_their_order() {
     }
 }
 
+/// A token with an extension that must be understood.
+fn critical(claims: &Value) -> String {
+    let header = Header { crit: Some(vec!["exp".to_owned()]), ..Header::default() };
+    jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+}
+
 // PROTOCOL: HEL-3, CLS-2, GEN-9
 #[tokio::test]
 async fn each_bad_token_has_its_own_code() {
@@ -73,6 +80,8 @@ async fn each_bad_token_has_its_own_code() {
             "token_expired",
             4451,
         ),
+        // Faults D20.
+        (critical(&good), "token_invalid", 4450),
     ] {
         let mut page = Page::connect(&server).await;
         page.send(hello(&token, json!([]))).await;

@@ -128,6 +128,21 @@ async fn pings_before_the_welcome_are_read_up_to_a_bound() {
     assert!(pongs <= 65_536 + 16_384, "{pongs} bytes of pongs");
 }
 
+// PROTOCOL: GEN-7
+#[tokio::test]
+async fn a_message_that_is_too_large_in_all_its_fragments_is_not_read_to_its_end() {
+    let server = Server::start().await;
+    let mut socket = handshake(&server).await;
+    for n in 0..70 {
+        // A fragment of 1,000 bytes, masked with zeros; the first one says that it is text.
+        let mut fragment = vec![u8::from(n == 0), 0x80 | 126, 0x03, 0xe8, 0, 0, 0, 0];
+        fragment.extend([b'x'; 1_000]);
+        let _ = socket.write_all(&fragment).await;
+    }
+    let answer = rest(&mut socket).await;
+    assert!(answer.contains("message_too_large"), "{answer}");
+}
+
 /// A WebSocket that was not welcomed.
 async fn handshake(server: &Server) -> TcpStream {
     let mut socket = TcpStream::connect(server.address).await.unwrap();

@@ -9,10 +9,15 @@ use serde_json::{Value, json};
 /// a check can see whose it is. `ask`, true, makes the agent ask before it answers; it takes what steers it meanwhile.
 pub(crate) async fn answer(turn: Turn) -> Result<(), AgentError> {
     let message = &turn.message;
-    let mark = message.body.get("mark").and_then(Value::as_str).unwrap_or_default();
+    let (mark, asks) = {
+        let body = message.body();
+        let mark = body.get("mark").and_then(Value::as_str).unwrap_or_default();
+        (mark.to_owned(), body.get("ask") == Some(&Value::Bool(true)))
+    };
+    let mark = mark.as_str();
     let run = turn.run("stand").await?;
     run.thinking(&format!("What was said? {mark}")).await?;
-    if message.body.get("ask") == Some(&Value::Bool(true)) {
+    if asks {
         ask(&run, mark).await?;
     }
     let tool =

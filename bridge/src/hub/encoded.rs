@@ -1,0 +1,93 @@
+//! Frames of live events that several sessions send: each is written once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::wire::encode;
+
+/// Frames of one stream that are kept: sessions have the stream under different numbers, and differ in how far they are.
+const MAX_FRAMES: usize = 4;
+
+/// Largest frame that is kept, in bytes.
+const MAX_BYTES: usize = 16_384;
+
+/// A frame of events.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    /// The frame.
+    pub(crate) text: Bytes,
+    /// Bytes of each event.
+    pub(crate) sizes: Arc<[usize]>,
+}
+
+impl Encoded {
+    /// Writes a frame.
+    pub(crate) fn new(ch: u32, first: u64, bodies: &[Arc<str>]) -> Self {
+        let sizes = bodies.iter().map(|body| body.len()).collect();
+        Self { text: encode::events(ch, first, bodies).into(), sizes }
+    }
+}
+
+/// The frames that were written last.
+#[derive(Debug, Default)]
+pub(super) struct Frames(VecDeque<(Place, Encoded)>);
+
+/// What makes frames of one stream the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    ch: u32,
+    first: u64,
+    count: usize,
+}
+
+impl Frames {
+    /// The frame of these events, which is written if it is not there.
+    pub(super) fn get(&mut self, ch: u32, first: u64, bodies: &[Arc<str>]) -> Encoded {
+        let place = Place { ch, first, count: bodies.len() };
+        if let Some((_, encoded)) = self.0.iter().find(|(of, _)| *of == place) {
+            return encoded.clone();
+        }
+        let encoded = Encoded::new(ch, first, bodies);
+        if encoded.text.len() <= MAX_BYTES {
+            if self.0.len() >= MAX_FRAMES {
+                self.0.pop_front();
+            }
+            self.0.push_back((place, encoded.clone()));
+        }
+        encoded
+    }
+
+    /// Forgets all: an event has another text now.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_written_once_for_all_who_send_it() {
+        let bodies: [Arc<str>; 2] = [r#"{"type":"a"}"#.into(), r#"{"type":"bc"}"#.into()];
+        let mut frames = Frames::default();
+        let first = frames.get(1, 7, &bodies);
+        assert_eq!(
+            (&*first.sizes, &first.text[..]),
+            (&[12, 13][..], encode::events(1, 7, &bodies).as_bytes())
+        );
+        assert_eq!(frames.get(1, 7, &bodies).text.as_ptr(), first.text.as_ptr());
+        for (ch, first_offset, count) in [(2, 7, 2), (1, 8, 2), (1, 7, 1)] {
+            assert_ne!(frames.get(ch, first_offset, &bodies[..count]).text, first.text);
+        }
+        frames.get(9, 7, &bodies);
+        assert_eq!(frames.0.len(), MAX_FRAMES);
+        let large = [Arc::<str>::from("x".repeat(MAX_BYTES))];
+        frames.get(1, 9, &large);
+        assert!(frames.0.iter().all(|(place, _)| place.first != 9));
+        frames.clear();
+        assert_ne!(frames.get(1, 7, &bodies).text.as_ptr(), first.text.as_ptr());
+    }
+}
