@@ -31,6 +31,9 @@ use world::World;
 /// Users who attack at once: each of them has work under way all the time.
 const ATTACKING: usize = 48;
 
+/// Users with whom the attacks take so long that it is said how far they are.
+const MANY: usize = 200;
+
 /// Sockets that are opened at once: more would only wait for each other.
 const CONNECTING: usize = 64;
 
@@ -78,7 +81,7 @@ impl Arena {
     fn say_attacked(&self) {
         let attacked = self.attacked.fetch_add(1, Ordering::Relaxed) + 1;
         let tenths = |attacked: usize| attacked * 10 / self.world.users;
-        if tenths(attacked) > tenths(attacked - 1) {
+        if self.world.users >= MANY && tenths(attacked) > tenths(attacked - 1) {
             let attacks = self.attacks.load(Ordering::Relaxed);
             println!("  {attacked} of {} users have made their attacks, {attacks} so far", self.world.users);
         }

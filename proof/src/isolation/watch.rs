@@ -113,7 +113,7 @@ impl Watch {
             return;
         }
         match run {
-            Some(run) => self.of_run(user, run, &stream, !marks.is_empty()),
+            Some(run) => self.of_run(user, run, &stream, !marks.is_empty() || borrowed.is_some()),
             None if marks.is_empty() && borrowed.is_none() => foreign("an event of nobody"),
             None => {}
         }
