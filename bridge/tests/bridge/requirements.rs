@@ -53,7 +53,6 @@ async fn several_tasks_write_one_stream_and_each_event_comes_once_and_in_the_ord
     assert_eq!(server.head("t").await, TASKS * EACH);
 }
 
-// PROTOCOL: EVT-9
 #[tokio::test]
 async fn an_event_of_one_megabyte_is_the_same_to_the_byte_from_publish_to_page() {
     const BYTES: usize = 1 << 20;
