@@ -152,6 +152,10 @@ async fn soak(stand: &Listening, crowd: &Arc<Crowd>, pages: u64, length: Duratio
                 if let (true, Some(least)) = (window == minima.len(), minima.last()) {
                     println!("  {} s: {}, {least} KiB at the least", started.elapsed().as_secs(), crowd.so_far());
                 }
+                if window >= minima.len() && started.elapsed() < WARM_UP {
+                    // The connections that the log seldom uses have caches, too.
+                    crowd.read_at_once(&stand.address).await?;
+                }
                 // The machine may have been busy for a whole window.
                 minima.resize(minima.len().max(window + 1), memory);
                 minima[window] = memory.min(minima[window]);

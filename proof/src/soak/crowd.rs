@@ -26,8 +26,8 @@ const WORDS: usize = 150;
 /// Of so many lives, one sends a message.
 const SENDS: u64 = 40;
 
-/// Requests that read at once before the soak begins, and how many each of them makes.
-const READERS: usize = 32;
+/// Requests that read at once, and how many each of them makes.
+const READERS: u64 = 36;
 const READS: usize = 10;
 
 /// How long a life is at the most, in milliseconds.
@@ -74,14 +74,15 @@ impl Crowd {
         Ok(())
     }
 
-    /// Reads the log from many requests at once, so that as many connections to it are open as there can be.
+    /// Reads the log from many requests at once: as many connections to it are open then as there can be, and each has read
+    /// what there is.
     pub(super) async fn read_at_once(&self, address: &str) -> Result<()> {
         let url = format!("{address}/v1/threads/{THREAD}/events?limit=1000");
-        let token = format!("Bearer {}", self.tokens.of("u-0"));
         let agent = ureq::Agent::new_with_defaults();
         let mut reads = JoinSet::new();
-        for _ in 0..READERS {
-            let (agent, url, token) = (agent.clone(), url.clone(), token.clone());
+        for n in 0..READERS {
+            let (agent, url) = (agent.clone(), url.clone());
+            let token = format!("Bearer {}", self.tokens.of(&format!("u-{}", n % USERS)));
             reads.spawn_blocking(move || {
                 for _ in 0..READS {
                     let mut answer = agent.get(&url).header("authorization", &token).call()?;
