@@ -133,6 +133,8 @@ async fn soak(stand: &Listening, crowd: &Arc<Crowd>, pages: u64, length: Duratio
     while let Some(ended) = first.join_next().await {
         ended.context("the task of a page died")??;
     }
+    // Again, now that a read takes long enough to meet others.
+    crowd.read_at_once(&stand.address).await?;
     let (before, _) = at_rest(&process).await?;
     println!("  the server has {before} descriptors at rest; {pages} pages come and go");
     let started = Instant::now();
