@@ -208,6 +208,8 @@ fn a_receipt_whose_status_does_not_fit_is_malformed_and_the_send_goes_again() {
             id: "m1".into(),
             stream: "t".into(),
             body,
+            bytes: 100,
+            about: None,
             first_sent: FirstSent::default(),
         });
         world.settle();
@@ -244,6 +246,8 @@ fn a_receipt_of_an_approval_without_its_decision_is_malformed() {
             id,
             stream,
             body,
+            bytes: 100,
+            about: None,
             first_sent: FirstSent::default(),
         });
         world.settle();

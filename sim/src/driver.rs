@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use agentwire::proto::{
     Begin, Client, CloseCode, Config, ConsumerId, Event, FirstSent, Gap, Input, Instant, Outcome, Output,
     ResumeResult, SendKind, Slot, SocketId, StreamId,
+    config::MAX_BUFFERED,
     wire::{self, ClientFrame, Malformed, Open, ServerFrame},
 };
 use serde_json::{Value, json};
 
+/// Bytes that a large message claims to have, where [`Driver::pulling_in_calls`] fills a socket with them.
+const LARGE_SEND: u32 = 40_000;
 /// Events that may wait in an iterator that a handler makes.
 const SCRIPTED_QUEUE: u32 = 8;
 
@@ -194,8 +197,8 @@ pub enum Note {
     Delivered { consumer: ConsumerId, item: Item },
     /// A consumer detached.
     Left { consumer: ConsumerId },
-    /// The application made a send.
-    Made { kind: SendKind, id: String, stream: String },
+    /// The application made a send; `about` is the key of the message that it is about.
+    Made { kind: SendKind, id: String, stream: String, about: Option<String> },
     /// The client opened a socket.
     Opened(SocketId),
     /// The client sent a frame.
@@ -219,6 +222,8 @@ pub struct Driver {
     pub notes: Vec<Note>,
     /// Whether receivers keep what they got.
     pub keeps_items: bool,
+    /// Bytes that wait in the socket, as the core is told when it asks.
+    pub buffered: u32,
     /// See [`pulling_in_calls`](Self::pulling_in_calls).
     pulls_in_calls: bool,
     slots: BTreeMap<u32, Value>,
@@ -247,7 +252,8 @@ impl Driver {
         Self { keeps_items: true, ..Self::default() }
     }
 
-    /// Makes a driver whose handlers pull an item of each iterator when they enter an epoch, inside the call.
+    /// Makes a driver whose handlers pull an item of each iterator when they enter an epoch, inside the call. Each message fills
+    /// its sockets with [`LARGE_SEND`] bytes, half of which are gone whenever the core asks.
     pub fn pulling_in_calls() -> Self {
         Self { pulls_in_calls: true, ..Self::default() }
     }
@@ -328,11 +334,12 @@ impl Driver {
             self.feed(client, seat, now);
         }
         for (kind, stream, id, body, made) in self.outbox.clone() {
-            let body = self.keep(body);
-            // As if it had gone out when it was made, which is the earliest that can be.
-            let first_sent = FirstSent { ago: Some(now.since(made)), at: None };
-            let (id, stream) = (id.into(), stream.into());
-            self.feed(client, Input::Send { kind, id, stream, body, first_sent }, now);
+            let mut input = self.send(kind, &id, &stream, body);
+            if let Input::Send { first_sent, .. } = &mut input {
+                // As if it had gone out when it was made, which is the earliest that can be.
+                *first_sent = FirstSent { ago: Some(now.since(made)), at: None };
+            }
+            self.feed(client, input, now);
         }
     }
 
@@ -436,16 +443,22 @@ impl Driver {
 
     /// Makes the input of anything that settles by a receipt. `body` has the fields of its frame.
     pub fn send(&mut self, kind: SendKind, id: &str, stream: &str, body: Value) -> Input {
+        let acts_on_runs = body["mode"].as_str().is_some_and(|mode| mode != "queue");
+        let kind = if acts_on_runs { SendKind::RunMessage } else { kind };
+        let is_large = self.pulls_in_calls && kind == SendKind::Message;
+        let bytes = if is_large { LARGE_SEND } else { body.to_string().len() as u32 };
+        let about = body["sendId"].as_str().map(Into::into);
         let (id, stream, body) = (id.into(), stream.into(), self.keep(body));
-        Input::Send { kind, id, stream, body, first_sent: FirstSent::default() }
+        Input::Send { kind, id, stream, body, bytes, about, first_sent: FirstSent::default() }
     }
 
     fn note_input(&mut self, input: &Input, now: Instant) {
         match input {
             Input::Close => self.notes.push(Note::Closing),
-            Input::Send { kind, id, stream, body, .. } => {
+            Input::Send { kind, id, stream, body, about, .. } => {
                 let (id, stream): (String, String) = ((*id).into(), (*stream).into());
-                self.notes.push(Note::Made { kind: *kind, id: id.clone(), stream: stream.clone() });
+                let about = about.map(Into::into);
+                self.notes.push(Note::Made { kind: *kind, id: id.clone(), stream: stream.clone(), about });
                 if !self.outbox.iter().any(|(_, of, known, ..)| *known == id && *of == stream) {
                     let body = self.slots.get(&body.0).cloned().unwrap_or_default();
                     self.outbox.push((*kind, stream, id, body, now));
@@ -516,7 +529,16 @@ impl Driver {
                         client.handle_input(input, now);
                     }
                 }
+                Output::Measure(_) => {
+                    client.handle_input(Input::Buffered(self.buffered), now);
+                    if self.pulls_in_calls {
+                        self.buffered /= 2;
+                    }
+                }
                 Output::OpenSocket(socket) => {
+                    if self.pulls_in_calls {
+                        self.buffered = 0;
+                    }
                     let socket = self.on_wire(socket);
                     self.next_socket = self.next_socket.max(socket.0 + 1);
                     self.notes.push(Note::Opened(socket));
@@ -536,6 +558,11 @@ impl Driver {
                             if let Some((id, stream)) = frame.key().filter(|_| is_too_large) {
                                 client.handle_input(Input::SendTooLarge { id, stream }, now);
                             } else {
+                                if self.pulls_in_calls
+                                    && matches!(frame, ClientFrame::Keyed { kind: SendKind::Message, .. })
+                                {
+                                    self.write_large();
+                                }
                                 self.notes.push(Note::Sent { socket, frame, text });
                             }
                         }
@@ -547,6 +574,15 @@ impl Driver {
                 Output::Timeout(deadline) => return deadline,
             }
         }
+    }
+
+    /// A large message goes into the socket: there must be room (SND-22).
+    fn write_large(&mut self) {
+        let bytes = self.buffered;
+        if bytes >= MAX_BUFFERED {
+            self.broken.get_or_insert_with(|| format!("SND-22: {bytes} bytes wait in the socket"));
+        }
+        self.buffered += LARGE_SEND;
     }
 
     /// Returns how many events were delivered before it returned.
@@ -601,6 +637,8 @@ impl Driver {
                             id,
                             stream,
                             body,
+                            bytes: LARGE_SEND,
+                            about: None,
                             first_sent: FirstSent::default(),
                         }
                     }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use agentwire::proto::Duration;
 
 use agentwire::proto::{
-    Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, Slot, SocketId, State,
-    StreamId, wire::Open,
+    Begin, Client, CloseCode, Config, ConsumerId, Event, Input, Instant, Outcome, SendKind, Slot, SocketId,
+    State, StreamId, wire::Open,
 };
 use serde_json::{Value, json};
 
@@ -128,6 +128,17 @@ impl World {
     pub fn send(&mut self, id: &str, stream: &str, content: &str) {
         let input = self.driver.message(id, stream, content);
         self.input(input);
+    }
+
+    /// Sends anything that settles by a receipt. `body` has the fields of its frame.
+    pub fn send_kind(&mut self, kind: SendKind, id: &str, stream: &str, body: Value) {
+        let input = self.driver.send(kind, id, stream, body);
+        self.input(input);
+    }
+
+    /// Lets so many bytes wait in the socket from now on, as if nothing went out of it.
+    pub fn hold_up(&mut self, bytes: u32) {
+        self.driver.buffered = bytes;
     }
 
     /// Gives a token.

@@ -183,6 +183,7 @@ impl Client {
                     self.fx.release(slot);
                 }
             }
+            Input::Buffered(bytes) => self.on_buffered(bytes),
             Input::Close => self.close(),
             Input::Contradiction { socket, contradiction, slot } => {
                 if self.is_current(socket, Some(slot)) {
@@ -205,8 +206,8 @@ impl Client {
             Input::Online(online) => self.on_online(online),
             Input::Reconnect => self.reconnect(),
             Input::RetryIn(delay) => self.retry_in(delay),
-            Input::Send { kind, id, stream, body, first_sent } => {
-                self.on_send(kind, id, stream, body, first_sent)
+            Input::Send { kind, id, stream, body, bytes, about, first_sent } => {
+                self.on_send(kind, (id, stream, about), (body, bytes), first_sent);
             }
             Input::SendTooLarge { id, stream } => {
                 self.outbox.fail_too_large(id, stream, &mut self.fx);

@@ -132,5 +132,11 @@ pub const HOLD_DELAY: Duration = Duration::from_secs(10);
 pub const RESEND_DELAY: Duration = Duration::from_secs(1);
 /// The longest of these delays.
 pub const MAX_RESEND_DELAY: Duration = Duration::from_secs(64);
+/// Bytes of a message or an edit that may always be written: the least that a server takes in one frame (HEL-4, SND-22).
+pub const SMALL_SEND: u32 = 4_096;
+/// Bytes that wait in the socket below which a larger one is written: a line of 1 Mbit/s takes half a second for them (SND-22).
+pub const MAX_BUFFERED: u32 = 65_536;
+/// How often the client looks whether the socket has room again: no event of a browser tells it.
+pub const ROOM_DELAY: Duration = Duration::from_millis(50);
 /// Delay before a token is asked for again when a refresh failed.
 pub const REFRESH_RETRY: Duration = Duration::from_secs(10);

@@ -37,6 +37,8 @@ pub enum SendKind {
     Edit,
     /// A message.
     Message,
+    /// A message that acts on runs: one that interrupts or steers (SND-18).
+    RunMessage,
     /// The wish to take back a message that waits.
     Withdraw,
 }
@@ -60,6 +62,9 @@ pub enum Input {
         /// Holds what is wrong with it.
         slot: Slot,
     },
+    /// The answer to [`Output::Measure`](super::Output::Measure): the bytes that were written and that the browser has not given to
+    /// the network.
+    Buffered(u32),
     /// The application closes the client for good.
     Close,
     /// A frame came whose fields contradict each other.
@@ -112,6 +117,10 @@ pub enum Input {
         stream: Text,
         /// Holds the further fields of the frame.
         body: Slot,
+        /// About how many bytes the frame has.
+        bytes: u32,
+        /// The key of the message that a cancel, a withdrawal or an edit is about.
+        about: Option<Text>,
         /// When it may have gone out for the first time, if a former core was given it (SND-5).
         first_sent: FirstSent,
     },

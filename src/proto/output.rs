@@ -39,6 +39,8 @@ pub enum Output {
     },
     /// Report a fact to the application.
     Event(Event),
+    /// Answer at once, by [`Input::Buffered`](super::Input::Buffered), how many bytes wait in a socket.
+    Measure(SocketId),
     /// Open a socket.
     OpenSocket(SocketId),
     /// Forget what a slot holds.

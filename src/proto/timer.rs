@@ -23,7 +23,7 @@ pub(crate) enum Timer {
     Reconnect,
     /// When to ask for a token before the present one expires.
     Refresh,
-    /// When to send again what the server could not take.
+    /// When to send again what the server could not take, and to look whether the socket has room for what is large.
     Resend,
     /// When to ask again for a stream that the server could not serve.
     Subscribe,

@@ -229,6 +229,11 @@ impl Driver {
                 }
             }
             Output::Event(event) => self.report(event),
+            Output::Measure(socket) => {
+                // A socket that was left has no bytes to wait for.
+                let bytes = self.web_of(socket).map_or(0, |web| web.buffered_amount());
+                self.feed_running(Input::Buffered(bytes));
+            }
             Output::OpenSocket(socket) => self.open(socket),
             Output::Release(slot) => self.release(slot),
             Output::RequestToken => {
@@ -248,9 +253,13 @@ impl Driver {
         }
     }
 
+    /// The browser's end of a socket, if it is the one in use.
+    fn web_of(&self, socket: SocketId) -> Option<WebSocket> {
+        self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone())
+    }
+
     fn send(&self, socket: SocketId, frame: &ClientFrame) {
-        let web =
-            self.socket.borrow().as_ref().filter(|known| known.id == socket).map(|known| known.web.clone());
+        let web = self.web_of(socket);
         // The socket was left before its frames were written. The next one gets what they carried.
         let Some(web) = web else { return };
         let kind = wire::to_numbers(frame, |number| self.host.put(number));

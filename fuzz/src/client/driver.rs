@@ -51,6 +51,8 @@ pub(super) struct Driver {
     /// How long the application may take to give a token.
     token_timeout: Duration,
     socket: Option<Socket>,
+    /// Bytes that wait in the socket, as the core is told.
+    buffered: u32,
     /// Sockets so far; their ids are 0, 1, 2, …
     sockets: u32,
     consumers: Vec<Consumer>,
@@ -82,6 +84,7 @@ impl Driver {
             away: false,
             token_asked: None,
             socket: None,
+            buffered: 0,
             sockets: 0,
             consumers: Vec::new(),
             numbers: BTreeMap::new(),
@@ -267,11 +270,12 @@ impl Driver {
     }
 
     fn send(&mut self, kind: u8, stream: u8, id: u8) {
-        let (kind, body) = match kind % 3 {
+        let (kind, body) = match kind % 6 {
             0 => (SendKind::Message, json!({"message": {"type": "user_message", "content": "hi"}})),
             1 => (SendKind::Cancel, json!({"runId": "r1"})),
             2 => (SendKind::Approve, json!({"runId": "r1", "approvalId": "a1", "decision": "denied"})),
             3 => (SendKind::Withdraw, json!({"sendId": "m0"})),
+            4 => (SendKind::RunMessage, json!({"message": {"type": "user_message", "content": "no"}, "mode": "interrupt"})),
             _ => {
                 let message = json!({"type": "user_message", "content": "hello"});
                 (SendKind::Edit, json!({"sendId": "m0", "message": message}))
@@ -281,7 +285,10 @@ impl Driver {
         let body = self.slots.keep(Held::Value(body));
         self.sends.push(&id, &stream);
         let (id, stream) = (id.into(), stream.into());
-        self.input(Input::Send { kind, id, stream, body, first_sent: FirstSent::default() });
+        // Some are large, and some are about what waits beside them.
+        let bytes = if kind == SendKind::Message { 100_000 } else { 100 };
+        let about = matches!(kind, SendKind::Edit | SendKind::Withdraw).then(|| send_id(0).into());
+        self.input(Input::Send { kind, id, stream, body, bytes, about, first_sent: FirstSent::default() });
     }
 
     fn subscribe(&mut self, stream: u8, open: u8, begin: u8, offset: u64) {
@@ -351,7 +358,7 @@ impl Driver {
         // Each parked frame can go to each consumer and be released; each stream, send and consumer can have a few words to say.
         let parked = usize::try_from(before.parked_frames).expect("a few");
         let (consumers, sends) = (self.consumers.len(), self.sends.len());
-        let bound = 32 + (parked + 2) * (consumers + 1) + 8 * (STREAMS + consumers) + 3 * sends;
+        let bound = 32 + (parked + 2) * (consumers + 1) + 8 * (STREAMS + consumers) + 4 * sends;
         let mut outputs = 0;
         self.deadline = loop {
             match self.client.poll_output() {
@@ -404,6 +411,12 @@ impl Driver {
                 self.consumer(consumer).deliver(life, offset, take);
             }
             Output::Event(event) => self.note(event),
+            Output::Measure(socket) => {
+                let current = self.socket.as_ref().map(|current| current.id);
+                assert_eq!(current, Some(socket), "a socket is measured that is not in use");
+                self.buffered = if self.buffered == 0 { 200_000 } else { self.buffered / 4 };
+                self.client.handle_input(Input::Buffered(self.buffered), self.now);
+            }
             Output::OpenSocket(socket) => {
                 assert_eq!(socket.0, self.sockets, "socket numbers go up");
                 assert!(self.socket.is_none(), "a second socket");

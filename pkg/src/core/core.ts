@@ -20,6 +20,9 @@ const RETRY_IN = 13;
 const WAKE = 14;
 const TAKE_BACK = 15;
 
+/** The kind of a message that interrupts or steers. */
+const ACTS_ON_RUNS = 5;
+
 export class Core implements RawClient {
 	readonly #border: Border;
 	readonly #core: NumberCore;
@@ -82,9 +85,12 @@ export class Core implements RawClient {
 		this.#core.delivered(consumer, life, offset);
 	}
 
-	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number, sentAt = -1): void {
+	send(kind: RawSendKind, id: string, stream: string, body: object, bytes: number, sentAgoMs: number, sentAt = -1): void {
 		const { texts, slots } = this.#border;
-		this.#call(SEND, kind, texts.number(id), texts.number(stream), slots.keep(body), sentAgoMs, sentAt);
+		const { mode = "queue", sendId } = body as { readonly mode?: string; readonly sendId?: string };
+		const what = mode === "queue" ? kind : ACTS_ON_RUNS;
+		const about = sendId === undefined ? -1 : texts.number(sendId);
+		this.#call(SEND, what, texts.number(id), texts.number(stream), slots.keep(body), bytes, about, sentAgoMs, sentAt);
 	}
 
 	takeBack(id: string, reason: string): void {

@@ -172,11 +172,11 @@ export interface RawClient {
 	 */
 	delivered(consumer: number, life: number, offset: number): void;
 	/**
-	 * Queues a message; `body` holds the further fields of the frame (`message`, or `runId`, …). It settles exactly once.
+	 * Queues a message; `body` holds the further fields of the frame (`message`, or `runId`, …), `bytes` of JSON. It settles exactly once.
 	 * `sentAgoMs`: milliseconds since it may have gone out for the first time, through an earlier core or before it failed; -1
 	 * if it cannot have. `sentAt` is the server's time of that, if it is known.
 	 */
-	send(kind: RawSendKind, id: string, stream: string, body: object, sentAgoMs: number, sentAt?: number): void;
+	send(kind: RawSendKind, id: string, stream: string, body: object, bytes: number, sentAgoMs: number, sentAt?: number): void;
 	/** Takes a send back: it settles with the code `reason`, unless it may have gone out. */
 	takeBack(id: string, reason: string): void;
 	/** Sends at once or not at all. */

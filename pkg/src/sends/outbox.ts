@@ -114,7 +114,7 @@ export class Outbox {
 		// The order of the map is that of the releases.
 		this.#pending.delete(id);
 		this.#pending.set(id, pending);
-		this.#give(pending.letter);
+		this.#give(pending);
 	}
 
 	/**
@@ -192,9 +192,10 @@ export class Outbox {
 
 	/** Gives everything that may go out to a new core, in the first order. */
 	resend(): void {
-		for (const { letter, released, withdrawn } of [...this.#pending.values()]) {
+		for (const pending of [...this.#pending.values()]) {
+			const { letter, released, withdrawn } = pending;
 			if (withdrawn !== undefined) this.settled(letter.id, undefined, withdrawn.code);
-			else if (released) this.#give(letter);
+			else if (released) this.#give(pending);
 		}
 	}
 
@@ -234,9 +235,10 @@ export class Outbox {
 		for (const waiter of [...pending.waiters]) waiter.moved(sending);
 	}
 
-	#give({ kind, id, stream, body, sentSince, sentAt }: Letter): void {
+	#give({ letter, bytes }: Pending): void {
+		const { kind, id, stream, body, sentSince, sentAt } = letter;
 		// Below 0 only when the clock was set back.
 		const sentAgoMs = sentSince === undefined ? -1 : Math.max(0, Date.now() - sentSince);
-		this.#supervisor.call((raw) => raw.send(kind, id, stream, body, sentAgoMs, sentAt));
+		this.#supervisor.call((raw) => raw.send(kind, id, stream, body, bytes, sentAgoMs, sentAt));
 	}
 }

@@ -37,7 +37,8 @@ export class ScriptedSocket extends EventTarget {
 	readonly CLOSING = 2;
 	readonly CLOSED = 3;
 	readonly url: string;
-	readonly bufferedAmount = 0;
+	/** Bytes that wait in it: as many as the test says. */
+	bufferedAmount = 0;
 	readonly extensions = "";
 	binaryType = "blob";
 	protocol = "";

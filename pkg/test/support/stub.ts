@@ -67,7 +67,7 @@ export class StubCore implements RawClient {
 		this.#note("delivered", this.consumers.indexOf(consumer), life, offset);
 	}
 
-	send(_kind: number, id: string, _stream: string, _body: object, sentAgoMs: number): void {
+	send(_kind: number, id: string, _stream: string, _body: object, _bytes: number, sentAgoMs: number): void {
 		this.#note("send", id, sentAgoMs);
 		if (this.writes) this.host.written(id);
 	}

@@ -117,7 +117,7 @@ impl World {
                     }
                 }
             }
-            Note::Made { kind: SendKind::Message, id, stream } => {
+            Note::Made { kind: SendKind::Message | SendKind::RunMessage, id, stream, .. } => {
                 self.audit.sends.insert(id, stream);
             }
             Note::TokenWanted => {

@@ -44,6 +44,8 @@ pub(super) struct Page {
     pub(super) opens: BTreeMap<StreamId, Open>,
     pub(super) next_consumer: u32,
     pub(super) next_send: u32,
+    /// The stream of the send before.
+    pub(super) sent_to: u32,
     pub(super) subject: String,
     /// What the token provider does next.
     pub(super) bad_tokens: u64,
@@ -75,6 +77,7 @@ impl Page {
             opens: BTreeMap::new(),
             next_consumer: 1,
             next_send: 1,
+            sent_to: 1,
             subject,
             bad_tokens: 0,
             token_delay: None,

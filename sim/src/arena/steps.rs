@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agentwire::proto::Duration;
 
-use agentwire::proto::{Begin, Config, ConsumerId, Input, State, StreamId, wire::Open};
+use agentwire::proto::{Begin, Config, ConsumerId, Input, SendKind, State, StreamId, wire::Open};
 use serde_json::json;
 
 use super::{
@@ -315,9 +315,19 @@ impl Arena {
         if page.frozen {
             return Ok(());
         }
-        let id = format!("p{}-m{}", page.life, page.next_send);
+        let id = |number: u32| format!("p{}-m{number}", page.life);
+        let number = page.next_send;
+        let (own, before) = (id(number), id(number - 1));
         page.next_send += 1;
-        let input = page.driver.message(&id, &stream_name(stream), &id);
+        let name = stream_name(stream);
+        let of_before = stream_name(page.sent_to);
+        let input = match number % 5 {
+            2 => page.driver.send(SendKind::Cancel, &own, &of_before, json!({ "runId": "r1" })),
+            // About a message that may wait beside it.
+            4 => page.driver.send(SendKind::Withdraw, &own, &of_before, json!({ "sendId": before })),
+            _ => page.driver.message(&own, &name, &own),
+        };
+        page.sent_to = stream;
         self.input(index, input)
     }
 

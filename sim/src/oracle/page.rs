@@ -28,12 +28,34 @@ const ENOUGH_DELAYS: u32 = 8;
 pub(super) struct Send {
     kind: SendKind,
     stream: String,
+    /// The key of the message that it is about.
+    about: Option<String>,
     /// Its place among the sends of the page.
     made: usize,
     pub(super) settled: bool,
     sent: bool,
     /// It went out on the socket in use, and nothing came back that puts it off.
     on_way: bool,
+    /// It was put off on the socket in use.
+    put_off: bool,
+    /// When it went out on the socket in use, in the order of all transmissions.
+    went: u64,
+}
+
+impl Send {
+    const fn has_content(&self) -> bool {
+        matches!(self.kind, SendKind::Edit | SendKind::Message | SendKind::RunMessage)
+    }
+
+    /// Tells whether it may go out before one that was made earlier and waits (SND-4).
+    fn may_pass(&self, id: &str, waiting: &Self) -> bool {
+        let is_about =
+            self.about.as_deref().is_some_and(|about| about == id || waiting.about.as_deref() == Some(about));
+        !self.has_content()
+            && !is_about
+            && (!waiting.put_off || (self.put_off && self.went < waiting.went))
+            && matches!(waiting.kind, SendKind::Edit | SendKind::Message)
+    }
 }
 
 /// What is known of a page without asking its core.
@@ -44,6 +66,7 @@ pub(super) struct PageView {
     pub(super) max_pending: usize,
     pub(super) streams: Vec<StreamView>,
     pub(super) sends: BTreeMap<String, Send>,
+    transmissions: u64,
     /// The requests that are open on the socket in use for what the server owes: their `ch`, and where they end.
     replays: BTreeMap<u64, (u32, u64)>,
     pub(super) closing: bool,
@@ -87,6 +110,7 @@ impl PageView {
             max_pending: config.max_pending,
             streams: Vec::new(),
             sends: BTreeMap::new(),
+            transmissions: 0,
             replays: BTreeMap::new(),
             closing: false,
             causes: Causes::default(),
@@ -138,7 +162,7 @@ impl PageView {
             stream.link_down();
         }
         for send in self.sends.values_mut() {
-            send.on_way = false;
+            (send.on_way, send.put_off) = (false, false);
         }
     }
 
@@ -188,7 +212,7 @@ impl PageView {
             }
             ServerFrame::Receipt(Receipt { id, error: Some(error), .. }) if error.retryable => {
                 if let Some(send) = self.sends.get_mut(&*id.as_rc()) {
-                    send.on_way = false;
+                    (send.on_way, send.put_off) = (false, true);
                 }
             }
             ServerFrame::ReplayEnd { req, oldest, .. } => {
@@ -300,9 +324,20 @@ impl PageView {
                     stream.leave(*consumer);
                 }
             }
-            Note::Made { kind, id, stream } => {
+            Note::Made { kind, id, stream, about } => {
                 let (kind, stream, made) = (*kind, stream.clone(), self.sends.len());
-                let send = Send { kind, stream, made, settled: false, sent: false, on_way: false };
+                let about = about.clone();
+                let send = Send {
+                    kind,
+                    stream,
+                    about,
+                    made,
+                    settled: false,
+                    sent: false,
+                    on_way: false,
+                    put_off: false,
+                    went: 0,
+                };
                 self.sends.entry(id.clone()).or_insert(send);
             }
             Note::Opened(socket) => {
@@ -377,11 +412,17 @@ impl PageView {
                 let made = send.map_or(0, |send| send.made);
                 let waits =
                     |send: &Send| send.made < made && send.stream == *stream && !send.settled && !send.on_way;
-                let overtaken = self.sends.iter().find(|(_, send)| waits(send)).map(|(id, _)| id);
+                let is_overtaken = |(of, waiting): &(&String, &Send)| {
+                    waits(waiting) && !send.is_some_and(|send| send.may_pass(of, waiting))
+                };
+                let overtaken = self.sends.iter().find(is_overtaken).map(|(id, _)| id);
                 require!(overtaken.is_none(), "SND-4", "{id} goes out before {overtaken:?} of its stream");
                 self.rate.uploaded(&id.as_rc(), now)?;
+                self.transmissions += 1;
                 if let Some(send) = self.sends.get_mut(&*id.as_rc()) {
                     (send.sent, send.on_way) = (true, true);
+                    // What was put off keeps its place (SND-9).
+                    send.went = if send.put_off { send.went } else { self.transmissions };
                 }
             }
             ClientFrame::Subscribe { streams } => self.requested(streams)?,
@@ -465,6 +506,9 @@ impl PageView {
             else {
                 continue;
             };
+            if !send.has_content() {
+                continue;
+            }
             let before = last.insert(stream, send.made);
             require!(before <= Some(send.made), "SND-4", "{id} of {stream} is applied after one made later");
         }

@@ -225,7 +225,7 @@ pub fn to_numbers(frame: &ClientFrame, mut put: impl FnMut(f64)) -> PageKind {
                 SendKind::Approve => PageKind::Approve,
                 SendKind::Cancel => PageKind::Cancel,
                 SendKind::Edit => PageKind::Edit,
-                SendKind::Message => PageKind::Send,
+                SendKind::Message | SendKind::RunMessage => PageKind::Send,
                 SendKind::Withdraw => PageKind::Withdraw,
             }
         }
