@@ -32,7 +32,7 @@ pub(crate) fn run(ctx: &Context) -> Result<Report> {
         .arg("--test")
         // Relative: Node takes these for patterns, in which the names of folders above may mean something else.
         .args(
-            ["packaging", "importers", "quick-start", "persist"]
+            ["packaging", "importers", "quick-start", "persist", "slow"]
                 .map(|name| format!("tests/packaging/{name}.test.js")),
         )
         .env("AGENTWIRE_TARBALL", tarball)
