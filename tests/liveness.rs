@@ -2,7 +2,9 @@
 
 mod support;
 
-use agentwire::proto::{ClientError, Config, Duration, Event, Input, SocketId, State, Text};
+use agentwire::proto::{
+    Begin, ClientError, Config, Duration, Event, Input, SocketId, State, Text, wire::Open,
+};
 use agentwire_sim::Loop;
 use support::{SECOND, World, connected, following, pulling};
 
@@ -289,6 +291,26 @@ fn a_server_that_says_goaway_at_once_each_time_is_called_no_more_often_than_the_
 
 // --- Requests that are not answered ---
 
+/// The page has asked for one stream more, under this number, and the server answered that it has `head` events. From now on the
+/// server says nothing by itself.
+fn catching_up(mut world: World, number: u32, name: &str, head: u64) -> World {
+    world.server.mute = true;
+    world.subscribe(number, number, name, Open::Start, Begin::Stream);
+    world.run_for(SECOND / 10);
+    world.inject(format!(
+        r#"{{"type":"subscribed","ch":{number},"name":"{name}","epoch":"e1","oldest":1,"head":{head},"next":1,"recovered":true}}"#
+    ));
+    world
+}
+
+/// Lets seconds pass, with a heartbeat that names no stream after each.
+fn beat_for(world: &mut World, seconds: u32) {
+    for _ in 0..seconds {
+        world.run_for(SECOND);
+        world.inject(r#"{"type":"heartbeat","heads":{}}"#);
+    }
+}
+
 #[test]
 fn a_subscribe_that_is_not_answered_drops_the_socket_after_ten_seconds() {
     // PROTOCOL: SUB-13; I7
@@ -313,15 +335,8 @@ fn a_subscribe_that_is_not_answered_drops_the_socket_after_ten_seconds() {
 #[test]
 fn a_catch_up_that_never_ends_drops_the_socket_after_twenty_seconds() {
     // PROTOCOL: SUB-13; I7
-    let mut world = connected();
-    world.server.mute = true;
-    world.follow("t");
-    world.run_for(SECOND / 10);
-    world.inject(r#"{"type":"subscribed","ch":1,"name":"t","epoch":"e1","oldest":1,"head":5,"next":1,"recovered":true}"#);
-    for _ in 0..19 {
-        world.run_for(SECOND);
-        world.inject(r#"{"type":"heartbeat","heads":{}}"#);
-    }
+    let mut world = catching_up(connected(), 1, "t", 5);
+    beat_for(&mut world, 19);
     assert_eq!(world.client.stats().attempts, 1);
     world.run_for(2 * SECOND);
     assert_eq!(world.client.stats().attempts, 2);
@@ -585,16 +600,9 @@ fn a_send_that_the_page_finds_too_large_holds_up_no_other_one() {
 #[test]
 fn a_catch_up_stands_still_even_if_live_events_came_before_its_end() {
     // PROTOCOL: SUB-13
-    let mut world = connected();
-    world.server.mute = true;
-    world.follow("t");
-    world.run_for(SECOND / 10);
-    world.inject(r#"{"type":"subscribed","ch":1,"name":"t","epoch":"e1","oldest":1,"head":1,"next":1,"recovered":true}"#);
+    let mut world = catching_up(connected(), 1, "t", 1);
     world.inject(r#"{"type":"events","ch":1,"first":1,"count":2,"events":[{"type":"a"},{"type":"b"}]}"#);
-    for _ in 0..20 {
-        world.run_for(SECOND);
-        world.inject(r#"{"type":"heartbeat","heads":{}}"#);
-    }
+    beat_for(&mut world, 20);
     assert_eq!(world.client.stats().attempts, 1);
     world.run_for(2 * SECOND);
     assert_eq!(world.client.stats().attempts, 2);
@@ -603,15 +611,8 @@ fn a_catch_up_stands_still_even_if_live_events_came_before_its_end() {
 #[test]
 fn a_catch_up_may_wait_for_room_that_another_stream_takes() {
     // PROTOCOL: SUB-13, FLO-1: the iterator over `t` is not pulled, and its events fill the window of all streams.
-    let mut world = pulling(3);
-    world.server.mute = true;
-    world.subscribe(2, 2, "u", agentwire::proto::wire::Open::Start, agentwire::proto::Begin::Stream);
-    world.run_for(SECOND / 10);
-    world.inject(r#"{"type":"subscribed","ch":2,"name":"u","epoch":"e1","oldest":1,"head":5,"next":1,"recovered":true}"#);
-    for _ in 0..60 {
-        world.run_for(SECOND);
-        world.inject(r#"{"type":"heartbeat","heads":{}}"#);
-    }
+    let mut world = catching_up(pulling(3), 2, "u", 5);
+    beat_for(&mut world, 60);
     assert_eq!(world.client.stats().attempts, 1);
 }
 
