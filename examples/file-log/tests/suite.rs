@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use agentwire_bridge::StreamKey;
 #[cfg(unix)]
@@ -12,18 +13,31 @@ use agentwire_bridge::log::testing::process;
 use agentwire_bridge::log::{Append, Log, LogError, Record};
 use file_log::FileLog;
 
+/// How long a child process may take to begin its program.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn open(path: &Path) -> FileLog {
     // A child process that another test starts right now has the files of this one open until it runs its program, and
     // with them their locks.
-    let open = || FileLog::open(path);
     let is_busy = |error: &std::io::Error| error.to_string().contains("another process");
-    for _ in 0..100 {
-        match open() {
-            Err(error) if is_busy(&error) => std::thread::sleep(std::time::Duration::from_millis(20)),
+    loop {
+        match FileLog::open(path) {
+            Err(error) if is_busy(&error) => wait_for_lock(path),
             opened => return opened.unwrap(),
         }
     }
-    open().unwrap()
+}
+
+/// Waits until nobody has the lock of a file, as the system tells it.
+fn wait_for_lock(path: &Path) {
+    let file = fs::File::open(path).unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let locked = file.lock();
+        drop(file);
+        tell.send(locked)
+    });
+    told.recv_timeout(PATIENCE).expect("somebody keeps the lock of the log").unwrap();
 }
 
 agentwire_bridge::log_tests!({
