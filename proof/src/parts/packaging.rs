@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use xtask::build::{self, Std, Variant};
 use xtask::context::Context;
+use xtask::setup;
 use xtask::test::counts;
 use xtask::test::report::{Report, counted};
 
@@ -27,7 +28,7 @@ pub(crate) fn run(ctx: &Context) -> Result<Report> {
         .check("the quick start can't be built")?;
     let quick_start = ctx.target.join("debug").join(format!("quick-start{}", env::consts::EXE_SUFFIX));
     let server = Server::start(ctx)?;
-    let tests = ctx
+    let mut tests = ctx
         .tool("node", "test-packaging")
         .arg("--test")
         // Relative: Node takes these for patterns, in which the names of folders above may mean something else.
@@ -40,6 +41,10 @@ pub(crate) fn run(ctx: &Context) -> Result<Report> {
         .env("AGENTWIRE_QUICK_START", quick_start)
         .env("AGENTWIRE_CHROMIUM", chromium()?)
         .time_limit(LIMIT);
+    // Without it the tests in Firefox are skipped, and say so.
+    if let Some((program, driver)) = setup::firefox().zip(setup::Browser::Firefox.driver(ctx)) {
+        tests = tests.env("AGENTWIRE_FIREFOX", program).env("AGENTWIRE_GECKODRIVER", driver);
+    }
     let report = counted(tests, counts::node)?;
     server.stop()?;
     Ok(report)
