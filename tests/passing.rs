@@ -19,6 +19,17 @@ fn keys(world: &World) -> Vec<&str> {
         .collect()
 }
 
+/// Lets time pass until something holds, for a minute at the most.
+fn until(world: &mut World, holds: impl Fn(&World) -> bool) {
+    for _ in 0..600 {
+        if holds(world) {
+            return;
+        }
+        world.run_for(SECOND / 10);
+    }
+    panic!("it did not come about within a minute: {:?}", world.state());
+}
+
 fn cancel(world: &mut World, id: &str, stream: &str) {
     world.send_kind(SendKind::Cancel, id, stream, json!({ "runId": "r1" }));
 }
@@ -143,12 +154,8 @@ fn an_approval_does_not_wait_for_a_message_that_is_held_back() {
     world.server.resets_above = Some(200);
     world.send("m1", "t", &"x".repeat(500));
     let held = Event::Error(ClientError::SendHeld("m1".into()));
-    while !world.facts.contains(&held) {
-        world.run_for(SECOND / 10);
-    }
-    while world.state() != State::Connected {
-        world.run_for(SECOND / 10);
-    }
+    until(&mut world, |world| world.facts.contains(&held));
+    until(&mut world, |world| world.state() == State::Connected);
     approve(&mut world, "a1", "t");
     world.settle();
     assert_eq!(keys(&world).last(), Some(&"a1"));
@@ -166,9 +173,7 @@ fn a_cancel_goes_out_beside_the_one_send_that_is_on_its_way() {
     for _ in 0..2 {
         world.run_for(SECOND / 10);
         world.cut();
-        while world.state() != State::Connected {
-            world.run_for(SECOND / 10);
-        }
+        until(&mut world, |world| world.state() == State::Connected);
     }
     let before = keys(&world).len();
     cancel(&mut world, "c1", "m2");
@@ -177,9 +182,7 @@ fn a_cancel_goes_out_beside_the_one_send_that_is_on_its_way() {
     // It was on a lost socket now, as the others: one of them goes.
     let before = keys(&world).len();
     world.cut();
-    while world.state() != State::Connected {
-        world.run_for(SECOND / 10);
-    }
+    until(&mut world, |world| world.state() == State::Connected);
     world.settle();
     assert_eq!(keys(&world)[before..].len(), 1, "{:?}", keys(&world));
 }
