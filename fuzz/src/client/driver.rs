@@ -275,7 +275,10 @@ impl Driver {
             1 => (SendKind::Cancel, json!({"runId": "r1"})),
             2 => (SendKind::Approve, json!({"runId": "r1", "approvalId": "a1", "decision": "denied"})),
             3 => (SendKind::Withdraw, json!({"sendId": "m0"})),
-            4 => (SendKind::RunMessage, json!({"message": {"type": "user_message", "content": "no"}, "mode": "interrupt"})),
+            4 => {
+                let message = json!({"type": "user_message", "content": "no"});
+                (SendKind::RunMessage, json!({"message": message, "mode": "interrupt"}))
+            }
             _ => {
                 let message = json!({"type": "user_message", "content": "hello"});
                 (SendKind::Edit, json!({"sendId": "m0", "message": message}))
