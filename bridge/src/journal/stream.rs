@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::queued::Queued;
 use crate::ledger::Ledger;
+use crate::ledger::draft::SendId;
 use crate::log::{Change, Head, Record, Snapshot};
 use crate::stream::StreamKey;
 
@@ -26,6 +27,9 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 /// Records that may become durable after an error; the oldest one is forgotten.
 const MAX_GIVEN: usize = 1_024;
 
+/// Sends of a stream that are known to have been refused for good; the oldest one is forgotten.
+const MAX_REFUSED: usize = 1_024;
+
 /// Fewest records between two snapshots.
 const SNAPSHOT_EVERY: usize = 512;
 
@@ -36,6 +40,8 @@ pub(super) struct Stream {
     /// Held while the log is given a record or a new epoch, so that an answer names the epoch that its record is in.
     pub(super) changes: tokio::sync::Mutex<()>,
     queue: Mutex<Queue>,
+    /// Sends that were refused for good, and have no answer in the ledger. What follows one of them waits for nothing.
+    refused: Mutex<VecDeque<SendId>>,
     slot: Mutex<Slot>,
     /// When it was used last, by a count of all uses.
     used: AtomicU64,
@@ -98,6 +104,7 @@ impl Stream {
             room: Arc::new(Semaphore::new(MAX_QUEUED)),
             changes: tokio::sync::Mutex::default(),
             queue: Mutex::default(),
+            refused: Mutex::default(),
             slot: Mutex::default(),
             used: AtomicU64::new(USES.fetch_add(1, Ordering::Relaxed)),
         }
@@ -130,6 +137,19 @@ impl Stream {
         }
         queue.is_written = !batch.is_empty();
         batch
+    }
+
+    /// Sends that were refused for good.
+    pub(super) fn refused(&self) -> Vec<SendId> {
+        self.refused.lock().iter().cloned().collect()
+    }
+
+    /// Notes what was refused for good, before its answer goes out.
+    pub(super) fn note_refused(&self, more: Vec<SendId>) {
+        let mut refused = self.refused.lock();
+        refused.extend(more);
+        let excess = refused.len().saturating_sub(MAX_REFUSED);
+        refused.drain(..excess);
     }
 
     /// Looks at the state, if it is known.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::event::Event;
 use crate::ledger::draft::acts::{Act, Actor};
+use crate::ledger::draft::modes::Mode;
 use crate::ledger::draft::{Outcome, Precondition, Receipt};
 use crate::log::{IdempotencyKey, MemoryLog, Record, Resolution, Status};
 use crate::stream::Position;
@@ -412,6 +413,29 @@ async fn a_send_waits_for_the_one_before_it() {
     assert_eq!((second.position.offset, second.is_repeated), (3, false));
     // One that is known gets its receipt whatever came before it.
     assert!(receipt(&journal, after("never", message("t", "s2", "two"))).await.is_repeated);
+}
+
+// PROTOCOL: SND-4, SND-9
+#[tokio::test]
+async fn a_send_does_not_wait_for_one_that_was_refused_for_good() {
+    let journal = journal();
+    let after = |before: &str, append: Append| Append { after: Some(before.into()), ..append };
+    let expired = |id: &str| Append { is_expired: true, ..message("t", id, "late") };
+    assert_eq!(append(&journal, expired("s1")).await, Outcome::Expired);
+    // Of the same user only.
+    let of_other = after("s1", of_bob(message("t", "s0", "of bob")));
+    assert_eq!(append(&journal, of_other).await, Outcome::TooEarly);
+    receipt(&journal, after("s1", message("t", "s2", "two"))).await;
+    // Also when both share a record.
+    let steer = Append { mode: Mode::Steer(Some("none".into())), ..message("t", "s3", "three") };
+    let mut tickets = Vec::new();
+    for one in [steer, after("s3", message("t", "s4", "four")), after("s5", message("t", "s6", "six"))] {
+        tickets.push(journal.append(one).await.unwrap());
+    }
+    let [first, second, third] = tickets.try_into().ok().unwrap();
+    assert_eq!(first.durable().await, Ok(Outcome::Refused(Status::UnknownRun)));
+    assert!(matches!(second.durable().await, Ok(Outcome::Durable(_))));
+    assert_eq!(third.durable().await, Ok(Outcome::TooEarly));
 }
 
 #[tokio::test]

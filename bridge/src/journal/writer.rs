@@ -52,19 +52,24 @@ async fn write(store: &Store, stream: &Stream, batch: &[Queued]) -> Result<Vec<O
     let mut stale = 0;
     while stale < MAX_STALE {
         let decide = |state: &State| {
-            let mut draft = Draft::new(&state.ledger, &state.head, now_ms());
+            let mut draft = Draft::new(&state.ledger, &state.head, now_ms()).after_refused(stream.refused());
             let outcomes: Vec<_> = batch.iter().map(|queued| draft.add(&queued.append)).collect();
-            (outcomes, draft.finish())
+            let refused = draft.take_refused();
+            (outcomes, refused, draft.finish())
         };
-        let Some((outcomes, record)) = stream.look(decide) else {
+        let Some((outcomes, refused, record)) = stream.look(decide) else {
             load(store, stream).await?;
             continue;
         };
-        let Some(record) = record.map(Arc::new) else { return Ok(outcomes) };
+        let Some(record) = record.map(Arc::new) else {
+            stream.note_refused(refused);
+            return Ok(outcomes);
+        };
         stream.give(&record);
         let appended = store.within(store.log.append(&stream.key, record.seq - 1, Arc::clone(&record))).await;
         match appended {
             Ok(Append::Appended) => {
+                stream.note_refused(refused);
                 settle(store, stream, record);
                 return Ok(outcomes);
             }

@@ -139,6 +139,9 @@ pub(crate) struct Receipt {
     pub(crate) resolution: Option<Resolution>,
 }
 
+/// A send: who sent it, and its id.
+pub(crate) type SendId = (Arc<str>, Arc<str>);
+
 /// A record in the making: appends are decided on the ledger and on what the record holds already.
 #[derive(Debug)]
 pub(crate) struct Draft<'a> {
@@ -147,15 +150,38 @@ pub(crate) struct Draft<'a> {
     now_ms: u64,
     events: Vec<Arc<str>>,
     facts: Vec<Fact>,
+    /// Sends that were refused for good before, and those that this draft refuses.
+    refused: [Vec<SendId>; 2],
 }
 
 impl<'a> Draft<'a> {
     pub(crate) fn new(ledger: &'a Ledger, head: &'a Head, now_ms: u64) -> Self {
-        Self { ledger, head, now_ms, events: Vec::new(), facts: Vec::new() }
+        Self { ledger, head, now_ms, events: Vec::new(), facts: Vec::new(), refused: Default::default() }
+    }
+
+    /// These sends were refused for good: what follows them does not wait for them (SND-4).
+    pub(crate) fn after_refused(mut self, refused: Vec<SendId>) -> Self {
+        self.refused[0] = refused;
+        self
+    }
+
+    /// The sends that this draft refuses for good.
+    pub(crate) fn take_refused(&mut self) -> Vec<SendId> {
+        std::mem::take(&mut self.refused[1])
     }
 
     /// Adds an append, or says why not. The outcome is true once the record is durable.
     pub(crate) fn add(&mut self, append: &Append) -> Outcome {
+        let outcome = self.decide(append);
+        if let (Outcome::Expired | Outcome::QueueFull | Outcome::Refused(_), Some(key)) =
+            (&outcome, &append.key)
+        {
+            self.refused[1].push((Arc::clone(&key.subject), Arc::clone(&key.id)));
+        }
+        outcome
+    }
+
+    fn decide(&mut self, append: &Append) -> Outcome {
         if let Some(key) = &append.key {
             if let Some(answer) = self.answer(&key.subject, &key.id) {
                 if answer.hash != key.hash {
@@ -168,7 +194,11 @@ impl<'a> Draft<'a> {
             if append.is_expired {
                 return Outcome::Expired;
             }
-            let is_missing = |after| self.answer(&key.subject, after).is_none();
+            let is_refused = |after: &str| {
+                let mut refused = self.refused.iter().flatten();
+                refused.any(|(subject, id)| *subject == key.subject && **id == *after)
+            };
+            let is_missing = |after| self.answer(&key.subject, after).is_none() && !is_refused(after);
             if append.after.as_deref().is_some_and(is_missing) {
                 return Outcome::TooEarly;
             }
