@@ -45,13 +45,12 @@
 //!         .build()
 //!         .await?;
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     let stop = bridge.clone();
-//!     axum::serve(listener, bridge.router())
-//!         .with_graceful_shutdown(async move {
-//!             tokio::signal::ctrl_c().await.expect("this system has signals");
-//!             stop.shutdown().await;
-//!         })
-//!         .await?;
+//!     let stop = async {
+//!         tokio::signal::ctrl_c().await?;
+//!         bridge.shutdown().await;
+//!         Ok(())
+//!     };
+//!     tokio::try_join!(bridge.serve(listener, bridge.router()), stop)?;
 //!     Ok(())
 //! }
 //! ```

@@ -70,7 +70,7 @@ impl Subscriber for Tracing {
 struct Logging;
 
 impl log::Log for Logging {
-    /// At `trace`, the WebSocket library writes whole frames, of this test's own page too. SECURITY.md says so.
+    /// At `trace`, the library of this test's own page writes whole frames. The bridge uses another one.
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         !(metadata.target().starts_with("tungstenite") && metadata.level() == log::Level::Trace)
     }
