@@ -84,7 +84,7 @@ struct Watcher {
     user: Arc<str>,
     is_revoked: Arc<AtomicBool>,
     wake: Arc<Notify>,
-    signals: mpsc::Sender<Signal>,
+    signals: mpsc::Sender<Box<Signal>>,
 }
 
 /// Something that is worth showing now or never (SIG-1).
@@ -110,7 +110,7 @@ pub(crate) struct Watching<'a> {
     /// Notified after each commit, and when the right to the stream is withdrawn.
     pub(crate) wake: &'a Arc<Notify>,
     /// Gets what other sockets signal.
-    pub(crate) signals: &'a mpsc::Sender<Signal>,
+    pub(crate) signals: &'a mpsc::Sender<Box<Signal>>,
 }
 
 impl Hub {
@@ -217,7 +217,7 @@ impl Hub {
         let stream = self.streams.lock().get(&signal.key).cloned();
         if let Some(stream) = stream {
             for watcher in stream.watchers.lock().iter().filter(|watcher| watcher.id != session) {
-                let _ = watcher.signals.try_send(signal.clone());
+                let _ = watcher.signals.try_send(Box::new(signal.clone()));
             }
         }
     }

@@ -348,8 +348,9 @@ struct Session {
     answers: Answers,
     order: Order,
     wake: Arc<Notify>,
-    signals: mpsc::Receiver<Signal>,
-    signal_sender: mpsc::Sender<Signal>,
+    /// In boxes: a channel has places for 32 from the beginning.
+    signals: mpsc::Receiver<Box<Signal>>,
+    signal_sender: mpsc::Sender<Box<Signal>>,
     ignored: u64,
 }
 

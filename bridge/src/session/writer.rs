@@ -22,8 +22,9 @@ pub(super) struct Writer {
     buffer: Arc<Buffer>,
 }
 
-/// A frame, counted among what waits for the socket until it is written.
-type Queued = (Frame, Waiting);
+/// A frame, counted among what waits for the socket until it is written. In a box: a channel has places for 32 from the
+/// beginning, and most sockets are idle.
+type Queued = Box<(Frame, Waiting)>;
 
 /// A place in the queue of a writer.
 pub(super) struct Room<'a> {
@@ -34,7 +35,7 @@ pub(super) struct Room<'a> {
 impl Room<'_> {
     pub(super) fn send(self, frame: Frame) {
         let waiting = self.buffer.add(frame.bytes());
-        self.queue.send((frame, waiting));
+        self.queue.send(Box::new((frame, waiting)));
     }
 }
 
@@ -89,13 +90,13 @@ impl Writer {
     /// Queues a frame; drops it when the socket is gone.
     pub(super) async fn send(&self, frame: String) {
         let waiting = self.buffer.add(frame.len());
-        let _ = self.queue.send((frame.into(), waiting)).await;
+        let _ = self.queue.send(Box::new((frame.into(), waiting))).await;
     }
 
     /// Closes the socket behind what is queued; waits at most `linger` for each of the two.
     pub(super) async fn close(self, code: u16, reason: &'static str, linger: Duration) {
         let waiting = self.buffer.add(0);
-        let _ = timeout(linger, self.queue.send((Frame::Close { code, reason }, waiting))).await;
+        let _ = timeout(linger, self.queue.send(Box::new((Frame::Close { code, reason }, waiting)))).await;
         self.end(linger).await;
     }
 
@@ -113,7 +114,8 @@ async fn write(
     limit: Duration,
 ) {
     // What waits is counted until it is written.
-    while let Some((frame, _waiting)) = frames.recv().await {
+    while let Some(queued) = frames.recv().await {
+        let (frame, _waiting) = *queued;
         let is_last = frames.is_empty();
         let written = timeout(limit, async {
             sink.feed(frame).await?;
