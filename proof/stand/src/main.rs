@@ -11,15 +11,23 @@
 mod agent;
 mod fill;
 mod leaks;
+#[cfg(feature = "faults")]
+mod lift;
 mod publish;
 mod shares;
 mod trim;
 
 use std::net::SocketAddr;
+#[cfg(not(feature = "faults"))]
+use std::path::Path;
 use std::path::PathBuf;
 
-use agentwire_bridge::{Bridge, Hs256, Limits, MemoryLog, SqliteLog, Turn};
+use agentwire_bridge::{Bridge, Hs256, Limits, MemoryLog, Turn};
+#[cfg(not(feature = "faults"))]
+use agentwire_bridge::{BridgeBuilder, SqliteLog};
 use anyhow::{Context as _, Result};
+use axum::body::Bytes;
+use axum::routing::post;
 use clap::Parser;
 use leaks::{Leak, Leaking};
 use shares::Shares;
@@ -65,6 +73,10 @@ struct Args {
     #[cfg(feature = "faults")]
     #[arg(long, value_enum)]
     sabotage: Option<Sabotage>,
+    /// Takes away one of the things that hold attacks, so that the attack can prove that it notices.
+    #[cfg(feature = "faults")]
+    #[arg(long, value_enum)]
+    lift: Option<lift::Lift>,
 }
 
 /// How the promise is broken.
@@ -88,10 +100,10 @@ async fn main() -> Result<()> {
     if let (Some(events), Some(log)) = (args.fill, &args.log) {
         return fill::fill(log, events, args.fill_bytes).await;
     }
-    let tokens = Leaking::new(Hs256::new(&args.secret)?, args.leak);
-    let builder = Bridge::builder().authenticator(tokens).limits(args.limits);
+    let tokens = Leaking::new(Hs256::new(&args.secret)?, args.leak.clone());
+    let builder = Bridge::builder().authenticator(tokens).limits(args.limits.clone());
     let builder = match &args.log {
-        Some(path) => builder.log(SqliteLog::open(path)?),
+        Some(path) => with_log(builder, path, &args)?,
         None => builder.log(MemoryLog::new()),
     };
     let trimmer = Trimmer::default();
@@ -110,6 +122,8 @@ async fn main() -> Result<()> {
         Some(Sabotage::Leak) => builder.sabotage(agentwire_bridge::Sabotage::Leak),
         None => builder,
     };
+    #[cfg(feature = "faults")]
+    let builder = lift::build(builder, args.lift);
     let bridge = builder.build().await?;
     if let Some(keep) = args.keep {
         tokio::spawn(trimmer.run(bridge.clone(), keep));
@@ -119,8 +133,13 @@ async fn main() -> Result<()> {
     // Before it says that it listens: who reads that may stop it at once.
     let stopped = stopped()?;
     println!("listening on http://{}", listener.local_addr()?);
-    let router = bridge.router().merge(publish::router(bridge.clone()));
+    // The bridge has no route that reads a body; programs around it do.
+    let body = post(async |body: Bytes| body.len().to_string());
+    let router = bridge.router().merge(publish::router(bridge.clone())).route("/body", body);
+    #[cfg(not(feature = "faults"))]
     let server = bridge.serve(listener, router);
+    #[cfg(feature = "faults")]
+    let server = lift::serve(&bridge, listener, router, args.lift);
     let stop = async {
         stopped.await;
         bridge.shutdown().await;
@@ -129,6 +148,14 @@ async fn main() -> Result<()> {
     say_counters(&bridge);
     Ok(())
 }
+
+#[cfg(not(feature = "faults"))]
+fn with_log(builder: BridgeBuilder, path: &Path, _: &Args) -> Result<BridgeBuilder> {
+    Ok(builder.log(SqliteLog::open(path)?))
+}
+
+#[cfg(feature = "faults")]
+use lift::with_log;
 
 /// Says for each SIGUSR1 what the bridge has made and given back.
 async fn count(bridge: Bridge) {
