@@ -14,6 +14,8 @@ mod delivery;
 mod engines;
 mod fuzz;
 mod herd;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod interrupts;
 mod isolation;
 mod listening;
@@ -48,6 +50,8 @@ enum Cli {
     Engines(engines::Args),
     Fuzz(fuzz::Args),
     Herd(herd::Args),
+    #[cfg(target_os = "linux")]
+    Hostile(hostile::Args),
     #[cfg(unix)]
     Load(load::Args),
     Isolation(isolation::Args),
@@ -88,6 +92,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Cli::Engines(args) => engines::run(&args, ctx)?,
         Cli::Fuzz(args) => fuzz::run(&args, ctx)?,
         Cli::Herd(args) => herd::run(&args, ctx)?,
+        #[cfg(target_os = "linux")]
+        Cli::Hostile(args) => return hostile::run(&args, ctx),
         #[cfg(unix)]
         Cli::Load(args) => load::run(&args, ctx)?,
         Cli::Isolation(args) => isolation::run(&args, ctx)?,

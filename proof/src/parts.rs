@@ -13,6 +13,8 @@ use xtask::test::report::Report;
 use xtask::test::{Part, basics};
 
 use crate::engines::{self, Scope};
+#[cfg(target_os = "linux")]
+use crate::hostile;
 #[cfg(unix)]
 use crate::load;
 use crate::{bench, clauses, fuzz, simulate, size};
@@ -81,6 +83,13 @@ pub(crate) const PARTS: &[Part] = &[
         about: "the bridge and the core together, in virtual time and under faults",
         needs: Needs::default,
         run: basics::bridge_sim,
+    },
+    #[cfg(target_os = "linux")]
+    Part {
+        name: "hostile",
+        about: "a slice of the attacks on a server, with an honest user beside each",
+        needs: Needs::default,
+        run: hostile::slice,
     },
     Part {
         name: "agent-chat",

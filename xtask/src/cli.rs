@@ -52,6 +52,8 @@ enum Command {
     Fuzz(Rest),
     /// Shows how pages come back that lose their server all at once, beside the formulas of other clients.
     Herd(Rest),
+    /// Attacks a server in every way we know while an honest user works beside; nothing of that user may be lost or late. Needs Linux.
+    Hostile(Rest),
     /// Measures what the bridge costs per core, beside a real socket.io server; `--quick` checks only count and order.
     Load(Rest),
     /// Lets many users attack each other over real sockets while they work, and looks for events of others.
