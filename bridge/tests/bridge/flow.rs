@@ -268,9 +268,9 @@ async fn a_page_that_does_not_read_is_closed() {
 impl Page {
     /// Waits, without reading a byte, until the server has given the socket up: writing notices it.
     async fn is_given_up(&mut self) -> bool {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(20);
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        while tokio::time::Instant::now() < deadline {
+        while Instant::now() < deadline {
             ticks.tick().await;
             if self.try_send(json!({"type": "ping", "n": 1})).await.is_err() {
                 return true;
