@@ -40,11 +40,16 @@ pub(super) struct Plan {
     pub(super) bytes: usize,
 }
 
+/// Rates are per user.
+const LIMITS: &str =
+    r#"{"max_connections_per_user":10000,"max_frames_per_second":1000000,"max_sends_per_minute":1000000}"#;
+
 impl Stand {
     /// Starts a bridge with the log `file`, which must not be in use.
     pub(super) fn bridge(bench: &Bench<'_>, file: &Path) -> Result<Self> {
         let mut command = bench.programs.built("agentwire-stand");
-        command.args(["--secret", SECRET, "--log"]).arg(file);
+        // All pages of a row are of one user, who may do what a thousand may.
+        command.args(["--limits", LIMITS, "--secret", SECRET, "--log"]).arg(file);
         Self::start(Service::start("the bridge", command, bench.ctx.log("load-bridge"))?)
     }
 

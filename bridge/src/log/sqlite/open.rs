@@ -82,6 +82,8 @@ pub(super) fn open(path: &Path, is_restored: bool) -> Result<Opened, OpenError> 
     connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
     // What is trimmed or redacted is overwritten in the file, at the next checkpoint.
     connection.pragma_update(None, "secure_delete", "ON").map_err(fail)?;
+    // Commits write the same pages of the index again and again. A checkpoint writes each of them once.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000).map_err(fail)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(64);
     let transaction = connection.transaction().map_err(fail)?;

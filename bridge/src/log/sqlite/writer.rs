@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +19,12 @@ const MAX_GROUP: usize = 1_024;
 
 /// Bytes of events at which a transaction takes no further command.
 const MAX_GROUP_BYTES: usize = 4 << 20;
+
+/// Commands in a transaction from which on the next one waits for more: others write as well.
+const GATHER_FROM: usize = 4;
+
+/// How long it waits. A commit takes about as long, and costs as much whether it has few commands or many.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// Streams whose heads are kept in memory between transactions.
 const MAX_CACHED_STREAMS: usize = 10_000;
@@ -76,7 +83,11 @@ impl Writer {
 
     /// Writes until every sender is gone and the queue is empty. Then the file alone holds the log.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut last = 0;
         while let Some(first) = commands.blocking_recv() {
+            if last >= GATHER_FROM {
+                std::thread::park_timeout(GATHER);
+            }
             let mut bytes = first.work.bytes();
             let mut group = vec![first];
             while group.len() < MAX_GROUP
@@ -86,6 +97,7 @@ impl Writer {
                 bytes += command.work.bytes();
                 group.push(command);
             }
+            last = group.len();
             self.commit(group);
         }
         if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
