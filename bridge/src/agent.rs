@@ -148,6 +148,11 @@ impl UserMessage {
         }
     }
 
+    /// The JSON text of the whole event as it is stored, for those who read single fields of it.
+    pub fn json(&self) -> &str {
+        &self.text
+    }
+
     /// The whole event as it is stored. Reads it anew; a message of many small values takes some milliseconds.
     pub fn body(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()

@@ -183,7 +183,7 @@ impl BridgeBuilder {
             connections: Connections::new(&limits),
             buffers: Buffers::default(),
             users: Users::new(&limits),
-            heavy: Heavy::new(),
+            heavy: Heavy::default(),
             health: Health::default(),
             tasks,
             closing: CancellationToken::new(),

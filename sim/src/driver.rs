@@ -253,7 +253,7 @@ impl Driver {
     }
 
     /// Makes a driver whose handlers pull an item of each iterator when they enter an epoch, inside the call. Each message fills
-    /// its sockets with [`LARGE_SEND`] bytes, half of which are gone whenever the core asks.
+    /// its sockets with `LARGE_SEND` bytes, half of which are gone whenever the core asks.
     pub fn pulling_in_calls() -> Self {
         Self { pulls_in_calls: true, ..Self::default() }
     }

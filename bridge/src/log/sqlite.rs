@@ -63,8 +63,9 @@ pub struct SqliteLog {
 }
 
 impl SqliteLog {
-    /// Opens the log at `path`, and creates it when there is none, with its folder. Only the user of this process may read
-    /// what is created. A file of an older version is brought up to date, in one transaction.
+    /// Opens the log at `path`, and creates it when there is none. The folder must exist: one that is missing is rather a
+    /// disk that is not mounted. Only the user of this process may read what is created. A file of an older version is
+    /// brought up to date, in one transaction.
     ///
     /// A file that was put back from a backup is opened by [`SqliteLog::open_restored`] the first time.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
@@ -95,7 +96,6 @@ impl SqliteLog {
 
     fn open_as(path: &Path, is_restored: bool) -> Result<Self, OpenError> {
         let path = path.to_owned();
-        file::make_folder(&path)?;
         let unusable = |reason: String| OpenError::Unusable { path: path.clone(), reason };
         let lock = file::lock(&path)?;
         let opened = open::open(&path, is_restored)?;

@@ -65,6 +65,7 @@ export type KnownErrorCode =
 	| "outbox_full"
 	| "outcome_unknown"
 	| "overloaded"
+	| "queue_full"
 	| "refused"
 	| "send_held"
 	| "socket_refused"

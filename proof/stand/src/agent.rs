@@ -1,7 +1,16 @@
 //! The agent: each message gets one run with all lifecycle events.
 
 use agentwire_bridge::{AgentError, Run, Turn};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
+
+/// What the agent reads of a message beside its text. A value of the whole could be large.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Marks {
+    mark: String,
+    ask: bool,
+}
 
 /// Repeats the message word by word, between a thought and a tool call.
 ///
@@ -9,11 +18,7 @@ use serde_json::{Value, json};
 /// a check can see whose it is. `ask`, true, makes the agent ask before it answers; it takes what steers it meanwhile.
 pub(crate) async fn answer(turn: Turn) -> Result<(), AgentError> {
     let message = &turn.message;
-    let (mark, asks) = {
-        let body = message.body();
-        let mark = body.get("mark").and_then(Value::as_str).unwrap_or_default();
-        (mark.to_owned(), body.get("ask") == Some(&Value::Bool(true)))
-    };
+    let Marks { mark, ask: asks } = serde_json::from_str(message.json()).unwrap_or_default();
     let mark = mark.as_str();
     let run = turn.run("stand").await?;
     run.thinking(&format!("What was said? {mark}")).await?;

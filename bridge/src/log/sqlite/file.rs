@@ -1,23 +1,13 @@
 //! The file itself: who may read it, and who has it open.
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
 use parking_lot::Mutex;
 
 use super::OpenError;
-
-/// Makes the folder of a file, if there is none.
-pub(super) fn make_folder(path: &Path) -> Result<(), OpenError> {
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| unusable(path, &error.to_string()))
-}
 
 /// Makes an empty file that nobody else may read. SQLite gives its other files the same rights.
 pub(super) fn create(path: &Path) -> io::Result<File> {
@@ -147,13 +137,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_created_is_private() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new/folder/log.sqlite");
+        let path = folder.path().join("log.sqlite");
         let mode = |path: &Path| metadata(path).unwrap().permissions().mode() & 0o777;
         let log = SqliteLog::open(&path).unwrap();
         crate::log::Log::check(&log).await.unwrap();
         let copy = folder.path().join("copy.sqlite");
         log.backup(&copy).await.unwrap();
-        assert_eq!(mode(path.parent().unwrap()), 0o700);
         for name in ["log.sqlite", "log.sqlite-wal", "log.sqlite-shm"] {
             assert_eq!(mode(&path.with_file_name(name)), 0o600, "{name}");
         }

@@ -62,8 +62,7 @@ fn errors_of_opening_say_what_is_wrong() {
     let error = SqliteLog::open(path("log.sqlite")).unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 7, .. }), "{error}");
 
-    // A folder cannot be made where there is a file.
-    let error = SqliteLog::open(path("log.sqlite/folder/log.sqlite")).unwrap_err();
+    let error = SqliteLog::open(path("missing/log.sqlite")).unwrap_err();
     assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
 }
 
