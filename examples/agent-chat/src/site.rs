@@ -4,13 +4,14 @@
 //! everything else is as if it were not there.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
 use tower_http::services::ServeDir;
 
 /// Kinds of files that are served, by the ends of their names.
@@ -41,7 +42,10 @@ const KINDS: [&str; 22] = [
 
 /// Serves the files of `folder` that belong to a page.
 pub(crate) fn router(folder: &Path) -> Router {
-    Router::new().fallback_service(ServeDir::new(folder)).layer(middleware::from_fn(only_of_a_page))
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    Router::new()
+        .fallback_service(ServeDir::new(folder))
+        .layer(middleware::from_fn_with_state(real, only_of_a_page))
 }
 
 /// Whether `file` would be served although it is no part of a page: it lies in `folder` under a name of a known kind.
@@ -52,17 +56,25 @@ pub(crate) fn shows(folder: &Path, file: &Path) -> bool {
     file.extension().and_then(OsStr::to_str).is_some_and(is_kind) && lies_in().unwrap_or(false)
 }
 
-async fn only_of_a_page(mut request: Request, next: Next) -> Response {
+async fn only_of_a_page(State(folder): State<PathBuf>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // A folder stands for its index; as a file of that name, nothing is served.
     let file = if path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
     match file.parse::<Uri>() {
-        Ok(uri) if is_of_a_page(&file) => {
+        Ok(uri) if is_of_a_page(&file) && lies_in(&folder, &file).await => {
             *request.uri_mut() = uri;
             next.run(request).await
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// Whether the file of a path lies in the folder. A link can lead out of it, to the secret for instance.
+async fn lies_in(folder: &Path, path: &str) -> bool {
+    let Ok(name) = percent_decode_str(path.trim_start_matches('/')).decode_utf8() else { return false };
+    let Ok(file) = tokio::fs::canonicalize(folder.join(&*name)).await else { return false };
+    let kind = file.extension().and_then(OsStr::to_str);
+    file.starts_with(folder) && kind.is_some_and(is_kind)
 }
 
 /// Whether a path, as it stands in a request, is one of a file of a page.
@@ -131,10 +143,21 @@ mod tests {
         ] {
             fs::write(dir.path().join(name), "x").unwrap();
         }
+        // Faults D21.
+        #[cfg(unix)]
+        for (target, link) in [("secret", "linked.txt"), ("a.js", "linked.js"), ("/etc/hostname", "out.txt")]
+        {
+            std::os::unix::fs::symlink(dir.path().join(target), dir.path().join(link)).unwrap();
+        }
+        let long = format!("/{}.js", "x".repeat(253));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(axum::serve(listener, router(dir.path())).into_future());
         for (path, expected) in [
+            (long.as_str(), "404"),
+            ("/linked.js", "200"),
+            ("/linked.txt", "404"),
+            ("/out.txt", "404"),
             ("/", "200"),
             ("/index.html?v=1", "200"),
             ("/a.js", "200"),
