@@ -15,25 +15,20 @@ pub(crate) fn fingerprint_of_fields(kind: &str, fields: &Map<String, Value>) -> 
     hashed(kind, |text| canonical_fields(fields, text))
 }
 
-/// The same for a list of a text, or of none, and an object in a place.
-pub(crate) fn fingerprint_of_pair(
-    kind: &str,
-    fields: &Map<String, Value>,
-    other: &Value,
-    is_first: bool,
-) -> Arc<str> {
+/// An item of a list.
+#[derive(Clone, Copy)]
+pub(crate) enum Item<'a> {
+    Value(&'a Value),
+    Fields(&'a Map<String, Value>),
+}
+
+/// The same for a list.
+pub(crate) fn fingerprint_of_list(kind: &str, items: &[Item<'_>]) -> Arc<str> {
     hashed(kind, |text| {
-        text.push('[');
-        if is_first {
-            canonical(other, text);
-            text.push(',');
-            canonical_fields(fields, text);
-        } else {
-            canonical_fields(fields, text);
-            text.push(',');
-            canonical(other, text);
-        }
-        text.push_str(",]");
+        canonical_list(items, text, |item, text| match item {
+            Item::Value(value) => canonical(value, text),
+            Item::Fields(fields) => canonical_fields(fields, text),
+        });
     })
 }
 
@@ -51,16 +46,18 @@ fn canonical(value: &Value, text: &mut String) {
         Value::Number(number) => {
             text.push_str(&format!("{:e}", number.as_f64().unwrap_or_default() + 0.0));
         }
-        Value::Array(items) => {
-            text.push('[');
-            for item in items {
-                canonical(item, text);
-                text.push(',');
-            }
-            text.push(']');
-        }
+        Value::Array(items) => canonical_list(items, text, canonical),
         Value::Object(fields) => canonical_fields(fields, text),
     }
+}
+
+fn canonical_list<T>(items: &[T], text: &mut String, write: impl Fn(&T, &mut String)) {
+    text.push('[');
+    for item in items {
+        write(item, text);
+        text.push(',');
+    }
+    text.push(']');
 }
 
 fn canonical_fields(fields: &Map<String, Value>, text: &mut String) {
@@ -88,8 +85,9 @@ mod tests {
         assert_eq!(fingerprint_of_fields("send", fields), fingerprint("send", &value));
         for other in [serde_json::json!("r1"), Value::Null] {
             let [first, last] = [serde_json::json!([other, value]), serde_json::json!([value, other])];
-            assert_eq!(fingerprint_of_pair("edit", fields, &other, true), fingerprint("edit", &first));
-            assert_eq!(fingerprint_of_pair("steer", fields, &other, false), fingerprint("steer", &last));
+            let (object, other) = (Item::Fields(fields), Item::Value(&other));
+            assert_eq!(fingerprint_of_list("edit", &[other, object]), fingerprint("edit", &first));
+            assert_eq!(fingerprint_of_list("steer", &[object, other]), fingerprint("steer", &last));
         }
     }
 

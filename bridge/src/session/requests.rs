@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::now_ms;
 use crate::event::{Event, EventError};
-use crate::fingerprint::{fingerprint_of_fields, fingerprint_of_pair};
+use crate::fingerprint::{Item, fingerprint_of_fields, fingerprint_of_list};
 use crate::ledger::draft::modes::Mode;
 use crate::question::Given;
 use crate::wire::encode::Rejection;
@@ -62,14 +62,18 @@ pub(super) fn read(text: &str, subject: &str, max_frame_bytes: usize) -> Result<
             let hash = match &mode {
                 Mode::Queue => fingerprint_of_fields("send", &message),
                 Mode::Interrupt => fingerprint_of_fields("interrupt", &message),
-                Mode::Steer(run) => fingerprint_of_pair("steer", &message, &run.as_deref().into(), false),
+                Mode::Steer(run) => {
+                    let run = Value::from(run.as_deref());
+                    fingerprint_of_list("steer", &[Item::Fields(&message), Item::Value(&run)])
+                }
             };
             let is_message = is_user_message(&message);
             let event = message_event(message, &send, &mode, subject, max_frame_bytes);
             Request::Send(send, mode, Checked { hash, event, is_message })
         }
         ClientFrame::Edit { send, message_id, message } => {
-            let hash = fingerprint_of_pair("edit", &message, &(*message_id).into(), true);
+            let id = Value::from(&*message_id);
+            let hash = fingerprint_of_list("edit", &[Item::Value(&id), Item::Fields(&message)]);
             let event = edit_event(message, &message_id, subject, max_frame_bytes);
             Request::Edit(send, message_id, Checked { hash, event, is_message: false })
         }

@@ -62,10 +62,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<I> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Received>> {
         let this = &mut *self;
-        if this.pongs >= MAX_PONGS && ready!(Pin::new(&mut this.inner).poll_flush(context)).is_err() {
-            return Poll::Ready(None);
-        }
         if this.pongs >= MAX_PONGS {
+            if ready!(Pin::new(&mut this.inner).poll_flush(context)).is_err() {
+                return Poll::Ready(None);
+            }
             this.pongs = 0;
         }
         let max_bytes = this.gauge.max_bytes();
