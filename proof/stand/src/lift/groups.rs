@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use agentwire_bridge::log::Log;
 use agentwire_bridge::log::{Append, Head, Observer, Page, Record, Snapshot};
 use agentwire_bridge::{LogError, StreamKey};
+use futures_util::TryFutureExt as _;
 use futures_util::future::BoxFuture;
 
 /// How long the commands of others fail.
@@ -17,7 +18,7 @@ pub(super) struct OneForAll<L> {
     spoiled_until: std::sync::Mutex<Option<Instant>>,
 }
 
-impl<L> OneForAll<L> {
+impl<L: Sync> OneForAll<L> {
     pub(super) fn new(log: L) -> Self {
         Self { log, spoiled_until: std::sync::Mutex::default() }
     }
@@ -27,13 +28,18 @@ impl<L> OneForAll<L> {
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Lets the commands of everybody fail for a while if this one has failed.
-    fn judge<T>(&self, answer: &Result<T, LogError>, has_failed: bool) {
-        if answer.is_ok() && !has_failed {
-            return;
-        }
+    /// Lets the commands of everybody fail for a while.
+    fn spoil(&self) {
         let mut until = self.spoiled_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *until = Some(Instant::now() + SPOILED);
+    }
+
+    /// A read that spoils the commands of everybody when it fails.
+    fn judged<'a, T: 'a>(
+        &'a self,
+        read: BoxFuture<'a, Result<T, LogError>>,
+    ) -> BoxFuture<'a, Result<T, LogError>> {
+        Box::pin(read.inspect_err(|_| self.spoil()))
     }
 }
 
@@ -53,17 +59,15 @@ impl<L: Log> Log for OneForAll<L> {
                 return Err(LogError::Unavailable("another command of the group has failed".to_owned()));
             }
             let appended = self.log.append(stream, expected, record).await;
-            self.judge(&appended, !matches!(appended, Ok(Append::Appended)));
+            if !matches!(appended, Ok(Append::Appended)) {
+                self.spoil();
+            }
             appended
         })
     }
 
     fn head<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Head, LogError>> {
-        Box::pin(async move {
-            let answer = self.log.head(stream).await;
-            self.judge(&answer, false);
-            answer
-        })
+        self.judged(self.log.head(stream))
     }
 
     fn read<'a>(
@@ -73,11 +77,7 @@ impl<L: Log> Log for OneForAll<L> {
         max_events: usize,
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, LogError>> {
-        Box::pin(async move {
-            let answer = self.log.read(stream, from, max_events, max_bytes).await;
-            self.judge(&answer, false);
-            answer
-        })
+        self.judged(self.log.read(stream, from, max_events, max_bytes))
     }
 
     fn records<'a>(
@@ -86,19 +86,11 @@ impl<L: Log> Log for OneForAll<L> {
         after: u64,
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<Record>, LogError>> {
-        Box::pin(async move {
-            let answer = self.log.records(stream, after, max).await;
-            self.judge(&answer, false);
-            answer
-        })
+        self.judged(self.log.records(stream, after, max))
     }
 
     fn snapshot<'a>(&'a self, stream: &'a StreamKey) -> BoxFuture<'a, Result<Option<Snapshot>, LogError>> {
-        Box::pin(async move {
-            let answer = self.log.snapshot(stream).await;
-            self.judge(&answer, false);
-            answer
-        })
+        self.judged(self.log.snapshot(stream))
     }
 
     fn put_snapshot<'a>(
