@@ -56,7 +56,7 @@ pub(crate) async fn serve(context: &Context, listener: TcpListener, app: Router)
         closing: context.closing.clone(),
         connections: TaskTracker::new(),
     };
-    // A page that comes while the bridge stops is told so, and when to come back.
+    // A page that comes while the bridge stops gets a `goaway`, which says when to come back.
     let mut stopped = pin!(async {
         context.closing.cancelled().await;
         let _ = timeout(limits.shutdown_timeout, context.tasks.ended()).await;

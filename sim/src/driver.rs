@@ -222,7 +222,7 @@ pub struct Driver {
     pub notes: Vec<Note>,
     /// Whether receivers keep what they got.
     pub keeps_items: bool,
-    /// Bytes that wait in the socket, as the core is told when it asks.
+    /// Bytes that wait in the socket: the answer to the core's question.
     pub buffered: u32,
     /// See [`pulling_in_calls`](Self::pulling_in_calls).
     pulls_in_calls: bool,

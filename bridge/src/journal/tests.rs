@@ -301,7 +301,7 @@ async fn what_is_due_has_expired_before_its_run_ends() {
         stored(&journal, "t", 3).await.iter().map(|event| event["approvalId"].clone()).collect();
     assert_eq!(told, [json!("a3"), json!("a1"), json!("a3"), Value::Null]);
     assert_eq!(stored(&journal, "t", 4).await[0]["decision"], "expired");
-    // Inboxes are told of the end itself.
+    // Inboxes are notified of the end itself.
     assert_eq!(journal.unannounced(&key("t")).await.unwrap(), Some(6));
 }
 

@@ -383,7 +383,7 @@ async fn sockets_of_one_user(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Connections beyond the limit are told so at once, and the others have their places.
+/// Connections beyond the limit are answered with 503 at once, and the others keep their places.
 async fn connections_held(stage: &Stage) -> Result<()> {
     let (mut held, mut refused) = (Vec::new(), 0);
     for _ in 0..300 {
