@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Agents, UserMessage};
 use crate::auth::{Authenticator, Authorizer, Gate, OwnStreams};
-use crate::buffers::Buffers;
-use crate::connections::Connections;
+use crate::bounds::buffers::Buffers;
+use crate::bounds::connections::Connections;
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::dispatch::Dispatcher;
@@ -21,7 +21,7 @@ use crate::expiry::Expiries;
 #[cfg(feature = "faults")]
 use crate::faults::{Sabotage, SabotagedLog};
 use crate::health::Health;
-use crate::heavy::Heavy;
+use crate::bounds::heavy::Heavy;
 use crate::hub::Hub;
 use crate::inbox::Inboxes;
 use crate::journal::Journal;
@@ -31,7 +31,7 @@ use crate::log::{Log, LogError};
 use crate::seal::Seals;
 use crate::stream::StreamKey;
 use crate::tasks::Tasks;
-use crate::users::Users;
+use crate::bounds::users::Users;
 use crate::{effects, http, recovery, serve};
 
 /// How much longer than the horizon says ids of sends are remembered: clocks are set, and frames are late (SND-5).

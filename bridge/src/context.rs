@@ -6,17 +6,17 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Gate;
-use crate::buffers::Buffers;
-use crate::connections::Connections;
+use crate::bounds::buffers::Buffers;
+use crate::bounds::connections::Connections;
 use crate::health::Health;
-use crate::heavy::Heavy;
+use crate::bounds::heavy::Heavy;
 use crate::hub::Hub;
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::live::LiveRuns;
 use crate::seal::Seals;
 use crate::tasks::Tasks;
-use crate::users::Users;
+use crate::bounds::users::Users;
 
 /// What the parts of a bridge share.
 pub(crate) struct Context {

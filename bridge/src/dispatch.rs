@@ -21,7 +21,7 @@ use crate::log::{Fact, LogError, Record};
 use crate::retry::Backoff;
 use crate::run::AgentError;
 use crate::stream::StreamKey;
-use crate::turns::{Permit, Rank, TurnPermit, Turns};
+use crate::bounds::turns::{Permit, Rank, TurnPermit, Turns};
 use crate::workers::Workers;
 
 /// Hands messages to agents.

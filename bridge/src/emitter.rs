@@ -10,7 +10,7 @@ use crate::journal::Ticket;
 use crate::ledger::draft::{Append, Outcome, Precondition, Receipt};
 use crate::log::{LogError, Status};
 use crate::stream::{NameError, Position, StreamKey};
-use crate::turns::{Pause, TurnPermit};
+use crate::bounds::turns::{Pause, TurnPermit};
 
 /// Why something was not published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -57,10 +57,9 @@
 
 mod agent;
 mod auth;
+mod bounds;
 mod bridge;
-mod buffers;
 mod clock;
-mod connections;
 mod context;
 mod counters;
 mod dispatch;
@@ -75,7 +74,6 @@ mod fingerprint;
 #[doc(hidden)]
 pub mod fuzz;
 mod health;
-mod heavy;
 mod http;
 mod hub;
 mod inbox;
@@ -84,9 +82,7 @@ mod ledger;
 mod limits;
 mod live;
 pub mod log;
-mod pace;
 mod question;
-mod quota;
 mod recovery;
 mod retry;
 mod run;
@@ -103,8 +99,6 @@ pub mod simulation;
 mod socket;
 mod stream;
 mod tasks;
-mod turns;
-mod users;
 mod wire;
 mod workers;
 

@@ -35,12 +35,12 @@ use self::subscription::Subscription;
 use self::writer::Writer;
 use crate::auth::{AuthError, Identity};
 use crate::clock::now_ms;
-use crate::connections::{ConnectionPermit, Full};
+use crate::bounds::connections::{ConnectionPermit, Full};
 use crate::context::Context;
 use crate::hub::Signal;
 use crate::log::LogError;
 use crate::socket::{Gauge, Received, Socket, Text};
-use crate::users::User;
+use crate::bounds::users::User;
 use crate::wire::encode::{self, ServerFrame};
 use crate::wire::{ClientFrame, Hello, MAX_HELLO_BYTES, Malformed, Window, close, decode};
 

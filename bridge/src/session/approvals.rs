@@ -16,7 +16,7 @@ use crate::live::Decision;
 use crate::log::{LogError, Status, Terms};
 use crate::question::{self, Given, needs_schema};
 use crate::stream::StreamKey;
-use crate::users::User;
+use crate::bounds::users::User;
 use crate::wire::Send;
 use crate::wire::encode::Rejection;
 

@@ -17,7 +17,7 @@ use crate::ledger::draft::modes::Mode;
 use crate::ledger::draft::{Append, Outcome};
 use crate::log::{IdempotencyKey, Status};
 use crate::stream::StreamKey;
-use crate::users::User;
+use crate::bounds::users::User;
 use crate::wire::Send;
 use crate::wire::encode::Rejection;
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::buffers::{Buffer, Waiting};
+use crate::bounds::buffers::{Buffer, Waiting};
 use crate::socket::{Frame, Gone};
 
 /// Frames that may wait for the socket.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::pace::Pace;
+use crate::bounds::pace::Pace;
 use crate::wire::MAX_HELLO_BYTES;
 
 /// What a socket may send. Shared by the session, which says who the user is, and the transport, which obeys.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counters::{Counted, Counter, Handles};
 use crate::limits::Limits;
-use crate::users::{Seat, User};
+use crate::bounds::users::{Seat, User};
 
 /// Counts sockets. Those that have not said who they are share a bound of their own, and a new one takes the place of
 /// the one that is silent for longest: silent ones keep nobody out who is connected, or comes back and speaks at once.
@@ -150,7 +150,7 @@ fn backoff_max(pages: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::users::Users;
+    use crate::bounds::users::Users;
 
     #[tokio::test]
     async fn each_limit_has_its_own_error_and_places_come_back() {

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::users::User;
+use crate::bounds::users::User;
 
 /// Bytes from which on a frame is heavy: below, reading it takes less time than to hand it over and back.
 const HEAVY_BYTES: usize = 16_384;
@@ -86,7 +86,7 @@ impl fmt::Debug for Heavy {
 mod tests {
     use super::*;
     use crate::limits::Limits;
-    use crate::users::Users;
+    use crate::bounds::users::Users;
 
     #[tokio::test]
     async fn heavy_work_leaves_its_thread_and_a_panic_comes_back() {

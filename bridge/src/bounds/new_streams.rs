@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::pace::Pace;
+use crate::bounds::pace::Pace;
 use crate::stream::StreamKey;
 
 /// Streams that are known to be taken: those that several sends begin, or one that comes again.
