@@ -13,6 +13,8 @@ use crate::agent::{Agent, Agents, UserMessage};
 use crate::auth::{Authenticator, Authorizer, Gate, OwnStreams};
 use crate::bounds::buffers::Buffers;
 use crate::bounds::connections::Connections;
+use crate::bounds::heavy::Heavy;
+use crate::bounds::users::Users;
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::dispatch::Dispatcher;
@@ -21,7 +23,6 @@ use crate::expiry::Expiries;
 #[cfg(feature = "faults")]
 use crate::faults::{Sabotage, SabotagedLog};
 use crate::health::Health;
-use crate::bounds::heavy::Heavy;
 use crate::hub::Hub;
 use crate::inbox::Inboxes;
 use crate::journal::Journal;
@@ -31,7 +32,6 @@ use crate::log::{Log, LogError};
 use crate::seal::Seals;
 use crate::stream::StreamKey;
 use crate::tasks::Tasks;
-use crate::bounds::users::Users;
 use crate::{effects, http, recovery, serve};
 
 /// How much longer than the horizon says ids of sends are remembered: clocks are set, and frames are late (SND-5).
@@ -253,10 +253,12 @@ impl Bridge {
         &self.context
     }
 
-    /// The routes: `GET /ws`, `GET /healthz` and `GET /v1/threads/{thread}/events?from=&limit=`.
+    /// The routes: `GET /ws`, `GET /healthz` and `GET /v1/threads/{thread}/events?from=&limit=&deltas=`.
     ///
     /// The last one answers `{epoch, oldest, head, first, events}` to `Authorization: Bearer <token>`. `from` is an
     /// offset, 1 by default. `limit` is 1 to `limits.http_page_events`; it is 100 by default, or that limit if lower.
+    /// With `deltas=true` a list `frames` stands in the place of `events`. It has `events` and `deltas` frames as in the
+    /// protocol, without their `ch`: a stream of text then takes a third of the bytes.
     pub fn router(&self) -> Router {
         http::router(Arc::clone(&self.context))
     }

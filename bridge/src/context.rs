@@ -8,15 +8,15 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Gate;
 use crate::bounds::buffers::Buffers;
 use crate::bounds::connections::Connections;
-use crate::health::Health;
 use crate::bounds::heavy::Heavy;
+use crate::bounds::users::Users;
+use crate::health::Health;
 use crate::hub::Hub;
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::live::LiveRuns;
 use crate::seal::Seals;
 use crate::tasks::Tasks;
-use crate::bounds::users::Users;
 
 /// What the parts of a bridge share.
 pub(crate) struct Context {

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::agent::{Agents, Turn, TurnState, UserMessage};
+use crate::bounds::turns::{Permit, Rank, TurnPermit, Turns};
 use crate::context::Context;
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
@@ -21,7 +22,6 @@ use crate::log::{Fact, LogError, Record};
 use crate::retry::Backoff;
 use crate::run::AgentError;
 use crate::stream::StreamKey;
-use crate::bounds::turns::{Permit, Rank, TurnPermit, Turns};
 use crate::workers::Workers;
 
 /// Hands messages to agents.

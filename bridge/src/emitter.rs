@@ -4,13 +4,13 @@ use std::sync::{Arc, Weak};
 
 use serde_json::Value;
 
+use crate::bounds::turns::{Pause, TurnPermit};
 use crate::context::Context;
 use crate::event::{Event, EventError};
 use crate::journal::Ticket;
 use crate::ledger::draft::{Append, Outcome, Precondition, Receipt};
 use crate::log::{LogError, Status};
 use crate::stream::{NameError, Position, StreamKey};
-use crate::bounds::turns::{Pause, TurnPermit};
 
 /// Why something was not published.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -18,6 +18,7 @@ use crate::serve::Admitted;
 use crate::session;
 use crate::socket::handshake::{self, Refused};
 use crate::socket::{Gauge, WebSocket};
+use crate::wire::encode;
 
 /// Events that an answer holds when the request does not say.
 const DEFAULT_EVENTS: usize = 100;
@@ -81,6 +82,9 @@ async fn health(State(context): State<Arc<Context>>) -> Response {
 struct Range {
     from: Option<u64>,
     limit: Option<usize>,
+    /// Whether the events come as frames, deltas among them.
+    #[serde(default)]
+    deltas: bool,
 }
 
 async fn events(
@@ -141,13 +145,17 @@ async fn events(
     match read.await {
         Ok((head, page)) => {
             // The texts of the log go out as they are.
+            let (name, events) = if range.deltas {
+                ("frames", encode::event_frames(page.first, &page.bodies))
+            } else {
+                ("events", format!("[{}]", page.bodies.join(",")))
+            };
             let body = format!(
-                "{{\"epoch\":{},\"oldest\":{},\"head\":{},\"first\":{},\"events\":[{}]}}",
+                r#"{{"epoch":{},"oldest":{},"head":{},"first":{},"{name}":{events}}}"#,
                 json!(&*head.epoch),
                 head.oldest,
                 head.offset,
                 page.first,
-                page.bodies.join(",")
             );
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }

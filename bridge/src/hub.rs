@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
-pub(crate) use self::encoded::Encoded;
 use self::encoded::Frames;
+pub(crate) use self::encoded::{Encoded, Shape};
 use crate::counters::{Counted, Counter, Handles};
 use crate::journal::Journal;
 use crate::log::{Change, Commit, Head, LogError, Page, take};
@@ -332,11 +332,11 @@ impl Watch {
         now.durable.clone().expect("`Store::watch` returns a watch when this is known, and it stays so")
     }
 
-    /// All events from `from` on as one frame, if other sessions may send the same, memory has them, and they are as many
-    /// as asked for at the most.
+    /// The next frame of the events from `from` on, if other sessions may send the same, memory has all of them, and they
+    /// are as many as asked for at the most.
     pub(crate) fn live_frame(
         &self,
-        ch: u32,
+        shape: Shape,
         from: u64,
         max_events: usize,
         max_bytes: usize,
@@ -354,7 +354,7 @@ impl Watch {
             return None;
         }
         let epoch_number = durable.epoch_number;
-        Some(LiveFrame { epoch_number, encoded: frames.get(ch, from, bodies) })
+        Some(LiveFrame { epoch_number, encoded: frames.get(shape, from, bodies) })
     }
 
     /// The events from `from` on if memory has them.

@@ -34,13 +34,13 @@ use self::silence::Silence;
 use self::subscription::Subscription;
 use self::writer::Writer;
 use crate::auth::{AuthError, Identity};
-use crate::clock::now_ms;
 use crate::bounds::connections::{ConnectionPermit, Full};
+use crate::bounds::users::User;
+use crate::clock::now_ms;
 use crate::context::Context;
 use crate::hub::Signal;
 use crate::log::LogError;
 use crate::socket::{Gauge, Received, Socket, Text};
-use crate::bounds::users::User;
 use crate::wire::encode::{self, ServerFrame};
 use crate::wire::{ClientFrame, Hello, MAX_HELLO_BYTES, Malformed, Window, close, decode};
 
@@ -334,6 +334,8 @@ struct Session {
     name: String,
     subject: Arc<str>,
     user: Arc<User>,
+    /// Whether the page reads `deltas`.
+    reads_deltas: bool,
     window: Window,
     expires: Option<Instant>,
     heartbeat_due: Instant,
@@ -362,6 +364,7 @@ impl Session {
             name: format!("s-{}", Uuid::new_v4().simple()),
             subject: identity.subject.as_str().into(),
             user,
+            reads_deltas: hello.reads_deltas,
             window: hello.window,
             expires: None,
             heartbeat_due: Instant::now() + context.limits.heartbeat,

@@ -1,6 +1,7 @@
 //! Frames: what a page may send, and what the bridge sends.
 
 pub(crate) mod decode;
+mod deltas;
 pub(crate) mod encode;
 mod text;
 

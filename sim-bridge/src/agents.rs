@@ -90,7 +90,9 @@ impl Scripted {
             2 => drop(run.tool("forgotten", json!({})).await?),
             3 | 4 => {
                 let mut message = run.message();
-                for _ in 0..rng.between(1, 6) {
+                // Sometimes as fast as they are taken: enough in a record for a `deltas` frame.
+                let deltas = if rng.one_in(3) { rng.between(8, 40) } else { rng.between(1, 6) };
+                for _ in 0..deltas {
                     message.delta(&"word ".repeat(size(rng))).await?;
                 }
                 if rng.one_in(4) { drop(message) } else { drop(message.complete().await?) }

@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use agentwire_bridge::log::VOID;
 use agentwire_sim::oracle::{Judgement, Violation};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::agents::Scripted;
 use crate::doors::{self, USERS};
@@ -99,6 +99,9 @@ impl Wire {
     ) -> Result<String, Violation> {
         if text.starts_with(r#"{"type":"events""#) {
             return self.events(store, text);
+        }
+        if text.starts_with(r#"{"type":"deltas""#) {
+            return self.events(store, &expanded(text)?);
         }
         let frame: Value = serde_json::from_str(text).unwrap_or_default();
         let kind = frame["type"].as_str().unwrap_or_default();
@@ -196,6 +199,40 @@ impl Wire {
         out.push_str("]}");
         Ok(out)
     }
+}
+
+/// The `events` frame that a `deltas` frame represents (DLT-1), as the log writes events: `type` first, the others in
+/// their order.
+fn expanded(text: &str) -> Result<String, Violation> {
+    #[derive(Deserialize)]
+    struct Deltas {
+        ch: u64,
+        first: u64,
+        count: usize,
+        head: Map<String, Value>,
+        times: Vec<u64>,
+        texts: Vec<String>,
+    }
+    let read = serde_json::from_str(text);
+    let Deltas { ch, first, count, mut head, times, texts } =
+        read.map_err(|error| Violation { rule: "DLT-1", text: format!("{text}: {error}") })?;
+    let is_whole = times.len() == count && texts.len() == count;
+    let kind = head.remove("type").filter(Value::is_string);
+    let has_either = head.contains_key("time") || head.contains_key("text");
+    let Some(kind) = kind.filter(|_| is_whole && !has_either) else {
+        return Err(Violation { rule: "DLT-1", text: format!("{text} is not whole") });
+    };
+    let event = |(time, text): (u64, String)| {
+        head.insert("time".to_owned(), time.into());
+        head.insert("text".to_owned(), text.into());
+        let rest = Value::Object(head.clone()).to_string();
+        format!(r#"{{"type":{kind},{}"#, &rest[1..])
+    };
+    let events: Vec<_> = times.into_iter().zip(texts).map(event).collect();
+    Ok(format!(
+        r#"{{"type":"events","ch":{ch},"first":{first},"count":{count},"events":[{}]}}"#,
+        events.join(",")
+    ))
 }
 
 /// Runs that are open after these events, in the order in which they began.

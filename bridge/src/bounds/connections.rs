@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::bounds::users::{Seat, User};
 use crate::counters::{Counted, Counter, Handles};
 use crate::limits::Limits;
-use crate::bounds::users::{Seat, User};
 
 /// Counts sockets. Those that have not said who they are share a bound of their own, and a new one takes the place of
 /// the one that is silent for longest: silent ones keep nobody out who is connected, or comes back and speaks at once.

@@ -85,8 +85,8 @@ impl fmt::Debug for Heavy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
     use crate::bounds::users::Users;
+    use crate::limits::Limits;
 
     #[tokio::test]
     async fn heavy_work_leaves_its_thread_and_a_panic_comes_back() {

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::limits::Limits;
-use crate::bounds::pace::Pace;
 use crate::bounds::new_streams::NewStreams;
+use crate::bounds::pace::Pace;
+use crate::limits::Limits;
 use crate::socket::Intake;
 
 /// Users that are kept at the most although nobody of them is here, unless more of them have used up what they may.

@@ -16,17 +16,25 @@ const MAX_BYTES: usize = 16_384;
 /// A frame of events.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
-    /// The frame.
+    /// The frame, an `events` or a `deltas`.
     pub(crate) text: Bytes,
     /// Bytes of each event.
     pub(crate) sizes: Arc<[usize]>,
 }
 
+/// How the frames of a session are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) ch: u32,
+    /// Whether the page reads `deltas`.
+    pub(crate) deltas: bool,
+}
+
 impl Encoded {
-    /// Writes a frame.
-    pub(crate) fn new(ch: u32, first: u64, bodies: &[Arc<str>]) -> Self {
-        let sizes = bodies.iter().map(|body| body.len()).collect();
-        Self { text: encode::events(ch, first, bodies).into(), sizes }
+    /// Writes the next frame of these events: as many as fit into one.
+    pub(crate) fn new(shape: Shape, first: u64, bodies: &[Arc<str>]) -> Self {
+        let (text, count) = encode::next_events(shape.ch, first, bodies, shape.deltas);
+        Self { text: text.into(), sizes: bodies[..count].iter().map(|body| body.len()).collect() }
     }
 }
 
@@ -37,19 +45,19 @@ pub(super) struct Frames(VecDeque<(Place, Encoded)>);
 /// What makes frames of one stream the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
-    ch: u32,
+    shape: Shape,
     first: u64,
     count: usize,
 }
 
 impl Frames {
-    /// The frame of these events, which is written if it is not there.
-    pub(super) fn get(&mut self, ch: u32, first: u64, bodies: &[Arc<str>]) -> Encoded {
-        let place = Place { ch, first, count: bodies.len() };
+    /// The next frame of these events, which is written if it is not there.
+    pub(super) fn get(&mut self, shape: Shape, first: u64, bodies: &[Arc<str>]) -> Encoded {
+        let place = Place { shape, first, count: bodies.len() };
         if let Some((_, encoded)) = self.0.iter().find(|(of, _)| *of == place) {
             return encoded.clone();
         }
-        let encoded = Encoded::new(ch, first, bodies);
+        let encoded = Encoded::new(shape, first, bodies);
         if encoded.text.len() <= MAX_BYTES {
             if self.0.len() >= MAX_FRAMES {
                 self.0.pop_front();
@@ -69,25 +77,29 @@ impl Frames {
 mod tests {
     use super::*;
 
+    fn shape(ch: u32) -> Shape {
+        Shape { ch, deltas: false }
+    }
+
     #[test]
     fn a_frame_is_written_once_for_all_who_send_it() {
         let bodies: [Arc<str>; 2] = [r#"{"type":"a"}"#.into(), r#"{"type":"bc"}"#.into()];
         let mut frames = Frames::default();
-        let first = frames.get(1, 7, &bodies);
+        let first = frames.get(shape(1), 7, &bodies);
         assert_eq!(
             (&*first.sizes, &first.text[..]),
-            (&[12, 13][..], encode::events(1, 7, &bodies).as_bytes())
+            (&[12, 13][..], encode::next_events(1, 7, &bodies, false).0.as_bytes())
         );
-        assert_eq!(frames.get(1, 7, &bodies).text.as_ptr(), first.text.as_ptr());
+        assert_eq!(frames.get(shape(1), 7, &bodies).text.as_ptr(), first.text.as_ptr());
         for (ch, first_offset, count) in [(2, 7, 2), (1, 8, 2), (1, 7, 1)] {
-            assert_ne!(frames.get(ch, first_offset, &bodies[..count]).text, first.text);
+            assert_ne!(frames.get(shape(ch), first_offset, &bodies[..count]).text, first.text);
         }
-        frames.get(9, 7, &bodies);
+        frames.get(shape(9), 7, &bodies);
         assert_eq!(frames.0.len(), MAX_FRAMES);
         let large = [Arc::<str>::from("x".repeat(MAX_BYTES))];
-        frames.get(1, 9, &large);
+        frames.get(shape(1), 9, &large);
         assert!(frames.0.iter().all(|(place, _)| place.first != 9));
         frames.clear();
-        assert_ne!(frames.get(1, 7, &bodies).text.as_ptr(), first.text.as_ptr());
+        assert_ne!(frames.get(shape(1), 7, &bodies).text.as_ptr(), first.text.as_ptr());
     }
 }

@@ -8,6 +8,7 @@ use super::Session;
 use super::receipts::unavailable;
 use super::requests::Answer;
 use crate::auth::Access;
+use crate::bounds::users::User;
 use crate::context::Context;
 use crate::event::Event;
 use crate::fingerprint::fingerprint;
@@ -16,7 +17,6 @@ use crate::live::Decision;
 use crate::log::{LogError, Status, Terms};
 use crate::question::{self, Given, needs_schema};
 use crate::stream::StreamKey;
-use crate::bounds::users::User;
 use crate::wire::Send;
 use crate::wire::encode::Rejection;
 

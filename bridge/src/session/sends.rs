@@ -11,13 +11,13 @@ use super::receipts::{
 use super::requests::Checked;
 use super::{Answer, Session, millis};
 use crate::auth::{Access, Grant, Refusal};
+use crate::bounds::users::User;
 use crate::clock::now_ms;
 use crate::context::Context;
 use crate::ledger::draft::modes::Mode;
 use crate::ledger::draft::{Append, Outcome};
 use crate::log::{IdempotencyKey, Status};
 use crate::stream::StreamKey;
-use crate::bounds::users::User;
 use crate::wire::Send;
 use crate::wire::encode::Rejection;
 

@@ -178,6 +178,7 @@ impl Session {
             head: head.offset,
             next: resume.next,
             open_runs: (state.open_runs.len() <= MAX_OPEN_RUNS).then_some(state.open_runs),
+            reads_deltas: self.reads_deltas,
             window: self.window,
         }));
         Ok(None)

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::in_flight::InFlight;
 use crate::context::Context;
-use crate::hub::{Durable, Watch};
+use crate::hub::{Durable, Encoded, Shape, Watch};
 use crate::log::LogError;
 use crate::seal::Seals;
 use crate::stream::StreamKey;
@@ -33,6 +33,7 @@ pub(super) struct Subscription {
     ackable: u64,
     /// The last offset that the page has acknowledged: a replay can bring it, and its `ack`, ahead of `sent`.
     acked: u64,
+    reads_deltas: bool,
     window: Window,
     in_flight: InFlight,
     /// When live events were sent last.
@@ -70,6 +71,7 @@ pub(super) struct Start {
     pub(super) head: u64,
     pub(super) next: u64,
     pub(super) open_runs: Option<Vec<Arc<str>>>,
+    pub(super) reads_deltas: bool,
     pub(super) window: Window,
 }
 
@@ -87,6 +89,7 @@ impl Subscription {
             sent: start.next - 1,
             ackable: start.next - 1,
             acked: start.next - 1,
+            reads_deltas: start.reads_deltas,
             window: start.window,
             in_flight: InFlight::new(start.window.events),
             live_sent: None,
@@ -216,14 +219,14 @@ impl Subscription {
         let max_events =
             limits.page_events.min(room).min(usize::try_from(end - self.sent).unwrap_or(usize::MAX));
         let max_bytes = page_bytes(context).min(room_bytes);
-        let live =
-            self.is_caught_up.then(|| self.watch.live_frame(self.ch, self.sent + 1, max_events, max_bytes));
+        let live = self
+            .is_caught_up
+            .then(|| self.watch.live_frame(self.shape(), self.sent + 1, max_events, max_bytes));
         if let Some(live) = live.flatten()
             && live.epoch_number == self.epoch_number
         {
             self.count_sent(live.encoded.sizes.iter().copied());
-            // It has all that there is.
-            self.live_sent = Some(Instant::now());
+            self.note_live(durable);
             return Ok(Some(live.encoded.text));
         }
         let page = context.hub.read(&self.watch, self.sent + 1, max_events, max_bytes).await?;
@@ -246,10 +249,20 @@ impl Subscription {
             self.live_due = None;
             return Ok(None);
         }
-        self.count_sent(page.bodies.iter().map(|body| body.len()));
-        // What did not fit into this frame does not wait.
+        let encoded = Encoded::new(self.shape(), page.first, &page.bodies);
+        self.count_sent(encoded.sizes.iter().copied());
+        self.note_live(durable);
+        Ok(Some(encoded.text))
+    }
+
+    /// How its frames are written.
+    fn shape(&self) -> Shape {
+        Shape { ch: self.ch, deltas: self.reads_deltas }
+    }
+
+    /// Notes when live events went out. What did not fit into that frame does not wait.
+    fn note_live(&mut self, durable: &Durable) {
         self.live_sent = (self.is_caught_up && self.sent >= durable.head).then(Instant::now);
-        Ok(Some(encode::events(self.ch, page.first, &page.bodies).into()))
     }
 
     /// Counts events that go out, by their bytes.
@@ -265,6 +278,7 @@ impl Subscription {
 
     /// A page of the oldest replay request, or its end (RPL-1). It does not count against the window (FLO-5).
     async fn next_replay(&mut self, context: &Context, durable: &Durable) -> Result<Option<Bytes>, LogError> {
+        let shape = self.shape();
         let Some(replay) = self.replays.front_mut() else {
             return Ok(None);
         };
@@ -281,9 +295,10 @@ impl Subscription {
             }
             let last = page.first + page.bodies.len() as u64 - 1;
             if !page.bodies.is_empty() && last <= to {
-                replay.next = last + 1;
-                self.ackable = self.ackable.max(last);
-                return Ok(Some(encode::events(self.ch, page.first, &page.bodies).into()));
+                let encoded = Encoded::new(shape, page.first, &page.bodies);
+                replay.next = page.first + encoded.sizes.len() as u64;
+                self.ackable = self.ackable.max(replay.next - 1);
+                return Ok(Some(encoded.text));
             }
             // More can have been trimmed meanwhile.
             oldest = oldest.max(page.oldest);

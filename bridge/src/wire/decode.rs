@@ -66,6 +66,8 @@ pub(crate) struct Hello {
     /// The life of the page, and the device it runs on, as the page names them.
     pub(crate) instance: Option<String>,
     pub(crate) device: Option<String>,
+    /// Whether it reads `deltas` (DLT-2).
+    pub(crate) reads_deltas: bool,
     pub(crate) window: Window,
     pub(crate) streams: Vec<StreamRequest>,
 }
@@ -341,13 +343,15 @@ impl Fields<'_> {
     fn hello(&self) -> Result<Hello> {
         let client = self.fields("client")?;
         client.text("version", 0, usize::MAX)?;
-        self.optional("features", |fields, field| fields.parse::<Vec<String>>(field, "a list of text"))?;
+        let features =
+            self.optional("features", |fields, field| fields.parse::<Vec<String>>(field, "a list of text"))?;
         let window = self.fields("window")?;
         Ok(Hello {
             token: self.token()?,
             client: client.text("name", 0, usize::MAX)?,
             instance: client.optional("instance", |client, field| client.text(field, 1, MAX_ID_BYTES))?,
             device: client.optional("device", |client, field| client.text(field, 1, MAX_ID_BYTES))?,
+            reads_deltas: features.is_some_and(|features| features.iter().any(|name| name == "deltas")),
             window: Window {
                 events: window.integer("events", 1, 65_536, "an integer from 1 to 65536")? as usize,
                 bytes: window.integer("bytes", 1_024, 67_108_864, "an integer from 1024 to 67108864")?

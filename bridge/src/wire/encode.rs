@@ -1,11 +1,13 @@
 //! Frames of the bridge.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::deltas::{self, Cut};
 use crate::stream::Position;
 
 /// A frame of the bridge; `events` alone is built by [`events`].
@@ -174,14 +176,39 @@ pub(crate) fn caught_up(
     ServerFrame::CaughtUp { ch, offset, open_runs: None, seal }.encode()
 }
 
+/// The next frame of these events, and how many of them it has. `reads_deltas`: whether the page reads them (DLT-2).
+pub(crate) fn next_events(ch: u32, first: u64, bodies: &[Arc<str>], reads_deltas: bool) -> (String, usize) {
+    next(Some(ch), first, bodies, reads_deltas)
+}
+
+/// A list of such frames for all of the events, without a `ch`: outside a socket it has no meaning.
+pub(crate) fn event_frames(first: u64, bodies: &[Arc<str>]) -> String {
+    let (mut frames, mut at) = (String::from("["), 0);
+    while at < bodies.len() {
+        let (frame, count) = next(None, first + at as u64, &bodies[at..], true);
+        if at > 0 {
+            frames.push(',');
+        }
+        frames.push_str(&frame);
+        at += count;
+    }
+    frames.push(']');
+    frames
+}
+
+fn next(ch: Option<u32>, first: u64, bodies: &[Arc<str>], reads_deltas: bool) -> (String, usize) {
+    let cut = if reads_deltas { deltas::cut(bodies) } else { Cut::Events(bodies.len()) };
+    match cut {
+        Cut::Events(count) => (events(ch, first, &bodies[..count]), count),
+        Cut::Deltas(count) => (deltas(ch, first, &bodies[..count]), count),
+    }
+}
+
 /// An `events` frame, put together from the texts of the log, with its keys in the order of EVT-2.
-pub(crate) fn events(ch: u32, first: u64, bodies: &[Arc<str>]) -> String {
+fn events(ch: Option<u32>, first: u64, bodies: &[Arc<str>]) -> String {
     let bytes: usize = bodies.iter().map(|body| body.len() + 1).sum();
-    let mut frame = String::with_capacity(bytes + crate::event::FRAME_OVERHEAD);
-    frame.push_str(&format!(
-        "{{\"type\":\"events\",\"ch\":{ch},\"first\":{first},\"count\":{},\"events\":[",
-        bodies.len()
-    ));
+    let mut frame = begin("events", ch, first, bodies.len(), bytes);
+    frame.push_str(r#""events":["#);
     for (index, body) in bodies.iter().enumerate() {
         if index > 0 {
             frame.push(',');
@@ -189,6 +216,26 @@ pub(crate) fn events(ch: u32, first: u64, bodies: &[Arc<str>]) -> String {
         frame.push_str(body);
     }
     frame.push_str("]}");
+    frame
+}
+
+/// A `deltas` frame, of events that [`deltas::cut`] has found.
+fn deltas(ch: Option<u32>, first: u64, bodies: &[Arc<str>]) -> String {
+    let bytes = bodies.first().map_or(0, |body| body.len()) + 40 * bodies.len();
+    let mut frame = begin("deltas", ch, first, bodies.len(), bytes);
+    deltas::write_lists(&mut frame, bodies);
+    frame.push('}');
+    frame
+}
+
+/// What stands before the events of a frame. `bytes`: how many follow.
+fn begin(kind: &str, ch: Option<u32>, first: u64, count: usize, bytes: usize) -> String {
+    let mut frame = String::with_capacity(bytes + crate::event::FRAME_OVERHEAD);
+    let _ = write!(frame, r#"{{"type":"{kind}","#);
+    if let Some(ch) = ch {
+        let _ = write!(frame, r#""ch":{ch},"#);
+    }
+    let _ = write!(frame, r#""first":{first},"count":{count},"#);
     frame
 }
 
@@ -202,8 +249,8 @@ mod tests {
         let bodies: [Arc<str>; 2] = [r#"{"type":"a","x":1.0}"#.into(), r#"{"type":"b"}"#.into()];
         let expected =
             r#"{"type":"events","ch":3,"first":101,"count":2,"events":[{"type":"a","x":1.0},{"type":"b"}]}"#;
-        assert_eq!(events(3, 101, &bodies), expected);
-        let longest = events(u32::MAX >> 1, (1 << 53) - 1, &[]);
+        assert_eq!(events(Some(3), 101, &bodies), expected);
+        let longest = events(Some(u32::MAX >> 1), (1 << 53) - 1, &[]);
         assert!(longest.len() <= crate::event::FRAME_OVERHEAD);
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use agentwire_bridge::{EventError, Limits, PublishError};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Page, Server, hello_with, note, token};
+use crate::support::{Page, Server, events_of, hello_with, note, token};
 
 // PROTOCOL: FLO-1, FLO-2, EVT-1, EVT-3
 #[tokio::test]
@@ -38,6 +38,54 @@ async fn no_more_than_the_window_is_in_flight() {
     page.nothing_before_pong(3).await;
     page.ack(1, 40).await;
     page.events(1, 41, 55).await;
+}
+
+// PROTOCOL: DLT-2, FLO-1
+#[tokio::test]
+async fn a_page_that_reads_deltas_gets_them_in_catch_ups_replays_and_live() {
+    let server = Server::start().await;
+    let stored = server.publish_deltas("t", 20).await;
+    let open = |features: Value, events| {
+        let mut hello = hello_with(&token("ada"), json!([{"name": "t"}]), events, 65_536);
+        hello["features"] = features;
+        Page::open_with(&server, hello)
+    };
+    let shape = |frame: &Value| json!([frame["type"], frame["first"], frame["count"]]);
+    // A page that does not name them gets none.
+    for features in [json!([]), json!(["delta", "x"])] {
+        let mut page = open(features, 512).await;
+        page.until("subscribed").await;
+        assert_eq!(shape(&page.next().await), json!(["events", 1, 22]));
+    }
+    // The window cuts them as it cuts events.
+    let mut page = open(json!(["x", "deltas"]), 15).await;
+    page.until("subscribed").await;
+    let catch_up = [page.next().await, page.next().await];
+    assert_eq!(catch_up.each_ref().map(shape), [json!(["events", 1, 1]), json!(["deltas", 2, 14])]);
+    page.nothing_before_pong(1).await;
+    page.ack(1, 15).await;
+    let rest = page.next().await;
+    // Seven are too few for a frame of their own.
+    assert_eq!(shape(&rest), json!(["events", 16, 7]));
+    assert_eq!(catch_up.iter().chain([&rest]).flat_map(events_of).collect::<Vec<_>>(), stored);
+    page.until("caughtUp").await;
+    page.send(json!({"type": "replay", "req": 1, "ch": 1, "from": 3, "to": 12})).await;
+    let frame = page.next().await;
+    assert_eq!((shape(&frame), events_of(&frame)), (json!(["deltas", 3, 10]), stored[2..12].to_vec()));
+    assert_eq!(page.next().await, json!({"type": "replayEnd", "req": 1, "to": 12, "oldest": 1}));
+    page.ack(1, 22).await;
+    // One record of live events, for two pages that share the frames.
+    let mut other = open(json!(["deltas"]), 512).await;
+    other.until("caughtUp").await;
+    let stored = server.publish_deltas("t", 10).await;
+    for page in [&mut page, &mut other] {
+        let live = [page.next().await, page.next().await, page.next().await];
+        assert_eq!(
+            live.each_ref().map(shape),
+            [json!(["events", 23, 1]), json!(["deltas", 24, 10]), json!(["events", 34, 1])]
+        );
+        assert_eq!(live.iter().flat_map(events_of).collect::<Vec<_>>(), stored);
+    }
 }
 
 // PROTOCOL: FLO-1, FLO-2, FLO-5

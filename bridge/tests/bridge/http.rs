@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Server, key, note, token, token_until};
+use crate::support::{Server, events_of, key, note, token, token_until};
 
 pub(crate) async fn get(server: &Server, path: &str, token: Option<&str>) -> (u16, Value) {
     let mut socket = TcpStream::connect(server.address).await.unwrap();
@@ -35,6 +35,23 @@ async fn a_log_that_does_not_answer_is_unhealthy() {
     assert_eq!(get(&server, "/healthz", None).await.0, 503);
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(get(&server, "/healthz", None).await.0, 200);
+}
+
+// PROTOCOL: DLT-1
+#[tokio::test]
+async fn deltas_are_read_in_their_short_form_if_that_is_asked_for() {
+    let server = Server::start().await;
+    let stored = server.publish_deltas("t", 20).await;
+    let path = "/v1/threads/t/events";
+    let (_, plain) = get(&server, path, Some(&token("ada"))).await;
+    let (status, body) = get(&server, &format!("{path}?deltas=true"), Some(&token("ada"))).await;
+    assert_eq!((status, &body["head"], &body["first"]), (200, &json!(22), &json!(1)));
+    assert_eq!(plain["events"], json!(stored));
+    assert!(plain.get("frames").is_none() && body.get("events").is_none());
+    let frames = body["frames"].as_array().unwrap();
+    assert_eq!(frames.iter().map(|frame| &frame["type"]).collect::<Vec<_>>(), ["events", "deltas", "events"]);
+    assert_eq!(frames.iter().flat_map(events_of).collect::<Vec<_>>(), stored);
+    assert_eq!(get(&server, &format!("{path}?deltas=maybe"), Some(&token("ada"))).await.0, 400);
 }
 
 #[tokio::test]

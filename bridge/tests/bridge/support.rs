@@ -86,6 +86,15 @@ impl Server {
         self.bridge.emitter("ada", thread).publish_all(notes).await.unwrap();
     }
 
+    /// Publishes deltas between two notes, in one record, and returns all of them as the log has them.
+    pub(crate) async fn publish_deltas(&self, thread: &str, count: u64) -> Vec<Value> {
+        let delta = |n: u64| json!({"type": "message_delta", "runId": "r", "messageId": "m", "time": n, "text": n.to_string()});
+        let events: Vec<_> =
+            [note(0)].into_iter().chain((1..=count).map(delta)).chain([note(count + 1)]).collect();
+        self.bridge.emitter("ada", thread).publish_all(events.clone()).await.unwrap();
+        events
+    }
+
     pub(crate) async fn head(&self, thread: &str) -> u64 {
         self.bridge.log().head(&key(thread)).await.unwrap().offset
     }
@@ -125,6 +134,21 @@ fn read(text: &str) -> Value {
         assert!(has_row, "docs/ERRORS.md has no row for `{code}`");
     }
     frame
+}
+
+/// The events of an `events` frame, or those that a `deltas` frame represents (DLT-1).
+pub(crate) fn events_of(frame: &Value) -> Vec<Value> {
+    if let Some(events) = frame["events"].as_array() {
+        return events.clone();
+    }
+    let (times, texts) = (frame["times"].as_array().unwrap(), frame["texts"].as_array().unwrap());
+    assert_eq!([times.len(), texts.len()], [frame["count"].as_u64().unwrap() as usize; 2]);
+    let event = |(time, text): (&Value, &Value)| {
+        let mut event = frame["head"].clone();
+        (event["time"], event["text"]) = (time.clone(), text.clone());
+        event
+    };
+    times.iter().zip(texts).map(event).collect()
 }
 
 pub(crate) fn key(thread: &str) -> StreamKey {
