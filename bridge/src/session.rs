@@ -178,11 +178,12 @@ pub(crate) async fn run(socket: impl Socket, gauge: Arc<Gauge>, context: Arc<Con
     let (writer, writing) = Writer::new(sink, context.limits.write_timeout, buffer);
     let mut session = pin!(converse(context, gauge, writer, messages));
     tokio::select! {
+        // In this order: the writing takes what the session has queued.
         biased;
         () = &mut session => return,
         () = writing => {}
     }
-    // The session notices that nothing is written any more.
+    // The session sees that nothing is written any more.
     session.await;
 }
 
@@ -419,7 +420,7 @@ impl Session {
     async fn serve(&mut self, writer: &Writer, messages: &mut impl Messages) -> End {
         // What is waited for in each turn is made once: each of these is known to others while it waits.
         let mut closing = pin!(self.context.closing.clone().cancelled_owned());
-        let mut failed = pin!(writer.failed());
+        let mut failed = pin!(writer.gone());
         let wake = Arc::clone(&self.wake);
         let mut woken = pin!(wake.notified());
         let mut timer = pin!(sleep_until(self.heartbeat_due));

@@ -75,12 +75,12 @@ impl Buffer {
         own == 0 || [own, user, total].iter().zip(self.most).all(|(bytes, most)| *bytes < most)
     }
 
-    /// Waits until another frame may wait.
-    pub(crate) async fn room(&self) {
+    /// Waits until it is so; looks again whenever something was written. One waits at a time.
+    pub(crate) async fn written_until(&self, is_so: impl Fn() -> bool) {
         loop {
             // Before the look, so that nothing falls between the two.
             let written = self.written.notified();
-            if self.has_room() {
+            if is_so() {
                 return;
             }
             written.await;
@@ -127,12 +127,13 @@ mod tests {
             user.into_iter().for_each(|user| buffer.of_user(Arc::clone(user)));
             buffer
         };
+        let room = async |buffer: &Arc<Buffer>| buffer.written_until(|| buffer.has_room()).await;
         let one = socket(Some(&ada));
         let large = one.add(1_000);
         assert!(!one.has_room(), "its own bound");
-        assert!(one.room().now_or_never().is_none());
+        assert!(room(&one).now_or_never().is_none());
         drop(large);
-        assert!(one.room().now_or_never().is_some());
+        assert!(room(&one).now_or_never().is_some());
         let waits = [one.add(60), one.add(30)];
         assert!(one.has_room());
         let other = socket(Some(&ada));

@@ -1,12 +1,18 @@
 //! The writing half of a socket, with a bounded queue.
+//!
+//! The session and the writing share a task, which polls the session first. So what the session queues is written in the
+//! same turn, and what the writing comes to is seen in the same turn: neither wakes the other. With a channel between
+//! them each frame cost a second turn of the whole task.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{Sink, SinkExt};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::bounds::buffers::{Buffer, Waiting};
@@ -16,45 +22,40 @@ use crate::socket::{Frame, Gone};
 const QUEUE: usize = 4;
 
 pub(super) struct Writer {
-    queue: mpsc::Sender<Queued>,
-    /// Resolves when nothing is written any more.
-    ended: oneshot::Receiver<()>,
+    queue: Arc<Mutex<Queue>>,
     buffer: Arc<Buffer>,
 }
 
-/// A frame, counted among what waits for the socket until it is written. In a box: a channel has places for 32 from the
-/// beginning, and most sockets are idle.
-type Queued = Box<(Frame, Waiting)>;
+#[derive(Default)]
+struct Queue {
+    /// Each is counted among what waits for the socket until it is written.
+    frames: VecDeque<(Frame, Waiting)>,
+    /// Nothing is queued any more.
+    is_over: bool,
+    /// Nothing is written any more.
+    is_gone: bool,
+}
 
 /// A place in the queue of a writer.
-pub(super) struct Room<'a> {
-    queue: mpsc::Permit<'a, Queued>,
-    buffer: &'a Arc<Buffer>,
-}
+pub(super) struct Room<'a>(&'a Writer);
 
 impl Room<'_> {
     pub(super) fn send(self, frame: Frame) {
-        let waiting = self.buffer.add(frame.bytes());
-        self.queue.send(Box::new((frame, waiting)));
+        self.0.push(frame);
     }
 }
 
 impl Writer {
-    /// A writer, and the work that writes what it is given: to be polled beside what the session does. One write may
-    /// take `limit`; then the socket is given up (FLO-6).
+    /// A writer, and the work that writes what it is given: to be polled after what the session does, in the same task.
+    /// One write may take `limit`; then the socket is given up (FLO-6).
     pub(super) fn new(
         sink: impl Sink<Frame, Error = Gone> + Unpin + Send + 'static,
         limit: Duration,
         buffer: Arc<Buffer>,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (queue, frames) = mpsc::channel(QUEUE);
-        let (end, ended) = oneshot::channel();
-        let work = async move {
-            // Dropped with the work, however that ends.
-            let _end = end;
-            write(sink, frames, limit).await;
-        };
-        (Self { queue, ended, buffer }, work)
+        let queue = Arc::<Mutex<Queue>>::default();
+        let work = write(sink, Arc::clone(&queue), limit);
+        (Self { queue, buffer }, work)
     }
 
     /// The socket belongs to a user from now on.
@@ -64,59 +65,93 @@ impl Writer {
 
     /// A place in the queue, if there is one. `Err` when the socket is gone.
     pub(super) fn try_place(&self) -> Result<Option<Room<'_>>, ()> {
-        match self.queue.try_reserve() {
-            Ok(_) if !self.buffer.has_room() => Ok(None),
-            Ok(queue) => Ok(Some(Room { queue, buffer: &self.buffer })),
-            Err(TrySendError::Full(())) => Ok(None),
-            Err(TrySendError::Closed(())) => Err(()),
+        let queue = self.queue.lock();
+        if queue.is_gone {
+            return Err(());
         }
+        Ok((queue.frames.len() < QUEUE && self.buffer.has_room()).then_some(Room(self)))
     }
 
     /// Waits until the queue has a place.
     pub(super) async fn room(&self) {
         // A socket that is gone is seen at the next try.
-        tokio::select! {
-            biased;
-            () = self.queue.closed() => {}
-            () = self.buffer.room() => drop(self.queue.reserve().await),
-        }
+        self.buffer.written_until(|| self.queue.lock().is_open() && self.buffer.has_room()).await;
     }
 
-    /// Waits until the socket is gone.
-    pub(super) async fn failed(&self) {
-        self.queue.closed().await;
+    /// Waits until nothing is written any more.
+    pub(super) async fn gone(&self) {
+        // The task polls the session again at once when the writing has ended.
+        poll_fn(|_| if self.queue.lock().is_gone { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
-    /// Queues a frame; drops it when the socket is gone.
+    /// Queues a frame, as soon as there is a place; drops it when the socket is gone.
     pub(super) async fn send(&self, frame: String) {
-        let waiting = self.buffer.add(frame.len());
-        let _ = self.queue.send(Box::new((frame.into(), waiting))).await;
+        self.send_frame(frame.into()).await;
     }
 
     /// Closes the socket behind what is queued; waits at most `linger` for each of the two.
     pub(super) async fn close(self, code: u16, reason: &'static str, linger: Duration) {
-        let waiting = self.buffer.add(0);
-        let _ = timeout(linger, self.queue.send(Box::new((Frame::Close { code, reason }, waiting)))).await;
+        let _ = timeout(linger, self.send_frame(Frame::Close { code, reason })).await;
         self.end(linger).await;
     }
 
     /// Ends behind what is queued; waits at most `linger`.
     pub(super) async fn end(self, linger: Duration) {
-        let Self { queue, ended, .. } = self;
-        drop(queue);
-        let _ = timeout(linger, ended).await;
+        self.queue.lock().is_over = true;
+        let _ = timeout(linger, self.gone()).await;
+    }
+
+    async fn send_frame(&self, frame: Frame) {
+        self.buffer.written_until(|| self.queue.lock().is_open()).await;
+        self.push(frame);
+    }
+
+    fn push(&self, frame: Frame) {
+        let waiting = self.buffer.add(frame.bytes());
+        let mut queue = self.queue.lock();
+        if !queue.is_gone {
+            queue.frames.push_back((frame, waiting));
+        }
     }
 }
 
-async fn write(
-    mut sink: impl Sink<Frame, Error = Gone> + Unpin,
-    mut frames: mpsc::Receiver<Queued>,
-    limit: Duration,
-) {
+impl Queue {
+    /// Whether one more frame may be queued. Nothing waits for a socket that is gone.
+    fn is_open(&self) -> bool {
+        self.is_gone || self.frames.len() < QUEUE
+    }
+}
+
+/// Ends the queue, however the writing ends.
+struct Ends(Arc<Mutex<Queue>>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let left = {
+            let mut queue = self.0.lock();
+            queue.is_gone = true;
+            std::mem::take(&mut queue.frames)
+        };
+        // Whoever waits for a place is woken.
+        drop(left);
+    }
+}
+
+async fn write(mut sink: impl Sink<Frame, Error = Gone> + Unpin, queue: Arc<Mutex<Queue>>, limit: Duration) {
+    let ends = Ends(queue);
+    let next = || {
+        poll_fn(|_| {
+            let mut queue = ends.0.lock();
+            match queue.frames.pop_front() {
+                Some(next) => Poll::Ready(Some((next, queue.frames.is_empty()))),
+                None if queue.is_over => Poll::Ready(None),
+                // The session, which is polled before this, queues the next one.
+                None => Poll::Pending,
+            }
+        })
+    };
     // What waits is counted until it is written.
-    while let Some(queued) = frames.recv().await {
-        let (frame, _waiting) = *queued;
-        let is_last = frames.is_empty();
+    while let Some(((frame, _waiting), is_last)) = next().await {
         let written = timeout(limit, async {
             sink.feed(frame).await?;
             if is_last { sink.flush().await } else { Ok(()) }
