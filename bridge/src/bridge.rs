@@ -23,7 +23,7 @@ use crate::expiry::Expiries;
 #[cfg(feature = "faults")]
 use crate::faults::{Sabotage, SabotagedLog};
 use crate::health::Health;
-use crate::hub::Hub;
+use crate::hub::{CacheBounds, Hub};
 use crate::inbox::Inboxes;
 use crate::journal::Journal;
 use crate::limits::{LimitError, Limits};
@@ -155,27 +155,26 @@ impl BridgeBuilder {
         self.limits.check()?;
         let log = self.log.ok_or(BuildError::NoLog)?;
         let authenticator = self.authenticator.ok_or(BuildError::NoAuthenticator)?;
-        let (mut cache_events, cache_bytes) = (self.limits.cache_events, self.limits.cache_bytes);
+        #[cfg_attr(not(feature = "faults"), expect(unused_mut, reason = "a fault changes one"))]
+        let mut limits = self.limits;
         #[cfg(feature = "faults")]
         let log = match self.sabotage {
             Some(sabotage) => {
                 if sabotage != Sabotage::Early {
                     // What is sent comes from the log, where the fault is.
-                    cache_events = 0;
+                    limits.cache_events = 0;
                 }
                 Arc::new(SabotagedLog::new(log, sabotage))
             }
             None => log,
         };
-        #[cfg(not(feature = "faults"))]
-        let _ = &mut cache_events;
-        let (limits, tasks) = (self.limits, Tasks::new());
+        let tasks = Tasks::new();
         let horizon = limits.send_horizon + HORIZON_MARGIN;
         let seals = Seals::new(&log.secret());
         let journal = Arc::new(Journal::new(log, tasks.clone(), horizon, limits.log_timeout));
         let authorizer = self.authorizer.unwrap_or_else(|| Arc::new(OwnStreams));
         let context = Arc::new(Context {
-            hub: Hub::start(Arc::clone(&journal), cache_events, cache_bytes),
+            hub: Hub::start(Arc::clone(&journal), CacheBounds::new(&limits)),
             journal,
             gate: Gate::new(authenticator, authorizer, limits.auth_timeout),
             seals,

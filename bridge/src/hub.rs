@@ -4,8 +4,9 @@
 //! can be sent that is not durable (I13).
 
 mod encoded;
+mod recent;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,11 +15,12 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
-use self::encoded::Frames;
 pub(crate) use self::encoded::{Encoded, Shape};
+pub(crate) use self::recent::CacheBounds;
+use self::recent::Recent;
 use crate::counters::{Counted, Counter, Handles};
 use crate::journal::Journal;
-use crate::log::{Change, Commit, Head, LogError, Page, take};
+use crate::log::{Change, Commit, Head, LogError, Page};
 use crate::stream::StreamKey;
 
 /// What is durable of the streams that sessions watch.
@@ -26,8 +28,7 @@ pub(crate) struct Hub {
     journal: Arc<Journal>,
     streams: Mutex<HashMap<StreamKey, Arc<Watched>>>,
     revocations: AtomicU64,
-    cache_events: usize,
-    cache_bytes: usize,
+    cache: Arc<CacheBounds>,
     watches: Counter,
 }
 
@@ -59,9 +60,7 @@ struct Now {
     /// What commits noted before that.
     noted: Noted,
     /// The last events up to the head.
-    recent: VecDeque<Arc<str>>,
-    recent_bytes: usize,
-    frames: Frames,
+    recent: Recent,
 }
 
 /// A piece of a stream as a frame.
@@ -115,13 +114,12 @@ pub(crate) struct Watching<'a> {
 
 impl Hub {
     /// Begins to observe the log, for the journal, too.
-    pub(crate) fn start(journal: Arc<Journal>, cache_events: usize, cache_bytes: usize) -> Arc<Self> {
+    pub(crate) fn start(journal: Arc<Journal>, cache: CacheBounds) -> Arc<Self> {
         let hub = Arc::new(Self {
             journal: Arc::clone(&journal),
             streams: Mutex::default(),
             revocations: AtomicU64::new(0),
-            cache_events,
-            cache_bytes,
+            cache: Arc::new(cache),
             watches: Counter::default(),
         });
         // The log owns its observer, so the observer must not keep the log alive.
@@ -150,7 +148,7 @@ impl Hub {
             let stream = streams.entry(key.clone()).or_insert_with(|| {
                 Arc::new(Watched {
                     key: key.clone(),
-                    now: Mutex::new(Now::new()),
+                    now: Mutex::new(Now::new(Arc::clone(&self.cache))),
                     watchers: Mutex::default(),
                 })
             });
@@ -225,7 +223,7 @@ impl Hub {
     fn on_commit(&self, commit: &Commit) {
         let stream = self.streams.lock().get(&commit.stream).cloned();
         let Some(stream) = stream else { return };
-        stream.now.lock().apply(&commit.change, self.cache_events, self.cache_bytes);
+        stream.now.lock().apply(&commit.change);
         for watcher in stream.watchers.lock().iter() {
             watcher.wake.notify_one();
         }
@@ -233,14 +231,8 @@ impl Hub {
 }
 
 impl Now {
-    fn new() -> Self {
-        Self {
-            durable: None,
-            noted: Noted::default(),
-            recent: VecDeque::new(),
-            recent_bytes: 0,
-            frames: Frames::default(),
-        }
+    fn new(cache: Arc<CacheBounds>) -> Self {
+        Self { durable: None, noted: Noted::default(), recent: Recent::new(cache) }
     }
 
     /// Takes a first read of the log. Several can be under way; commits may have overtaken each of them.
@@ -259,7 +251,7 @@ impl Now {
         });
     }
 
-    fn apply(&mut self, change: &Change, cache_events: usize, cache_bytes: usize) {
+    fn apply(&mut self, change: &Change) {
         let Some(durable) = &mut self.durable else {
             self.noted.note(change);
             return;
@@ -273,20 +265,10 @@ impl Now {
                 if record.first > durable.head + 1 {
                     // A log notified of its commits out of order: it has what lies between.
                     self.recent.clear();
-                    self.recent_bytes = 0;
                 }
                 let known = (durable.head + 1).saturating_sub(record.first);
-                for body in record.events.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)) {
-                    self.recent_bytes += body.len();
-                    self.recent.push_back(Arc::clone(body));
-                }
+                self.recent.extend(record.events.iter().skip(usize::try_from(known).unwrap_or(usize::MAX)));
                 durable.head = last;
-                while self.recent.len() > cache_events || self.recent_bytes > cache_bytes {
-                    let Some(body) = self.recent.pop_front() else {
-                        break;
-                    };
-                    self.recent_bytes -= body.len();
-                }
             }
             Change::NewEpoch { epoch, number } => {
                 if *number > durable.epoch_number {
@@ -295,11 +277,7 @@ impl Now {
                 }
             }
             Change::Trimmed { oldest } => durable.oldest = durable.oldest.max(*oldest),
-            Change::Redacted { .. } => {
-                self.recent.clear();
-                self.recent_bytes = 0;
-                self.frames.clear();
-            }
+            Change::Redacted { .. } => self.recent.clear(),
         }
     }
 }
@@ -344,17 +322,12 @@ impl Watch {
         // The hub has one, and each session that watches.
         let is_shared = Arc::strong_count(&self.stream) > 2;
         let mut now = self.stream.now.lock();
-        let Now { durable, recent, frames, .. } = &mut *now;
+        let Now { durable, recent, .. } = &mut *now;
         let durable = durable.as_ref().filter(|_| is_shared)?;
         let first = durable.head + 1 - recent.len() as u64;
         let skip = usize::try_from(from.checked_sub(first).filter(|_| from >= durable.oldest)?).ok()?;
-        let bodies = recent.make_contiguous().get(skip..)?;
-        let bytes: usize = bodies.iter().map(|body| body.len()).sum();
-        if bodies.is_empty() || bodies.len() > max_events || bytes > max_bytes {
-            return None;
-        }
-        let epoch_number = durable.epoch_number;
-        Some(LiveFrame { epoch_number, encoded: frames.get(shape, from, bodies) })
+        let encoded = recent.frame(skip, (shape, from), max_events, max_bytes)?;
+        Some(LiveFrame { epoch_number: durable.epoch_number, encoded })
     }
 
     /// The events from `from` on if memory has them.
@@ -366,7 +339,7 @@ impl Watch {
             return None;
         }
         let skip = usize::try_from(from - first).ok()?;
-        let bodies = take(now.recent.iter().skip(skip).cloned(), max_events, max_bytes);
+        let bodies = now.recent.page(skip, max_events, max_bytes);
         Some(Page { epoch_number: durable.epoch_number, oldest: durable.oldest, first: from, bodies })
     }
 }

@@ -32,7 +32,7 @@ use crate::stream::StreamKey;
 use crate::tasks::Tasks;
 
 /// Bytes of events that may be queued or under way, over all streams.
-const MAX_QUEUED_BYTES: usize = 64 << 20;
+pub(crate) const MAX_QUEUED_BYTES: usize = 64 << 20;
 
 /// Streams whose ledgers are kept in memory while nothing is written to them.
 const MAX_STREAMS: usize = 4_096;

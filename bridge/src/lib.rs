@@ -112,7 +112,7 @@ pub use emitter::{Emitter, PublishError};
 pub use event::EventError;
 #[cfg(feature = "faults")]
 pub use faults::Sabotage;
-pub use limits::{LimitError, Limits};
+pub use limits::{LimitError, Limits, Memory};
 pub use live::{Answer, Decision};
 pub use log::{LogError, MemoryLog, OpenError, SqliteLog};
 pub use run::{

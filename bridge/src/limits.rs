@@ -1,8 +1,12 @@
 //! What the bridge bounds, and how.
 
+mod memory;
+
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use self::memory::Memory;
 
 /// Least silence after which a socket is given up by default.
 const MIN_IDLE: Duration = Duration::from_secs(30);
@@ -16,6 +20,8 @@ const MIN_IDLE: Duration = Duration::from_secs(30);
 /// let limits = Limits { heartbeat: Duration::from_secs(5), ..Limits::default() };
 /// assert!(limits.check().is_ok());
 /// ```
+///
+/// [`Limits::memory`] says what they can cost in bytes.
 ///
 /// With serde it is read from a map of what differs from the defaults. Times are whole milliseconds, and an unknown name is
 /// an error: `{"max_connections": 500, "heartbeat": 5000}`.
@@ -143,6 +149,9 @@ pub struct Limits {
     pub cache_events: usize,
     /// Bytes of recent events that a watched stream keeps in memory. 0 to 1 GiB, defaults to 1,048,576.
     pub cache_bytes: usize,
+    /// The same for all streams, with the frames that several sockets share. A stream that grows beyond it keeps none of
+    /// its own. 0 to 64 GiB, defaults to 268,435,456.
+    pub cache_bytes_in_total: usize,
     /// Most events that one answer of `GET /v1/threads/{thread}/events` holds. 1 to 10,000, defaults to 1,000.
     pub http_page_events: usize,
     /// What `goaway` asks pages to wait before they reconnect. 0 to 300 seconds, defaults to 1 second.
@@ -195,6 +204,7 @@ impl Default for Limits {
             max_concurrent_turns_per_user: 8,
             cache_events: 1_024,
             cache_bytes: 1_048_576,
+            cache_bytes_in_total: 268_435_456,
             http_page_events: 1_000,
             goaway_reconnect_after: Duration::from_secs(1),
             goaway_spread: Duration::from_secs(5),
@@ -263,6 +273,7 @@ impl Limits {
             ("max_concurrent_turns_per_user", self.max_concurrent_turns_per_user, 1, 65_536, "turns"),
             ("cache_events", self.cache_events, 0, 1_000_000, "events"),
             ("cache_bytes", self.cache_bytes, 0, 1 << 30, "bytes"),
+            ("cache_bytes_in_total", self.cache_bytes_in_total, 0, 1 << 36, "bytes"),
             ("http_page_events", self.http_page_events, 1, 10_000, "events"),
         ];
         for (name, value, min, max, unit) in counts {

@@ -8,7 +8,9 @@ mod websocket;
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
 
+use self::gauge::Room;
 pub(crate) use self::gauge::{Gauge, Intake};
+pub(crate) use self::line::{CHUNK_BYTES, MAX_BEFORE_WELCOME, SMALL_BYTES};
 pub(crate) use self::websocket::WebSocket;
 
 /// Something that came from the page.
@@ -30,18 +32,27 @@ pub enum Received {
 
 /// A text in the buffer that it was read into.
 #[derive(Debug, Default)]
-pub struct Text(Bytes);
+pub struct Text {
+    bytes: Bytes,
+    /// A large one has room for as long as there is work on it.
+    room: Room,
+}
 
 impl Text {
     pub(crate) fn as_str(&self) -> &str {
         // The transport has checked it; an empty text is no frame.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
+    }
+
+    /// Its room, to be held until the work on it is done.
+    pub(crate) fn take_room(&mut self) -> Room {
+        std::mem::take(&mut self.room)
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self(text.into())
+        Self { bytes: text.into(), room: Room::default() }
     }
 }
 

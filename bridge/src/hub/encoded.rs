@@ -67,6 +67,11 @@ impl Frames {
         encoded
     }
 
+    /// Bytes of all frames.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, encoded)| encoded.text.len()).sum()
+    }
+
     /// Forgets all: an event has another text now.
     pub(super) fn clear(&mut self) {
         self.0.clear();

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Session;
 use super::receipts::unavailable;
-use super::requests::Answer;
+use super::requests::{Answer, TooLong};
 use crate::auth::Access;
 use crate::bounds::users::User;
 use crate::context::Context;
@@ -21,9 +21,23 @@ use crate::wire::Send;
 use crate::wire::encode::Rejection;
 
 impl Session {
-    pub(super) async fn approve(&mut self, send: Send, run: Arc<str>, approval: Arc<str>, answer: Answer) {
+    pub(super) async fn approve(
+        &mut self,
+        send: Send,
+        run: Arc<str>,
+        approval: Arc<str>,
+        answer: Result<Answer, TooLong>,
+    ) {
         let Some((place, grant)) = self.writable(&send, Access::Approve).await else {
             return;
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(TooLong(bytes)) => {
+                let max = self.context.limits.max_answer_bytes;
+                let why = format!("the answer has {bytes} bytes of JSON, but at most {max} are taken");
+                return self.reject(&place, invalid_answer(&why));
+            }
         };
         let key = grant.stream;
         let resolved =
@@ -60,10 +74,6 @@ async fn resolve(
     Answer { given, bytes }: Answer,
 ) -> Result<Result<(Event, Arc<str>), String>, LogError> {
     let limits = &context.limits;
-    let max = limits.max_answer_bytes;
-    if bytes > max {
-        return Ok(Err(format!("the answer has {bytes} bytes of JSON, but at most {max} are taken")));
-    }
     let terms = context.journal.terms(key, run, approval).await?;
     let question = match &terms {
         Some(terms) if needs_schema(&given, terms) => {

@@ -13,10 +13,13 @@ use crate::wire::{ClientFrame, Malformed};
 const MAX_REPLAYS: usize = 8;
 
 impl Session {
-    pub(super) async fn on_text(&mut self, text: Text) -> Result<(), End> {
-        let (subject, max_frame_bytes) = (Arc::clone(&self.subject), self.context.limits.max_frame_bytes);
+    pub(super) async fn on_text(&mut self, mut text: Text) -> Result<(), End> {
+        // What a large frame asks for may wait for rights or for the log.
+        let _room = text.take_room();
+        let (subject, limits) = (Arc::clone(&self.subject), &self.context.limits);
+        let (max_frame_bytes, max_answer_bytes) = (limits.max_frame_bytes, limits.max_answer_bytes);
         let bytes = text.as_str().len();
-        let read = move || requests::read(text.as_str(), &subject, max_frame_bytes);
+        let read = move || requests::read(text.as_str(), &subject, max_frame_bytes, max_answer_bytes);
         let Some(request) = self.context.heavy.run(&self.user, bytes, read).await? else {
             self.ignored += 1;
             tracing::debug!(

@@ -19,7 +19,7 @@ use crate::wire::{ClientFrame, Malformed, Send, decode};
 pub(super) enum Request {
     Send(Send, Mode, Checked),
     Edit(Send, Arc<str>, Checked),
-    Approve(Send, Arc<str>, Arc<str>, Answer),
+    Approve(Send, Arc<str>, Arc<str>, Result<Answer, TooLong>),
     Signal(String, Option<Box<RawValue>>),
     /// One that is small, or whose work does not grow with it.
     Other(ClientFrame),
@@ -40,6 +40,9 @@ pub(super) struct Answer {
     pub(super) bytes: usize,
 }
 
+/// An answer has so many bytes, which are too many: it is not kept.
+pub(super) struct TooLong(pub(super) usize);
+
 /// Why a message can never be accepted.
 #[derive(Debug)]
 pub(super) struct Unfit {
@@ -55,7 +58,12 @@ impl Unfit {
 }
 
 /// Reads a frame of a user. `None` for a frame of an unknown type.
-pub(super) fn read(text: &str, subject: &str, max_frame_bytes: usize) -> Result<Option<Request>, Malformed> {
+pub(super) fn read(
+    text: &str,
+    subject: &str,
+    max_frame_bytes: usize,
+    max_answer_bytes: usize,
+) -> Result<Option<Request>, Malformed> {
     let Some(frame) = decode(text)? else { return Ok(None) };
     Ok(Some(match frame {
         ClientFrame::Send { send, mode, message } => {
@@ -79,7 +87,9 @@ pub(super) fn read(text: &str, subject: &str, max_frame_bytes: usize) -> Result<
         }
         ClientFrame::Approve { send, run, approval, given } => {
             let bytes = given.bytes();
-            Request::Approve(send, run, approval, Answer { given, bytes })
+            let fits = bytes <= max_answer_bytes;
+            let answer = if fits { Ok(Answer { given, bytes }) } else { Err(TooLong(bytes)) };
+            Request::Approve(send, run, approval, answer)
         }
         ClientFrame::Signal { stream, signal } => Request::Signal(stream, to_raw_value(&signal).ok()),
         frame => Request::Other(frame),

@@ -19,6 +19,10 @@ pub(super) struct Welcomed {
     intake: Arc<Intake>,
 }
 
+/// Room for a large message; given back when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Room(#[expect(dead_code, reason = "held")] Vec<OwnedSemaphorePermit>);
+
 /// What the sockets of one user take in.
 #[derive(Debug)]
 pub(crate) struct Intake {
@@ -26,7 +30,7 @@ pub(crate) struct Intake {
     pub(crate) bytes: Pace,
     /// Frames and pings.
     pub(crate) frames: Pace,
-    /// Large messages that are read at once: of the user, and of all.
+    /// Large messages that are read or worked on at once: of the user, and of all.
     pub(crate) large: [Arc<Semaphore>; 2],
 }
 
@@ -53,7 +57,7 @@ impl Welcomed {
     }
 
     /// Waits until a large message may be read.
-    pub(super) fn large(&self) -> impl Future<Output = Vec<OwnedSemaphorePermit>> + Send + use<> {
+    pub(super) fn large(&self) -> impl Future<Output = Room> + Send + use<> {
         let gates = self.intake.large.clone();
         async move {
             let mut permits = Vec::with_capacity(gates.len());
@@ -61,7 +65,7 @@ impl Welcomed {
                 // Nobody closes them.
                 permits.extend(gate.acquire_owned().await);
             }
-            permits
+            Room(permits)
         }
     }
 }

@@ -8,20 +8,19 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
-use super::gauge::Gauge;
+use super::gauge::{Gauge, Room};
 use crate::wire::MAX_HELLO_BYTES;
 
 /// Bytes that are read before the `welcome`: one `hello`, and what stands between frames.
-const MAX_BEFORE_WELCOME: usize = MAX_HELLO_BYTES + 16_384;
+pub(crate) const MAX_BEFORE_WELCOME: usize = MAX_HELLO_BYTES + 16_384;
 
 /// Bytes of one message that each socket may have in memory; for more, there has to be room.
-const SMALL_BYTES: usize = 65_536;
+pub(crate) const SMALL_BYTES: usize = 65_536;
 
 /// Bytes that are read at once.
-const CHUNK_BYTES: usize = 65_536;
+pub(crate) const CHUNK_BYTES: usize = 65_536;
 
 /// A connection that is read by the rules of a [`Gauge`].
 pub(crate) struct Line<I> {
@@ -37,8 +36,8 @@ pub(crate) struct Line<I> {
 
 enum Large {
     No,
-    Waits(BoxFuture<'static, Vec<OwnedSemaphorePermit>>),
-    Has { _permits: Vec<OwnedSemaphorePermit> },
+    Waits(BoxFuture<'static, Room>),
+    Has(Room),
 }
 
 impl<I: AsyncRead> Line<I> {
@@ -53,10 +52,13 @@ impl<I: AsyncRead> Line<I> {
         }
     }
 
-    /// A message is whole, and was taken.
-    pub(super) fn message_taken(&mut self) {
+    /// A message is whole, and was taken. Returns the room that it was given.
+    pub(super) fn message_taken(&mut self) -> Room {
         self.since_message = 0;
-        self.large = Large::No;
+        match std::mem::replace(&mut self.large, Large::No) {
+            Large::Has(room) => room,
+            Large::No | Large::Waits(_) => Room::default(),
+        }
     }
 
     /// How much may be read now.
@@ -78,7 +80,7 @@ impl<I: AsyncRead> Line<I> {
             self.large = Large::Waits(Box::pin(welcomed.large()));
         }
         if let Large::Waits(waits) = &mut self.large {
-            self.large = Large::Has { _permits: ready!(waits.as_mut().poll(context)) };
+            self.large = Large::Has(ready!(waits.as_mut().poll(context)));
         }
         Poll::Ready(Ok(CHUNK_BYTES))
     }

@@ -38,13 +38,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> WebSocket<I> {
     }
 
     fn received(&mut self, message: Message) -> Received {
-        self.inner.get_mut().message_taken();
+        let room = self.inner.get_mut().message_taken();
         if message.is_text() {
             let bytes = Bytes::from(message.into_payload());
             if bytes.len() >= LARGE_BYTES {
                 self.held = Some(bytes.clone());
             }
-            return Received::Text(Text(bytes));
+            return Received::Text(Text { bytes, room });
         }
         if message.is_ping() {
             self.pongs += 1;

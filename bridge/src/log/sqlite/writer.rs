@@ -23,7 +23,9 @@ const MAX_GROUP_BYTES: usize = 4 << 20;
 /// Commands in a transaction from which on the next one waits for more: others write as well.
 const GATHER_FROM: usize = 4;
 
-/// How long it waits. A commit takes about as long, and costs as much whether it has few commands or many.
+/// How long it waits. A commit takes about as long, and costs nearly as much whether it has few commands or many. With
+/// 1,000 streams of 10 events a second, an event costs 59 µs of CPU instead of 67, and takes 2.2 ms to the page instead
+/// of 1.1 (medians of three runs in turn).
 const GATHER: Duration = Duration::from_millis(1);
 
 /// Streams whose heads are kept in memory between transactions.
