@@ -29,6 +29,7 @@ use crate::journal::Journal;
 use crate::limits::{LimitError, Limits};
 use crate::live::LiveRuns;
 use crate::log::{Log, LogError};
+use crate::origins::{OriginError, Origins};
 use crate::seal::Seals;
 use crate::stream::StreamKey;
 use crate::tasks::Tasks;
@@ -50,6 +51,9 @@ pub enum BuildError {
     /// A limit is out of its range.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// The list of origins has something else in it.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
     /// The log did not answer during recovery.
     #[error("recovery failed: {0}")]
     Log(#[from] LogError),
@@ -82,6 +86,7 @@ pub struct BridgeBuilder {
     authenticator: Option<Arc<dyn Authenticator>>,
     authorizer: Option<Arc<dyn Authorizer>>,
     limits: Limits,
+    origins: Option<Vec<String>>,
     no_inbox: bool,
     #[cfg(feature = "faults")]
     sabotage: Option<Sabotage>,
@@ -133,6 +138,16 @@ impl BridgeBuilder {
         self
     }
 
+    /// The pages that may connect, by their origin: scheme, host and port, such as `https://chat.example.com`. Another page
+    /// gets 403 when it opens a socket. Defaults to all pages: a page of another origin needs a token, too.
+    ///
+    /// Programs that are no browsers name no origin, or any that they like: this keeps out foreign pages that got hold of
+    /// a token, and nothing else.
+    pub fn origins<T: Into<String>>(mut self, origins: impl IntoIterator<Item = T>) -> Self {
+        self.origins = Some(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Whether a user's `inbox` stream is notified of messages and ends of runs in threads. Defaults to true.
     pub fn inbox(mut self, inbox: bool) -> Self {
         self.no_inbox = !inbox;
@@ -153,6 +168,10 @@ impl BridgeBuilder {
     /// Panics outside of a tokio runtime.
     pub async fn build(self) -> Result<Bridge, BuildError> {
         self.limits.check()?;
+        let origins = match &self.origins {
+            Some(list) => Origins::new(list.iter().map(String::as_str))?,
+            None => Origins::default(),
+        };
         let log = self.log.ok_or(BuildError::NoLog)?;
         let authenticator = self.authenticator.ok_or(BuildError::NoAuthenticator)?;
         #[cfg_attr(not(feature = "faults"), expect(unused_mut, reason = "a fault changes one"))]
@@ -189,6 +208,7 @@ impl BridgeBuilder {
             has_agents: !self.agents.is_empty(),
             has_inboxes: !self.no_inbox,
             limits,
+            origins,
         });
         let dispatcher = Dispatcher::new(Arc::clone(&context), self.agents);
         let inboxes = Inboxes::new(Arc::clone(&context));

@@ -15,6 +15,7 @@ use crate::hub::Hub;
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::live::LiveRuns;
+use crate::origins::Origins;
 use crate::seal::Seals;
 use crate::tasks::Tasks;
 
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     /// Cancelled when the bridge stops.
     pub(crate) closing: CancellationToken,
     pub(crate) limits: Limits,
+    /// Which pages may connect.
+    pub(crate) origins: Origins,
     /// Whether messages wait for an agent of this bridge.
     pub(crate) has_agents: bool,
     /// Whether inboxes are notified of what happens in threads.

@@ -32,6 +32,10 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
 }
 
 async fn socket(State(context): State<Arc<Context>>, mut request: Request) -> Response {
+    if !context.origins.allow(request.headers()) {
+        let message = "pages of this origin may not connect; add it to the `origins` of the server";
+        return refuse(StatusCode::FORBIDDEN, "origin_not_allowed", message);
+    }
     let (upgrade, response) = match handshake::accept(&mut request) {
         Ok(accepted) => accepted,
         Err(refused) => return refuse_socket(refused),

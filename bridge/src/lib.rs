@@ -82,6 +82,7 @@ mod ledger;
 mod limits;
 mod live;
 pub mod log;
+mod origins;
 mod question;
 mod recovery;
 mod retry;
@@ -115,6 +116,7 @@ pub use faults::Sabotage;
 pub use limits::{LimitError, Limits, Memory};
 pub use live::{Answer, Decision};
 pub use log::{LogError, MemoryLog, OpenError, SqliteLog};
+pub use origins::OriginError;
 pub use run::{
     AgentError, Completion, Message, Question, Run, Severity, Thinking, ToolCall, ToolStart, Urgency,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentwire_bridge::Limits;
+use agentwire_bridge::{Bridge, Hs256, Limits, MemoryLog};
 use axum::body::Bytes;
 use axum::routing::post;
 use serde_json::json;
@@ -143,13 +143,47 @@ async fn a_message_that_is_too_large_in_all_its_fragments_is_not_read_to_its_end
     assert!(answer.contains("message_too_large"), "{answer}");
 }
 
+#[tokio::test]
+async fn a_page_of_an_origin_that_is_not_in_the_list_gets_403() {
+    let server = Server::with(|builder| builder.origins(["https://chat.example.com"])).await;
+    for (origin, status) in [
+        ("Origin: https://chat.example.com\r\n", "101"),
+        ("", "101"),
+        ("Origin: https://evil.test\r\n", "403"),
+        ("Origin: null\r\n", "403"),
+    ] {
+        let (head, mut socket) = handshake_of(&server, origin).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{origin}: {head}");
+        if status == "403" {
+            let mut code = vec![0; r#"{"code":"origin_not_allowed""#.len()];
+            within(socket.read_exact(&mut code)).await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&code), r#"{"code":"origin_not_allowed""#);
+        }
+    }
+    let error = Bridge::builder()
+        .log(MemoryLog::new())
+        .authenticator(Hs256::new([7; 32]).unwrap())
+        .origins(["https://chat.example.com/"])
+        .build()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("without a path"), "{error}");
+}
+
 /// A WebSocket that was not welcomed.
 async fn handshake(server: &Server) -> TcpStream {
+    let (head, socket) = handshake_of(server, "").await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    socket
+}
+
+/// The head of the answer to a handshake that has a header more.
+async fn handshake_of(server: &Server, header: &str) -> (String, TcpStream) {
     let mut socket = TcpStream::connect(server.address).await.unwrap();
     let request = format!(
         "GET /ws HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         sec-websocket-protocol: agentwire.v1\r\n\r\n",
+         sec-websocket-protocol: agentwire.v1\r\n{header}\r\n",
         server.address
     );
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -157,6 +191,5 @@ async fn handshake(server: &Server) -> TcpStream {
     while !head.ends_with(b"\r\n\r\n") {
         head.push(within(socket.read_u8()).await.unwrap());
     }
-    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
-    socket
+    (String::from_utf8(head).unwrap(), socket)
 }

@@ -185,9 +185,7 @@ async fn nobody_reads(limits: &Limits, memory: Memory) {
     for (number, page) in pages.iter_mut().enumerate() {
         let emitter = server.bridge.emitter(&format!("user-{number}"), "t");
         // More than the window and the buffers of the system take.
-        for _ in 0..40 {
-            emitter.publish(json!({"type": "note", "text": text})).await.unwrap();
-        }
+        emitter.publish_all(vec![json!({"type": "note", "text": text}); 40]).await.unwrap();
         page.flood_pings().await;
     }
     let caches = limits.cache_bytes_in_total;
