@@ -186,7 +186,10 @@ async fn nobody_reads(limits: &Limits, memory: Memory) {
         let emitter = server.bridge.emitter(&format!("user-{number}"), "t");
         // More than the window and the buffers of the system take.
         emitter.publish_all(vec![json!({"type": "note", "text": text}); 40]).await.unwrap();
-        page.flood_pings().await;
+        // The system takes many answers before one waits.
+        if number < 2 {
+            page.flood_pings().await;
+        }
     }
     let caches = limits.cache_bytes_in_total;
     holds("nobody reads", &since, SOCKETS * 60_000, SOCKETS * memory.connection + caches).await;

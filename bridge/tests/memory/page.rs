@@ -6,7 +6,7 @@ use std::time::Duration;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 pub(crate) const SECRET: &str = "a secret for tests, of 32 bytes or more";
@@ -36,7 +36,10 @@ pub(crate) fn hello(user: &str) -> Value {
 
 impl Page {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let mut page = Self(TcpStream::connect(address).await.unwrap());
+        let socket = TcpSocket::new_v4().unwrap();
+        // What nobody reads shall wait in the bridge and not in the system.
+        socket.set_recv_buffer_size(8_192).unwrap();
+        let mut page = Self(socket.connect(address).await.unwrap());
         page.0.write_all(UPGRADE.as_bytes()).await.unwrap();
         page.until("\r\n\r\n").await;
         page
