@@ -39,6 +39,11 @@ impl Since {
         Self { before, peak, is_over }
     }
 
+    /// What is in use.
+    pub(crate) fn held(&self) -> usize {
+        ALLOCATOR.allocated().saturating_sub(self.before)
+    }
+
     /// The most that was in use.
     pub(crate) fn peak(&self) -> usize {
         self.peak.load(Relaxed)
@@ -48,7 +53,7 @@ impl Since {
     pub(crate) async fn until(&self, case: &str, least: usize) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let now = ALLOCATOR.allocated().saturating_sub(self.before);
+            let now = self.held();
             self.peak.fetch_max(now, Relaxed);
             if now >= least {
                 return;

@@ -34,8 +34,9 @@ async fn sockets_that_do_their_worst_cost_what_the_limits_say() {
         max_bytes_per_second: 1 << 30,
         max_frames_per_second: 1_000_000,
         max_sends_per_minute: 1_000_000,
-        max_pending_sends: 64,
-        max_frame_bytes: 262_144,
+        max_pending_sends: 8,
+        max_streams: 1,
+        max_frame_bytes: 65_536,
         max_large_bytes_in_total: 1 << 20,
         cache_bytes_in_total: 1 << 20,
         heartbeat: Duration::from_secs(300),
@@ -90,9 +91,9 @@ impl Server {
         page
     }
 
-    async fn pages(&self) -> Vec<Page> {
+    async fn pages(&self, count: usize) -> Vec<Page> {
         let mut pages = Vec::new();
-        for number in 0..SOCKETS {
+        for number in 0..count {
             pages.push(self.page(&format!("user-{number}")).await);
         }
         pages
@@ -115,7 +116,7 @@ async fn holds(case: &str, since: &Since, least: usize, most: usize) {
 async fn idle(limits: &Limits) {
     let server = Server::start(limits).await;
     let since = Since::now();
-    let pages = server.pages().await;
+    let pages = server.pages(SOCKETS).await;
     // 24 kB, and 4 kB of its user.
     holds("idle", &since, SOCKETS * 1_024, SOCKETS * 28 * 1_024).await;
     drop(pages);
@@ -139,7 +140,7 @@ async fn half_a_hello(limits: &Limits, memory: Memory) {
 async fn half_a_message(limits: &Limits, memory: Memory) {
     let server = Server::start(limits).await;
     let since = Since::now();
-    let mut pages = server.pages().await;
+    let mut pages = server.pages(SOCKETS).await;
     for page in &mut pages {
         page.begin(SMALL + 500, SMALL).await;
     }
@@ -157,7 +158,7 @@ async fn half_a_large_message(limits: &Limits) {
     let memory = limits.memory();
     let server = Server::start(limits).await;
     let before = counting::resident();
-    let mut pages = server.pages().await;
+    let mut pages = server.pages(SOCKETS).await;
     for page in &mut pages {
         page.begin(limits.max_frame_bytes, limits.max_frame_bytes - 500).await;
     }
@@ -176,23 +177,29 @@ async fn half_a_large_message(limits: &Limits) {
     server.stop().await;
 }
 
-/// Events, and answers to pings, for pages that read nothing.
+/// Events, and for one page answers, for pages that read nothing.
 async fn nobody_reads(limits: &Limits, memory: Memory) {
     let server = Server::start(limits).await;
+    // The system takes more than a megabyte for each.
+    let few = 8;
     let since = Since::now();
-    let mut pages = server.pages().await;
+    let mut pages = server.pages(few).await;
     let text = "x".repeat(60_000);
     for (number, page) in pages.iter_mut().enumerate() {
         let emitter = server.bridge.emitter(&format!("user-{number}"), "t");
         // More than the window and the buffers of the system take.
-        emitter.publish_all(vec![json!({"type": "note", "text": text}); 40]).await.unwrap();
-        // The system takes many answers before one waits.
-        if number < 2 {
-            page.flood_pings().await;
+        emitter.publish_all(vec![json!({"type": "note", "text": text}); 60]).await.unwrap();
+        // The system takes many answers before one waits: it takes time.
+        if number == 0 {
+            page.flood_requests().await;
         }
     }
-    let caches = limits.cache_bytes_in_total;
-    holds("nobody reads", &since, SOCKETS * 60_000, SOCKETS * memory.connection + caches).await;
+    // What the publishers needed is gone.
+    let most = few * memory.connection + limits.cache_bytes_in_total;
+    since.until("nobody reads", few * 60_000).await;
+    let held = since.held();
+    println!("nobody reads: {} of {} kB", held / 1_024, most / 1_024);
+    assert!(held <= most, "nobody reads: {held} bytes are held, but the limits say {most}");
     drop(pages);
     server.stop().await;
 }
@@ -201,7 +208,7 @@ async fn nobody_reads(limits: &Limits, memory: Memory) {
 async fn the_log_hangs(limits: &Limits, memory: Memory) {
     let server = Server::start(limits).await;
     let since = Since::now();
-    let mut pages = server.pages().await;
+    let mut pages = server.pages(SOCKETS).await;
     let other = rusqlite::Connection::open(server.folder.path().join("log.sqlite")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let content = "x".repeat(30_000);
@@ -215,7 +222,13 @@ async fn the_log_hangs(limits: &Limits, memory: Memory) {
         }
     }
     let queued = 64 << 20;
-    holds("the log hangs", &since, queued / 4, SOCKETS * memory.connection + queued).await;
+    holds(
+        "the log hangs",
+        &since,
+        SOCKETS * limits.max_pending_sends * 30_000 / 2,
+        SOCKETS * memory.connection + queued,
+    )
+    .await;
     other.execute_batch("ROLLBACK").unwrap();
     drop(pages);
     server.stop().await;

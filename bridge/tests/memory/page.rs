@@ -75,10 +75,10 @@ impl Page {
         .await;
     }
 
-    /// Sends pings until the server does not read.
-    pub(crate) async fn flood_pings(&mut self) {
-        let ping = json!({"type": "ping", "n": 9_007_199_254_740_991_u64}).to_string();
-        let frame = [head(ping.len()), ping.into_bytes()].concat();
+    /// Sends requests that each get an answer, until the server does not read.
+    pub(crate) async fn flood_requests(&mut self) {
+        let request = json!({"type": "history", "req": 1, "stream": "t", "limit": 1}).to_string();
+        let frame = [head(request.len()), request.into_bytes()].concat();
         let many = frame.repeat(256);
         while timeout(STALLED, self.0.write_all(&many)).await.is_ok() {}
     }
