@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use agentwire_events::{EventType, Invalid, find};
+pub(crate) use agentwire_events::{MAX_ID_BYTES, MAX_INTEGER};
 use serde_json::{Map, Value, json};
 
 use crate::clock::now_ms;
@@ -11,42 +13,6 @@ use crate::question::terms_of;
 
 /// Room that a frame with a single event needs beside its body, in bytes (EVT-8).
 pub(crate) const FRAME_OVERHEAD: usize = 128;
-
-/// Largest integer of the protocol (GEN-5).
-pub(crate) const MAX_INTEGER: u64 = (1 << 53) - 1;
-
-/// Longest id of a run, a tool call, an approval or a send, in bytes (GEN-6).
-pub(crate) const MAX_ID_BYTES: usize = 128;
-
-/// Types that begin or touch a run, by section 12 of the protocol; those that end it are recognised in [`Effect::of`].
-const RUN_TYPES: [&str; 9] = [
-    "agent_thinking",
-    "message_delta",
-    "message_completed",
-    "agent_response",
-    "tool_executing",
-    "tool_args_delta",
-    "tool_completed",
-    "run_accepted",
-    "agent_started",
-];
-
-/// The other types of section 12 that no page may write (SND-6).
-const SERVER_TYPES: [&str; 13] = [
-    "steering_requested",
-    "steering_taken",
-    "message_queued",
-    "message_dequeued",
-    "message_edited",
-    "agent_completed",
-    "agent_error",
-    "agent_cancelled",
-    "agent_died",
-    "approval_requested",
-    "approval_resolved",
-    "thread_changed",
-    "void",
-];
 
 /// Why an event cannot be published. Nothing of it enters the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,14 +27,9 @@ pub enum EventError {
     /// A page sent what only agents write.
     #[error("`{0}` is written by agents only; use `user_message` or a type of your own")]
     AgentsOnly(String),
-    /// A field that the protocol knows has another type or range.
-    #[error("`{field}` must be {expected}")]
-    Field {
-        /// The key.
-        field: &'static str,
-        /// What it must hold.
-        expected: &'static str,
-    },
+    /// A field that section 12 of the protocol lists is missing, has another type, or a value outside of its range or list.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     /// The event does not fit into one frame.
     #[error("the event has {bytes} bytes, but a frame holds {max}; split it or store the bulk elsewhere")]
     TooLarge {
@@ -160,7 +121,8 @@ impl Event {
     /// Encodes what a user sent: it opens or ends no run, and is of no type that agents write (SND-6).
     pub(crate) fn from_send(fields: Map<String, Value>, max_frame_bytes: usize) -> Result<Self, EventError> {
         if let Some(Value::String(kind)) = fields.get("type")
-            && (RUN_TYPES.contains(&kind.as_str()) || SERVER_TYPES.contains(&kind.as_str()))
+            && kind != "user_message"
+            && find(kind).is_some()
         {
             return Err(EventError::AgentsOnly(kind.clone()));
         }
@@ -184,10 +146,16 @@ impl Event {
             None => drop(fields.insert("time".to_owned(), now_ms().into())),
             Some(time) if time.is_u64() => {}
             Some(_) => {
-                return Err(EventError::Field { field: "time", expected: "whole milliseconds" });
+                return Err(Invalid::new("event", "time", "whole milliseconds").into());
             }
         }
-        let effect = if tracked { Effect::of(&kind, &mut fields)? } else { Effect::None };
+        let effect = match find(&kind) {
+            None => Effect::None,
+            Some(row) => {
+                row.check(&fields)?;
+                if tracked { Effect::of(row, &mut fields)? } else { Effect::None }
+            }
+        };
         let body = encode(&kind, &fields);
         let max = max_frame_bytes.saturating_sub(FRAME_OVERHEAD);
         if body.len() > max {
@@ -278,54 +246,41 @@ impl Effect {
         }
     }
 
-    fn of(kind: &str, fields: &mut Map<String, Value>) -> Result<Self, EventError> {
-        if kind == "approval_requested" {
-            let (run, approval) = (id(fields, "runId")?, id(fields, "approvalId")?);
+    fn of(row: &EventType, fields: &mut Map<String, Value>) -> Result<Self, EventError> {
+        if !row.is_of_run() {
+            return Ok(Self::None);
+        }
+        let run = text(fields, "runId")?;
+        if row.name == "approval_requested" {
+            let approval = text(fields, "approvalId")?;
             return Ok(Self::ApprovalRequested { run, approval, terms: terms_of(fields)? });
         }
-        let fields = &*fields;
-        let run = || id(fields, "runId");
-        Ok(match kind {
-            "agent_completed" | "agent_cancelled" | "agent_died" => Self::RunEnded { run: run()? },
-            "agent_error" if fields.get("recoverable") != Some(&Value::Bool(true)) => {
-                Self::RunEnded { run: run()? }
-            }
-            "agent_error" => Self::Run { run: run()?, parent: None, claims: None },
-            "steering_taken" => {
-                Self::SteeringTaken { run: run()?, claims: Claims::First(id(fields, "sendId")?) }
-            }
+        let optional = |field| fields.contains_key(field).then(|| text(fields, field)).transpose();
+        Ok(match row.name {
+            "agent_completed" | "agent_cancelled" | "agent_died" => Self::RunEnded { run },
+            "agent_error" if fields.get("recoverable") != Some(&Value::Bool(true)) => Self::RunEnded { run },
+            "steering_taken" => Self::SteeringTaken { run, claims: Claims::First(text(fields, "sendId")?) },
             "approval_resolved" => Self::ApprovalResolved {
-                run: run()?,
-                approval: id(fields, "approvalId")?,
-                resolution: Resolution {
-                    decision: decision(fields)?,
-                    by: fields.get("user").and_then(Value::as_str).map(Arc::from),
-                },
+                run,
+                approval: text(fields, "approvalId")?,
+                resolution: Resolution { decision: text(fields, "decision")?, by: optional("user")? },
             },
-            "run_accepted" | "agent_started" => {
-                let has_message = fields.contains_key("sendId");
-                let claims = has_message.then(|| id(fields, "sendId").map(Claims::First)).transpose()?;
-                let parent = fields.contains_key("parentRunId").then(|| id(fields, "parentRunId"));
-                Self::Run { run: run()?, parent: parent.transpose()?, claims }
-            }
-            _ if RUN_TYPES.contains(&kind) => Self::Run { run: run()?, parent: None, claims: None },
-            _ => Self::None,
+            "run_accepted" | "agent_started" => Self::Run {
+                run,
+                parent: optional("parentRunId")?,
+                claims: optional("sendId")?.map(Claims::First),
+            },
+            // The run need not know of it.
+            "steering_requested" => Self::None,
+            _ => Self::Run { run, parent: None, claims: None },
         })
     }
 }
 
-fn id(fields: &Map<String, Value>, field: &'static str) -> Result<Arc<str>, EventError> {
-    match fields.get(field) {
-        Some(Value::String(text)) if (1..=MAX_ID_BYTES).contains(&text.len()) => Ok(text.as_str().into()),
-        _ => Err(EventError::Field { field, expected: "text of 1 to 128 bytes" }),
-    }
-}
-
-fn decision(fields: &Map<String, Value>) -> Result<Arc<str>, EventError> {
-    match fields.get("decision").and_then(Value::as_str).and_then(Decision::parse) {
-        Some(decision) => Ok(decision.as_str().into()),
-        None => Err(EventError::Field { field: "decision", expected: "`approved`, `denied` or `expired`" }),
-    }
+/// The text of a field. Of the fields that are looked at, the check has found those that are required, and that they are texts.
+fn text(fields: &Map<String, Value>, field: &'static str) -> Result<Arc<str>, EventError> {
+    let text = fields.get(field).and_then(Value::as_str);
+    Ok(text.ok_or_else(|| Invalid::new("event", field, "text"))?.into())
 }
 
 /// Writes the event with its type in front, where a reader of the log looks first.
@@ -358,10 +313,29 @@ mod tests {
         assert_eq!(event(json!({"text": "hi"})).unwrap_err(), EventError::NoType);
         assert_eq!(event(json!({"type": 1})).unwrap_err(), EventError::NoType);
         assert_eq!(event(json!({"type": ""})).unwrap_err(), EventError::NoType);
-        assert!(matches!(event(json!({"type": "x", "time": 1.5})), Err(EventError::Field { .. })));
-        assert!(matches!(event(json!({"type": "agent_started"})), Err(EventError::Field { .. })));
+        assert!(matches!(event(json!({"type": "x", "time": 1.5})), Err(EventError::Invalid(_))));
         let large = "x".repeat(4_096);
         assert!(matches!(event(json!({"type": "x", "text": large})), Err(EventError::TooLarge { .. })));
+    }
+
+    // PROTOCOL: RUN-6
+    #[test]
+    fn a_listed_event_with_a_bad_field_is_refused_and_named() {
+        let refused = |value: Value| event(value).unwrap_err().to_string();
+        assert_eq!(
+            refused(json!({"type": "agent_started", "runId": "r1"})),
+            "`agent` of `agent_started` is missing: it must be text"
+        );
+        assert_eq!(
+            refused(json!({"type": "agent_thinking", "runId": "r1", "progress": 100.5})),
+            "`progress` of `agent_thinking` must be a number from 0 to 100"
+        );
+        let sent = json!({"type": "user_message", "content": "hi", "references": "all"});
+        let Value::Object(sent) = sent else { unreachable!() };
+        let refused = Event::from_send(sent, 4_096).unwrap_err().to_string();
+        assert_eq!(refused, "`references` of `user_message` must be a list");
+        let more = json!({"type": "agent_cancelled", "runId": "r1", "by": [1]});
+        assert!(event(more).unwrap().body().contains(r#""by":[1]"#));
     }
 
     #[test]
@@ -378,38 +352,40 @@ mod tests {
         let run = || Arc::<str>::from("r1");
         assert_eq!(effect(json!({"type": "custom", "runId": "r1"})), Effect::None);
         assert_eq!(
-            effect(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})),
+            effect(json!({"type": "agent_started", "runId": "r1", "agent": "a", "sendId": "s1"})),
             Effect::Run { run: run(), parent: None, claims: Some(Claims::First("s1".into())) }
         );
-        let answer = event(json!({"type": "agent_started", "runId": "r1", "sendId": "s1"})).unwrap();
+        let answer =
+            event(json!({"type": "agent_started", "runId": "r1", "agent": "a", "sendId": "s1"})).unwrap();
         let claims = Some(Claims::At { offset: 7, edited: Some(9) });
         assert_eq!(answer.claiming(7, Some(9)).effect(), &Effect::Run { run: run(), parent: None, claims });
         assert_eq!(
-            effect(json!({"type": "agent_started", "runId": "r1", "parentRunId": "r0"})),
+            effect(json!({"type": "agent_started", "runId": "r1", "agent": "a", "parentRunId": "r0"})),
             Effect::Run { run: run(), parent: Some("r0".into()), claims: None }
         );
         assert_eq!(
             effect(json!({"type": "agent_thinking", "runId": "r1"})),
             Effect::Run { run: run(), parent: None, claims: None }
         );
-        for kind in ["agent_completed", "agent_cancelled", "agent_died", "agent_error"] {
-            assert_eq!(
-                effect(json!({"type": kind, "runId": "r1"})),
-                Effect::RunEnded { run: run() },
-                "{kind}"
-            );
+        let failed = |recoverable: bool| json!({"type": "agent_error", "runId": "r1", "code": "x", "severity": "low", "recoverable": recoverable});
+        for end in [
+            json!({"type": "agent_completed", "runId": "r1"}),
+            json!({"type": "agent_cancelled", "runId": "r1"}),
+            json!({"type": "agent_died", "runId": "r1", "cause": "x"}),
+            failed(false),
+        ] {
+            assert_eq!(effect(end.clone()), Effect::RunEnded { run: run() }, "{end}");
         }
-        assert_eq!(
-            effect(json!({"type": "agent_error", "runId": "r1", "recoverable": true})),
-            Effect::Run { run: run(), parent: None, claims: None }
-        );
+        assert_eq!(effect(failed(true)), Effect::Run { run: run(), parent: None, claims: None });
     }
 
     // PROTOCOL: SND-6
     #[test]
     fn a_page_writes_messages_and_types_of_its_own_only() {
         let send = |kind: &str| {
-            let Value::Object(fields) = json!({"type": kind, "runId": "r1"}) else { unreachable!() };
+            let Value::Object(fields) = json!({"type": kind, "runId": "r1", "content": "hi"}) else {
+                unreachable!()
+            };
             Event::from_send(fields, 4_096)
         };
         let protocol = include_str!("../../docs/PROTOCOL.md");

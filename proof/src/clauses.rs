@@ -11,10 +11,13 @@ use anyhow::{Context as _, Result, bail};
 use xtask::context::Context;
 use xtask::test::report::Report;
 
+use crate::section;
+
 /// Where tests are.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     "bridge/src",
     "bridge/tests",
+    "events/src",
     "examples",
     "fuzz/tests",
     "pkg/test",
@@ -286,15 +289,7 @@ fn named(lines: &[&str]) -> Option<Named> {
 
 /// The text of the page with `table` between its markers.
 fn with_table(page: &str, table: &str) -> Result<String> {
-    let parts = page
-        .split_once(TABLE_BEGINS)
-        .and_then(|(before, rest)| Some((before, rest.split_once(TABLE_ENDS)?.1)));
-    let Some((before, after)) = parts else {
-        bail!(
-            "docs/TESTING.md has lost the place of the table: a line `{TABLE_BEGINS}` and below it a line `{TABLE_ENDS}`"
-        );
-    };
-    Ok(format!("{before}{TABLE_BEGINS}\n\n{table}\n{TABLE_ENDS}{after}"))
+    section::replaced("docs/TESTING.md", page, TABLE_BEGINS, TABLE_ENDS, table)
 }
 
 /// The source files below a folder, sorted.

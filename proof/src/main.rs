@@ -12,6 +12,7 @@ mod chaos;
 mod clauses;
 mod delivery;
 mod engines;
+mod events;
 mod fuzz;
 mod herd;
 #[cfg(target_os = "linux")]
@@ -24,6 +25,7 @@ mod load;
 mod mutants;
 mod pages;
 mod parts;
+mod section;
 mod server;
 mod service;
 mod signals;
@@ -48,6 +50,7 @@ enum Cli {
     Clauses(clauses::Args),
     Demo(demo::Args),
     Engines(engines::Args),
+    Events(events::Args),
     Fuzz(fuzz::Args),
     Herd(herd::Args),
     #[cfg(target_os = "linux")]
@@ -90,6 +93,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         // The tests of the page start the demo by this same program.
         Cli::Demo(args) => demo::serve(&args, ctx)?,
         Cli::Engines(args) => engines::run(&args, ctx)?,
+        Cli::Events(args) => events::run(&args, ctx)?,
         Cli::Fuzz(args) => fuzz::run(&args, ctx)?,
         Cli::Herd(args) => herd::run(&args, ctx)?,
         #[cfg(target_os = "linux")]

@@ -17,7 +17,7 @@ use crate::engines::{self, Scope};
 use crate::hostile;
 #[cfg(unix)]
 use crate::load;
-use crate::{bench, clauses, fuzz, simulate, size};
+use crate::{bench, clauses, events, fuzz, simulate, size};
 
 mod crowd;
 mod package;
@@ -65,6 +65,12 @@ pub(crate) const PARTS: &[Part] = &[
         about: "each clause of the protocol has a test that names it",
         needs: Needs::default,
         run: clauses::check,
+    },
+    Part {
+        name: "events",
+        about: "what is made from the table of event types is up to date",
+        needs: Needs::default,
+        run: events::check,
     },
     Part {
         name: "fuzz",

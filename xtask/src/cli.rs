@@ -48,6 +48,9 @@ enum Command {
     Simulate(Rest),
     /// Checks that each clause of the protocol has a test that names it; `--write` puts the table into docs/TESTING.md.
     Clauses(Rest),
+    /// Checks that schema, TypeScript, Python and protocol are what the table of event types makes of them; `--write` writes
+    /// them. With `--schema`, writes the types of an application's own events.
+    Events(Rest),
     /// Fuzzes the decoders and the whole client with libFuzzer, and the reader of the package against the one of the core.
     Fuzz(Rest),
     /// Shows how pages come back that lose their server all at once, beside the formulas of other clients.

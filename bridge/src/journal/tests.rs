@@ -128,10 +128,14 @@ async fn runs_are_open_until_they_end() {
     ];
     publish(&journal, "t", &begin).await;
     assert_eq!(open_runs(&journal, "t").await, ["z", "a", "m"]);
-    let soft = json!({"type": "agent_error", "runId": "z", "recoverable": true});
+    let soft =
+        json!({"type": "agent_error", "runId": "z", "code": "x", "severity": "low", "recoverable": true});
     publish(&journal, "t", &[soft, json!({"type": "agent_completed", "runId": "a"})]).await;
     assert_eq!(open_runs(&journal, "t").await, ["z", "m"]);
-    let ends = [json!({"type": "agent_error", "runId": "z"}), json!({"type": "agent_died", "runId": "m"})];
+    let ends = [
+        json!({"type": "agent_error", "runId": "z", "code": "x", "severity": "high", "recoverable": false}),
+        json!({"type": "agent_died", "runId": "m", "cause": "x"}),
+    ];
     publish(&journal, "t", &ends).await;
     assert_eq!(open_runs(&journal, "t").await, Vec::<String>::new());
 }
@@ -147,8 +151,12 @@ async fn nothing_of_a_run_follows_its_end_whoever_publishes_it() {
     let all = [started.clone(), end.clone(), delta.clone()];
     assert_eq!(receipt(&journal, events("t", &all)).await.status, Status::AlreadyFinished);
     publish(&journal, "t", &[started.clone(), delta.clone(), end.clone()]).await;
-    for late in [started, delta, end, json!({"type": "approval_requested", "runId": "r", "approvalId": "a"})]
-    {
+    for late in [
+        started,
+        delta,
+        end,
+        json!({"type": "approval_requested", "runId": "r", "approvalId": "a", "prompt": "?"}),
+    ] {
         // All of it or nothing.
         let append = events("t", &[json!({"type": "note"}), late.clone()]);
         assert_eq!(receipt(&journal, append).await.status, Status::AlreadyFinished, "{late}");
@@ -163,7 +171,7 @@ async fn of_two_ends_that_are_queued_together_one_is_written() {
     let journal = journal();
     let end = |run: &str| Append {
         precondition: Precondition::RunOpen(run.into()),
-        ..events("t", &[json!({"type": "agent_died", "runId": run})])
+        ..events("t", &[json!({"type": "agent_died", "runId": run, "cause": "x"})])
     };
     assert_eq!(receipt(&journal, end("r")).await.status, Status::UnknownRun);
     publish(&journal, "t", &[json!({"type": "agent_started", "runId": "r", "agent": "a"})]).await;
@@ -199,14 +207,14 @@ async fn a_run_whose_cancel_was_accepted_ends_as_cancelled() {
     }
     // A copy changes nothing, and what is not an end stays what it is.
     assert!(receipt(&journal, cancel("own", "own")).await.is_repeated);
-    let soft = json!({"type": "agent_error", "runId": "failed", "recoverable": true, "time": 6});
+    let soft = json!({"type": "agent_error", "runId": "failed", "code": "x", "severity": "low", "recoverable": true, "time": 6});
     let own = json!({"type": "agent_cancelled", "runId": "own", "reason": "mine", "time": 10});
     let left = json!({"type": "agent_completed", "runId": "left", "time": 11});
     let ends = [
         soft.clone(),
         json!({"type": "agent_completed", "runId": "completed", "summary": "done", "time": 7}),
         json!({"type": "agent_died", "runId": "died", "cause": "restarted", "time": 8}),
-        json!({"type": "agent_error", "runId": "failed", "code": "x", "time": 9}),
+        json!({"type": "agent_error", "runId": "failed", "code": "x", "severity": "high", "recoverable": false, "time": 9}),
         own.clone(),
         left.clone(),
     ];
@@ -365,7 +373,8 @@ async fn messages_of_two_users_with_one_id_are_claimed_apart() {
         receipt(&journal, of_bob(message("t", id, "of bob"))).await;
     }
     let offsets = async || waiting(&journal, "t").await.into_iter().map(|(at, _)| at).collect::<Vec<_>>();
-    let started = |run: &str, id: &str| json!({"type": "agent_started", "runId": run, "sendId": id});
+    let started =
+        |run: &str, id: &str| json!({"type": "agent_started", "runId": run, "agent": "a", "sendId": id});
     receipt(&journal, Append::events(key("t"), vec![event(started("r1", "s1")).claiming(2, None)])).await;
     assert_eq!(offsets().await, [1, 3, 4]);
     // An event that names the id only claims the first message that waits under it, and no other.
@@ -380,7 +389,7 @@ async fn messages_of_two_users_with_one_id_are_claimed_apart() {
 async fn a_second_run_that_answers_a_message_belongs_to_its_sender() {
     let journal = journal();
     receipt(&journal, message("t", "s1", "one")).await;
-    let started = |run: &str| json!({"type": "agent_started", "runId": run, "sendId": "s1"});
+    let started = |run: &str| json!({"type": "agent_started", "runId": run, "agent": "a", "sendId": "s1"});
     for run in ["r1", "r2"] {
         receipt(&journal, Append::events(key("t"), vec![event(started(run)).claiming(1, None)])).await;
     }

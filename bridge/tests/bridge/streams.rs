@@ -402,7 +402,7 @@ async fn caught_up_says_nothing_of_runs_when_they_do_not_fit_into_a_frame() {
     let limits = Limits { max_frame_bytes: 4_096, ..Limits::default() };
     let server = Server::with(|builder| builder.limits(limits)).await;
     let ids: Vec<String> = (100..140).map(|n| format!("{n}{}", "x".repeat(100))).collect();
-    let event = |kind: &str, id: &String| json!({"type": kind, "runId": id, "agent": "a"});
+    let event = |kind: &str, id: &String| json!({"type": kind, "runId": id, "agent": "a", "cause": "x"});
     let emitter = server.bridge.emitter("ada", "t");
     emitter.publish_all(ids.iter().map(|id| event("agent_started", id)).collect()).await.unwrap();
     let request = json!([{"name": "t", "open": {"from": "live"}}]);

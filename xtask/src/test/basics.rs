@@ -77,9 +77,10 @@ pub fn native(ctx: &Context) -> Result<Report> {
     cargo_test(ctx, "native", &["--package", "agentwire", "--features", "json"])
 }
 
-/// The server half, and the example of a log. In one call, so that the bridge is compiled once.
+/// The server half with its table of events, and the example of a log. In one call, so that the bridge is compiled once.
 pub fn bridge(ctx: &Context) -> Result<Report> {
-    let packages = ["--package", "agentwire-bridge", "--package", "file-log"];
+    let packages =
+        ["--package", "agentwire-bridge", "--package", "agentwire-events", "--package", "file-log"];
     cargo_test(ctx, "bridge", &[&packages[..], &["--features", "faults,testing"]].concat())
 }
 
@@ -93,13 +94,11 @@ pub fn agent_chat(ctx: &Context) -> Result<Report> {
     cargo_test(ctx, "agent-chat", &["--package", "agent-chat"])
 }
 
-/// xtask, the proof with what it breaks, and the recorder page.
+/// xtask, the proof with what it stands on, and the recorder page.
 pub fn xtask(ctx: &Context) -> Result<Report> {
-    let mut report = cargo_test(
-        ctx,
-        "xtask",
-        &["--package", "xtask", "--package", "agentwire-faults", "--package", "agentwire-proof"],
-    )?;
+    let packages = ["xtask", "agentwire-events-generate", "agentwire-faults", "agentwire-proof"];
+    let packages: Vec<&str> = packages.into_iter().flat_map(|package| ["--package", package]).collect();
+    let mut report = cargo_test(ctx, "xtask", &packages)?;
     let recorder =
         counted(ctx.tool("node", "test-recorder").arg("--test").args(recorder_tests(ctx)?), counts::node)?;
     report.counts = [report.counts, recorder.counts].into_iter().sum();
