@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::emitter::{Emitter, PublishError};
 use crate::journal::Pending;
 use crate::log::LogError;
-use crate::run::{AgentError, Answers, Run, TurnRuns};
+use crate::run::{AcceptedRun, AgentError, Answers, Run, RunStart, TurnRuns};
 use crate::stream::StreamKey;
 
 /// Answers messages of users. An async closure is one, too.
@@ -219,12 +219,27 @@ impl Turn {
     ///
     /// After an error of the log the message comes again when [`Agent::handle`] has returned. So does one that was edited
     /// meanwhile: that is [`PublishError::Outdated`], as for one that was withdrawn.
-    pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
-        let (offset, edited) = (self.offset, self.edited);
-        let traceparent = self.message.traceparent.as_deref();
-        let answers =
-            Answers { send_id: &self.message.send_id, traceparent, offset, edited, turn: &self.state.runs };
-        let run = Run::start(self.emitter.clone(), agent, Some(answers), None).await;
+    pub async fn run(&self, start: impl Into<RunStart>) -> Result<Run, PublishError> {
+        self.noted(Run::start(self.emitter.clone(), start.into(), Some(self.answers()), None).await)
+    }
+
+    /// As [`Turn::run`], for a run that begins to work later: `run_accepted` claims the message.
+    pub async fn accept(&self, start: impl Into<RunStart>) -> Result<AcceptedRun, PublishError> {
+        self.noted(AcceptedRun::new(self.emitter.clone(), start.into(), Some(self.answers())).await)
+    }
+
+    fn answers(&self) -> Answers<'_> {
+        Answers {
+            send_id: &self.message.send_id,
+            traceparent: self.message.traceparent.as_deref(),
+            offset: self.offset,
+            edited: self.edited,
+            turn: &self.state.runs,
+        }
+    }
+
+    /// Notes why the message was not claimed.
+    fn noted<T>(&self, run: Result<T, PublishError>) -> Result<T, PublishError> {
         if matches!(run, Err(PublishError::Log(LogError::Unavailable(_) | LogError::Closed))) {
             self.state.log_failed.store(true, Ordering::Release);
         }

@@ -103,6 +103,9 @@ mod tasks;
 mod wire;
 mod workers;
 
+/// The event types that the protocol lists, as Rust types and as a table.
+pub use agentwire_events as events;
+
 pub use agent::{Agent, Turn, UserMessage};
 pub use auth::{
     AuthError, Authenticator, Authorizer, Grant, Hs256, Identity, Notified, OwnStreams, Refusal, SecretError,
@@ -118,7 +121,8 @@ pub use live::{Answer, Decision};
 pub use log::{LogError, MemoryLog, OpenError, SqliteLog};
 pub use origins::OriginError;
 pub use run::{
-    AgentError, Completion, Message, Question, Run, Severity, Thinking, ToolCall, ToolStart, Urgency,
+    AcceptedRun, AgentError, Completion, Message, Question, Run, RunStart, Severity, Thinking, ToolArgs,
+    ToolCall, ToolStart, Urgency,
 };
 pub use stream::{INBOX, NameError, Position, StreamKey};
 

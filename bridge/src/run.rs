@@ -2,8 +2,11 @@
 
 mod approval;
 mod message;
+mod start;
 mod steering;
 mod tool;
+mod tool_args;
+mod unsettled;
 mod values;
 
 use std::fmt;
@@ -15,20 +18,23 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 pub use approval::Question;
 pub use message::Message;
+pub(crate) use start::Answers;
+pub use start::{AcceptedRun, RunStart};
 use steering::Taking;
 pub use tool::{ToolCall, ToolStart};
+pub use tool_args::ToolArgs;
+use values::Recoverable;
 pub use values::{AgentError, Completion, Severity, Thinking, Urgency};
 
 use crate::counters::Counted;
 use crate::emitter::{Emitter, PublishError};
-use crate::event::Event;
+use crate::event::{Event, MAX_INTEGER};
 use crate::journal::Ticket;
 use crate::ledger::draft::Precondition;
-use crate::live::{Answer, Decision, Reached};
+use crate::live::{Answer, Decision};
 use crate::retry::until_written;
 use crate::stream::Position;
 
@@ -83,88 +89,7 @@ pub(crate) struct RunCore {
 /// Runs that an agent dropped before their end, while it handles a message. `None` when it does so no more.
 pub(crate) struct TurnRuns(Mutex<Option<Vec<Arc<RunCore>>>>);
 
-/// The message that a run answers.
-pub(crate) struct Answers<'a> {
-    pub(crate) send_id: &'a str,
-    /// The trace that it belongs to.
-    pub(crate) traceparent: Option<&'a str>,
-    pub(crate) offset: u64,
-    pub(crate) edited: Option<u64>,
-    pub(crate) turn: &'a Arc<TurnRuns>,
-}
-
-impl Emitter {
-    /// Starts a run of `agent`: writes its `agent_started`.
-    pub async fn run(&self, agent: &str) -> Result<Run, PublishError> {
-        Run::start(self.clone(), agent, None, None).await
-    }
-}
-
 impl Run {
-    pub(crate) async fn start(
-        emitter: Emitter,
-        agent: &str,
-        answers: Option<Answers<'_>>,
-        parent: Option<&RunCore>,
-    ) -> Result<Self, PublishError> {
-        let id: Arc<str> = format!("run-{}", Uuid::new_v4().simple()).into();
-        let mut fields = Map::new();
-        fields.insert("agent".to_owned(), agent.into());
-        fields.insert("runId".to_owned(), (*id).into());
-        fields.insert("type".to_owned(), "agent_started".into());
-        if let Some(answers) = &answers {
-            fields.insert("sendId".to_owned(), answers.send_id.into());
-            if let Some(traceparent) = answers.traceparent {
-                fields.insert("traceparent".to_owned(), traceparent.into());
-            }
-        }
-        if let Some(parent) = parent {
-            fields.insert("parentRunId".to_owned(), (*parent.id).into());
-        }
-        let context = Arc::clone(emitter.context());
-        let mut event = Event::new(fields.into(), context.limits.max_frame_bytes)?;
-        let turn = answers.as_ref().map_or_else(Weak::new, |answers| Arc::downgrade(answers.turn));
-        if let Some(answers) = answers {
-            event = event.claiming(answers.offset, answers.edited);
-        }
-        let cancelled = parent.map_or_else(CancellationToken::new, |parent| parent.cancelled.child_token());
-        // Known before it is visible, so that a cancel that follows the first event finds it.
-        let reached = Reached { cancelled: cancelled.clone(), ..Reached::default() };
-        let steered = Arc::clone(&reached.steered);
-        context.live.insert(emitter.key()?.clone(), &id, reached);
-        let core = RunCore {
-            emitter,
-            id,
-            agent: agent.to_owned(),
-            started: Instant::now(),
-            cancelled,
-            steered,
-            taking: Taking::default(),
-            ended: AtomicBool::new(false),
-            log_failed: AtomicBool::new(false),
-            turn,
-            _counted: context.live.count(),
-        };
-        let precondition =
-            parent.map_or(Precondition::None, |parent| Precondition::RunOpen(Arc::clone(&parent.id)));
-        // From here on a drop writes the end, also when the caller stops waiting for the commit.
-        let run = Self { core: Arc::new(core) };
-        let undecided = Undecided(Some(Arc::clone(&run.core)));
-        let appended = run.core.emitter.append(vec![event], precondition).await;
-        if !matches!(appended, Err(PublishError::Log(_))) {
-            undecided.decided();
-        }
-        if let Err(error) = appended {
-            if !matches!(error, PublishError::Log(_)) {
-                run.core.ended.store(true, Ordering::Release);
-                run.core.forget();
-            }
-            return Err(error);
-        }
-        tracing::debug!(run = &*run.core.id, agent, "run started");
-        Ok(run)
-    }
-
     /// The id that the bridge gave the run.
     pub fn id(&self) -> &str {
         &self.core.id
@@ -188,12 +113,7 @@ impl Run {
         put(&mut fields, "totalSteps", thinking.total_steps);
         put(&mut fields, "progress", thinking.progress.map(|progress| progress.clamp(0.0, 100.0)));
         put(&mut fields, "remainingMs", thinking.remaining_ms);
-        let urgency = thinking.urgency.map(|urgency| match urgency {
-            Urgency::Low => "low",
-            Urgency::Medium => "medium",
-            Urgency::High => "high",
-        });
-        put(&mut fields, "urgency", urgency);
+        put(&mut fields, "urgency", thinking.urgency.map(Urgency::as_str));
         self.core.write("agent_thinking", fields).await
     }
 
@@ -204,7 +124,40 @@ impl Run {
 
     /// Starts a tool call, with its purpose and what is known of its cost.
     pub async fn tool_with(&self, start: ToolStart) -> Result<ToolCall, PublishError> {
-        ToolCall::start(Arc::clone(&self.core), start).await
+        ToolCall::start(Arc::clone(&self.core), ToolCall::new_id(), start).await
+    }
+
+    /// Starts the arguments of a tool call, which a model writes piece by piece; nothing is written before the first delta.
+    pub fn tool_args(&self) -> ToolArgs {
+        ToolArgs::new(Arc::clone(&self.core))
+    }
+
+    /// Writes a whole answer as a message of its own: `agent_response`.
+    pub async fn respond(&self, content: &str) -> Result<Position, PublishError> {
+        let mut fields = Map::new();
+        fields.insert("content".to_owned(), content.into());
+        self.core.write("agent_response", fields).await
+    }
+
+    /// Reports an error that the run survives: `agent_error`, recoverable.
+    ///
+    /// ```
+    /// # async fn example(run: agentwire_bridge::Run) -> Result<(), agentwire_bridge::PublishError> {
+    /// use agentwire_bridge::{AgentError, Severity};
+    ///
+    /// let slow = AgentError {
+    ///     severity: Severity::Low,
+    ///     suggestions: vec!["Wait for a minute".to_owned()],
+    ///     retry_after_ms: Some(60_000),
+    ///     details: Some(serde_json::json!({ "model": "large", "status": 529 })),
+    ///     ..AgentError::new("model_overloaded", "the model answered 529; another one is tried")
+    /// };
+    /// run.report(slow).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn report(&self, error: AgentError) -> Result<Position, PublishError> {
+        self.core.write("agent_error", error.into_fields(&self.core.id, Recoverable::Yes)).await
     }
 
     /// Starts a message of the agent; nothing is written before its first delta.
@@ -213,8 +166,8 @@ impl Run {
     }
 
     /// Starts a sub-agent: a run whose `parentRunId` is this run. It is cancelled with its parent.
-    pub async fn child(&self, agent: &str) -> Result<Self, PublishError> {
-        Self::start(self.core.emitter.clone(), agent, None, Some(&self.core)).await
+    pub async fn child(&self, start: impl Into<RunStart>) -> Result<Self, PublishError> {
+        Self::start(self.core.emitter.clone(), start.into(), None, Some(&self.core)).await
     }
 
     /// Asks a person: writes `approval_requested` and waits for the first answer of any device.
@@ -273,7 +226,7 @@ impl Run {
 
     /// Ends the run: `agent_error`, not recoverable.
     pub async fn fail(self, error: AgentError) -> Result<Position, PublishError> {
-        self.core.end("agent_error", error.into_fields(&self.core.id)).await
+        self.core.end("agent_error", error.into_fields(&self.core.id, Recoverable::No)).await
     }
 
     /// Ends the run: `agent_cancelled`.
@@ -319,7 +272,7 @@ impl TurnRuns {
                 // What the agent returns then is a consequence.
                 Some(error) if !core.log_failed.load(Ordering::Acquire) => {
                     let max = core.emitter.context().limits.max_frame_bytes;
-                    let fields = error.fitting(max).into_fields(&core.id);
+                    let fields = error.fitting(max).into_fields(&core.id, Recoverable::No);
                     core.end_later("agent_error", fields);
                 }
                 _ => core.died(cause),
@@ -340,25 +293,6 @@ impl fmt::Debug for Run {
             .field("id", &self.core.id)
             .field("agent", &self.core.agent)
             .finish_non_exhaustive()
-    }
-}
-
-/// A run whose start may be there, which the drop of the run finds out, or come later.
-struct Undecided(Option<Arc<RunCore>>);
-
-impl Undecided {
-    fn decided(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Undecided {
-    fn drop(&mut self) {
-        if let Some(core) = &self.0
-            && let Ok(key) = core.emitter.key()
-        {
-            core.emitter.context().live.abandon(key.clone(), &core.id);
-        }
     }
 }
 
@@ -463,5 +397,5 @@ fn put(fields: &mut Map<String, Value>, key: &str, value: Option<impl Into<Value
 }
 
 fn elapsed_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(MAX_INTEGER)
 }

@@ -32,3 +32,8 @@ pub mod types;
 pub use check::{Invalid, check};
 pub use table::{EventType, Field, Kind, MAX_ID_BYTES, MAX_INTEGER, Unit, find};
 pub use types::{EVENTS, Event};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -332,3 +332,10 @@ events! {
     #[effect = "none"]
     Void "void" of Nothing {}
 }
+
+impl From<Event> for Value {
+    /// The event as JSON. A number that JSON cannot write becomes null, which no server publishes.
+    fn from(event: Event) -> Self {
+        serde_json::to_value(event).unwrap_or_default()
+    }
+}

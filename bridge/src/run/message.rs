@@ -1,6 +1,5 @@
 //! A message of an agent, streamed in deltas.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,12 +7,10 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::RunCore;
+use super::unsettled::Unsettled;
 use crate::emitter::{PublishError, settle};
 use crate::journal::Ticket;
 use crate::stream::Position;
-
-/// Deltas of one message that may wait for their commit; one more waits for the oldest.
-const MAX_UNSETTLED: usize = 256;
 
 /// A message that an agent is writing.
 ///
@@ -39,13 +36,13 @@ pub struct Message {
     id: Arc<str>,
     content: String,
     has_ended: bool,
-    unsettled: VecDeque<Ticket>,
+    unsettled: Unsettled,
 }
 
 impl Message {
     pub(super) fn new(core: Arc<RunCore>) -> Self {
         let id = format!("message-{}", Uuid::new_v4().simple()).into();
-        Self { core, id, content: String::new(), has_ended: false, unsettled: VecDeque::new() }
+        Self { core, id, content: String::new(), has_ended: false, unsettled: Unsettled::default() }
     }
 
     /// The id that the bridge gave the message.
@@ -63,20 +60,10 @@ impl Message {
         if text.is_empty() {
             return Ok(());
         }
-        while let Some(oldest) = self.unsettled.front_mut() {
-            let Some(answer) = oldest.try_durable() else { break };
-            self.unsettled.pop_front();
-            settle(answer)?;
-        }
-        if self.unsettled.len() >= MAX_UNSETTLED
-            && let Some(oldest) = self.unsettled.pop_front()
-        {
-            settle(oldest.durable().await)?;
-        }
         let mut fields = Map::new();
         fields.insert("messageId".to_owned(), (*self.id).into());
         fields.insert("text".to_owned(), text.into());
-        self.unsettled.push_back(self.core.queue("message_delta", fields).await?);
+        self.unsettled.queue(&self.core, "message_delta", fields).await?;
         self.content.push_str(text);
         Ok(())
     }
@@ -92,9 +79,7 @@ impl Message {
     }
 
     async fn settle_all(&mut self, last: Ticket) -> Result<Position, PublishError> {
-        for ticket in self.unsettled.drain(..) {
-            settle(ticket.durable().await)?;
-        }
+        self.unsettled.settle().await?;
         Ok(settle(last.durable().await)?.position)
     }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{RunCore, elapsed_ms, put};
 use crate::emitter::{PublishError, settle};
+use crate::journal::Ticket;
 use crate::stream::Position;
 
 /// What is known of a tool call when it starts.
@@ -49,8 +50,26 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    pub(super) async fn start(core: Arc<RunCore>, start: ToolStart) -> Result<Self, PublishError> {
-        let id: Arc<str> = format!("tool-{}", Uuid::new_v4().simple()).into();
+    /// Makes the id of a call.
+    pub(super) fn new_id() -> Arc<str> {
+        format!("tool-{}", Uuid::new_v4().simple()).into()
+    }
+
+    pub(super) async fn start(
+        core: Arc<RunCore>,
+        id: Arc<str>,
+        start: ToolStart,
+    ) -> Result<Self, PublishError> {
+        let (call, ticket) = Self::queue(core, id, start).await?;
+        call.started(ticket).await
+    }
+
+    /// Gives the start its place in the log's queue.
+    pub(super) async fn queue(
+        core: Arc<RunCore>,
+        id: Arc<str>,
+        start: ToolStart,
+    ) -> Result<(Self, Ticket), PublishError> {
         let mut fields = Map::new();
         fields.insert("toolCallId".to_owned(), (*id).into());
         fields.insert("toolName".to_owned(), start.name.as_str().into());
@@ -62,12 +81,16 @@ impl ToolCall {
         put(&mut fields, "estimatedMs", start.estimated_ms);
         let ticket = core.queue("tool_executing", fields).await?;
         // The start has its place in the log's queue: from here on a drop writes the end behind it.
-        let mut call = Self { core, id, name: start.name, started: Instant::now(), ended: false };
+        Ok((Self { core, id, name: start.name, started: Instant::now(), ended: false }, ticket))
+    }
+
+    /// Waits until the start is durable.
+    pub(super) async fn started(mut self, ticket: Ticket) -> Result<Self, PublishError> {
         if let Err(error) = settle(ticket.durable().await) {
-            call.ended = true;
+            self.ended = true;
             return Err(error);
         }
-        Ok(call)
+        Ok(self)
     }
 
     /// The id that the bridge gave the call.

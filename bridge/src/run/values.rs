@@ -1,33 +1,10 @@
 //! What an agent says of a run.
 
+pub use agentwire_events::types::{Severity, Urgency};
 use serde_json::{Map, Value};
 
 use super::put;
-
-/// How much a person is in a hurry, or should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// Can wait.
-    Low,
-    /// As usual.
-    Medium,
-    /// Needs attention.
-    High,
-}
-
-/// How bad an error is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Severity {
-    /// Nothing works.
-    Critical,
-    /// The run failed.
-    #[default]
-    High,
-    /// A part failed.
-    Medium,
-    /// Worth knowing.
-    Low,
-}
+use crate::event::MAX_INTEGER;
 
 /// What an agent is at. Every field is optional; what is absent is not sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,8 +79,17 @@ pub struct AgentError {
     pub retry_after_ms: Option<u64>,
     /// For people.
     pub user_message: Option<String>,
+    /// What else is known of it, for programs.
+    pub details: Option<Value>,
     /// For the log of the server alone: pages don't get it.
     pub cause: Option<String>,
+}
+
+/// Whether a run survives an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recoverable {
+    Yes,
+    No,
 }
 
 impl<E: std::error::Error> From<E> for AgentError {
@@ -125,50 +111,47 @@ const OTHER_FIELDS: usize = 1_024;
 
 impl AgentError {
     /// The fields of the event, without what is for the server alone.
-    pub(super) fn into_fields(self, run: &str) -> Map<String, Value> {
+    pub(super) fn into_fields(self, run: &str, recoverable: Recoverable) -> Map<String, Value> {
         if let Some(cause) = &self.cause {
             tracing::warn!(run, code = self.code, cause, "an agent failed");
         }
         let mut fields = Map::new();
         put(&mut fields, "message", self.message);
-        put(&mut fields, "retryAfterMs", self.retry_after_ms);
+        // A run has to end, whatever its agent says.
+        put(&mut fields, "retryAfterMs", self.retry_after_ms.map(|ms| ms.min(MAX_INTEGER)));
         put(&mut fields, "userMessage", self.user_message);
+        put(&mut fields, "details", self.details);
         if !self.suggestions.is_empty() {
             fields.insert("suggestions".to_owned(), self.suggestions.into());
         }
-        let severity = match self.severity {
-            Severity::Critical => "critical",
-            Severity::High => "high",
-            Severity::Medium => "medium",
-            Severity::Low => "low",
-        };
         fields.insert("code".to_owned(), self.code.into());
-        fields.insert("severity".to_owned(), severity.into());
-        fields.insert("recoverable".to_owned(), false.into());
+        fields.insert("severity".to_owned(), self.severity.as_str().into());
+        fields.insert("recoverable".to_owned(), (recoverable == Recoverable::Yes).into());
         fields
     }
 
     /// The error, without its texts if these do not fit into a frame: a run has to end.
     pub(crate) fn fitting(self, max_frame_bytes: usize) -> Self {
         let texts = [Some(&self.code), self.message.as_ref(), self.user_message.as_ref()];
-        let bytes: usize = texts
+        let bytes = texts
             .into_iter()
             .flatten()
             .chain(&self.suggestions)
             .map(|text| Value::from(&**text).to_string().len() + 1)
-            .sum();
+            .sum::<usize>()
+            + self.details.as_ref().map_or(0, |details| details.to_string().len());
         if bytes + OTHER_FIELDS <= max_frame_bytes {
             return self;
         }
         let code = if self.code.len() <= 64 { self.code } else { "agent_failed".to_owned() };
         tracing::warn!(code, bytes, "the texts of an agent's error do not fit into a frame");
-        let (message, user_message) = (Some("its text does not fit into a frame".to_owned()), None);
-        Self { code, message, user_message, suggestions: Vec::new(), ..self }
+        let message = Some("its text does not fit into a frame".to_owned());
+        Self { code, message, user_message: None, suggestions: Vec::new(), details: None, ..self }
     }
 
     /// The event that ends a run by this error.
     pub(crate) fn into_event(self, run: &str) -> Value {
-        let mut fields = self.into_fields(run);
+        let mut fields = self.into_fields(run, Recoverable::No);
         fields.insert("type".to_owned(), "agent_error".into());
         fields.insert("runId".to_owned(), run.into());
         fields.into()

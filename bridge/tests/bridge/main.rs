@@ -6,6 +6,7 @@ mod agents;
 mod connection;
 mod counters;
 mod double;
+mod events;
 #[cfg(feature = "faults")]
 mod faults;
 mod flow;

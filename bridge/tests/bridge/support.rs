@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentwire_bridge::{Bridge, BridgeBuilder, Hs256, MemoryLog, SqliteLog, StreamKey};
 use futures_util::{SinkExt, StreamExt};
 use jsonwebtoken::{EncodingKey, Header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -99,10 +100,15 @@ impl Server {
         self.bridge.log().head(&key(thread)).await.unwrap().offset
     }
 
-    /// All events of a thread of ada.
+    /// All events of a thread of ada. Each is as the table of events says, whoever wrote it.
     pub(crate) async fn events(&self, thread: &str) -> Vec<Value> {
         let page = self.bridge.log().read(&key(thread), 1, usize::MAX, usize::MAX).await.unwrap();
-        page.bodies.iter().map(|body| serde_json::from_str(body).unwrap()).collect()
+        let read = |body: &Arc<str>| {
+            let event: Map<String, Value> = serde_json::from_str(body).unwrap();
+            agentwire_bridge::events::check(&event).unwrap();
+            event.into()
+        };
+        page.bodies.iter().map(read).collect()
     }
 
     /// Waits until an event of a thread of ada is of a type.
