@@ -146,11 +146,15 @@ async fn turn(dispatcher: &Arc<Dispatcher>, key: &StreamKey, pending: &Pending, 
             tracing::debug!(stream = %key, offset, "message goes to the agent");
             // A task of its own, so that a panic stays in it; aborted with this future, and waited for by a shutdown.
             let task = dispatcher.context.tasks.spawn(agent.handle(turn));
-            match AbortOnDropHandle::new(task).await {
-                Ok(Ok(())) => Ended::Well,
-                Ok(Err(error)) => Ended::Failed(error),
-                Err(error) if error.is_panic() => Ended::Panicked,
-                Err(_) => Ended::Well,
+            let handled = tokio::select! {
+                biased;
+                handled = AbortOnDropHandle::new(task) => Some(handled),
+                () = state.runs.abandoned() => None,
+            };
+            match handled {
+                Some(Ok(Err(error))) => Ended::Failed(error),
+                Some(Err(error)) if error.is_panic() => Ended::Panicked,
+                None | Some(Ok(Ok(())) | Err(_)) => Ended::Well,
             }
         }
     };

@@ -28,6 +28,9 @@ pub enum PublishError {
     /// The run is over: nothing of it can follow.
     #[error("the run is over, so nothing of it can be published any more")]
     RunEnded,
+    /// The tool call is over: its time was, or its run.
+    #[error("the tool call is over: it took longer than its `timeout`; go on without it")]
+    ToolEnded,
     /// The event resolves an approval that its run does not wait for, or asks for one under an id that the run has used.
     #[error("the run does not wait for this approval; ask once under each id, and resolve it once")]
     Approval,

@@ -1,6 +1,7 @@
 //! One execution of an agent, with methods that make a wrong life cycle hard to write.
 
 mod approval;
+mod clock;
 mod message;
 mod start;
 mod steering;
@@ -8,6 +9,8 @@ mod tool;
 mod tool_args;
 mod unsettled;
 mod values;
+mod watch;
+mod writes;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use approval::Question;
+use clock::Clock;
 pub use message::Message;
 pub(crate) use start::Answers;
 pub use start::{AcceptedRun, RunStart};
@@ -28,14 +32,12 @@ pub use tool::{ToolCall, ToolStart};
 pub use tool_args::ToolArgs;
 use values::Recoverable;
 pub use values::{AgentError, Completion, Severity, Thinking, Urgency};
+use writes::OpenTool;
 
 use crate::counters::Counted;
 use crate::emitter::{Emitter, PublishError};
-use crate::event::{Event, MAX_INTEGER};
-use crate::journal::Ticket;
-use crate::ledger::draft::Precondition;
+use crate::event::MAX_INTEGER;
 use crate::live::{Answer, Decision};
-use crate::retry::until_written;
 use crate::stream::Position;
 
 /// One execution of an agent. Every run ends: one that is dropped without an end is written as
@@ -83,11 +85,19 @@ pub(crate) struct RunCore {
     log_failed: AtomicBool,
     /// The turn that started it.
     turn: Weak<TurnRuns>,
+    clock: Arc<Clock>,
+    /// Tool calls that have no end yet. Held while what begins or ends one gets its place in the order.
+    tools: tokio::sync::Mutex<Vec<OpenTool>>,
     _counted: Counted,
 }
 
-/// Runs that an agent dropped before their end, while it handles a message. `None` when it does so no more.
-pub(crate) struct TurnRuns(Mutex<Option<Vec<Arc<RunCore>>>>);
+/// The runs of an agent while it handles a message.
+pub(crate) struct TurnRuns {
+    /// Those that it dropped before their end. `None` when it handles the message no more.
+    dropped: Mutex<Option<Vec<Arc<RunCore>>>>,
+    /// Cancelled when the time of one is over.
+    abandoned: CancellationToken,
+}
 
 impl Run {
     /// The id that the bridge gave the run.
@@ -200,7 +210,13 @@ impl Run {
         self.core.write(&kind, fields).await
     }
 
-    /// Resolves when a `cancel` names this run or a parent of it. The agent then ends it with [`Run::cancel`].
+    /// Gives a sign of life without an event; see [`RunStart::heartbeat`].
+    pub fn heartbeat(&self) {
+        self.core.clock.sign();
+    }
+
+    /// Resolves when a `cancel` names this run or a parent of it, or when the time of one is over. The agent then ends it with
+    /// [`Run::cancel`].
     ///
     /// From then on the log writes the end of the run that the `cancel` named as `agent_cancelled`, however the run ends:
     /// also by [`Run::complete`], by its drop, or by the recovery after a crash. Runs below it end as they say.
@@ -208,7 +224,7 @@ impl Run {
         self.core.cancelled.clone().cancelled_owned()
     }
 
-    /// Whether a `cancel` has named this run or a parent of it.
+    /// Whether a `cancel` has named this run or a parent of it, or the time of one is over.
     pub fn is_cancelled(&self) -> bool {
         self.core.cancelled.is_cancelled()
     }
@@ -243,7 +259,7 @@ impl Drop for Run {
             return;
         }
         if let Some(turn) = self.core.turn.upgrade()
-            && let Some(runs) = &mut *turn.0.lock()
+            && let Some(runs) = &mut *turn.dropped.lock()
         {
             runs.push(Arc::clone(&self.core));
             return;
@@ -260,14 +276,24 @@ impl fmt::Debug for TurnRuns {
 
 impl Default for TurnRuns {
     fn default() -> Self {
-        Self(Mutex::new(Some(Vec::new())))
+        Self { dropped: Mutex::new(Some(Vec::new())), abandoned: CancellationToken::new() }
     }
 }
 
 impl TurnRuns {
+    /// The time of a run is over: nobody waits for the agent any more.
+    fn abandon(&self) {
+        self.abandoned.cancel();
+    }
+
+    /// Resolves when the time of a run is over.
+    pub(crate) fn abandoned(&self) -> impl Future<Output = ()> + '_ {
+        self.abandoned.cancelled()
+    }
+
     /// The agent is done: ends what it dropped, by its error or as died of `cause`.
     pub(crate) fn end(&self, error: Option<AgentError>, cause: &'static str) {
-        for core in self.0.lock().take().into_iter().flatten() {
+        for core in self.dropped.lock().take().into_iter().flatten() {
             match error.clone() {
                 // What the agent returns then is a consequence.
                 Some(error) if !core.log_failed.load(Ordering::Acquire) => {
@@ -293,100 +319,6 @@ impl fmt::Debug for Run {
             .field("id", &self.core.id)
             .field("agent", &self.core.agent)
             .finish_non_exhaustive()
-    }
-}
-
-impl RunCore {
-    /// Builds an event of this run.
-    fn event(&self, kind: &str, mut fields: Map<String, Value>) -> Result<Event, PublishError> {
-        fields.insert("type".to_owned(), kind.into());
-        fields.insert("runId".to_owned(), (*self.id).into());
-        Ok(Event::new(fields.into(), self.emitter.context().limits.max_frame_bytes)?.of_open_run())
-    }
-
-    fn precondition(&self) -> Precondition {
-        Precondition::RunOpen(Arc::clone(&self.id))
-    }
-
-    /// Writes an event and waits until it is durable.
-    async fn write(&self, kind: &str, fields: Map<String, Value>) -> Result<Position, PublishError> {
-        let event = self.event(kind, fields)?;
-        let written = self.emitter.append(vec![event], self.precondition()).await;
-        Ok(self.noted(written)?.position)
-    }
-
-    /// Notes whether the log can be used.
-    fn noted<T>(&self, written: Result<T, PublishError>) -> Result<T, PublishError> {
-        self.log_failed.store(matches!(written, Err(PublishError::Log(_))), Ordering::Release);
-        written
-    }
-
-    /// Gives an event its place; waits for room, not for the commit.
-    async fn queue(&self, kind: &str, fields: Map<String, Value>) -> Result<Ticket, PublishError> {
-        let event = self.event(kind, fields)?;
-        let queued = self.emitter.queue(vec![event], self.precondition()).await;
-        self.noted(queued)
-    }
-
-    async fn end(&self, kind: &str, fields: Map<String, Value>) -> Result<Position, PublishError> {
-        let position = self.write(kind, fields).await?;
-        // Only now: if the caller stops waiting or the log fails, the drop of the run tries once more.
-        self.ended.store(true, Ordering::Release);
-        self.forget();
-        tracing::debug!(run = &*self.id, kind, "run ended");
-        Ok(position)
-    }
-
-    /// Writes the end of a run that nobody ended.
-    fn died(self: &Arc<Self>, cause: &'static str) {
-        let is_closing = self.emitter.context().closing.is_cancelled();
-        let cause = match cause {
-            "dropped" if is_closing => "shutdown",
-            "dropped" if self.log_failed.load(Ordering::Acquire) => "log_unavailable",
-            cause => cause,
-        };
-        let mut fields = Map::new();
-        fields.insert("cause".to_owned(), cause.into());
-        self.end_later("agent_died", fields);
-    }
-
-    /// Writes the end of a run in a task of its own, unless it is over.
-    fn end_later(self: &Arc<Self>, kind: &'static str, fields: Map<String, Value>) {
-        if self.ended.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.forget();
-        let core = Arc::clone(self);
-        self.emitter.context().tasks.spawn(async move {
-            let write = || core.write(kind, fields.clone());
-            match until_written(&core.emitter.context().closing, write).await {
-                Ok(_) => tracing::warn!(run = &*core.id, kind, "a run was ended that its agent did not end"),
-                Err(PublishError::RunEnded) => {}
-                Err(error) => {
-                    tracing::warn!(run = &*core.id, %error, "the end of a dropped run was not written")
-                }
-            }
-        });
-    }
-
-    /// Writes the end of a tool call or a message that was dropped, in a task of its own. The precondition keeps it out
-    /// of the log when the run has ended meanwhile.
-    fn end_part(self: &Arc<Self>, kind: &'static str, fields: Map<String, Value>) {
-        let core = Arc::clone(self);
-        self.emitter.context().tasks.spawn(async move {
-            let write = || core.write(kind, fields.clone());
-            if let Err(error) = until_written(&core.emitter.context().closing, write).await
-                && error != PublishError::RunEnded
-            {
-                tracing::warn!(run = &*core.id, kind, %error, "the end of something that was dropped was not written");
-            }
-        });
-    }
-
-    fn forget(&self) {
-        if let Ok(key) = self.emitter.key() {
-            self.emitter.context().live.remove(key, &self.id);
-        }
     }
 }
 

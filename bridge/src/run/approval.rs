@@ -75,10 +75,13 @@ pub(super) async fn ask(core: &RunCore, question: Question) -> Result<Answer, Pu
     core.write("approval_requested", fields).await?;
     // A person takes as long as it takes: turns that can be worked on go on meanwhile.
     let pause = core.emitter.pause();
+    let waiting = core.clock.wait();
     let answer = tokio::select! {
         answer = answer => answer.ok_or(PublishError::RunEnded),
         () = core.cancelled.cancelled() => Err(PublishError::Cancelled),
     };
+    drop(waiting);
+    core.clock.sign();
     // Without an answer there is only an end to write, which waits for no permit: the drop of the pause goes on at once.
     if answer.is_ok()
         && let Some(pause) = pause

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::clock::Clock;
 use super::steering::Taking;
+use super::watch::{RunTimes, watch_run};
 use super::{AgentError, Run, RunCore, TurnRuns, put};
 use crate::emitter::{Emitter, PublishError};
 use crate::event::Event;
@@ -31,6 +34,16 @@ pub struct RunStart {
     pub agent: String,
     /// What it is to do, for people.
     pub task: Option<String>,
+    /// How long it may take, without the time for which it waits for a person. When a fifth of it is left, the run gets a
+    /// recoverable `agent_error` with the code `timeout_soon`. Then the bridge ends it: `agent_died {cause: "timeout"}`.
+    ///
+    /// [`Run::cancelled`] resolves then. If the run is of a [`Turn`](crate::Turn), the future of its
+    /// [`Agent`](crate::Agent) is dropped.
+    pub timeout: Option<Duration>,
+    /// For how long it may be silent. A sign of life is each event of it or of a run below it, and [`Run::heartbeat`]. When a
+    /// fifth of it is left, the run gets a recoverable `agent_error` with the code `heartbeat_late`. Then the bridge ends it:
+    /// `agent_died {cause: "no_heartbeat"}`, as after [`RunStart::timeout`].
+    pub heartbeat: Option<Duration>,
 }
 
 impl From<&str> for RunStart {
@@ -47,11 +60,15 @@ impl From<&String> for RunStart {
 
 impl From<String> for RunStart {
     fn from(agent: String) -> Self {
-        Self { agent, task: None }
+        Self { agent, ..Self::default() }
     }
 }
 
 impl RunStart {
+    fn times(&self) -> RunTimes {
+        RunTimes { timeout: self.timeout, silence: self.heartbeat }
+    }
+
     /// The fields of `agent_started`.
     fn into_fields(self, answers: Option<&Answers<'_>>) -> Map<String, Value> {
         let mut fields = Map::new();
@@ -81,6 +98,7 @@ pub struct AcceptedRun {
     run: Run,
     /// Those of its `agent_started`.
     fields: Map<String, Value>,
+    times: RunTimes,
 }
 
 /// The message that a run answers.
@@ -111,12 +129,13 @@ impl AcceptedRun {
         start: RunStart,
         answers: Option<Answers<'_>>,
     ) -> Result<Self, PublishError> {
+        let times = start.times();
         let fields = start.into_fields(answers.as_ref());
         let mut accepted = fields.clone();
         // What it is to do is said when it begins.
         accepted.remove("task");
         let run = Run::open(emitter, "run_accepted", accepted, answers, None).await?;
-        Ok(Self { run, fields })
+        Ok(Self { run, fields, times })
     }
 
     /// The id that the bridge gave the run.
@@ -127,6 +146,8 @@ impl AcceptedRun {
     /// Begins to work: writes `agent_started`.
     pub async fn start(self) -> Result<Run, PublishError> {
         self.run.core.write("agent_started", self.fields).await?;
+        // Its time begins with its work.
+        watch_run(&self.run.core, self.times);
         Ok(self.run)
     }
 
@@ -159,8 +180,11 @@ impl Run {
         answers: Option<Answers<'_>>,
         parent: Option<&RunCore>,
     ) -> Result<Self, PublishError> {
+        let times = start.times();
         let fields = start.into_fields(answers.as_ref());
-        Self::open(emitter, "agent_started", fields, answers, parent).await
+        let run = Self::open(emitter, "agent_started", fields, answers, parent).await?;
+        watch_run(&run.core, times);
+        Ok(run)
     }
 
     /// Writes the first event of a run, of this type and with these fields.
@@ -199,6 +223,8 @@ impl Run {
             taking: Taking::default(),
             ended: AtomicBool::new(false),
             log_failed: AtomicBool::new(false),
+            clock: Clock::new(parent.map(|parent| Arc::clone(&parent.clock))),
+            tools: tokio::sync::Mutex::default(),
             turn,
             _counted: context.live.count(),
         };

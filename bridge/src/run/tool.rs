@@ -1,11 +1,15 @@
 //! A tool call: what an agent does between two thoughts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use super::watch::watch_tool;
+use super::writes::OpenTool;
 use super::{RunCore, elapsed_ms, put};
 use crate::emitter::{PublishError, settle};
 use crate::journal::Ticket;
@@ -24,11 +28,16 @@ pub struct ToolStart {
     pub category: Option<String>,
     /// How long it will take, in milliseconds.
     pub estimated_ms: Option<u64>,
+    /// How long it may take. A fifth before, the run gets a recoverable `agent_error` with the code `timeout_soon`; then the
+    /// bridge writes the call as failed, and [`ToolCall::cancelled`] resolves. The time for which the run waits for a person
+    /// does not count.
+    pub timeout: Option<Duration>,
 }
 
 /// A tool call that is under way. Several of one run may be, side by side.
 ///
-/// One that is dropped without an end is written as failed, unless the run is over by then.
+/// One that is dropped without an end is written as failed, and so is one whose run ends first. After the end of a call,
+/// [`ToolCall::complete`] and [`ToolCall::fail`] return [`PublishError::ToolEnded`] or [`PublishError::RunEnded`].
 ///
 /// ```
 /// # async fn example(run: agentwire_bridge::Run) -> Result<(), agentwire_bridge::PublishError> {
@@ -46,6 +55,10 @@ pub struct ToolCall {
     id: Arc<str>,
     name: String,
     started: Instant,
+    /// Cancelled when its time is over.
+    expired: CancellationToken,
+    /// Ends the watch over its time.
+    _watched: DropGuard,
     ended: bool,
 }
 
@@ -79,15 +92,22 @@ impl ToolCall {
         put(&mut fields, "purpose", start.purpose);
         put(&mut fields, "category", start.category);
         put(&mut fields, "estimatedMs", start.estimated_ms);
-        let ticket = core.queue("tool_executing", fields).await?;
+        let (name, started) = (start.name, Instant::now());
+        let tool = OpenTool { id: Arc::clone(&id), name: Some(name.clone()), started };
+        let ticket = core.begin_tool("tool_executing", fields, tool).await?;
+        let (expired, over) = (CancellationToken::new(), CancellationToken::new());
+        if let Some(limit) = start.timeout {
+            watch_tool(&core, &id, limit, expired.clone(), over.clone());
+        }
         // The start has its place in the log's queue: from here on a drop writes the end behind it.
-        Ok((Self { core, id, name: start.name, started: Instant::now(), ended: false }, ticket))
+        Ok((Self { core, id, name, started, expired, _watched: over.drop_guard(), ended: false }, ticket))
     }
 
     /// Waits until the start is durable.
     pub(super) async fn started(mut self, ticket: Ticket) -> Result<Self, PublishError> {
         if let Err(error) = settle(ticket.durable().await) {
             self.ended = true;
+            self.core.tools.lock().await.retain(|tool| tool.id != self.id);
             return Err(error);
         }
         Ok(self)
@@ -112,13 +132,23 @@ impl ToolCall {
         self.end(fields).await
     }
 
+    /// Resolves when its time is over, or when a `cancel` names the run. The call is then over, or its run soon is.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (expired, cancelled) = (self.expired.clone(), self.core.cancelled.clone());
+        async move {
+            tokio::select! {
+                () = expired.cancelled() => {}
+                () = cancelled.cancelled() => {}
+            }
+        }
+    }
+
     async fn end(&mut self, fields: Map<String, Value>) -> Result<Position, PublishError> {
-        let ticket = self.core.queue("tool_completed", fields).await?;
-        // The end has its place in the log's queue: a drop while it waits for the commit must not write another one.
-        self.ended = true;
-        let settled = settle(ticket.durable().await);
-        self.ended = !matches!(settled, Err(PublishError::Log(_)));
-        Ok(settled?.position)
+        self.core.clock.sign();
+        let ended = self.core.end_tool(&self.id, fields).await;
+        // What the log did not take, or what does not fit into it, is for the drop.
+        self.ended = !matches!(ended, Err(PublishError::Log(_) | PublishError::Event(_)));
+        ended
     }
 
     fn outcome(&self, success: bool) -> Map<String, Value> {
@@ -136,9 +166,7 @@ impl Drop for ToolCall {
         if self.ended {
             return;
         }
-        let mut fields = self.outcome(false);
-        fields.insert("error".to_owned(), "the tool call was dropped".into());
-        self.core.end_part("tool_completed", fields);
+        self.core.end_tool_later(&self.id, "the tool call was dropped");
     }
 }
 

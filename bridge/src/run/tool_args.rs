@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Map;
+use tokio::time::Instant;
 
 use super::unsettled::Unsettled;
+use super::writes::OpenTool;
 use super::{RunCore, ToolCall, ToolStart};
 use crate::emitter::PublishError;
 
@@ -57,8 +59,13 @@ impl ToolArgs {
         let mut fields = Map::new();
         fields.insert("toolCallId".to_owned(), (*self.id).into());
         fields.insert("text".to_owned(), text.into());
-        self.unsettled.queue(&self.core, "tool_args_delta", fields).await?;
+        if self.is_open {
+            return self.unsettled.queue(&self.core, "tool_args_delta", fields).await;
+        }
+        let tool = OpenTool { id: Arc::clone(&self.id), name: None, started: Instant::now() };
+        let ticket = self.core.begin_tool("tool_args_delta", fields, tool).await?;
         self.is_open = true;
+        self.unsettled.push(ticket);
         Ok(())
     }
 
@@ -78,11 +85,7 @@ impl Drop for ToolArgs {
         if !self.is_open {
             return;
         }
-        let mut fields = Map::new();
-        fields.insert("toolCallId".to_owned(), (*self.id).into());
-        fields.insert("success".to_owned(), false.into());
-        fields.insert("error".to_owned(), "the tool call was dropped before it started".into());
-        self.core.end_part("tool_completed", fields);
+        self.core.end_tool_later(&self.id, "the tool call was dropped before it started");
     }
 }
 

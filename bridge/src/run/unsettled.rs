@@ -33,8 +33,13 @@ impl Unsettled {
         {
             settle(oldest.durable().await)?;
         }
-        self.0.push_back(core.queue(kind, fields).await?);
+        self.push(core.queue(kind, fields).await?);
         Ok(())
+    }
+
+    /// Adds one that is queued.
+    pub(super) fn push(&mut self, ticket: Ticket) {
+        self.0.push_back(ticket);
     }
 
     /// Waits until all of them are durable.

@@ -20,6 +20,7 @@ mod sends;
 mod serve;
 mod streams;
 mod support;
+mod times;
 mod trouble;
 mod turns;
 mod users;

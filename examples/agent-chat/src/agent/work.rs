@@ -100,7 +100,7 @@ impl Work {
             args: as_json(&tool),
             purpose: Some(purpose.into()),
             category: Some(T::CATEGORY.to_owned()),
-            estimated_ms: None,
+            ..ToolStart::default()
         };
         let call = self.run.tool_with(start).await?;
         self.calls.fetch_add(1, Ordering::Relaxed);
