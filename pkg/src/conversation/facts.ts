@@ -1,0 +1,74 @@
+/** What a thread says beside its events: where it is, what is lost, and which runs are open. */
+import type { Gap, Resumed } from "../thread/facts.js";
+import type { Position } from "../thread/position.js";
+import type { Draft } from "./draft.js";
+import { settle } from "./runs.js";
+
+/** Former epochs that are remembered, so that a fact of one of them changes nothing. */
+const MAX_EPOCHS = 16;
+/** Lost runs that a reset names. */
+const MAX_LOST = 1_000;
+
+/** Moves to the position of an event. Returns false if the conversation was there: then the event came again. */
+export function advance(draft: Draft, epoch: string, offset: number): boolean {
+	const at = draft.position;
+	if (at?.epoch === epoch ? offset <= at.offset : draft.formerEpochs.includes(epoch)) {
+		draft.isDuplicate();
+		return false;
+	}
+	if (at !== undefined && at.epoch !== epoch) reset(draft, { epoch, offset: offset - 1 }, "epoch");
+	draft.moveTo({ epoch, offset });
+	return true;
+}
+
+export function gap(draft: Draft, { from, to, reason, remedy, position }: Gap): void {
+	draft.type = "gap";
+	draft.offset = from;
+	const at = draft.position;
+	if (remedy === "reset" || to === undefined) {
+		// The same log from its beginning, or another one: a fact that is known already says neither.
+		const isNew = at?.epoch === position.epoch ? reason === "ahead" : !draft.formerEpochs.includes(position.epoch);
+		if (isNew) reset(draft, position, reason);
+		else draft.isDuplicate();
+		return;
+	}
+	const first = at?.epoch === position.epoch ? Math.max(from, at.offset + 1) : from;
+	if (!advance(draft, position.epoch, position.offset)) return;
+	draft.addItem({ kind: "gap", key: `gap@${first}`, offset: first, to, reason });
+	for (const runId of draft.lookup.open) {
+		const run = draft.edit(runId);
+		run.gapped = true;
+		for (const [index, part] of run.parts.entries())
+			if (part.kind === "message" && part.state === "streaming") Object.assign(draft.editPart(run, index, "message"), { gapped: true });
+	}
+}
+
+/** A run that is open here and not at the server has ended in what was lost (RUN-3). */
+export function resumed(draft: Draft, { position, to, openRuns }: Resumed): void {
+	draft.type = "resumed";
+	draft.offset = to;
+	const at = draft.position;
+	const isHere = at?.epoch === position.epoch && at.offset === position.offset;
+	if (!isHere && !advance(draft, position.epoch, position.offset)) return;
+	// The server does not say which runs are open: then nothing is known about them.
+	if (openRuns === undefined) return;
+	const open = new Set(openRuns);
+	for (const runId of [...draft.lookup.open]) {
+		const known = draft.run(runId);
+		if (known === undefined || open.has(runId) || known.lastOffset > to) continue;
+		const run = draft.edit(runId);
+		run.lost = run.gapped ? "gap" : "absent";
+		settle(draft, run, "lost", undefined);
+	}
+}
+
+/** The log begins anew: nothing of what was shown is known to be in it. */
+function reset(draft: Draft, position: Position, reason: string): void {
+	const { epoch, offset } = position;
+	const lostRuns = [...draft.lookup.open].slice(0, MAX_LOST);
+	const former = draft.position?.epoch;
+	const formerEpochs = former === undefined || former === epoch ? draft.formerEpochs : [...draft.formerEpochs, former].slice(-MAX_EPOCHS);
+	draft.clear({ kind: "reset", key: `reset@${epoch}/${offset}`, offset, epoch, reason, lostRuns });
+	draft.leaveEpoch(formerEpochs);
+	draft.moveTo(position);
+}

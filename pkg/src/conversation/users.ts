@@ -1,0 +1,76 @@
+/** Messages of users, and their way through the queue. */
+import type { Draft } from "./draft.js";
+import type { UserMessage } from "./model.js";
+import { amount, type Body, id, list, object, text, word } from "./read.js";
+
+/** Key of the message of a send, also before its event has come. */
+export function messageKey(sendId: string): string {
+	return `message:${sendId}`;
+}
+
+export function userMessage(draft: Draft, body: Body): void {
+	const { offset } = draft;
+	const content = text(body["content"]);
+	if (content === undefined) draft.repair("invalid_event", { detail: "content" });
+	const sendId = id(body["sendId"]);
+	// Two users may choose one id.
+	const isFirst = sendId !== undefined && draft.messages(sendId).length === 0;
+	draft.addItem({
+		kind: "user_message",
+		key: isFirst ? messageKey(sendId) : `message@${offset}`,
+		offset,
+		time: amount(body["time"]),
+		content: content ?? "",
+		sendId,
+		user: text(body["user"]),
+		mode: word(body["mode"], "interrupt", "steer"),
+		references: list(body["references"]),
+		metadata: object(body["metadata"]),
+		edited: false,
+		queue: undefined,
+		steering: undefined,
+		answeredBy: undefined,
+		sending: undefined,
+	});
+}
+
+export function messageQueued(draft: Draft, body: Body): void {
+	// It comes right behind its message.
+	const message = find(draft, body, (found) => found.at(-1));
+	if (message !== undefined) draft.changeMessage(message, { queue: { waiting: true, ahead: amount(body["ahead"]) ?? 0, reason: undefined } });
+}
+
+export function messageDequeued(draft: Draft, body: Body): void {
+	const message = find(draft, body, (found) => found.find(({ queue }) => queue?.waiting === true) ?? found[0]);
+	if (message !== undefined) draft.changeMessage(message, { queue: { waiting: false, ahead: 0, reason: text(body["reason"]) ?? "" } });
+}
+
+export function messageEdited(draft: Draft, body: Body): void {
+	const content = text(body["content"]);
+	if (content === undefined) return draft.repair("invalid_event", { detail: "content" });
+	// Among several, an edit is of the message of its own user.
+	const user = text(body["user"]);
+	const message = find(draft, body, (found) => (found.length === 1 ? found[0] : found.find((one) => one.user === user)));
+	if (message === undefined) return;
+	draft.changeMessage(message, { content, references: list(body["references"]), metadata: object(body["metadata"]), edited: true });
+}
+
+/** The message is for a run; `taken`: the run has claimed it. */
+export function steering(draft: Draft, body: Body, runId: string, taken: boolean): void {
+	const message = find(draft, body, (found) => found.find((one) => one.steering?.runId === runId) ?? found.at(-1));
+	if (message !== undefined) draft.changeMessage(message, { steering: { runId, taken } });
+}
+
+/** A run answers the message of a send. */
+export function answers(draft: Draft, sendId: string, runId: string): void {
+	const found = draft.messages(sendId);
+	const message = found.find(({ answeredBy }) => answeredBy === undefined);
+	if (message !== undefined) draft.changeMessage(message, { answeredBy: runId });
+}
+
+/** The message that an event is about. It may lie before what the page asked for. */
+function find(draft: Draft, body: Body, choose: (found: readonly UserMessage[]) => UserMessage | undefined): UserMessage | undefined {
+	const sendId = id(body["sendId"]);
+	if (sendId === undefined) draft.repair("invalid_event", { detail: "sendId" });
+	return sendId === undefined ? undefined : choose(draft.messages(sendId));
+}
