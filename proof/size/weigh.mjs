@@ -1,5 +1,5 @@
 // Weighs what a page loads. Prints one JSON object: label -> {raw, gzip, brotli, files}, in bytes; the parts of the default entry,
-// and what `agentwire/persist` adds to it.
+// and what `agentwire/persist` and `agentwire/conversation` add to it.
 //
 // usage: node weigh.mjs PKG
 import { readFileSync } from "node:fs";
@@ -58,5 +58,6 @@ function added(whole, part) {
 const main = await bundle("index.js");
 const inline = await bundle("inline.js");
 const persist = added((await bundle("index.js", "persist.js")).bundled, main.bundled);
+const conversation = added((await bundle("index.js", "conversation.js")).bundled, main.bundled);
 const wasm = weigh([readFileSync(join(pkg, "wasm", "agentwire_bg.wasm"))]);
-process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, persist, parts: main.parts }));
+process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, persist, conversation, parts: main.parts }));

@@ -5,12 +5,19 @@ import { amount, type Body, id, list, text, word } from "./read.js";
 import { openStatus } from "./status.js";
 
 export function approvalRequested(draft: Draft, run: RunDraft, body: Body): void {
-	const { runId } = run;
 	const approvalId = id(body["approvalId"]);
-	if (approvalId === undefined) return draft.repair("invalid_event", { runId, detail: "approvalId" });
+	if (approvalId === undefined) return draft.repair("invalid_event", { detail: "approvalId" });
+	const index = find(draft, run, approvalId);
+	const part = run.parts[index] as ApprovalPart | undefined;
+	if (part === undefined) return;
+	// A run asks once under an id (RUN-5).
+	if (part.requested) {
+		if (part.state === "resolved") draft.repair("late_after_terminal", { approvalId });
+		return;
+	}
 	const prompt = text(body["prompt"]);
-	if (prompt === undefined) draft.repair("invalid_event", { runId, approvalId, detail: "prompt" });
-	const asked = {
+	if (prompt === undefined) draft.repair("invalid_event", { approvalId, detail: "prompt" });
+	draft.changePart<ApprovalPart>(run, index, {
 		requested: true,
 		toolCallId: id(body["toolCallId"]),
 		prompt: prompt ?? "",
@@ -20,61 +27,56 @@ export function approvalRequested(draft: Draft, run: RunDraft, body: Body): void
 		argsHash: id(body["argsHash"]),
 		editable: body["editable"] === true,
 		expiresAt: amount(body["expiresAt"]),
-	};
-	const index = draft.lookup.parts(run).approvals.get(approvalId);
-	if (index === undefined) {
-		if (add(draft, run, approvalId, { ...asked, state: "open" })) run.openApprovals += 1;
-		run.status = openStatus(run);
-		return;
-	}
-	const part = draft.editPart<ApprovalPart>(run, index, "approval");
-	// A run asks once under an id (RUN-5). What was decided before its question came stays decided.
-	if (!part.requested) Object.assign(part, asked);
-	else if (part.state === "resolved") draft.repair("late_after_terminal", { runId, approvalId });
+	});
 }
 
 export function approvalResolved(draft: Draft, run: RunDraft, body: Body): void {
-	const { runId } = run;
 	const approvalId = id(body["approvalId"]);
+	if (approvalId === undefined) return draft.repair("invalid_event", { detail: "approvalId" });
 	const decision = word(body["decision"], "approved", "denied", "expired");
-	if (approvalId === undefined || decision === undefined)
-		return draft.repair("invalid_event", { runId, approvalId, detail: approvalId === undefined ? "approvalId" : "decision" });
+	if (decision === undefined) return draft.repair("invalid_event", { approvalId, detail: "decision" });
+	const index = find(draft, run, approvalId);
+	const part = run.parts[index] as ApprovalPart | undefined;
+	if (part === undefined) return;
+	if (part.state === "resolved") return draft.repair("duplicate_terminal", { approvalId });
+	// What is decided before its question comes stays decided.
+	if (!part.requested) draft.repair("start_synthesized", { approvalId });
 	const { payload, editedArgs } = body;
-	const decided = { state: "resolved" as const, decision, user: text(body["user"]), payload, editedArgs, reason: text(body["reason"]) };
-	const index = draft.lookup.parts(run).approvals.get(approvalId);
-	if (index === undefined) {
-		draft.repair("start_synthesized", { runId, approvalId });
-		add(draft, run, approvalId, decided);
-		return;
-	}
-	const part = draft.editPart<ApprovalPart>(run, index, "approval");
-	if (part.state === "resolved") return draft.repair("duplicate_terminal", { runId, approvalId });
-	Object.assign(part, decided);
+	draft.changePart<ApprovalPart>(run, index, { state: "resolved", decision, user: text(body["user"]), payload, editedArgs, reason: text(body["reason"]) });
 	run.openApprovals -= 1;
 	run.status = openStatus(run);
 }
 
-const NEW = {
-	kind: "approval",
-	toolCallId: undefined,
-	requested: false,
-	prompt: "",
-	options: undefined,
-	schema: undefined,
-	args: undefined,
-	argsHash: undefined,
-	editable: false,
-	expiresAt: undefined,
-	decision: undefined,
-	user: undefined,
-	payload: undefined,
-	editedArgs: undefined,
-	reason: undefined,
-} as const;
-
-function add(draft: Draft, run: RunDraft, approvalId: string, given: Partial<ApprovalPart> & Pick<ApprovalPart, "state">): boolean {
+/** The approval of the id, which is added if it is not there; -1 if it cannot be. */
+function find(draft: Draft, run: RunDraft, approvalId: string): number {
 	const { approvals } = draft.lookup.parts(run);
-	const index = draft.addPart(run, { ...NEW, key: `approval:${approvalId}`, runId: run.runId, approvalId, offset: draft.offset, ...given });
-	if (index >= 0) approvals.set(approvalId, index);
-	return index >= 0;
+	const known = approvals.get(approvalId);
+	if (known !== undefined) return known;
+	const index = draft.addPart(run, {
+		kind: "approval",
+		key: `approval:${approvalId}`,
+		runId: run.runId,
+		approvalId,
+		toolCallId: undefined,
+		offset: draft.offset,
+		state: "open",
+		requested: false,
+		prompt: "",
+		options: undefined,
+		schema: undefined,
+		args: undefined,
+		argsHash: undefined,
+		editable: false,
+		expiresAt: undefined,
+		decision: undefined,
+		user: undefined,
+		payload: undefined,
+		editedArgs: undefined,
+		reason: undefined,
+	});
+	if (index < 0) return index;
+	approvals.set(approvalId, index);
+	run.openApprovals += 1;
+	run.status = openStatus(run);
+	return index;
 }

@@ -30,6 +30,8 @@ export class Draft {
 	/** The event or fact that is being folded. */
 	offset = 0;
 	type = "";
+	/** The run that it names. */
+	runId: string | undefined;
 
 	/** `initial` is the state of the application's fold in an empty conversation. */
 	constructor(from: Conversation<unknown>, limits: Limits, initial: unknown) {
@@ -63,6 +65,13 @@ export class Draft {
 		return conversation;
 	}
 
+	/** Begins with an event or a fact. */
+	begin(type: string, offset: number): void {
+		this.type = type;
+		this.offset = offset;
+		this.runId = undefined;
+	}
+
 	/** Goes on to a position. */
 	moveTo(position: Position): void {
 		this.#next.position = position;
@@ -84,7 +93,8 @@ export class Draft {
 		this.#changed = true;
 	}
 
-	repair(kind: RepairKind, { runId, toolCallId, approvalId, messageId, detail }: About = {}): void {
+	/** Takes note of a repair: of the run of the event, unless another one is named. */
+	repair(kind: RepairKind, { runId = this.runId, toolCallId, approvalId, messageId, detail }: About = {}): void {
 		const repairs = this.#own(this.#next, "repairs");
 		const counts = this.#own(repairs, "counts") as Partial<Record<RepairKind, number>>;
 		repairs.total += 1;
@@ -123,11 +133,10 @@ export class Draft {
 		return found;
 	}
 
-	changeMessage({ offset }: UserMessage, change: Partial<UserMessage>): void {
-		const index = indexAt(this.#next.items, offset ?? 0);
+	changeMessage(message: UserMessage, change: Partial<UserMessage>): void {
+		if (!differs(message, change)) return;
 		const items = this.#list(this.#next, "items");
-		const item = items[index];
-		if (item?.kind === "user_message") items[index] = { ...item, ...change };
+		items[indexAt(items, message.offset ?? 0)] = { ...message, ...change };
 	}
 
 	/** Drops everything that is shown. */
@@ -193,20 +202,20 @@ export class Draft {
 	/** Adds a part; returns its index, or -1 if the run has too many. */
 	addPart(run: RunDraft, part: Part): number {
 		if (run.parts.length >= this.limits.maxParts) {
-			this.repair("limit_reached", { runId: run.runId, detail: "maxParts" });
+			this.repair("limit_reached", { detail: "maxParts" });
 			return -1;
 		}
 		this.#owned.add(part);
 		return this.parts(run).push(part) - 1;
 	}
 
-	/** A part for changing. */
-	editPart<P extends Part>(run: RunDraft, index: number, kind: P["kind"]): Mutable<P> {
+	/** Changes fields of a part; one that has them already stays the same object. */
+	changePart<P extends Part>(run: RunDraft, index: number, change: Partial<P>): void {
+		const part = run.parts[index] as Part;
+		if (!differs(part, change)) return;
 		const parts = this.parts(run);
-		let part = parts[index] as Part;
-		if (part.kind !== kind) throw new TypeError(`part ${index} of a run is no ${kind}`);
-		if (!this.#owned.has(part)) this.#owned.add((parts[index] = part = { ...part }));
-		return part as unknown as Mutable<P>;
+		if (this.#owned.has(part)) Object.assign(part, change);
+		else this.#owned.add((parts[index] = { ...part, ...change }));
 	}
 
 	// --- copies ---
@@ -250,4 +259,10 @@ export class Draft {
 		this.#lookup = build(this.#next);
 		for (const runId of [...this.#runs.keys()]) if (!this.#lookup.runs.has(runId)) this.#runs.delete(runId);
 	}
+}
+
+/** Is a field of `change` another one in `value`? */
+function differs<T extends object>(value: T, change: Partial<T>): boolean {
+	for (const name in change) if (!Object.is(value[name], change[name])) return true;
+	return false;
 }

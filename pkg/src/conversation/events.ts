@@ -57,7 +57,7 @@ export function foldEvent(draft: Draft, body: Body): boolean {
 		ofThread?.(draft, body);
 		return ofThread !== undefined;
 	}
-	const runId = id(body["runId"]);
+	const runId = (draft.runId = id(body["runId"]));
 	if (runId === undefined) {
 		draft.repair("invalid_event", { detail: "runId" });
 		return true;
@@ -76,8 +76,8 @@ export function foldEvent(draft: Draft, body: Body): boolean {
 }
 
 /** An event of a run that has ended changes nothing (RUN-1). */
-function isLate(draft: Draft, { runId, status }: Run, body: Body): void {
-	const about = { runId, toolCallId: id(body["toolCallId"]), approvalId: id(body["approvalId"]), messageId: id(body["messageId"]) };
+function isLate(draft: Draft, { status }: Run, body: Body): void {
+	const about = { toolCallId: id(body["toolCallId"]), approvalId: id(body["approvalId"]), messageId: id(body["messageId"]) };
 	draft.repair(endOf(draft.type, body) === status ? "duplicate_terminal" : "late_after_terminal", about);
 }
 

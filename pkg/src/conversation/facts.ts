@@ -22,8 +22,7 @@ export function advance(draft: Draft, epoch: string, offset: number): boolean {
 }
 
 export function gap(draft: Draft, { from, to, reason, remedy, position }: Gap): void {
-	draft.type = "gap";
-	draft.offset = from;
+	draft.begin("gap", from);
 	const at = draft.position;
 	if (remedy === "reset" || to === undefined) {
 		// The same log from its beginning, or another one: a fact that is known already says neither.
@@ -36,17 +35,17 @@ export function gap(draft: Draft, { from, to, reason, remedy, position }: Gap): 
 	if (!advance(draft, position.epoch, position.offset)) return;
 	draft.addItem({ kind: "gap", key: `gap@${first}`, offset: first, to, reason });
 	for (const runId of draft.lookup.open) {
-		const run = draft.edit(runId);
-		run.gapped = true;
-		for (const [index, part] of run.parts.entries())
-			if (part.kind === "message" && part.state === "streaming") Object.assign(draft.editPart(run, index, "message"), { gapped: true });
+		if (draft.run(runId)?.gapped === false) draft.edit(runId).gapped = true;
+		// Its messages may have begun after the gap before.
+		const parts = draft.run(runId)?.parts ?? [];
+		for (const [index, part] of parts.entries())
+			if (part.kind === "message" && part.state === "streaming" && !part.gapped) draft.changePart(draft.edit(runId), index, { gapped: true });
 	}
 }
 
 /** A run that is open here and not at the server has ended in what was lost (RUN-3). */
 export function resumed(draft: Draft, { position, to, openRuns }: Resumed): void {
-	draft.type = "resumed";
-	draft.offset = to;
+	draft.begin("resumed", to);
 	const at = draft.position;
 	const isHere = at?.epoch === position.epoch && at.offset === position.offset;
 	if (!isHere && !advance(draft, position.epoch, position.offset)) return;

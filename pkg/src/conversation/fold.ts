@@ -75,8 +75,7 @@ export class Folding<C> {
 	event(event: AgentEvent, epoch: string, offset: number): void {
 		const draft = this.#draft;
 		const type = text(object(event)?.["type"]);
-		draft.type = type ?? "";
-		draft.offset = offset;
+		draft.begin(type ?? "", offset);
 		if (!advance(draft, epoch, offset)) return;
 		if (type === undefined) return draft.repair("invalid_event", { detail: "type" });
 		if (foldEvent(draft, event as Body) || this.#custom === undefined) return;

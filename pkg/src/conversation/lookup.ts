@@ -3,7 +3,7 @@
  * that was read from a store, gets a new one. So the conversation itself is plain data, and no map of it is copied.
  */
 import type { Conversation, Run } from "./model.js";
-import { hasEnded } from "./status.js";
+import { hasEnded, isOpen } from "./status.js";
 
 /** Where the parts of an open run are. */
 export interface PartLookup {
@@ -126,8 +126,7 @@ function partsOf({ parts }: Run): PartLookup {
 		if (part.kind === "message" && part.messageId !== undefined) found.messages.set(part.messageId, index);
 		else if (part.kind === "approval") found.approvals.set(part.approvalId, index);
 		else if (part.kind === "tool") {
-			const waits = part.state === "pending" || part.state === "running" || !part.started;
-			if (waits) push(found.tools, part.toolCallId, index);
+			if (isOpen(part) || !part.started) push(found.tools, part.toolCallId, index);
 			else if (!found.tools.has(part.toolCallId)) found.tools.set(part.toolCallId, []);
 		}
 	}

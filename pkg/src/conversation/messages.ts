@@ -1,70 +1,57 @@
 /** Texts of agents, streamed or whole. */
-import type { Draft, Mutable, RunDraft } from "./draft.js";
+import type { Draft, RunDraft } from "./draft.js";
 import type { MessagePart } from "./parts.js";
 import { type Body, id, text } from "./read.js";
-import { isBusy } from "./runs.js";
 
 export function messageDelta(draft: Draft, run: RunDraft, body: Body): void {
-	const { runId } = run;
 	const messageId = id(body["messageId"]);
 	const more = text(body["text"]);
-	if (messageId === undefined || more === undefined)
-		return draft.repair("invalid_event", { runId, messageId, detail: messageId === undefined ? "messageId" : "text" });
-	const part = find(draft, run, messageId) ?? add(draft, run, messageId);
-	if (part === undefined) return;
-	if (part.state !== "streaming") return draft.repair("late_after_terminal", { runId, messageId });
-	append(draft, run, part, "text", more);
-	isBusy(run, "responding");
+	if (messageId === undefined) return draft.repair("invalid_event", { detail: "messageId" });
+	if (more === undefined) return draft.repair("invalid_event", { messageId, detail: "text" });
+	const index = find(draft, run, messageId);
+	if (index < 0) return;
+	const part = run.parts[index] as MessagePart;
+	if (part.state !== "streaming") return draft.repair("late_after_terminal", { messageId });
+	run.activity = "responding";
+	if (part.truncated) return;
+	const { whole, truncated } = cut(draft, part.text, more);
+	draft.changePart<MessagePart>(run, index, { text: whole, truncated });
 }
 
 /** The message has this content, whatever its deltas were. */
 export function messageCompleted(draft: Draft, run: RunDraft, body: Body): void {
-	const { runId } = run;
 	const messageId = id(body["messageId"]);
 	const content = text(body["content"]);
 	// Only `agent_response` may leave its id out.
-	const isNamed = messageId !== undefined || (draft.type === "agent_response" && body["messageId"] === undefined);
-	if (!isNamed || content === undefined) draft.repair("invalid_event", { runId, messageId, detail: isNamed ? "content" : "messageId" });
-	const part = (messageId === undefined ? undefined : find(draft, run, messageId)) ?? (content === undefined ? undefined : add(draft, run, messageId));
-	if (part === undefined) return;
-	if (content !== undefined) {
-		part.text = "";
-		part.truncated = false;
-		part.gapped = false;
-		append(draft, run, part, "text", content);
-	}
-	part.state = body["interrupted"] === true ? "interrupted" : "complete";
-	isBusy(run, "responding");
+	if (messageId === undefined && (draft.type !== "agent_response" || body["messageId"] !== undefined)) draft.repair("invalid_event", { detail: "messageId" });
+	if (content === undefined) draft.repair("invalid_event", { messageId, detail: "content" });
+	const index = find(draft, run, messageId, content !== undefined);
+	if (index < 0) return;
+	run.activity = "responding";
+	const state = body["interrupted"] === true ? "interrupted" : "complete";
+	if (content === undefined) return draft.changePart<MessagePart>(run, index, { state });
+	const { whole, truncated } = cut(draft, "", content);
+	draft.changePart<MessagePart>(run, index, { text: whole, truncated, gapped: false, state });
 }
 
-/** Appends to a text that is streamed, up to the limit. */
-export function append<F extends string>(draft: Draft, run: RunDraft, part: Record<F, string> & { truncated: boolean }, field: F, more: string): void {
-	if (part.truncated) return;
-	const { maxTextLength } = draft.limits;
-	const room = maxTextLength - part[field].length;
-	const texts: Record<string, string> = part;
-	if (more.length <= room) {
-		texts[field] += more;
-		return;
-	}
+/** What a text that is streamed becomes with `more`: no longer than the limit. */
+export function cut(draft: Draft, former: string, more: string): { readonly whole: string; readonly truncated: boolean } {
+	const room = draft.limits.maxTextLength - former.length;
+	if (more.length <= room) return { whole: former + more, truncated: false };
+	draft.repair("limit_reached", { detail: "maxTextLength" });
 	// Not within a pair of surrogates.
 	const last = more.charCodeAt(room - 1);
-	texts[field] += more.slice(0, last >= 0xd800 && last <= 0xdbff ? room - 1 : room);
-	part.truncated = true;
-	draft.repair("limit_reached", { runId: run.runId, detail: "maxTextLength" });
+	return { whole: former + more.slice(0, last >= 0xd800 && last <= 0xdbff ? room - 1 : room), truncated: true };
 }
 
-function find(draft: Draft, run: RunDraft, messageId: string): Mutable<MessagePart> | undefined {
-	const index = draft.lookup.parts(run).messages.get(messageId);
-	return index === undefined ? undefined : draft.editPart<MessagePart>(run, index, "message");
-}
-
-function add(draft: Draft, run: RunDraft, messageId: string | undefined): Mutable<MessagePart> | undefined {
+/** The message of the id, which is added if it is not there; -1 if it cannot be. */
+function find(draft: Draft, run: RunDraft, messageId: string | undefined, adds = true): number {
 	const { offset } = draft;
 	const { messages } = draft.lookup.parts(run);
+	const known = messageId === undefined ? undefined : messages.get(messageId);
+	if (known !== undefined || !adds) return known ?? -1;
 	const key = messageId === undefined ? `message@${offset}` : `message:${messageId}`;
 	const index = draft.addPart(run, { kind: "message", key, messageId, offset, text: "", state: "streaming", gapped: false, truncated: false });
-	if (index < 0) return undefined;
-	if (messageId !== undefined) messages.set(messageId, index);
-	return draft.editPart<MessagePart>(run, index, "message");
+	if (messageId !== undefined && index >= 0) messages.set(messageId, index);
+	return index;
 }

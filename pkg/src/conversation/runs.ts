@@ -1,9 +1,9 @@
 /** The life of a run: it begins, works, and ends once. */
 import type { Draft, RunDraft } from "./draft.js";
-import type { Activity, Run, RunStatus, Thought, Usage } from "./model.js";
+import type { Run, RunStatus, Usage } from "./model.js";
 import type { RunError } from "./parts.js";
 import { amount, type Body, id, list, object, text, word } from "./read.js";
-import { hasEnded, openStatus } from "./status.js";
+import { hasEnded, isOpen, openStatus } from "./status.js";
 import { place, rename } from "./tree.js";
 import { answers } from "./users.js";
 
@@ -37,7 +37,7 @@ const NEW: Omit<Run, "runId" | "offset" | "lastOffset"> = {
 /** The first event of a run. `undefined`: there are too many. */
 export function begin(draft: Draft, runId: string, body: Body): RunDraft | undefined {
 	if (draft.runCount >= draft.limits.maxRuns) {
-		draft.repair("limit_reached", { runId, detail: "maxRuns" });
+		draft.repair("limit_reached", { detail: "maxRuns" });
 		return undefined;
 	}
 	const { offset } = draft;
@@ -62,7 +62,7 @@ export function introduce(draft: Draft, run: RunDraft, body: Body): void {
 
 export function started(draft: Draft, run: RunDraft, body: Body): void {
 	introduce(draft, run, body);
-	if (run.agent === undefined) draft.repair("invalid_event", { runId: run.runId, detail: "agent" });
+	if (run.agent === undefined) draft.repair("invalid_event", { detail: "agent" });
 	run.started = true;
 	run.status = openStatus(run);
 }
@@ -72,17 +72,12 @@ export function works(draft: Draft, run: RunDraft): void {
 	if (run.started || run.startSynthesized) return;
 	run.startSynthesized = true;
 	run.status = openStatus(run);
-	draft.repair("start_synthesized", { runId: run.runId });
-}
-
-/** What the run is busy with now. */
-export function isBusy(run: RunDraft, activity: Activity | undefined): void {
-	run.activity = activity;
+	draft.repair("start_synthesized");
 }
 
 export function thinking(_draft: Draft, run: RunDraft, body: Body): void {
 	const progress = amount(body["progress"]);
-	const thought: Thought = {
+	run.thought = {
 		text: text(body["text"]) ?? run.thought?.text ?? "",
 		step: amount(body["step"]),
 		totalSteps: amount(body["totalSteps"]),
@@ -90,8 +85,7 @@ export function thinking(_draft: Draft, run: RunDraft, body: Body): void {
 		remainingMs: amount(body["remainingMs"]),
 		urgency: word(body["urgency"], "low", "medium", "high"),
 	};
-	run.thought = thought;
-	isBusy(run, "thinking");
+	run.activity = "thinking";
 }
 
 export function completed(draft: Draft, run: RunDraft, body: Body): void {
@@ -105,8 +99,8 @@ export function completed(draft: Draft, run: RunDraft, body: Body): void {
 export function failed(draft: Draft, run: RunDraft, body: Body): void {
 	const { recoverable } = body;
 	const code = text(body["code"]);
-	if (code === undefined || typeof recoverable !== "boolean")
-		draft.repair("invalid_event", { runId: run.runId, detail: code === undefined ? "code" : "recoverable" });
+	if (code === undefined) draft.repair("invalid_event", { detail: "code" });
+	else if (typeof recoverable !== "boolean") draft.repair("invalid_event", { detail: "recoverable" });
 	const error: RunError = {
 		source: "agent_error",
 		code: code ?? "unknown",
@@ -164,12 +158,11 @@ export function settle(draft: Draft, run: RunDraft, status: RunStatus, time: num
 	if (run.earlyResults.length > 0) run.earlyResults = [];
 	draft.closeRun(runId);
 	for (const [index, part] of run.parts.entries()) {
-		if (part.kind === "tool" && (part.state === "running" || part.state === "pending")) {
-			const tool = draft.editPart(run, index, "tool");
-			Object.assign(tool, { state: "orphaned", durationMs: elapsed(part.startedAt, time) });
+		if (part.kind === "tool" && isOpen(part)) {
+			draft.changePart(run, index, { state: "orphaned", durationMs: elapsed(part.startedAt, time) });
 			draft.repair("tool_orphaned", { runId, toolCallId: part.toolCallId });
-		} else if (part.kind === "message" && part.state === "streaming") Object.assign(draft.editPart(run, index, "message"), { state: "interrupted" });
-		else if (part.kind === "approval" && part.state === "open") Object.assign(draft.editPart(run, index, "approval"), { state: "run_over" });
+		} else if (part.kind === "message" && part.state === "streaming") draft.changePart(run, index, { state: "interrupted" });
+		else if (part.kind === "approval" && part.state === "open") draft.changePart(run, index, { state: "run_over" });
 	}
 }
 

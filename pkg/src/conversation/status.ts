@@ -1,5 +1,6 @@
-/** What the status of a run follows from. */
+/** What is open and what has ended. */
 import type { Run, RunStatus } from "./model.js";
+import type { ToolPart } from "./parts.js";
 
 /** Has the run ended? */
 export function hasEnded({ status }: Pick<Run, "status">): boolean {
@@ -10,4 +11,9 @@ export function hasEnded({ status }: Pick<Run, "status">): boolean {
 export function openStatus({ openApprovals, started, startSynthesized }: Run): RunStatus {
 	if (openApprovals > 0) return "waiting_for_approval";
 	return started || startSynthesized ? "running" : "accepted";
+}
+
+/** Has the execution of a tool no end yet? */
+export function isOpen({ state }: ToolPart): boolean {
+	return state === "pending" || state === "running";
 }

@@ -2,136 +2,139 @@
  * Tools: one part for each execution. Events are paired by their id; an id may be used again, a result or arguments may come before the
  * start, and an agent may name the id only later.
  */
-import type { Draft, Mutable, RunDraft } from "./draft.js";
-import { append } from "./messages.js";
+import type { Draft, RunDraft } from "./draft.js";
+import { push } from "./lookup.js";
+import { cut } from "./messages.js";
 import type { ToolPart } from "./parts.js";
 import { amount, type Body, id, text } from "./read.js";
-import { elapsed, isBusy } from "./runs.js";
+import { elapsed } from "./runs.js";
+import { isOpen } from "./status.js";
 
 /** Results of one run that may wait for the starts of their executions. */
 const MAX_EARLY = 100;
 
 export function toolExecuting(draft: Draft, run: RunDraft, body: Body): void {
-	const toolCallId = idOf(draft, run, body);
+	const toolCallId = idOf(draft, body);
 	const toolName = text(body["toolName"]);
-	if (toolName === undefined) draft.repair("invalid_event", { runId: run.runId, toolCallId, detail: "toolName" });
-	const part = find(draft, run, toolCallId, ({ started }) => !started) ?? adopt(draft, run, toolCallId, toolName) ?? add(draft, run, body, toolCallId);
+	if (toolName === undefined) draft.repair("invalid_event", { toolCallId, detail: "toolName" });
+	const index = find(draft, run, toolCallId, ({ started }) => !started) ?? adopt(draft, run, toolCallId, toolName) ?? add(draft, run, body, toolCallId);
+	const part = tool(run, index);
 	if (part === undefined) return;
-	part.started = true;
-	part.toolName = toolName ?? part.toolName;
-	part.purpose = text(body["purpose"]) ?? part.purpose;
-	part.category = text(body["category"]) ?? part.category;
-	part.estimatedMs = amount(body["estimatedMs"]) ?? part.estimatedMs;
-	if (body["args"] !== undefined) part.args = body["args"];
-	if (part.state === "pending") {
-		part.state = "running";
-		part.startedAt = amount(body["time"]) ?? part.startedAt;
-	}
-	isBusy(run, "using_tools");
-	const early = run.earlyResults.find((one) => one.toolCallId === toolCallId);
-	if (early !== undefined && part.state === "running") {
-		run.earlyResults = run.earlyResults.filter((one) => one !== early);
-		end(run, part, early.state, { ...early, durationMs: early.durationMs ?? elapsed(part.startedAt, early.time) });
-	}
-	settleLookup(draft, run, part);
+	const startedAt = amount(body["time"]);
+	draft.changePart<ToolPart>(run, index, {
+		started: true,
+		toolName: toolName ?? part.toolName,
+		purpose: text(body["purpose"]) ?? part.purpose,
+		category: text(body["category"]) ?? part.category,
+		estimatedMs: amount(body["estimatedMs"]) ?? part.estimatedMs,
+		args: body["args"] ?? part.args,
+		...(part.state === "pending" ? { state: "running", startedAt: startedAt ?? part.startedAt } : {}),
+	});
+	run.activity = "using_tools";
+	const early = isOpen(part) ? run.earlyResults.find((one) => one.toolCallId === toolCallId) : undefined;
+	if (early === undefined) return settle(draft, run, index);
+	run.earlyResults = run.earlyResults.filter((one) => one !== early);
+	const { state, result, error, durationMs = elapsed(startedAt, early.time) } = early;
+	end(draft, run, index, { state, result, error, durationMs });
 }
 
 export function toolArgsDelta(draft: Draft, run: RunDraft, body: Body): void {
-	const toolCallId = idOf(draft, run, body);
+	const toolCallId = idOf(draft, body);
 	const more = text(body["text"]);
-	if (more === undefined) return draft.repair("invalid_event", { runId: run.runId, toolCallId, detail: "text" });
-	const part =
-		find(draft, run, toolCallId, isOpen, true) ?? adopt(draft, run, toolCallId, undefined) ?? only(draft, run, toolCallId) ?? add(draft, run, body, toolCallId);
+	if (more === undefined) return draft.repair("invalid_event", { toolCallId, detail: "text" });
+	const known = find(draft, run, toolCallId, isOpen, true) ?? adopt(draft, run, toolCallId) ?? only(run, toolCallId);
+	const index = known ?? add(draft, run, body, toolCallId);
+	const part = tool(run, index);
 	if (part === undefined) return;
-	append(draft, run, part, "argsText", more);
-	isBusy(run, "using_tools");
+	run.activity = "using_tools";
+	if (part.truncated) return;
+	const { whole, truncated } = cut(draft, part.argsText, more);
+	draft.changePart<ToolPart>(run, index, { argsText: whole, truncated });
 }
 
 export function toolCompleted(draft: Draft, run: RunDraft, body: Body): void {
-	const { runId } = run;
-	const toolCallId = idOf(draft, run, body);
+	const toolCallId = idOf(draft, body);
 	const toolName = text(body["toolName"]);
 	const { success, result } = body;
-	if (typeof success !== "boolean") draft.repair("invalid_event", { runId, toolCallId, detail: "success" });
-	const state = success === true ? "completed" : "failed";
+	if (typeof success !== "boolean") draft.repair("invalid_event", { toolCallId, detail: "success" });
 	const time = amount(body["time"]);
-	const ended = { result, error: text(body["error"]), durationMs: amount(body["durationMs"]) };
-	let part = find(draft, run, toolCallId, isOpen) ?? adopt(draft, run, toolCallId, toolName) ?? only(draft, run, toolCallId, toolName);
-	if (part === undefined && toolCallId !== "" && draft.lookup.parts(run).tools.has(toolCallId)) {
+	const ended: Ended = { state: success === true ? "completed" : "failed", result, error: text(body["error"]), durationMs: amount(body["durationMs"]) };
+	let index = find(draft, run, toolCallId, isOpen) ?? adopt(draft, run, toolCallId, toolName) ?? only(run, toolCallId, toolName);
+	if (index === undefined && toolCallId !== "" && draft.lookup.parts(run).tools.has(toolCallId)) {
 		// Each execution has its result: this one came twice, or is that of an execution that starts later.
-		draft.repair("duplicate_terminal", { runId, toolCallId });
-		if (run.earlyResults.length < MAX_EARLY) run.earlyResults = [...run.earlyResults, { toolCallId, state, time, ...ended }];
+		draft.repair("duplicate_terminal", { toolCallId });
+		if (run.earlyResults.length < MAX_EARLY) run.earlyResults = [...run.earlyResults, { ...ended, toolCallId, time }];
 		return;
 	}
-	if (part === undefined) {
-		part = add(draft, run, body, toolCallId);
-		if (part === undefined) return;
-		draft.repair("start_synthesized", { runId, toolCallId });
+	if (index === undefined) {
+		index = add(draft, run, body, toolCallId);
+		if (index >= 0) draft.repair("start_synthesized", { toolCallId });
 	}
-	part.toolName ??= toolName;
-	end(run, part, state, { ...ended, durationMs: ended.durationMs ?? (part.started ? elapsed(part.startedAt, time) : undefined) });
-	settleLookup(draft, run, part);
+	const part = tool(run, index);
+	if (part === undefined) return;
+	const { durationMs = part.started ? elapsed(part.startedAt, time) : undefined } = ended;
+	end(draft, run, index, { ...ended, toolName: part.toolName ?? toolName, durationMs });
 }
 
-type Ended = Pick<ToolPart, "result" | "error" | "durationMs">;
+type Ended = Pick<ToolPart, "result" | "error" | "durationMs"> & { readonly state: "completed" | "failed" };
 
-function end(run: RunDraft, part: Mutable<ToolPart>, state: "completed" | "failed", { result, error, durationMs }: Ended): void {
-	Object.assign(part, { state, result, error, durationMs });
+function end(draft: Draft, run: RunDraft, index: number, ended: Ended & Partial<ToolPart>): void {
+	draft.changePart<ToolPart>(run, index, ended);
 	run.openTools -= 1;
-	if (run.openTools === 0 && run.activity === "using_tools") isBusy(run, undefined);
+	if (run.openTools === 0 && run.activity === "using_tools") run.activity = undefined;
+	settle(draft, run, index);
+}
+
+/** An execution with a start and an end is found by its id no more. */
+function settle(draft: Draft, run: RunDraft, index: number): void {
+	const part = tool(run, index);
+	if (part === undefined || !part.started || isOpen(part)) return;
+	const indices = draft.lookup.parts(run).tools.get(part.toolCallId);
+	const at = indices?.indexOf(index) ?? -1;
+	if (at >= 0) indices?.splice(at, 1);
 }
 
 /** The id of an event; an agent may leave it empty until it knows it. */
-function idOf(draft: Draft, run: RunDraft, body: Body): string {
-	const toolCallId = id(body["toolCallId"]);
-	if (toolCallId === undefined && body["toolCallId"] !== "") draft.repair("invalid_event", { runId: run.runId, detail: "toolCallId" });
-	return toolCallId ?? "";
+function idOf(draft: Draft, { toolCallId }: Body): string {
+	const known = id(toolCallId);
+	if (known === undefined && toolCallId !== "") draft.repair("invalid_event", { detail: "toolCallId" });
+	return known ?? "";
 }
 
-function isOpen({ state }: ToolPart): boolean {
-	return state === "pending" || state === "running";
+function tool(run: RunDraft, index: number): ToolPart | undefined {
+	return run.parts[index] as ToolPart | undefined;
 }
 
-/** The oldest (or newest) execution under the id of which `which` is true. */
-function find(draft: Draft, run: RunDraft, toolCallId: string, which: (part: ToolPart) => boolean, newest = false): Mutable<ToolPart> | undefined {
-	const indices = draft.lookup.parts(run).tools.get(toolCallId) ?? [];
-	const fits = (index: number): boolean => which(run.parts[index] as ToolPart);
-	const index = newest ? indices.filter(fits).at(-1) : indices.find(fits);
-	return index === undefined ? undefined : draft.editPart<ToolPart>(run, index, "tool");
+/** The oldest (or newest) execution under the id of which `fits` is true. */
+function find(draft: Draft, run: RunDraft, toolCallId: string, fits: (part: ToolPart) => boolean, newest = false): number | undefined {
+	const indices = (draft.lookup.parts(run).tools.get(toolCallId) ?? []).filter((index) => fits(tool(run, index) as ToolPart));
+	return newest ? indices.at(-1) : indices[0];
 }
 
 /** An execution that had no id yet gets this one. */
-function adopt(draft: Draft, run: RunDraft, toolCallId: string, toolName: string | undefined): Mutable<ToolPart> | undefined {
+function adopt(draft: Draft, run: RunDraft, toolCallId: string, toolName?: string): number | undefined {
 	const { tools } = draft.lookup.parts(run);
-	if (toolCallId === "" || tools.has(toolCallId)) return undefined;
-	const part = find(draft, run, "", (one) => isOpen(one) && isSameTool(one, toolName));
-	if (part === undefined) return undefined;
-	const nameless = tools.get("") ?? [];
-	const index = nameless.find((at) => run.parts[at] === part);
+	const index = toolCallId === "" || tools.has(toolCallId) ? undefined : find(draft, run, "", (part) => isOpen(part) && isSameTool(part, toolName));
 	if (index === undefined) return undefined;
-	tools.set(
-		"",
-		nameless.filter((at) => at !== index),
-	);
+	tools.get("")?.splice(tools.get("")?.indexOf(index) ?? 0, 1);
 	tools.set(toolCallId, [index]);
-	part.toolCallId = toolCallId;
-	return part;
+	draft.changePart<ToolPart>(run, index, { toolCallId });
+	return index;
 }
 
 /** Without an id, the only tool that is open is meant. */
-function only(draft: Draft, run: RunDraft, toolCallId: string, toolName?: string): Mutable<ToolPart> | undefined {
+function only(run: RunDraft, toolCallId: string, toolName?: string): number | undefined {
 	if (toolCallId !== "" || run.openTools !== 1) return undefined;
 	const index = run.parts.findIndex((part) => part.kind === "tool" && isOpen(part) && isSameTool(part, toolName));
-	return index < 0 ? undefined : draft.editPart<ToolPart>(run, index, "tool");
+	return index < 0 ? undefined : index;
 }
 
 function isSameTool(part: ToolPart, toolName: string | undefined): boolean {
 	return toolName === undefined || part.toolName === undefined || part.toolName === toolName;
 }
 
-function add(draft: Draft, run: RunDraft, body: Body, toolCallId: string): Mutable<ToolPart> | undefined {
+function add(draft: Draft, run: RunDraft, body: Body, toolCallId: string): number {
 	const { offset } = draft;
-	const { tools } = draft.lookup.parts(run);
 	const index = draft.addPart(run, {
 		kind: "tool",
 		key: `tool:${offset}`,
@@ -151,19 +154,8 @@ function add(draft: Draft, run: RunDraft, body: Body, toolCallId: string): Mutab
 		startedAt: amount(body["time"]),
 		durationMs: undefined,
 	});
-	if (index < 0) return undefined;
-	const indices = tools.get(toolCallId);
-	if (indices === undefined) tools.set(toolCallId, [index]);
-	else indices.push(index);
+	if (index < 0) return index;
+	push(draft.lookup.parts(run).tools, toolCallId, index);
 	run.openTools += 1;
-	return draft.editPart<ToolPart>(run, index, "tool");
-}
-
-/** An execution with a start and an end is found by its id no more. */
-function settleLookup(draft: Draft, run: RunDraft, part: ToolPart): void {
-	if (!part.started || isOpen(part)) return;
-	const { tools } = draft.lookup.parts(run);
-	const indices = tools.get(part.toolCallId);
-	const at = indices?.findIndex((index) => run.parts[index] === part) ?? -1;
-	if (at >= 0) indices?.splice(at, 1);
+	return index;
 }

@@ -6,34 +6,31 @@ export function place(draft: Draft, run: RunDraft, parentRunId: string | undefin
 	const { runId, offset } = run;
 	const { lookup } = draft;
 	const orphans = (lookup.children.get(runId) ?? []).filter((child) => !lookup.under.has(child));
+	const offsetOf = (child: string): number => draft.run(child)?.offset ?? 0;
 	if (parentRunId === undefined || !nest(draft, run, parentRunId)) draft.addItem({ kind: "run", key: `run:${runId}`, offset, runId });
-	orphans.sort((one, other) => (draft.lookup.runs.get(one) ?? 0) - (draft.lookup.runs.get(other) ?? 0));
-	for (const orphan of orphans) if (draft.run(orphan) !== undefined) move(draft, draft.edit(orphan), runId);
+	orphans.sort((one, other) => offsetOf(one) - offsetOf(other));
+	for (const orphan of orphans) if (draft.run(orphan) !== undefined && show(draft, orphan, runId)) draft.removeItem(offsetOf(orphan));
 }
 
-/** A run names its parent later than with its first event. */
+/** A run may name its parent later than with its first event. */
 export function rename(draft: Draft, run: RunDraft, parentRunId: string): void {
 	if (run.parentRunId === undefined && nest(draft, run, parentRunId)) draft.removeItem(run.offset);
 }
 
-function move(draft: Draft, run: RunDraft, parent: string): void {
-	if (show(draft, run, parent)) draft.removeItem(run.offset);
-}
-
 /** Takes note of the parent of a run, and returns whether the run is shown in it. */
 function nest(draft: Draft, run: RunDraft, parentRunId: string): boolean {
-	if (parentRunId === run.runId) {
-		draft.repair("invalid_event", { runId: run.runId, detail: "parentRunId" });
+	const { runId } = run;
+	if (parentRunId === runId) {
+		draft.repair("invalid_event", { detail: "parentRunId" });
 		return false;
 	}
 	run.parentRunId = parentRunId;
-	draft.lookup.name(run.runId, parentRunId);
-	return draft.run(parentRunId) !== undefined && show(draft, run, parentRunId);
+	draft.lookup.name(runId, parentRunId);
+	return draft.run(parentRunId) !== undefined && show(draft, runId, parentRunId);
 }
 
 /** Shows a run in its parent, unless that makes a circle or the levels too many. */
-function show(draft: Draft, run: RunDraft, parent: string): boolean {
-	const { runId } = run;
+function show(draft: Draft, runId: string, parent: string): boolean {
 	const { under, heights } = draft.lookup;
 	let levels = heights.get(runId) ?? 0;
 	for (let above: string | undefined = parent; above !== undefined; above = under.get(above)) {
