@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { type Conversation, type CustomFold, EMPTY, emptyConversation, type FoldOptions, fold, requiredEvents, runOf } from "../src/conversation.js";
+import { type Conversation, type CustomFold, EMPTY, emptyConversation, type FoldOptions, fold, runOf } from "../src/conversation.js";
 import { type Entry, eventItem, frozen, itemsOf, outline, repairTexts } from "./support/conversation.js";
 import { isAgentwireError, type ThreadItem } from "./support/package.js";
 
@@ -91,28 +91,6 @@ test("what does not change stays the same object", () => {
 	assert.equal(fold(after, []), after);
 	assert.equal(runOf(before, "r3"), undefined);
 	assert.equal(runOf(before, "r1"), one);
-});
-
-test("requiredEvents names what a run has not had", () => {
-	const log: Entry[] = [{ type: "run_accepted", runId: "r1" }];
-	const missing = () => {
-		const run = runOf(conversationOf(log), "r1");
-		assert.ok(run !== undefined);
-		return requiredEvents(run);
-	};
-	const all = ["agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed"];
-	assert.deepEqual(missing(), all);
-	const events: Entry[] = [
-		{ type: "agent_started", agent: "a" },
-		{ type: "agent_thinking" },
-		{ type: "tool_executing", toolCallId: "t", toolName: "n" },
-		{ type: "tool_completed", toolCallId: "t", success: false },
-		{ type: "agent_completed" },
-	];
-	for (const [index, event] of events.entries()) {
-		log.push({ runId: "r1", ...event });
-		assert.deepEqual(missing(), all.slice(index + 1));
-	}
 });
 
 test("an application folds its own events, begins anew with the log, and cannot harm", () => {

@@ -6,7 +6,7 @@ import { openStatus } from "./status.js";
 
 export function approvalRequested(draft: Draft, run: RunDraft, body: Body): void {
 	const approvalId = id(body["approvalId"]);
-	if (approvalId === undefined) return draft.repair("invalid_event", { detail: "approvalId" });
+	if (approvalId === undefined) return draft.invalid("approvalId");
 	const index = find(draft, run, approvalId);
 	const part = run.parts[index] as ApprovalPart | undefined;
 	if (part === undefined) return;
@@ -16,7 +16,7 @@ export function approvalRequested(draft: Draft, run: RunDraft, body: Body): void
 		return;
 	}
 	const prompt = text(body["prompt"]);
-	if (prompt === undefined) draft.repair("invalid_event", { approvalId, detail: "prompt" });
+	if (prompt === undefined) draft.invalid("prompt", { approvalId });
 	draft.changePart<ApprovalPart>(run, index, {
 		requested: true,
 		toolCallId: id(body["toolCallId"]),
@@ -32,9 +32,9 @@ export function approvalRequested(draft: Draft, run: RunDraft, body: Body): void
 
 export function approvalResolved(draft: Draft, run: RunDraft, body: Body): void {
 	const approvalId = id(body["approvalId"]);
-	if (approvalId === undefined) return draft.repair("invalid_event", { detail: "approvalId" });
+	if (approvalId === undefined) return draft.invalid("approvalId");
 	const decision = word(body["decision"], "approved", "denied", "expired");
-	if (decision === undefined) return draft.repair("invalid_event", { approvalId, detail: "decision" });
+	if (decision === undefined) return draft.invalid("decision", { approvalId });
 	const index = find(draft, run, approvalId);
 	const part = run.parts[index] as ApprovalPart | undefined;
 	if (part === undefined) return;
@@ -49,33 +49,13 @@ export function approvalResolved(draft: Draft, run: RunDraft, body: Body): void 
 
 /** The approval of the id, which is added if it is not there; -1 if it cannot be. */
 function find(draft: Draft, run: RunDraft, approvalId: string): number {
-	const { approvals } = draft.lookup.parts(run);
-	const known = approvals.get(approvalId);
+	const { offset } = draft;
+	const { runId } = run;
+	const key = `approval:${approvalId}`;
+	const known = draft.partAt(run, key);
 	if (known !== undefined) return known;
-	const index = draft.addPart(run, {
-		kind: "approval",
-		key: `approval:${approvalId}`,
-		runId: run.runId,
-		approvalId,
-		toolCallId: undefined,
-		offset: draft.offset,
-		state: "open",
-		requested: false,
-		prompt: "",
-		options: undefined,
-		schema: undefined,
-		args: undefined,
-		argsHash: undefined,
-		editable: false,
-		expiresAt: undefined,
-		decision: undefined,
-		user: undefined,
-		payload: undefined,
-		editedArgs: undefined,
-		reason: undefined,
-	});
+	const index = draft.addPart(run, { kind: "approval", key, runId, approvalId, offset, state: "open", requested: false, prompt: "", editable: false });
 	if (index < 0) return index;
-	approvals.set(approvalId, index);
 	run.openApprovals += 1;
 	run.status = openStatus(run);
 	return index;

@@ -59,7 +59,7 @@ export function foldEvent(draft: Draft, body: Body): boolean {
 	}
 	const runId = (draft.runId = id(body["runId"]));
 	if (runId === undefined) {
-		draft.repair("invalid_event", { detail: "runId" });
+		draft.invalid("runId");
 		return true;
 	}
 	const known = draft.run(runId);

@@ -9,26 +9,31 @@ const MAX_EPOCHS = 16;
 /** Lost runs that a reset names. */
 const MAX_LOST = 1_000;
 
-/** Moves to the position of an event. Returns false if the conversation was there: then the event came again. */
-export function advance(draft: Draft, epoch: string, offset: number): boolean {
-	const at = draft.position;
-	if (at?.epoch === epoch ? offset <= at.offset : draft.formerEpochs.includes(epoch)) {
-		draft.isDuplicate();
+/**
+ * Moves to the position of an event or a fact. Returns false if the conversation is there already or further: then it came again. A fact
+ * that leads nowhere else (`isAbout`) may come at the position.
+ */
+export function advance(draft: Draft, epoch: string, offset: number, isAbout = false): boolean {
+	const { position, formerEpochs } = draft.next;
+	const ahead = position?.epoch === epoch ? offset - position.offset : 1;
+	if (isAbout && ahead === 0) return true;
+	if (ahead <= 0 || formerEpochs.includes(epoch)) {
+		draft.next.duplicates += 1;
 		return false;
 	}
-	if (at !== undefined && at.epoch !== epoch) reset(draft, { epoch, offset: offset - 1 }, "epoch");
-	draft.moveTo({ epoch, offset });
+	if (position !== undefined && position.epoch !== epoch) reset(draft, { epoch, offset: offset - 1 }, "epoch");
+	draft.next.position = { epoch, offset };
 	return true;
 }
 
 export function gap(draft: Draft, { from, to, reason, remedy, position }: Gap): void {
 	draft.begin("gap", from);
-	const at = draft.position;
+	const at = draft.next.position;
 	if (remedy === "reset" || to === undefined) {
 		// The same log from its beginning, or another one: a fact that is known already says neither.
-		const isNew = at?.epoch === position.epoch ? reason === "ahead" : !draft.formerEpochs.includes(position.epoch);
+		const isNew = at?.epoch === position.epoch ? reason === "ahead" : !draft.next.formerEpochs.includes(position.epoch);
 		if (isNew) reset(draft, position, reason);
-		else draft.isDuplicate();
+		else draft.next.duplicates += 1;
 		return;
 	}
 	const first = at?.epoch === position.epoch ? Math.max(from, at.offset + 1) : from;
@@ -46,9 +51,7 @@ export function gap(draft: Draft, { from, to, reason, remedy, position }: Gap): 
 /** A run that is open here and not at the server has ended in what was lost (RUN-3). */
 export function resumed(draft: Draft, { position, to, openRuns }: Resumed): void {
 	draft.begin("resumed", to);
-	const at = draft.position;
-	const isHere = at?.epoch === position.epoch && at.offset === position.offset;
-	if (!isHere && !advance(draft, position.epoch, position.offset)) return;
+	if (!advance(draft, position.epoch, position.offset, true)) return;
 	// The server does not say which runs are open: then nothing is known about them.
 	if (openRuns === undefined) return;
 	const open = new Set(openRuns);
@@ -65,9 +68,9 @@ export function resumed(draft: Draft, { position, to, openRuns }: Resumed): void
 function reset(draft: Draft, position: Position, reason: string): void {
 	const { epoch, offset } = position;
 	const lostRuns = [...draft.lookup.open].slice(0, MAX_LOST);
-	const former = draft.position?.epoch;
-	const formerEpochs = former === undefined || former === epoch ? draft.formerEpochs : [...draft.formerEpochs, former].slice(-MAX_EPOCHS);
+	const former = draft.next.position?.epoch;
+	const formerEpochs = former === undefined || former === epoch ? draft.next.formerEpochs : [...draft.next.formerEpochs, former].slice(-MAX_EPOCHS);
 	draft.clear({ kind: "reset", key: `reset@${epoch}/${offset}`, offset, epoch, reason, lostRuns });
-	draft.leaveEpoch(formerEpochs);
-	draft.moveTo(position);
+	draft.next.formerEpochs = formerEpochs;
+	draft.next.position = position;
 }

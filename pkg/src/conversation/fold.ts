@@ -77,12 +77,12 @@ export class Folding<C> {
 		const type = text(object(event)?.["type"]);
 		draft.begin(type ?? "", offset);
 		if (!advance(draft, epoch, offset)) return;
-		if (type === undefined) return draft.repair("invalid_event", { detail: "type" });
+		if (type === undefined) return draft.invalid("type");
 		if (foldEvent(draft, event as Body) || this.#custom === undefined) return;
 		try {
-			draft.setCustom(this.#custom.fold(draft.custom as C, event as OtherEvent, { offset, epoch }));
+			draft.next.custom = this.#custom.fold(draft.next.custom as C, event as OtherEvent, { offset, epoch });
 		} catch {
-			draft.repair("invalid_event", { detail: "customEvents" });
+			draft.invalid("customEvents");
 		}
 	}
 

@@ -19,15 +19,23 @@ export interface FoldLimits {
 
 export type Limits = Readonly<Record<keyof FoldLimits, number>>;
 
-export const DEFAULT_LIMITS: Limits = { maxItems: 10_000, maxRuns: 20_000, maxParts: 10_000, maxDepth: 100, maxTextLength: 4_000_000, maxRepairs: 100 };
-
-const LEAST: Limits = { maxItems: 100, maxRuns: 100, maxParts: 10, maxDepth: 1, maxTextLength: 1_000, maxRepairs: 0 };
-const MOST: Limits = { maxItems: 1_000_000, maxRuns: 1_000_000, maxParts: 1_000_000, maxDepth: 1_000, maxTextLength: 100_000_000, maxRepairs: 10_000 };
+/** Of each limit the least value, the default and the most. */
+const RANGES: Readonly<Record<keyof FoldLimits, readonly [least: number, usual: number, most: number]>> = {
+	maxItems: [100, 10_000, 1_000_000],
+	maxRuns: [100, 20_000, 1_000_000],
+	maxParts: [10, 10_000, 1_000_000],
+	maxDepth: [1, 100, 1_000],
+	maxTextLength: [1_000, 4_000_000, 100_000_000],
+	maxRepairs: [0, 100, 10_000],
+};
 
 /** Fills in the defaults. Throws `invalid_option`. */
-export function limitsOf(given: FoldLimits | undefined): Limits {
-	if (given === undefined) return DEFAULT_LIMITS;
-	const names = Object.keys(DEFAULT_LIMITS) as (keyof FoldLimits)[];
+export function limitsOf(given: FoldLimits = {}): Limits {
+	const names = Object.keys(RANGES) as (keyof FoldLimits)[];
 	fields("limits", given, names);
-	return Object.fromEntries(names.map((name) => [name, integer(name, given[name], LEAST[name], MOST[name], DEFAULT_LIMITS[name])])) as Limits;
+	const limitOf = (name: keyof FoldLimits): number => {
+		const [least, usual, most] = RANGES[name];
+		return integer(name, given[name], least, most, usual);
+	};
+	return Object.fromEntries(names.map((name) => [name, limitOf(name)])) as Limits;
 }

@@ -2,17 +2,22 @@
  * Where things are in a conversation. A lookup belongs to the newest conversation of a line and grows with it; an older one, or one
  * that was read from a store, gets a new one. So the conversation itself is plain data, and no map of it is copied.
  */
-import type { Conversation, Run } from "./model.js";
+import type { Conversation, Part, Run } from "./model.js";
 import { hasEnded, isOpen } from "./status.js";
 
-/** Where the parts of an open run are. */
-export interface PartLookup {
-	/** Index of each message, by its id. */
-	readonly messages: Map<string, number>;
-	/** Index of each approval, by its id. */
-	readonly approvals: Map<string, number>;
-	/** By its id, the indices of a tool's executions that have no start or no end yet, the oldest first. An id that is known is in it. */
-	readonly tools: Map<string, number[]>;
+/**
+ * Where the parts of an open run are: indices by what pairs events with them. For a tool those of the executions under its id that have no
+ * start or no end yet, the oldest first; an id that is known is in it.
+ */
+export type PartLookup = Map<string, number[]>;
+
+/** What pairs events with a part. */
+export function pairingKey(part: Part): string {
+	return part.kind === "tool" ? toolKey(part.toolCallId) : part.key;
+}
+
+export function toolKey(toolCallId: string): string {
+	return `tool:${toolCallId}`;
 }
 
 export class Lookup {
@@ -94,7 +99,7 @@ export function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
 }
 
 /** Index of what begins at `offset`, or -1. */
-export function indexAt(list: readonly { readonly offset: number | undefined }[], offset: number): number {
+export function indexAt(list: readonly { readonly offset?: number | undefined }[], offset: number): number {
 	let [low, high] = [0, list.length - 1];
 	while (low <= high) {
 		const middle = (low + high) >>> 1;
@@ -121,14 +126,10 @@ export function build({ items, runs }: Pick<Conversation, "items" | "runs">): Lo
 }
 
 function partsOf({ parts }: Run): PartLookup {
-	const found: PartLookup = { messages: new Map(), approvals: new Map(), tools: new Map() };
+	const found: PartLookup = new Map();
 	for (const [index, part] of parts.entries()) {
-		if (part.kind === "message" && part.messageId !== undefined) found.messages.set(part.messageId, index);
-		else if (part.kind === "approval") found.approvals.set(part.approvalId, index);
-		else if (part.kind === "tool") {
-			if (isOpen(part) || !part.started) push(found.tools, part.toolCallId, index);
-			else if (!found.tools.has(part.toolCallId)) found.tools.set(part.toolCallId, []);
-		}
+		push(found, pairingKey(part), index);
+		if (part.kind === "tool" && part.started && !isOpen(part)) found.get(pairingKey(part))?.pop();
 	}
 	return found;
 }

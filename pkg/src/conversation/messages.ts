@@ -6,8 +6,8 @@ import { type Body, id, text } from "./read.js";
 export function messageDelta(draft: Draft, run: RunDraft, body: Body): void {
 	const messageId = id(body["messageId"]);
 	const more = text(body["text"]);
-	if (messageId === undefined) return draft.repair("invalid_event", { detail: "messageId" });
-	if (more === undefined) return draft.repair("invalid_event", { messageId, detail: "text" });
+	if (messageId === undefined) return draft.invalid("messageId");
+	if (more === undefined) return draft.invalid("text", { messageId });
 	const index = find(draft, run, messageId);
 	if (index < 0) return;
 	const part = run.parts[index] as MessagePart;
@@ -23,8 +23,8 @@ export function messageCompleted(draft: Draft, run: RunDraft, body: Body): void 
 	const messageId = id(body["messageId"]);
 	const content = text(body["content"]);
 	// Only `agent_response` may leave its id out.
-	if (messageId === undefined && (draft.type !== "agent_response" || body["messageId"] !== undefined)) draft.repair("invalid_event", { detail: "messageId" });
-	if (content === undefined) draft.repair("invalid_event", { messageId, detail: "content" });
+	if (messageId === undefined && (draft.type !== "agent_response" || body["messageId"] !== undefined)) draft.invalid("messageId");
+	if (content === undefined) draft.invalid("content", { messageId });
 	const index = find(draft, run, messageId, content !== undefined);
 	if (index < 0) return;
 	run.activity = "responding";
@@ -38,7 +38,7 @@ export function messageCompleted(draft: Draft, run: RunDraft, body: Body): void 
 export function cut(draft: Draft, former: string, more: string): { readonly whole: string; readonly truncated: boolean } {
 	const room = draft.limits.maxTextLength - former.length;
 	if (more.length <= room) return { whole: former + more, truncated: false };
-	draft.repair("limit_reached", { detail: "maxTextLength" });
+	draft.limited("maxTextLength");
 	// Not within a pair of surrogates.
 	const last = more.charCodeAt(room - 1);
 	return { whole: former + more.slice(0, last >= 0xd800 && last <= 0xdbff ? room - 1 : room), truncated: true };
@@ -47,11 +47,8 @@ export function cut(draft: Draft, former: string, more: string): { readonly whol
 /** The message of the id, which is added if it is not there; -1 if it cannot be. */
 function find(draft: Draft, run: RunDraft, messageId: string | undefined, adds = true): number {
 	const { offset } = draft;
-	const { messages } = draft.lookup.parts(run);
-	const known = messageId === undefined ? undefined : messages.get(messageId);
-	if (known !== undefined || !adds) return known ?? -1;
 	const key = messageId === undefined ? `message@${offset}` : `message:${messageId}`;
-	const index = draft.addPart(run, { kind: "message", key, messageId, offset, text: "", state: "streaming", gapped: false, truncated: false });
-	if (messageId !== undefined && index >= 0) messages.set(messageId, index);
-	return index;
+	const known = draft.partAt(run, key);
+	if (known !== undefined || !adds) return known ?? -1;
+	return draft.addPart(run, { kind: "message", key, messageId, offset, text: "", state: "streaming", gapped: false, truncated: false });
 }

@@ -36,38 +36,36 @@ export interface UserMessage {
 	readonly kind: "user_message";
 	readonly key: string;
 	/** Place of its event. `undefined`: it is on its way, see `sending`. */
-	readonly offset: number | undefined;
+	readonly offset?: number | undefined;
 	/** Milliseconds since the Unix epoch. */
-	readonly time: number | undefined;
+	readonly time?: number | undefined;
 	readonly content: string;
 	/** Id of the send that made it. */
-	readonly sendId: string | undefined;
-	readonly user: string | undefined;
-	readonly mode: "interrupt" | "steer" | undefined;
-	readonly references: readonly unknown[] | undefined;
-	readonly metadata: Readonly<Record<string, unknown>> | undefined;
+	readonly sendId?: string | undefined;
+	readonly user?: string | undefined;
+	readonly mode?: "interrupt" | "steer" | undefined;
+	readonly references?: readonly unknown[] | undefined;
+	readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 	/** Its content was replaced while it waited. */
 	readonly edited: boolean;
 	/** Its place in the queue, if it was ever in it. */
-	readonly queue: Queued | undefined;
+	readonly queue?: Queued | undefined;
 	/** The run that it is meant for, and whether that run has claimed it. */
-	readonly steering: { readonly runId: string; readonly taken: boolean } | undefined;
+	readonly steering?: { readonly runId: string; readonly taken: boolean } | undefined;
 	/** The run that answers it. */
-	readonly answeredBy: string | undefined;
+	readonly answeredBy?: string | undefined;
 	/** How far a message is whose event has not come yet. `undefined` in what was folded. */
-	readonly sending: Sending | undefined;
+	readonly sending?: Sending | undefined;
 }
 
-/** `waiting` behind `ahead` messages and runs, or not any more: `claimed`, `withdrawn`, `cancelled`, `passed` or another reason. */
-export type Queued =
-	| { readonly waiting: true; readonly ahead: number; readonly reason: undefined }
-	| { readonly waiting: false; readonly ahead: 0; readonly reason: string };
+/** Behind how many messages and runs it waits; or why it does not any more: `claimed`, `withdrawn`, `cancelled`, `passed` or another reason. */
+export type Queued = { readonly waiting: true; readonly ahead: number } | { readonly waiting: false; readonly reason: string };
 
 /** How far a message is on its way to the server. */
 export interface Sending {
 	readonly state: "queued" | "sending" | "stored" | "failed";
 	/** Why it failed. */
-	readonly error: Error | undefined;
+	readonly error?: Error | undefined;
 }
 
 /** Stands for a run that is not shown inside another one. */
@@ -122,25 +120,25 @@ export type LostReason = "absent" | "gap" | "epoch" | "parent_ended";
 export interface Run {
 	readonly runId: string;
 	/** Makes it a sub-agent of that run, which may come later or never. */
-	readonly parentRunId: string | undefined;
+	readonly parentRunId?: string | undefined;
 	/** Name of the agent. */
-	readonly agent: string | undefined;
-	readonly task: string | undefined;
+	readonly agent?: string | undefined;
+	readonly task?: string | undefined;
 	/** The message that it answers. */
-	readonly sendId: string | undefined;
+	readonly sendId?: string | undefined;
 	readonly status: RunStatus;
 	/** `undefined` when it has ended, and before it did anything. */
-	readonly activity: Activity | undefined;
+	readonly activity?: Activity | undefined;
 	/** Place of its first event. */
 	readonly offset: number;
 	/** Place of its last event. */
 	readonly lastOffset: number;
 	/** Time of its first event, in milliseconds since the Unix epoch. */
-	readonly startedAt: number | undefined;
+	readonly startedAt?: number | undefined;
 	/** Time of its end, as its events say it. */
-	readonly endedAt: number | undefined;
+	readonly endedAt?: number | undefined;
 	/** Milliseconds: what the agent says, or from the first event to the end. */
-	readonly durationMs: number | undefined;
+	readonly durationMs?: number | undefined;
 	/** `agent_started` has come. */
 	readonly started: boolean;
 	/** Its first events are missing: it was shown from a later one on. */
@@ -148,7 +146,7 @@ export interface Run {
 	/** Offsets were lost while it was open: some of its events may be missing. */
 	readonly gapped: boolean;
 	/** What it thought last. */
-	readonly thought: Thought | undefined;
+	readonly thought?: Thought | undefined;
 	/** What it said and did, in the order in which it began. */
 	readonly parts: readonly Part[];
 	/** Tools that have not ended. */
@@ -158,47 +156,47 @@ export interface Run {
 	/** Results under an id whose executions all had one: the next start under that id takes the oldest. At most 100, none after the end. */
 	readonly earlyResults: readonly EarlyResult[];
 	/** Of `agent_completed`. */
-	readonly result: unknown;
-	readonly summary: string | undefined;
-	readonly usage: Usage | undefined;
+	readonly result?: unknown;
+	readonly summary?: string | undefined;
+	readonly usage?: Usage | undefined;
 	/** Why it failed. */
-	readonly error: RunError | undefined;
+	readonly error?: RunError | undefined;
 	/** Why it was cancelled, if somebody said it. */
-	readonly cancelReason: string | undefined;
+	readonly cancelReason?: string | undefined;
 	/** Why its end is not known. */
-	readonly lost: LostReason | undefined;
+	readonly lost?: LostReason | undefined;
 	/** The run whose end ended this one too. */
-	readonly settledBy: string | undefined;
+	readonly settledBy?: string | undefined;
 }
 
 /** Number of tokens. */
 export interface Usage {
-	readonly inputTokens: number | undefined;
-	readonly outputTokens: number | undefined;
-	readonly totalTokens: number | undefined;
+	readonly inputTokens?: number | undefined;
+	readonly outputTokens?: number | undefined;
+	readonly totalTokens?: number | undefined;
 }
 
 /** What an agent is busy with. */
 export interface Thought {
 	readonly text: string;
 	/** Counted from 1. */
-	readonly step: number | undefined;
-	readonly totalSteps: number | undefined;
+	readonly step?: number | undefined;
+	readonly totalSteps?: number | undefined;
 	/** Percent, 0 to 100. */
-	readonly progress: number | undefined;
+	readonly progress?: number | undefined;
 	/** Milliseconds. */
-	readonly remainingMs: number | undefined;
-	readonly urgency: "low" | "medium" | "high" | undefined;
+	readonly remainingMs?: number | undefined;
+	readonly urgency?: "low" | "medium" | "high" | undefined;
 }
 
 /** The end of an execution that has not started yet. */
 export interface EarlyResult {
 	readonly toolCallId: string;
 	readonly state: "completed" | "failed";
-	readonly result: unknown;
-	readonly error: string | undefined;
-	readonly durationMs: number | undefined;
-	readonly time: number | undefined;
+	readonly result?: unknown;
+	readonly error?: string | undefined;
+	readonly durationMs?: number | undefined;
+	readonly time?: number | undefined;
 }
 
 /** A part of a run. `key` is unique in the run and never changes. */

@@ -6,7 +6,7 @@ export interface MessagePart {
 	readonly kind: "message";
 	readonly key: string;
 	/** `undefined`: the agent gave it none. */
-	readonly messageId: string | undefined;
+	readonly messageId?: string | undefined;
 	/** Place of its first event. */
 	readonly offset: number;
 	readonly text: string;
@@ -27,27 +27,27 @@ export interface ToolPart {
 	readonly key: string;
 	/** Empty if the agent gave it none yet. */
 	readonly toolCallId: string;
-	readonly toolName: string | undefined;
+	readonly toolName?: string | undefined;
 	/** Place of its first event. */
 	readonly offset: number;
 	readonly state: ToolState;
 	/** `tool_executing` has come. */
 	readonly started: boolean;
-	readonly purpose: string | undefined;
-	readonly category: string | undefined;
+	readonly purpose?: string | undefined;
+	readonly category?: string | undefined;
 	/** Milliseconds. */
-	readonly estimatedMs: number | undefined;
-	readonly args: unknown;
+	readonly estimatedMs?: number | undefined;
+	readonly args?: unknown;
 	/** Arguments that were streamed. */
 	readonly argsText: string;
 	/** The arguments were longer than `maxTextLength`, and were cut. */
 	readonly truncated: boolean;
-	readonly result: unknown;
-	readonly error: string | undefined;
+	readonly result?: unknown;
+	readonly error?: string | undefined;
 	/** Time of its first event, in milliseconds since the Unix epoch. */
-	readonly startedAt: number | undefined;
+	readonly startedAt?: number | undefined;
 	/** Milliseconds: what the tool says, or from the start to the end. */
-	readonly durationMs: number | undefined;
+	readonly durationMs?: number | undefined;
 }
 
 /** Something that a person decides. */
@@ -56,7 +56,7 @@ export interface ApprovalPart {
 	readonly key: string;
 	readonly runId: string;
 	readonly approvalId: string;
-	readonly toolCallId: string | undefined;
+	readonly toolCallId?: string | undefined;
 	/** Place of its first event. */
 	readonly offset: number;
 	/** `run_over`: the run ended before anybody decided. */
@@ -64,23 +64,23 @@ export interface ApprovalPart {
 	/** `approval_requested` has come. Without it, the question is not known. */
 	readonly requested: boolean;
 	readonly prompt: string;
-	readonly options: readonly unknown[] | undefined;
+	readonly options?: readonly unknown[] | undefined;
 	/** JSON Schema of the `payload` of an approval, or with `editable` of its `editedArgs`. */
-	readonly schema: unknown;
+	readonly schema?: unknown;
 	/** What the person decides about. */
-	readonly args: unknown;
+	readonly args?: unknown;
 	/** Says which arguments were shown. `approve` of the store sends it along. */
-	readonly argsHash: string | undefined;
+	readonly argsHash?: string | undefined;
 	readonly editable: boolean;
 	/** Milliseconds since the Unix epoch, by the clock of the server. */
-	readonly expiresAt: number | undefined;
+	readonly expiresAt?: number | undefined;
 	/** What counts: the first decision. */
-	readonly decision: Resolution | undefined;
+	readonly decision?: Resolution | undefined;
 	/** Who decided it. */
-	readonly user: string | undefined;
-	readonly payload: unknown;
-	readonly editedArgs: unknown;
-	readonly reason: string | undefined;
+	readonly user?: string | undefined;
+	readonly payload?: unknown;
+	readonly editedArgs?: unknown;
+	readonly reason?: string | undefined;
 }
 
 /** Stands for a sub-agent. */
@@ -105,11 +105,11 @@ export interface RunError {
 	/** `agent_died`: the run ended without a word of its agent, and `code` is the cause. */
 	readonly source: "agent_error" | "agent_died";
 	readonly code: string;
-	readonly message: string | undefined;
+	readonly message?: string | undefined;
 	/** Text for the user. */
-	readonly userMessage: string | undefined;
-	readonly severity: "critical" | "high" | "medium" | "low" | undefined;
+	readonly userMessage?: string | undefined;
+	readonly severity?: "critical" | "high" | "medium" | "low" | undefined;
 	readonly suggestions: readonly string[];
 	/** Milliseconds. */
-	readonly retryAfterMs: number | undefined;
+	readonly retryAfterMs?: number | undefined;
 }

@@ -17,12 +17,12 @@ export interface Repair {
 	readonly offset: number;
 	/** Type of that event. */
 	readonly type: string;
-	readonly runId: string | undefined;
-	readonly toolCallId: string | undefined;
-	readonly approvalId: string | undefined;
-	readonly messageId: string | undefined;
+	readonly runId?: string | undefined;
+	readonly toolCallId?: string | undefined;
+	readonly approvalId?: string | undefined;
+	readonly messageId?: string | undefined;
 	/** The field that is wrong, the limit that was reached, or what else there is to say. */
-	readonly detail: string | undefined;
+	readonly detail?: string | undefined;
 }
 
 /** Every repair is counted; the newest are kept. */

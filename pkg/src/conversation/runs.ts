@@ -8,36 +8,20 @@ import { place, rename } from "./tree.js";
 import { answers } from "./users.js";
 
 const NEW: Omit<Run, "runId" | "offset" | "lastOffset"> = {
-	parentRunId: undefined,
-	agent: undefined,
-	task: undefined,
-	sendId: undefined,
 	status: "accepted",
-	activity: undefined,
-	startedAt: undefined,
-	endedAt: undefined,
-	durationMs: undefined,
 	started: false,
 	startSynthesized: false,
 	gapped: false,
-	thought: undefined,
 	parts: [],
 	openTools: 0,
 	openApprovals: 0,
 	earlyResults: [],
-	result: undefined,
-	summary: undefined,
-	usage: undefined,
-	error: undefined,
-	cancelReason: undefined,
-	lost: undefined,
-	settledBy: undefined,
 };
 
 /** The first event of a run. `undefined`: there are too many. */
 export function begin(draft: Draft, runId: string, body: Body): RunDraft | undefined {
-	if (draft.runCount >= draft.limits.maxRuns) {
-		draft.repair("limit_reached", { detail: "maxRuns" });
+	if (draft.next.runs.length >= draft.limits.maxRuns) {
+		draft.limited("maxRuns");
 		return undefined;
 	}
 	const { offset } = draft;
@@ -62,7 +46,7 @@ export function introduce(draft: Draft, run: RunDraft, body: Body): void {
 
 export function started(draft: Draft, run: RunDraft, body: Body): void {
 	introduce(draft, run, body);
-	if (run.agent === undefined) draft.repair("invalid_event", { detail: "agent" });
+	if (run.agent === undefined) draft.invalid("agent");
 	run.started = true;
 	run.status = openStatus(run);
 }
@@ -99,8 +83,8 @@ export function completed(draft: Draft, run: RunDraft, body: Body): void {
 export function failed(draft: Draft, run: RunDraft, body: Body): void {
 	const { recoverable } = body;
 	const code = text(body["code"]);
-	if (code === undefined) draft.repair("invalid_event", { detail: "code" });
-	else if (typeof recoverable !== "boolean") draft.repair("invalid_event", { detail: "recoverable" });
+	if (code === undefined) draft.invalid("code");
+	else if (typeof recoverable !== "boolean") draft.invalid("recoverable");
 	const error: RunError = {
 		source: "agent_error",
 		code: code ?? "unknown",
@@ -120,7 +104,7 @@ export function failed(draft: Draft, run: RunDraft, body: Body): void {
 
 export function died(draft: Draft, run: RunDraft, body: Body): void {
 	const code = text(body["cause"]) ?? "unknown";
-	run.error = { source: "agent_died", code, message: undefined, userMessage: undefined, severity: undefined, suggestions: [], retryAfterMs: undefined };
+	run.error = { source: "agent_died", code, suggestions: [] };
 	ends(draft, run, "failed", amount(body["time"]));
 }
 

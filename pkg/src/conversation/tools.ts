@@ -3,7 +3,7 @@
  * start, and an agent may name the id only later.
  */
 import type { Draft, RunDraft } from "./draft.js";
-import { push } from "./lookup.js";
+import { toolKey } from "./lookup.js";
 import { cut } from "./messages.js";
 import type { ToolPart } from "./parts.js";
 import { amount, type Body, id, text } from "./read.js";
@@ -16,7 +16,7 @@ const MAX_EARLY = 100;
 export function toolExecuting(draft: Draft, run: RunDraft, body: Body): void {
 	const toolCallId = idOf(draft, body);
 	const toolName = text(body["toolName"]);
-	if (toolName === undefined) draft.repair("invalid_event", { toolCallId, detail: "toolName" });
+	if (toolName === undefined) draft.invalid("toolName", { toolCallId });
 	const index = find(draft, run, toolCallId, ({ started }) => !started) ?? adopt(draft, run, toolCallId, toolName) ?? add(draft, run, body, toolCallId);
 	const part = tool(run, index);
 	if (part === undefined) return;
@@ -27,12 +27,14 @@ export function toolExecuting(draft: Draft, run: RunDraft, body: Body): void {
 		purpose: text(body["purpose"]) ?? part.purpose,
 		category: text(body["category"]) ?? part.category,
 		estimatedMs: amount(body["estimatedMs"]) ?? part.estimatedMs,
-		args: body["args"] ?? part.args,
+		args: body["args"] === undefined ? part.args : body["args"],
 		...(part.state === "pending" ? { state: "running", startedAt: startedAt ?? part.startedAt } : {}),
 	});
+	// Its result came first.
+	if (!isOpen(part)) return settle(draft, run, index);
 	run.activity = "using_tools";
-	const early = isOpen(part) ? run.earlyResults.find((one) => one.toolCallId === toolCallId) : undefined;
-	if (early === undefined) return settle(draft, run, index);
+	const early = run.earlyResults.find((one) => one.toolCallId === toolCallId);
+	if (early === undefined) return;
 	run.earlyResults = run.earlyResults.filter((one) => one !== early);
 	const { state, result, error, durationMs = elapsed(startedAt, early.time) } = early;
 	end(draft, run, index, { state, result, error, durationMs });
@@ -41,7 +43,7 @@ export function toolExecuting(draft: Draft, run: RunDraft, body: Body): void {
 export function toolArgsDelta(draft: Draft, run: RunDraft, body: Body): void {
 	const toolCallId = idOf(draft, body);
 	const more = text(body["text"]);
-	if (more === undefined) return draft.repair("invalid_event", { toolCallId, detail: "text" });
+	if (more === undefined) return draft.invalid("text", { toolCallId });
 	const known = find(draft, run, toolCallId, isOpen, true) ?? adopt(draft, run, toolCallId) ?? only(run, toolCallId);
 	const index = known ?? add(draft, run, body, toolCallId);
 	const part = tool(run, index);
@@ -56,11 +58,11 @@ export function toolCompleted(draft: Draft, run: RunDraft, body: Body): void {
 	const toolCallId = idOf(draft, body);
 	const toolName = text(body["toolName"]);
 	const { success, result } = body;
-	if (typeof success !== "boolean") draft.repair("invalid_event", { toolCallId, detail: "success" });
+	if (typeof success !== "boolean") draft.invalid("success", { toolCallId });
 	const time = amount(body["time"]);
 	const ended: Ended = { state: success === true ? "completed" : "failed", result, error: text(body["error"]), durationMs: amount(body["durationMs"]) };
 	let index = find(draft, run, toolCallId, isOpen) ?? adopt(draft, run, toolCallId, toolName) ?? only(run, toolCallId, toolName);
-	if (index === undefined && toolCallId !== "" && draft.lookup.parts(run).tools.has(toolCallId)) {
+	if (index === undefined && toolCallId !== "" && draft.lookup.parts(run).has(toolKey(toolCallId))) {
 		// Each execution has its result: this one came twice, or is that of an execution that starts later.
 		draft.repair("duplicate_terminal", { toolCallId });
 		if (run.earlyResults.length < MAX_EARLY) run.earlyResults = [...run.earlyResults, { ...ended, toolCallId, time }];
@@ -89,7 +91,10 @@ function end(draft: Draft, run: RunDraft, index: number, ended: Ended & Partial<
 function settle(draft: Draft, run: RunDraft, index: number): void {
 	const part = tool(run, index);
 	if (part === undefined || !part.started || isOpen(part)) return;
-	const indices = draft.lookup.parts(run).tools.get(part.toolCallId);
+	forget(draft.lookup.parts(run).get(toolKey(part.toolCallId)), index);
+}
+
+function forget(indices: number[] | undefined, index: number): void {
 	const at = indices?.indexOf(index) ?? -1;
 	if (at >= 0) indices?.splice(at, 1);
 }
@@ -97,7 +102,7 @@ function settle(draft: Draft, run: RunDraft, index: number): void {
 /** The id of an event; an agent may leave it empty until it knows it. */
 function idOf(draft: Draft, { toolCallId }: Body): string {
 	const known = id(toolCallId);
-	if (known === undefined && toolCallId !== "") draft.repair("invalid_event", { detail: "toolCallId" });
+	if (known === undefined && toolCallId !== "") draft.invalid("toolCallId");
 	return known ?? "";
 }
 
@@ -107,17 +112,18 @@ function tool(run: RunDraft, index: number): ToolPart | undefined {
 
 /** The oldest (or newest) execution under the id of which `fits` is true. */
 function find(draft: Draft, run: RunDraft, toolCallId: string, fits: (part: ToolPart) => boolean, newest = false): number | undefined {
-	const indices = (draft.lookup.parts(run).tools.get(toolCallId) ?? []).filter((index) => fits(tool(run, index) as ToolPart));
+	const indices = (draft.lookup.parts(run).get(toolKey(toolCallId)) ?? []).filter((index) => fits(tool(run, index) as ToolPart));
 	return newest ? indices.at(-1) : indices[0];
 }
 
 /** An execution that had no id yet gets this one. */
 function adopt(draft: Draft, run: RunDraft, toolCallId: string, toolName?: string): number | undefined {
-	const { tools } = draft.lookup.parts(run);
-	const index = toolCallId === "" || tools.has(toolCallId) ? undefined : find(draft, run, "", (part) => isOpen(part) && isSameTool(part, toolName));
+	const lookup = draft.lookup.parts(run);
+	const key = toolKey(toolCallId);
+	const index = toolCallId === "" || lookup.has(key) ? undefined : find(draft, run, "", (part) => isOpen(part) && isSameTool(part, toolName));
 	if (index === undefined) return undefined;
-	tools.get("")?.splice(tools.get("")?.indexOf(index) ?? 0, 1);
-	tools.set(toolCallId, [index]);
+	forget(lookup.get(toolKey("")), index);
+	lookup.set(key, [index]);
 	draft.changePart<ToolPart>(run, index, { toolCallId });
 	return index;
 }
@@ -139,23 +145,13 @@ function add(draft: Draft, run: RunDraft, body: Body, toolCallId: string): numbe
 		kind: "tool",
 		key: `tool:${offset}`,
 		toolCallId,
-		toolName: undefined,
 		offset,
 		state: "pending",
 		started: false,
-		purpose: undefined,
-		category: undefined,
-		estimatedMs: undefined,
-		args: undefined,
 		argsText: "",
 		truncated: false,
-		result: undefined,
-		error: undefined,
 		startedAt: amount(body["time"]),
-		durationMs: undefined,
 	});
-	if (index < 0) return index;
-	push(draft.lookup.parts(run).tools, toolCallId, index);
-	run.openTools += 1;
+	if (index >= 0) run.openTools += 1;
 	return index;
 }

@@ -21,7 +21,7 @@ export function rename(draft: Draft, run: RunDraft, parentRunId: string): void {
 function nest(draft: Draft, run: RunDraft, parentRunId: string): boolean {
 	const { runId } = run;
 	if (parentRunId === runId) {
-		draft.repair("invalid_event", { detail: "parentRunId" });
+		draft.invalid("parentRunId");
 		return false;
 	}
 	run.parentRunId = parentRunId;
@@ -35,13 +35,13 @@ function show(draft: Draft, runId: string, parent: string): boolean {
 	let levels = heights.get(runId) ?? 0;
 	for (let above: string | undefined = parent; above !== undefined; above = under.get(above)) {
 		if (above === runId) {
-			draft.repair("invalid_event", { runId, detail: "parentRunId" });
+			draft.invalid("parentRunId", { runId });
 			return false;
 		}
 		levels += 1;
 	}
 	if (levels > draft.limits.maxDepth) {
-		draft.repair("limit_reached", { runId, detail: "maxDepth" });
+		draft.limited("maxDepth", { runId });
 		return false;
 	}
 	if (draft.addPart(draft.edit(parent), { kind: "run", key: `run:${runId}`, offset: draft.offset, runId }) < 0) return false;

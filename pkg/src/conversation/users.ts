@@ -8,46 +8,46 @@ export function messageKey(sendId: string): string {
 	return `message:${sendId}`;
 }
 
-export function userMessage(draft: Draft, body: Body): void {
-	const { offset } = draft;
-	const content = text(body["content"]);
-	if (content === undefined) draft.repair("invalid_event", { detail: "content" });
-	const sendId = id(body["sendId"]);
-	// Two users may choose one id.
-	const isFirst = sendId !== undefined && draft.messages(sendId).length === 0;
-	draft.addItem({
+/** The item of a message with these fields. */
+export function messageOf(body: Body, key: string, offset: number | undefined): UserMessage {
+	return {
 		kind: "user_message",
-		key: isFirst ? messageKey(sendId) : `message@${offset}`,
+		key,
 		offset,
 		time: amount(body["time"]),
-		content: content ?? "",
-		sendId,
+		content: text(body["content"]) ?? "",
+		sendId: id(body["sendId"]),
 		user: text(body["user"]),
 		mode: word(body["mode"], "interrupt", "steer"),
 		references: list(body["references"]),
 		metadata: object(body["metadata"]),
 		edited: false,
-		queue: undefined,
-		steering: undefined,
-		answeredBy: undefined,
-		sending: undefined,
-	});
+	};
+}
+
+export function userMessage(draft: Draft, body: Body): void {
+	const { offset } = draft;
+	if (text(body["content"]) === undefined) draft.invalid("content");
+	const sendId = id(body["sendId"]);
+	// Two users may choose one id.
+	const isFirst = sendId !== undefined && draft.messages(sendId).length === 0;
+	draft.addItem(messageOf(body, isFirst ? messageKey(sendId) : `message@${offset}`, offset));
 }
 
 export function messageQueued(draft: Draft, body: Body): void {
 	// It comes right behind its message.
 	const message = find(draft, body, (found) => found.at(-1));
-	if (message !== undefined) draft.changeMessage(message, { queue: { waiting: true, ahead: amount(body["ahead"]) ?? 0, reason: undefined } });
+	if (message !== undefined) draft.changeMessage(message, { queue: { waiting: true, ahead: amount(body["ahead"]) ?? 0 } });
 }
 
 export function messageDequeued(draft: Draft, body: Body): void {
 	const message = find(draft, body, (found) => found.find(({ queue }) => queue?.waiting === true) ?? found[0]);
-	if (message !== undefined) draft.changeMessage(message, { queue: { waiting: false, ahead: 0, reason: text(body["reason"]) ?? "" } });
+	if (message !== undefined) draft.changeMessage(message, { queue: { waiting: false, reason: text(body["reason"]) ?? "" } });
 }
 
 export function messageEdited(draft: Draft, body: Body): void {
 	const content = text(body["content"]);
-	if (content === undefined) return draft.repair("invalid_event", { detail: "content" });
+	if (content === undefined) return draft.invalid("content");
 	// Among several, an edit is of the message of its own user.
 	const user = text(body["user"]);
 	const message = find(draft, body, (found) => (found.length === 1 ? found[0] : found.find((one) => one.user === user)));
@@ -71,6 +71,6 @@ export function answers(draft: Draft, sendId: string, runId: string): void {
 /** The message that an event is about. It may lie before what the page asked for. */
 function find(draft: Draft, body: Body, choose: (found: readonly UserMessage[]) => UserMessage | undefined): UserMessage | undefined {
 	const sendId = id(body["sendId"]);
-	if (sendId === undefined) draft.repair("invalid_event", { detail: "sendId" });
+	if (sendId === undefined) draft.invalid("sendId");
 	return sendId === undefined ? undefined : choose(draft.messages(sendId));
 }

@@ -9,6 +9,7 @@ import { abortSignal, fields, integer, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { bound, checkListener, type ListenOptions, type Unsubscribe } from "../shared/listeners.js";
 import { checkId, randomId } from "../shared/names.js";
+import { reportsTo } from "../shared/report.js";
 import type { Consumer } from "./consumer.js";
 import type { Ended, Gap, Resumed, ThreadItem } from "./facts.js";
 import { checkFrom, type From } from "./from.js";
@@ -50,6 +51,7 @@ export class ThreadHandle implements Thread {
 		this.#stream = stream;
 		this.#context = context;
 		this.#onClose = onClose;
+		reportsTo(this, context.reporter);
 	}
 
 	get name(): string {
