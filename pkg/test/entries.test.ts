@@ -78,6 +78,9 @@ test("importing touches nothing of a page: plain Node", async () => {
 			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "UnauthorizedError", "VERSION", "createClient"]);
 		}
 		assert.deepEqual(Object.keys(await entry("persist")).sort(), ["clearOutbox", "persistOutbox"]);
+		const folds = ["EMPTY", "conversation", "deliveryOf", "emptyConversation", "fold", "hasEnded", "runOf"];
+		assert.deepEqual(Object.keys(await entry("conversation")).sort(), folds);
+		assert.deepEqual(Object.keys(await entry("conversation/stalls")), ["watchStalls"]);
 	} finally {
 		for (const [name, descriptor] of kept) {
 			if (descriptor === undefined) Reflect.deleteProperty(globalThis, name);

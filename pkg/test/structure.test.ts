@@ -29,7 +29,7 @@ test("no file imports itself through others, not even a type", () => {
 	for (const name of files) visit(name, []);
 });
 
-test("only those who ask for it load agentwire/persist", () => {
+test("only those who ask for it load agentwire/persist and agentwire/conversation", () => {
 	const reached = new Set<string>();
 	const visit = (name: string): void => {
 		if (reached.has(name)) return;
@@ -40,7 +40,7 @@ test("only those who ask for it load agentwire/persist", () => {
 	visit("inline.ts");
 	assert.ok(reached.has(join("sends", "keeper.ts")));
 	assert.deepEqual(
-		[...reached].filter((name) => name.startsWith("persist")),
+		[...reached].filter((name) => name.startsWith("persist") || name.startsWith("conversation")),
 		[],
 	);
 });

@@ -12,7 +12,7 @@ export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 type Owned<T> = T extends readonly (infer E)[] ? E[] : Mutable<T>;
 
-/** A run that is being changed. Its list of parts belongs to the draft once {@link Draft.parts} returned it. */
+/** A run that is being changed; its parts are changed by the draft alone. */
 export type RunDraft = Mutable<Run>;
 
 /** What a repair may say beside its kind. */
@@ -163,11 +163,6 @@ export class Draft {
 		this.lookup.close(runId);
 	}
 
-	/** The parts of a run, for changing. */
-	parts(run: RunDraft): Part[] {
-		return this.#own(run, "parts");
-	}
-
 	/** Adds a part; returns its index, or -1 if the run has too many. */
 	addPart(run: RunDraft, part: Part): number {
 		if (run.parts.length >= this.limits.maxParts) {
@@ -175,7 +170,7 @@ export class Draft {
 			return -1;
 		}
 		const lookup = this.lookup.parts(run);
-		const index = this.parts(run).push(part) - 1;
+		const index = this.#own(run, "parts").push(part) - 1;
 		this.#owned.add(part);
 		push(lookup, pairingKey(part), index);
 		return index;
@@ -190,7 +185,7 @@ export class Draft {
 	changePart<P extends Part>(run: RunDraft, index: number, change: Partial<P>): void {
 		const part = run.parts[index] as Part;
 		if (!differs(part, change)) return;
-		const parts = this.parts(run);
+		const parts = this.#own(run, "parts");
 		if (!this.#owned.has(part)) this.#owned.add((parts[index] = { ...part }));
 		Object.assign(parts[index] as Part, change);
 	}

@@ -12,10 +12,9 @@ import type { ApprovalAnswer, ApproveOutcome, CancelOutcome, EditOutcome, Thread
 import { differs } from "./draft.js";
 import { emptyConversation, Folding, type FoldSettings, settingsOf } from "./fold.js";
 import { Frame } from "./frame.js";
-import { lookupOf } from "./lookup.js";
 import type { Conversation, UserMessage } from "./model.js";
 import { Outgoing } from "./outgoing.js";
-import { runOf } from "./select.js";
+import { hasMessage, runOf } from "./select.js";
 import type { Snapshot } from "./snapshot.js";
 import type { Stall, StallWatch, StallWatcher } from "./stall.js";
 import type { ConversationOptions, ConversationStore } from "./store.js";
@@ -193,7 +192,7 @@ class Following<C> implements ConversationStore<C> {
 	}
 
 	#show(message: Message): void {
-		if (!lookupOf(this.#conversation).sends.has(message.id)) this.#outgoing.add(message);
+		if (!hasMessage(this.#conversation, message.id)) this.#outgoing.add(message);
 	}
 
 	// --- to the listeners ---

@@ -69,7 +69,7 @@ export class Lookup {
 
 const lookups = new WeakMap<object, Lookup>();
 
-/** The lookup of a conversation for reading. */
+/** The lookup of a conversation for reading. If it was folded on, the lookup knows what came later too. */
 export function lookupOf(conversation: Conversation<unknown>): Lookup {
 	let lookup = lookups.get(conversation);
 	if (lookup === undefined) lookup = give(build(conversation), conversation);

@@ -9,3 +9,9 @@ export function runOf(conversation: Conversation<unknown>, runId: string): Run |
 	const run = offset === undefined ? undefined : runs[indexAt(runs, offset)];
 	return run?.runId === runId ? run : undefined;
 }
+
+/** Has the message of a send come? */
+export function hasMessage(conversation: Conversation<unknown>, sendId: string): boolean {
+	const offsets = lookupOf(conversation).sends.get(sendId) ?? [];
+	return offsets.some((offset) => indexAt(conversation.items, offset) >= 0);
+}

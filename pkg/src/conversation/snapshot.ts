@@ -23,7 +23,7 @@ export interface Snapshot<C = undefined> {
  * How an item, a run or a part came: `replay` if it was in the log before the page subscribed, so sounds and animations should stay quiet;
  * `local` if its event has not come.
  */
-export function deliveryOf({ replayedThrough }: Snapshot<unknown>, { offset }: { readonly offset: number | undefined }): "live" | "replay" | "local" {
+export function deliveryOf({ replayedThrough }: Snapshot<unknown>, { offset }: { readonly offset?: number | undefined }): "live" | "replay" | "local" {
 	if (offset === undefined) return "local";
 	return offset > replayedThrough ? "live" : "replay";
 }
