@@ -175,7 +175,7 @@ test("a fold holds no more than its limits", async (t) => {
 		assert.equal(runOf(state, "r1")?.openTools, 1);
 	});
 	await t.test("options that are none", () => {
-		for (const limits of [{ maxItems: 1 }, { maxRuns: 0.5 }, { maxDepht: 3 }] as object[]) {
+		for (const limits of [{ maxItems: 0 }, { maxRuns: 0.5 }, { maxDepht: 3 }] as object[]) {
 			assert.throws(
 				() => fold(EMPTY, [], { limits }),
 				(error) => isAgentwireError(error) && error.code === "invalid_option",

@@ -63,11 +63,9 @@ export class Draft {
 		const counts: Partial<Record<RepairKind, number>> = this.#own(repairs, "counts");
 		repairs.total += 1;
 		counts[kind] = (counts[kind] ?? 0) + 1;
-		const { maxRepairs } = this.limits;
-		if (maxRepairs === 0) return;
 		const recent = this.#own(repairs, "recent");
 		recent.push({ kind, offset: this.offset, type: this.type, runId: this.runId, ...about });
-		if (recent.length > maxRepairs) recent.shift();
+		if (recent.length > this.limits.maxRepairs) recent.shift();
 	}
 
 	/** A field of the event is missing or has a wrong type. */
@@ -182,12 +180,10 @@ export class Draft {
 	}
 
 	/** Changes fields of a part; one that has them already stays the same object. */
-	changePart<P extends Part>(run: RunDraft, index: number, change: Partial<P>): void {
-		const part = run.parts[index] as Part;
-		if (!differs(part, change)) return;
-		const parts = this.#own(run, "parts");
-		if (!this.#owned.has(part)) this.#owned.add((parts[index] = { ...part }));
-		Object.assign(parts[index] as Part, change);
+	changePart<P extends Part>(run: Run, index: number, change: Partial<P>): void {
+		if (!differs(run.parts[index] as Part, change)) return;
+		const parts = this.#own(this.edit(run.runId), "parts");
+		Object.assign(this.#own(parts, index), change);
 	}
 
 	// --- copies ---
@@ -202,20 +198,13 @@ export class Draft {
 		return value as Owned<O[K]>;
 	}
 
-	/** Drops the oldest tenth of the items, and the runs that ended and are shown nowhere any more. */
+	/** Drops the oldest tenth of the items, and the runs that ended before what is left. */
 	#dropOldest(items: Item[]): void {
 		const count = Math.ceil(this.limits.maxItems / 10);
 		items.splice(0, count);
 		this.next.dropped += count;
-		const shown = new Set<string>();
-		for (const item of items) if (item.kind === "run") shown.add(item.runId);
-		const { under } = this.lookup;
-		const rootOf = (runId: string): string => {
-			let root = runId;
-			for (let above = under.get(root); above !== undefined; above = under.get(root)) root = above;
-			return root;
-		};
-		this.next.runs = this.next.runs.filter((run) => !hasEnded(run) || shown.has(rootOf(run.runId)));
+		const first = items[0]?.offset ?? 0;
+		this.next.runs = this.next.runs.filter((run) => !hasEnded(run) || run.lastOffset >= first);
 		this.#owned.add(this.next.runs);
 		this.lookup = build(this.next);
 		for (const runId of [...this.#runs.keys()]) if (!this.lookup.runs.has(runId)) this.#runs.delete(runId);

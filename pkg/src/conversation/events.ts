@@ -12,78 +12,76 @@ import { messageDequeued, messageEdited, messageQueued, steering, userMessage } 
 type OfThread = (draft: Draft, body: Body) => void;
 type OfRun = (draft: Draft, run: RunDraft, body: Body) => void;
 
+const steeringRequested: OfRun = (draft, run, body) => steering(draft, body, run.runId, false);
+const steeringTaken: OfRun = (draft, run, body) => steering(draft, body, run.runId, true);
+const nothing: OfThread = () => undefined;
+
 /** Events that name no run. */
-const OF_THREAD: ReadonlyMap<string, OfThread> = new Map([
-	["user_message", userMessage],
-	["message_queued", messageQueued],
-	["message_dequeued", messageDequeued],
-	["message_edited", messageEdited],
-	["thread_changed", (): void => undefined],
-	["void", (): void => undefined],
-]);
+const OF_THREAD: Readonly<Record<string, OfThread>> = {
+	user_message: userMessage,
+	message_queued: messageQueued,
+	message_dequeued: messageDequeued,
+	message_edited: messageEdited,
+	thread_changed: nothing,
+	void: nothing,
+};
 
 /** Events of a run that is open. */
-const OF_RUN: ReadonlyMap<string, OfRun> = new Map([
-	["message_delta", messageDelta],
-	["message_completed", messageCompleted],
-	["agent_response", messageCompleted],
-	["agent_thinking", thinking],
-	["tool_executing", toolExecuting],
-	["tool_args_delta", toolArgsDelta],
-	["tool_completed", toolCompleted],
-	["approval_requested", approvalRequested],
-	["approval_resolved", approvalResolved],
-	["run_accepted", introduce],
-	["agent_started", started],
-	["steering_requested", (draft, run, body) => steering(draft, body, run.runId, false)],
-	["steering_taken", (draft, run, body) => steering(draft, body, run.runId, true)],
-	["agent_completed", completed],
-	["agent_error", failed],
-	["agent_cancelled", cancelled],
-	["agent_died", died],
-]);
+const OF_RUN: Readonly<Record<string, OfRun>> = {
+	message_delta: messageDelta,
+	message_completed: messageCompleted,
+	agent_response: messageCompleted,
+	agent_thinking: thinking,
+	tool_executing: toolExecuting,
+	tool_args_delta: toolArgsDelta,
+	tool_completed: toolCompleted,
+	approval_requested: approvalRequested,
+	approval_resolved: approvalResolved,
+	run_accepted: introduce,
+	agent_started: started,
+	steering_requested: steeringRequested,
+	steering_taken: steeringTaken,
+	agent_completed: completed,
+	agent_error: failed,
+	agent_cancelled: cancelled,
+	agent_died: died,
+};
 
-/** Those with which a run begins. */
-const STARTS: ReadonlySet<string> = new Set(["run_accepted", "agent_started"]);
-/** Those that can come to a run that was accepted and has not started. */
-const BEFORE_START: ReadonlySet<string> = new Set([...STARTS, "steering_requested", "agent_cancelled", "agent_died", "agent_error"]);
+/** With which a run begins. */
+const STARTS: readonly OfRun[] = [introduce, started];
+/** What can come to a run that was accepted and has not started. */
+const BEFORE_START: readonly OfRun[] = [...STARTS, steeringRequested, cancelled, died, failed];
 
 /** Folds an event of the table. Returns false for any other. */
 export function foldEvent(draft: Draft, body: Body): boolean {
 	const { type } = draft;
-	const ofRun = OF_RUN.get(type);
-	if (ofRun === undefined) {
-		const ofThread = OF_THREAD.get(type);
-		ofThread?.(draft, body);
-		return ofThread !== undefined;
-	}
-	const runId = (draft.runId = id(body["runId"]));
-	if (runId === undefined) {
-		draft.invalid("runId");
-		return true;
-	}
-	const known = draft.run(runId);
-	if (known !== undefined && hasEnded(known)) {
-		isLate(draft, known, body);
-		return true;
-	}
-	const run = known === undefined ? begin(draft, runId, body) : draft.edit(runId);
-	if (run === undefined) return true;
-	run.lastOffset = draft.offset;
-	if (!(known === undefined ? STARTS : BEFORE_START).has(type)) works(draft, run);
-	ofRun(draft, run, body);
+	if (Object.hasOwn(OF_RUN, type)) ofRun(draft, OF_RUN[type] as OfRun, body);
+	else if (Object.hasOwn(OF_THREAD, type)) OF_THREAD[type]?.(draft, body);
+	else return false;
 	return true;
 }
 
+function ofRun(draft: Draft, change: OfRun, body: Body): void {
+	const runId = (draft.runId = id(body["runId"]));
+	if (runId === undefined) return draft.invalid("runId");
+	const known = draft.run(runId);
+	if (known !== undefined && hasEnded(known)) return isLate(draft, known, change, body);
+	const run = known === undefined ? begin(draft, runId, body) : draft.edit(runId);
+	if (run === undefined) return;
+	run.lastOffset = draft.offset;
+	if (!(known === undefined ? STARTS : BEFORE_START).includes(change)) works(draft, run);
+	change(draft, run, body);
+}
+
 /** An event of a run that has ended changes nothing (RUN-1). */
-function isLate(draft: Draft, { status }: Run, body: Body): void {
+function isLate(draft: Draft, { status }: Run, change: OfRun, body: Body): void {
 	const about = { toolCallId: id(body["toolCallId"]), approvalId: id(body["approvalId"]), messageId: id(body["messageId"]) };
-	draft.repair(endOf(draft.type, body) === status ? "duplicate_terminal" : "late_after_terminal", about);
+	draft.repair(endOf(change, body) === status ? "duplicate_terminal" : "late_after_terminal", about);
 }
 
 /** How an event ends its run, if it does. */
-function endOf(type: string, { recoverable }: Body): RunStatus | undefined {
-	if (type === "agent_completed") return "completed";
-	if (type === "agent_cancelled") return "cancelled";
-	return type === "agent_died" || (type === "agent_error" && recoverable !== true) ? "failed" : undefined;
+function endOf(change: OfRun, { recoverable }: Body): RunStatus | undefined {
+	if (change === completed) return "completed";
+	if (change === cancelled) return "cancelled";
+	return change === died || (change === failed && recoverable !== true) ? "failed" : undefined;
 }

@@ -2,12 +2,11 @@
 import type { Gap, Resumed } from "../thread/facts.js";
 import type { Position } from "../thread/position.js";
 import type { Draft } from "./draft.js";
+import type { Run } from "./model.js";
 import { settle } from "./runs.js";
 
 /** Former epochs that are remembered, so that a fact of one of them changes nothing. */
 const MAX_EPOCHS = 16;
-/** Lost runs that a reset names. */
-const MAX_LOST = 1_000;
 
 /**
  * Moves to the position of an event or a fact. Returns false if the conversation is there already or further: then it came again. A fact
@@ -26,10 +25,11 @@ export function advance(draft: Draft, epoch: string, offset: number, isAbout = f
 	return true;
 }
 
-export function gap(draft: Draft, { from, to, reason, remedy, position }: Gap): void {
+export function gap(draft: Draft, { from, to, reason, position }: Gap): void {
 	draft.begin("gap", from);
 	const at = draft.next.position;
-	if (remedy === "reset" || to === undefined) {
+	// The remedy is `reset`.
+	if (to === undefined) {
 		// The same log from its beginning, or another one: a fact that is known already says neither.
 		const isNew = at?.epoch === position.epoch ? reason === "ahead" : !draft.next.formerEpochs.includes(position.epoch);
 		if (isNew) reset(draft, position, reason);
@@ -40,11 +40,9 @@ export function gap(draft: Draft, { from, to, reason, remedy, position }: Gap): 
 	if (!advance(draft, position.epoch, position.offset)) return;
 	draft.addItem({ kind: "gap", key: `gap@${first}`, offset: first, to, reason });
 	for (const runId of draft.lookup.open) {
-		if (draft.run(runId)?.gapped === false) draft.edit(runId).gapped = true;
-		// Its messages may have begun after the gap before.
-		const parts = draft.run(runId)?.parts ?? [];
-		for (const [index, part] of parts.entries())
-			if (part.kind === "message" && part.state === "streaming" && !part.gapped) draft.changePart(draft.edit(runId), index, { gapped: true });
+		const run = draft.run(runId) as Run;
+		if (!run.gapped) draft.edit(runId).gapped = true;
+		for (const [index, part] of run.parts.entries()) if (part.kind === "message" && part.state === "streaming") draft.changePart(run, index, { gapped: true });
 	}
 }
 
@@ -55,9 +53,8 @@ export function resumed(draft: Draft, { position, to, openRuns }: Resumed): void
 	// The server does not say which runs are open: then nothing is known about them.
 	if (openRuns === undefined) return;
 	const open = new Set(openRuns);
-	for (const runId of [...draft.lookup.open]) {
-		const known = draft.run(runId);
-		if (known === undefined || open.has(runId) || known.lastOffset > to) continue;
+	for (const runId of draft.lookup.open) {
+		if (open.has(runId) || (draft.run(runId) as Run).lastOffset > to) continue;
 		const run = draft.edit(runId);
 		run.lost = run.gapped ? "gap" : "absent";
 		settle(draft, run, "lost", undefined);
@@ -67,7 +64,7 @@ export function resumed(draft: Draft, { position, to, openRuns }: Resumed): void
 /** The log begins anew: nothing of what was shown is known to be in it. */
 function reset(draft: Draft, position: Position, reason: string): void {
 	const { epoch, offset } = position;
-	const lostRuns = [...draft.lookup.open].slice(0, MAX_LOST);
+	const lostRuns = [...draft.lookup.open];
 	const former = draft.next.position?.epoch;
 	const formerEpochs = former === undefined || former === epoch ? draft.next.formerEpochs : [...draft.next.formerEpochs, former].slice(-MAX_EPOCHS);
 	draft.clear({ kind: "reset", key: `reset@${epoch}/${offset}`, offset, epoch, reason, lostRuns });

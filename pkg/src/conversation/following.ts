@@ -2,7 +2,7 @@
 import type { MessageContent } from "../sends/content.js";
 import type { Message, SendOptions } from "../sends/message.js";
 import type { Receipt } from "../sends/receipt.js";
-import { boolean, callable, fields, refuse, withMethods } from "../shared/check.js";
+import { boolean, callable, fields, withMethods } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { emit, Listeners, type Unsubscribe } from "../shared/listeners.js";
 import { type Reporter, reporterOf } from "../shared/report.js";
@@ -89,11 +89,7 @@ class Following<C> implements ConversationStore<C> {
 		return message;
 	};
 
-	readonly retry = (sendId: string): Promise<Receipt> => {
-		const message = this.#outgoing.get(sendId);
-		if (message === undefined) return refuse("sendId", sendId, "that of a message that is on its way");
-		return message.retry();
-	};
+	readonly retry = (sendId: string): Promise<Receipt> | undefined => this.#outgoing.get(sendId)?.retry();
 
 	readonly discard = (sendId: string): void => {
 		const message = this.#outgoing.get(sendId);

@@ -97,7 +97,7 @@ export interface ResetItem {
 	/** The epoch that began. */
 	readonly epoch: string;
 	readonly reason: string;
-	/** The runs that were open and were dropped: `lost("epoch")`. At most 1,000. */
+	/** The runs that were open and were dropped: `lost("epoch")`. */
 	readonly lostRuns: readonly string[];
 }
 

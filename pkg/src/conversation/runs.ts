@@ -139,7 +139,7 @@ export function settle(draft: Draft, run: RunDraft, status: RunStatus, time: num
 	run.durationMs = durationMs ?? elapsed(run.startedAt, time);
 	run.openTools = 0;
 	run.openApprovals = 0;
-	if (run.earlyResults.length > 0) run.earlyResults = [];
+	run.earlyResults = NEW.earlyResults;
 	draft.closeRun(runId);
 	for (const [index, part] of run.parts.entries()) {
 		if (part.kind === "tool" && isOpen(part)) {

@@ -40,8 +40,8 @@ export interface ConversationStore<C = undefined> {
 	readonly onCaughtUp: (handler: (resumed: Resumed) => unknown) => Unsubscribe;
 	/** Sends a message, which is shown at once. Throws as `thread.send` does. */
 	readonly send: <const C extends MessageContent>(content: string | (C & Spelt<C>), options?: SendOptions) => Message;
-	/** Sends a failed message again, under its id. Throws `invalid_option` if no such message is on its way. */
-	readonly retry: (sendId: string) => Promise<Receipt>;
+	/** Sends a failed message again, under its id. `undefined`: no such message is on its way. */
+	readonly retry: (sendId: string) => Promise<Receipt> | undefined;
 	/** Shows a message no more that has failed. */
 	readonly discard: (sendId: string) => void;
 	/** Replaces a message that no run has claimed yet. */
@@ -52,6 +52,6 @@ export interface ConversationStore<C = undefined> {
 	readonly approve: (runId: string, approvalId: string, answer: Decision | ApprovalAnswer) => Promise<ApproveOutcome>;
 	/** Asks to end a run, or what a message began. */
 	readonly cancel: (what: string | { readonly sendId: string }) => Promise<CancelOutcome>;
-	/** Stops following. The thread stays open, and the snapshot stays as it is; every other call throws `closed`. */
+	/** Stops following. The thread stays open, and the snapshot stays as it is. What then goes to the thread or listens throws `closed`. */
 	readonly dispose: () => void;
 }
