@@ -473,12 +473,70 @@ test(
 );
 
 test(
+	"a conversation that begins later, or again, has everything from where the thread begins",
+	inWorld(async (world) => {
+		const made = rig(world);
+		const { client, server } = made;
+		const thread = client.thread("t");
+		const seen: number[] = [];
+		thread.onEvent((_event, { offset }) => seen.push(offset));
+		server.append("t", { type: "user_message", content: "Hi", user: "ada" }, started, delta("one "));
+		await made.connected();
+		const first = watch(world, made).chat;
+		await world.advance(50);
+		const shown = ["ada: Hi", "r1 a: running, responding", '  "one " streaming'];
+		assert.deepEqual(lines(first), shown);
+		first.dispose();
+		const again = watch(world, made).chat;
+		const other = conversation(thread);
+		await world.advance(50);
+		assert.deepEqual([lines(again), lines(other)], [shown, shown]);
+		server.end("t", "forbidden");
+		await world.settle();
+		server.append("t", delta("two"));
+		thread.onGap(() => undefined);
+		await world.advance(100);
+		assert.deepEqual([lines(again).at(-1), lines(other).at(-1)], ['  "one two" streaming', '  "one two" streaming']);
+		assert.deepEqual(seen, [1, 2, 3, 4]);
+		// With the handle, everything that was made on it ends.
+		thread.close();
+		server.append("t", { type: "agent_completed", runId: "r1" });
+		await world.advance(50);
+		assert.deepEqual([lines(again)[1], lines(other)[1]], ["r1 a: completed", "r1 a: running, responding"]);
+		other.dispose();
+	}),
+);
+
+// C2: a client that failed and connects again
+test(
+	"after the client has failed, its conversations go on",
+	inWorld(async (world) => {
+		const made = rig(world);
+		const { client, server } = made;
+		const { chat } = watch(world, made);
+		await made.connected();
+		server.append("t", started);
+		await world.settle();
+		server.close(4403);
+		await world.settle();
+		assert.equal(client.state.name, "failed");
+		server.append("t", { type: "agent_completed", runId: "r1" });
+		await world.advance(5_000);
+		client.reconnect();
+		await made.connected();
+		await world.advance(50);
+		assert.deepEqual(lines(chat), ["r1 a: completed"]);
+	}),
+);
+
+test(
 	"options that are none are refused",
 	inWorld(async (world) => {
 		const { client } = rig(world);
 		const thread = client.thread("t");
 		for (const options of [{ limits: { maxItems: 0 } }, { stalls: {} }, { mergeDeltas: 1 }, { client: {} }, { item: 50 }, { customEvents: {} }] as object[])
 			assert.throws(() => conversation(thread, options), { code: "invalid_option" }, JSON.stringify(options));
+		assert.throws(() => conversation({} as never), { code: "invalid_option" });
 		const chat = conversation(thread);
 		assert.throws(() => chat.subscribe("x" as never), { code: "invalid_option" });
 		assert.throws(() => chat.send(""), { code: "invalid_message" });

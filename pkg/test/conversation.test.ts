@@ -111,7 +111,7 @@ test("an application folds its own events, begins anew with the log, and cannot 
 	];
 	const state = fold(emptyConversation(options), itemsOf(log), options);
 	assert.deepEqual(state.custom, ["invoice_ready@1", "gap@5"]);
-	assert.deepEqual(repairTexts(state), ["invalid_event@4 customEvents"]);
+	assert.deepEqual(repairTexts(state), ["invalid_event@4 customEvents: mine"]);
 	const again = fold(state, itemsOf([{ gap: { epoch: "e2", reason: "epoch" } }, { type: "paid" }], { epoch: "e1", offset: 5 }), options);
 	assert.deepEqual(again.custom, ["paid@1"]);
 });

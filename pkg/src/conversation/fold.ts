@@ -1,5 +1,6 @@
 /** From events to a conversation: the way in. A pure function of the former conversation and what the thread delivered. */
 import { callable, fields } from "../shared/check.js";
+import { describe } from "../shared/errors.js";
 import type { AgentEvent, OtherEvent } from "../thread/events.js";
 import type { Gap, Resumed, ThreadItem } from "../thread/facts.js";
 import { Draft } from "./draft.js";
@@ -81,8 +82,8 @@ export class Folding<C> {
 		if (foldEvent(draft, event as Body) || this.#custom === undefined) return;
 		try {
 			draft.next.custom = this.#custom.fold(draft.next.custom as C, event as OtherEvent, { offset, epoch });
-		} catch {
-			draft.invalid("customEvents");
+		} catch (error) {
+			draft.invalid(`customEvents: ${describe(error)}`);
 		}
 	}
 

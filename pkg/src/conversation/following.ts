@@ -5,9 +5,9 @@ import type { Receipt } from "../sends/receipt.js";
 import { boolean, callable, fields, withMethods } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { emit, Listeners, type Unsubscribe } from "../shared/listeners.js";
-import { type Reporter, reporterOf } from "../shared/report.js";
 import type { AgentEvent, Decision } from "../thread/events.js";
 import type { BatchMeta, Ended, Gap, Resumed } from "../thread/facts.js";
+import { type Followable, followable } from "../thread/follow.js";
 import type { ApprovalAnswer, ApproveOutcome, CancelOutcome, EditOutcome, Thread, WithdrawOutcome } from "../thread/thread.js";
 import { differs } from "./draft.js";
 import { emptyConversation, Folding, type FoldSettings, settingsOf } from "./fold.js";
@@ -21,16 +21,18 @@ import type { ConversationOptions, ConversationStore } from "./store.js";
 
 const NONE: readonly Stall[] = [];
 
-/** Follows a thread from here on. It attaches to the thread at once. Throws `invalid_option`, and `closed` as the thread does. */
+/**
+ * Follows a thread, as a consumer of its own: from where the thread begins, or from `initial`. Throws `invalid_option`, and `closed` as
+ * the thread does.
+ */
 export function conversation<C = undefined>(thread: Thread, options: ConversationOptions<C> = {}): ConversationStore<C> {
 	return new Following(thread, options);
 }
 
 class Following<C> implements ConversationStore<C> {
-	readonly #thread: Thread;
+	readonly #thread: Followable;
 	readonly #settings: FoldSettings<C>;
 	readonly #merges: boolean;
-	readonly #reporter: Reporter;
 	readonly #listeners = new Listeners<() => unknown>();
 	readonly #caughtUpHandlers = new Listeners<(resumed: Resumed) => unknown>();
 	readonly #offs: Unsubscribe[] = [];
@@ -57,18 +59,22 @@ class Following<C> implements ConversationStore<C> {
 		const known = ["limits", "customEvents", "initial", "client", "mergeDeltas", "stalls"];
 		const { limits, customEvents, initial, client, mergeDeltas, stalls } = fields("conversation options", options, known) as ConversationOptions<C>;
 		withMethods("client", client, ["on", "outbox"]);
-		this.#thread = thread;
+		this.#thread = followable(thread);
 		this.#settings = settingsOf({ limits, customEvents });
 		this.#merges = boolean("mergeDeltas", mergeDeltas, true);
-		this.#reporter = reporterOf(thread);
 		if (stalls !== undefined) this.#watcher = callable<StallWatch>("stalls", stalls)(() => this.#update());
 		this.#conversation = initial ?? emptyConversation({ customEvents });
 		this.#first = this.#snapshot = this.#take();
 		this.#offs.push(
-			thread.onBatch((events, meta) => this.#onBatch(events, meta)),
-			thread.onGap((gap) => this.#onGap(gap)),
-			thread.onResumed((resumed) => this.#onResumed(resumed)),
 			thread.onEnded((ended) => this.#change(() => (this.#ended = ended))),
+			this.#thread.follow(
+				{
+					batch: (events, meta) => this.#onBatch(events, meta),
+					gap: (gap) => this.#onGap(gap),
+					resumed: (resumed) => this.#onResumed(resumed),
+				},
+				initial?.position,
+			),
 		);
 		if (client === undefined) return;
 		this.#offs.push(client.on("outbox", (messages) => this.#restore(messages)));
@@ -115,7 +121,7 @@ class Following<C> implements ConversationStore<C> {
 
 	readonly approve = async (runId: string, approvalId: string, answer: Decision | ApprovalAnswer): Promise<ApproveOutcome> => {
 		const given = typeof answer === "string" ? { decision: answer } : answer;
-		const asked = runOf(this.#conversation, runId)?.parts.find((part) => part.kind === "approval" && part.approvalId === approvalId);
+		const asked = runOf(this.#snapshot.conversation, runId)?.parts.find((part) => part.kind === "approval" && part.approvalId === approvalId);
 		const argsHash = asked?.kind === "approval" ? asked.argsHash : undefined;
 		return this.#open().approve(runId, approvalId, argsHash === undefined ? given : { argsHash, ...given });
 	};
@@ -167,7 +173,7 @@ class Following<C> implements ConversationStore<C> {
 			this.#caughtUp = true;
 			this.#ended = undefined;
 		}, false);
-		emit(this.#caughtUpHandlers.list, resumed, this.#reporter.handlerThrew);
+		emit(this.#caughtUpHandlers.list, resumed, this.#thread.reporter.handlerThrew);
 	}
 
 	/** Folds what came; with `mayWait`, the listeners may hear of it with the next frame. */
@@ -227,7 +233,7 @@ class Following<C> implements ConversationStore<C> {
 		if (next === this.#snapshot) return;
 		this.#snapshot = next;
 		this.#isNotifying = true;
-		emit(this.#listeners.list, undefined, this.#reporter.handlerThrew);
+		emit(this.#listeners.list, undefined, this.#thread.reporter.handlerThrew);
 		this.#isNotifying = false;
 	}
 
@@ -258,7 +264,7 @@ class Following<C> implements ConversationStore<C> {
 	/** The thread, as long as it is followed. */
 	#open(): Thread {
 		if (!this.#disposed) return this.#thread;
-		throw new AgentwireError("closed", "the conversation was disposed of");
+		throw new AgentwireError("closed", "the conversation is disposed");
 	}
 }
 

@@ -14,6 +14,7 @@ export interface StallWatcher {
 	readonly stalls: readonly Stall[];
 	/** What the conversation is now. `undefined`: the page catches up. */
 	follow(conversation: Conversation<unknown> | undefined): void;
+	/** Stops watching. */
 	dispose(): void;
 }
 

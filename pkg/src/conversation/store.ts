@@ -14,7 +14,7 @@ import type { StallWatch } from "./stall.js";
 
 /** How to follow a thread. */
 export interface ConversationOptions<C = undefined> extends FoldOptions<C> {
-	/** A conversation that the application stored: the thread must be opened from its `position`. @default an empty one */
+	/** A conversation that the application stored: it goes on from its `position`. @default an empty one */
 	readonly initial?: Conversation<C> | undefined;
 	/** The client of the thread: its pending messages of former pages, which `agentwire/persist` kept, are shown too. @default none */
 	readonly client?: Pick<Client, "on" | "outbox"> | undefined;

@@ -76,18 +76,6 @@ export class Reporter {
 	}
 }
 
-const reporters = new WeakMap<object, Reporter>();
-
-/** What is built on `owner`, in another entry of the package, reports as `owner` does. */
-export function reportsTo(owner: object, reporter: Reporter): void {
-	reporters.set(owner, reporter);
-}
-
-/** The reporter of an object of the client; for any other object, one that reports to the page. */
-export function reporterOf(owner: object): Reporter {
-	return reporters.get(owner) ?? new Reporter(undefined);
-}
-
 function threw(who: string, cause: unknown): AgentwireError {
 	return new AgentwireError("handler_threw", `${who} threw: ${describe(cause)}`, { cause });
 }

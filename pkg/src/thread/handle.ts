@@ -9,24 +9,16 @@ import { abortSignal, fields, integer, refuse } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { bound, checkListener, type ListenOptions, type Unsubscribe } from "../shared/listeners.js";
 import { checkId, randomId } from "../shared/names.js";
-import { reportsTo } from "../shared/report.js";
+import type { Reporter } from "../shared/report.js";
 import type { Consumer } from "./consumer.js";
 import type { Ended, Gap, Resumed, ThreadItem } from "./facts.js";
+import type { Followable, FollowHandlers } from "./follow.js";
 import { checkFrom, type From } from "./from.js";
 import { ThreadIterator } from "./iterator.js";
+import { ThreadListeners } from "./listening.js";
 import type { Position } from "./position.js";
 import type { Stream } from "./stream.js";
-import type {
-	ApprovalAnswer,
-	ApproveOutcome,
-	BatchHandler,
-	CancelOutcome,
-	EditOutcome,
-	EventHandler,
-	EventsOptions,
-	Thread,
-	WithdrawOutcome,
-} from "./thread.js";
+import type { ApprovalAnswer, ApproveOutcome, BatchHandler, CancelOutcome, EditOutcome, EventHandler, EventsOptions, WithdrawOutcome } from "./thread.js";
 
 /** A trace: version, trace, parent and flags (<https://www.w3.org/TR/trace-context/>). */
 const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
@@ -39,7 +31,7 @@ export interface HandleContext extends MessageContext {
 	readonly over: { readonly error: Error | undefined } | undefined;
 }
 
-export class ThreadHandle implements Thread {
+export class ThreadHandle implements Followable {
 	readonly #stream: Stream;
 	readonly #context: HandleContext;
 	readonly #onClose: () => void;
@@ -51,7 +43,6 @@ export class ThreadHandle implements Thread {
 		this.#stream = stream;
 		this.#context = context;
 		this.#onClose = onClose;
-		reportsTo(this, context.reporter);
 	}
 
 	get name(): string {
@@ -60,6 +51,20 @@ export class ThreadHandle implements Thread {
 
 	get position(): Position | undefined {
 		return this.#stream.position;
+	}
+
+	get reporter(): Reporter {
+		return this.#context.reporter;
+	}
+
+	follow({ batch, gap, resumed }: FollowHandlers, from: From | undefined): Unsubscribe {
+		return this.#listen(batch, {}, () => {
+			const listeners = new ThreadListeners();
+			listeners.batches.add(batch);
+			listeners.gaps.add(gap);
+			listeners.resumes.add(resumed);
+			return this.#stream.follow(listeners, from);
+		});
 	}
 
 	on(type: string, handler: EventHandler<never>, options: ListenOptions = {}): Unsubscribe {

@@ -20,6 +20,16 @@ export interface Seat {
 	readonly stream: Stream;
 }
 
+/** Handlers that are one consumer together. */
+interface Follower {
+	readonly listeners: ThreadListeners;
+	/** Where it begins, if not where the stream is. */
+	readonly from: From | undefined;
+	consumer: HandlerConsumer | undefined;
+	/** Where it was when the server ended the thread: it goes on there, whoever comes with it. */
+	left: Position | undefined;
+}
+
 /** What the streams of a client share. */
 export interface StreamContext {
 	readonly supervisor: Supervisor;
@@ -53,9 +63,10 @@ export class Stream {
 	#epochs: string[] = [];
 	/** Where the slowest consumer was when the last ones left. */
 	#left: Position | undefined;
-	#handlers: HandlerConsumer | undefined;
-	/** Where the handlers were when the server ended the thread: they go on there, whoever comes with them. */
-	#handlersLeft: Position | undefined;
+	/** All handlers of the thread together. */
+	readonly #handlers: Follower = { listeners: this.listeners, from: undefined, consumer: undefined, left: undefined };
+	/** They, and those that follow the thread alone. */
+	readonly #followers = new Set([this.#handlers]);
 	/** Are consumers leaving together? */
 	#leaving = false;
 
@@ -107,10 +118,7 @@ export class Stream {
 		this.listenAgain();
 		return () => {
 			remove();
-			if (this.listeners.isEmpty) {
-				this.#handlersLeft = undefined;
-				this.#dropHandlers();
-			}
+			if (this.listeners.isEmpty) this.#drop(this.#handlers);
 		};
 	}
 
@@ -118,21 +126,33 @@ export class Stream {
 	listenToBatches(handler: BatchHandler): Unsubscribe {
 		return this.listen((listeners) => {
 			const entry = listeners.batches.add(handler);
-			this.#handlers?.noteBatch(entry);
+			this.#handlers.consumer?.noteBatch(entry);
 			return () => listeners.batches.remove(entry);
 		});
 	}
 
-	/** Attaches the consumer behind the handlers, if there are any and it is not: it is new, or the server ended it (SUB-11). */
+	/** Attaches a consumer behind these handlers alone: from `from`, or from where the stream began. */
+	follow(listeners: ThreadListeners, from: From | undefined): Unsubscribe {
+		const follower: Follower = { listeners, from: from ?? this.#from ?? "start", consumer: undefined, left: undefined };
+		this.#followers.add(follower);
+		this.listenAgain();
+		return () => {
+			this.#followers.delete(follower);
+			this.#drop(follower);
+		};
+	}
+
+	/** Attaches the consumers behind handlers that are not: they are new, or the server ended them (SUB-11). */
 	listenAgain(): void {
-		if (this.#handlers !== undefined || this.listeners.isEmpty) return;
 		const { nextId, reporter } = this.#context;
 		const isAlone = (): boolean => this.#consumers.size === 1;
-		const consumer = new HandlerConsumer(nextId(), this.listeners, isAlone, reporter.handlerThrew);
-		this.#handlers = consumer;
-		const place = this.#handlersLeft;
-		this.#handlersLeft = undefined;
-		this.attach(consumer, undefined, place);
+		for (const follower of this.#followers) {
+			const { listeners, from, left } = follower;
+			if (follower.consumer !== undefined || listeners.isEmpty) continue;
+			follower.consumer = new HandlerConsumer(nextId(), listeners, isAlone, reporter.handlerThrew);
+			follower.left = undefined;
+			this.attach(follower.consumer, from, left);
+		}
 	}
 
 	/**
@@ -183,7 +203,7 @@ export class Stream {
 	fail(error: Error): void {
 		this.together(() => {
 			for (const consumer of [...this.#consumers]) {
-				if (consumer === this.#handlers) continue;
+				if (consumer instanceof HandlerConsumer) continue;
 				consumer.end(error);
 				this.detach(consumer);
 			}
@@ -193,7 +213,7 @@ export class Stream {
 	/** Ends every consumer and forgets every handler. */
 	close(error: Error | undefined): void {
 		this.#endAll(error);
-		this.listeners.clear();
+		for (const { listeners } of this.#followers) listeners.clear();
 		this.endings.clear();
 	}
 
@@ -218,8 +238,8 @@ export class Stream {
 		const { reporter } = this.#context;
 		const error = new AgentwireError("stream_ended", `the server ended the subscription of thread ${JSON.stringify(this.name)}: ${reason}`);
 		const listeners = this.endings.list;
-		const unheard = this.#handlers !== undefined && listeners.length === 0;
-		this.#handlersLeft = this.#handlers?.delivered;
+		const unheard = this.#handlers.consumer !== undefined && listeners.length === 0;
+		for (const follower of this.#followers) follower.left = follower.consumer?.delivered;
 		this.#endAll(error);
 		emit(listeners, { reason, position: this.position }, reporter.handlerThrew);
 		// An iterator has it as its rejection.
@@ -249,13 +269,14 @@ export class Stream {
 				this.detach(consumer);
 			}
 		});
-		this.#handlers = undefined;
+		for (const follower of this.#followers) follower.consumer = undefined;
 	}
 
-	#dropHandlers(): void {
-		const consumer = this.#handlers;
+	#drop(follower: Follower): void {
+		const { consumer } = follower;
+		follower.consumer = undefined;
+		follower.left = undefined;
 		if (consumer === undefined) return;
-		this.#handlers = undefined;
 		consumer.end();
 		this.detach(consumer);
 	}
