@@ -423,8 +423,11 @@ test(
 			assert.throws(call, { code: "closed" });
 		for (const call of [() => chat.edit("s", "x"), () => chat.withdraw("s"), () => chat.cancel("r"), () => chat.approve("r", "a", "denied")])
 			await assert.rejects(call, { code: "closed" });
-		assert.equal(thread.name, "t");
 		thread.send({ content: "on" });
+		// It does not come back with the next handler.
+		thread.onGap(() => undefined)();
+		await world.advance(100);
+		assert.equal(server.session.sub("t"), undefined);
 	}),
 );
 
@@ -498,6 +501,7 @@ test(
 		await world.advance(100);
 		assert.deepEqual([lines(again).at(-1), lines(other).at(-1)], ['  "one two" streaming', '  "one two" streaming']);
 		assert.deepEqual(seen, [1, 2, 3, 4]);
+		assert.equal(again.getSnapshot().conversation.duplicates, 0);
 		// With the handle, everything that was made on it ends.
 		thread.close();
 		server.append("t", { type: "agent_completed", runId: "r1" });
