@@ -63,14 +63,20 @@ test(
 		made.server.append("t", { type: "tool_executing", runId: "r1", toolCallId: "t2", toolName: "n", estimatedMs: 10_000 });
 		await world.advance(1_000);
 		assert.deepEqual(noted, ["3000: tool r1 tool:2 (1 open)"]);
-		for (const toolCallId of ["t1", "t2"]) made.server.append("t", { type: "tool_completed", runId: "r1", toolCallId, success: true });
+		made.server.append("t", { type: "tool_completed", runId: "r1", toolCallId: "t1", success: true });
+		await world.advance(9_000);
+		assert.deepEqual(noted.slice(1), ["3000: ", "12000: tool r1 tool:3 (1 open)"]);
+		made.server.append("t", { type: "tool_completed", runId: "r1", toolCallId: "t2", success: true });
 		made.server.append("t", { type: "approval_requested", runId: "r1", approvalId: "a1", prompt: "?" });
 		await world.advance(60_000);
-		assert.deepEqual(noted.slice(1), ["3000: "]);
+		assert.deepEqual(noted.slice(3), ["12000: "]);
 		made.server.append("t", { type: "approval_resolved", runId: "r1", approvalId: "a1", decision: "approved" });
 		made.server.append("t", { type: "agent_started", runId: "r2", agent: "a", parentRunId: "r1" });
 		await world.advance(1_000);
-		assert.deepEqual(noted.slice(2), ["64000: run r2 (2 open)"]);
+		assert.deepEqual(noted.slice(4), ["73000: run r2 (2 open)"]);
+		// Disposed of with the world, it leaves no timer.
+		made.server.append("t", { ...thinking, runId: "r2" });
+		await world.settle();
 	}),
 );
 

@@ -73,7 +73,7 @@ test(
 		server.incoming = (frame) => frame.type === "send";
 		chat.send("Mine", { id: "s1" });
 		await world.settle();
-		server.append("t", { type: "user_message", content: "Other", user: "bob" });
+		server.append("t", { type: "user_message", content: "Other", user: "bob" }, { type: "message_queued", sendId: "s1", ahead: 1 });
 		await world.settle();
 		assert.deepEqual(lines(chat), ["bob: Old", "bob: Other", "Mine: sending"]);
 		server.append("t", { type: "user_message", content: "Mine", sendId: "s1", user: "ada" });
@@ -106,6 +106,10 @@ test(
 			["s1", "s2", "s1"],
 		);
 		assert.equal(chat.retry("s2"), undefined);
+		// One whose event has come is not shown twice.
+		chat.send("One", { id: "s1" });
+		assert.deepEqual(lines(chat), ["ada: One"]);
+		await world.advance(50);
 	}),
 );
 
@@ -155,8 +159,10 @@ test(
 		const { client } = made;
 		client.thread("t").send({ content: "Kept" }, { id: "s1" });
 		client.thread("u").send({ content: "Other" }, { id: "s2" });
-		const { chat } = watch(world, made, { client });
+		const { chat, shown } = watch(world, made, { client });
 		assert.deepEqual(lines(chat), ["Kept: queued"]);
+		client.thread("u").send({ content: "Another" });
+		assert.deepEqual(shown, []);
 		client.thread("t").send({ content: "Later" }, { id: "s3" });
 		assert.deepEqual(lines(chat), ["Kept: queued", "Later: queued"]);
 		await made.connected();
@@ -291,6 +297,14 @@ test(
 		);
 		chat.send("Hi");
 		assert.equal(deliveryOf(chat.getSnapshot(), chat.getSnapshot().items.at(-1) as Item), "local");
+		const { chat: eager } = watch(world, made, { mergeDeltas: false });
+		await world.advance(1_000);
+		const states: boolean[] = [];
+		eager.subscribe(() => states.push(eager.getSnapshot().caughtUp));
+		server.cut();
+		server.append("t", ...Array.from({ length: 50 }, () => ({ type: "agent_thinking", runId: "r2", text: "Hm" })));
+		await world.advance(5_000);
+		assert.deepEqual([states.includes(false), states.at(-1), caughtUp], [true, true, [true, true]]);
 	}),
 );
 
