@@ -81,6 +81,7 @@ test("importing touches nothing of a page: plain Node", async () => {
 		const folds = ["EMPTY", "conversation", "deliveryOf", "emptyConversation", "fold", "hasEnded", "runOf"];
 		assert.deepEqual(Object.keys(await entry("conversation")).sort(), folds);
 		assert.deepEqual(Object.keys(await entry("conversation/stalls")), ["watchStalls"]);
+		assert.deepEqual(Object.keys(await entry("typing")), ["typing"]);
 	} finally {
 		for (const [name, descriptor] of kept) {
 			if (descriptor === undefined) Reflect.deleteProperty(globalThis, name);

@@ -29,7 +29,7 @@ test("no file imports itself through others, not even a type", () => {
 	for (const name of files) visit(name, []);
 });
 
-test("only those who ask for it load agentwire/persist and agentwire/conversation", () => {
+test("only those who ask for them load agentwire/persist, agentwire/conversation and agentwire/typing", () => {
 	const reached = new Set<string>();
 	const visit = (name: string): void => {
 		if (reached.has(name)) return;
@@ -40,7 +40,7 @@ test("only those who ask for it load agentwire/persist and agentwire/conversatio
 	visit("inline.ts");
 	assert.ok(reached.has(join("sends", "keeper.ts")));
 	assert.deepEqual(
-		[...reached].filter((name) => name.startsWith("persist") || name.startsWith("conversation")),
+		[...reached].filter((name) => /^(persist|conversation|typing)/.test(name)),
 		[],
 	);
 });
