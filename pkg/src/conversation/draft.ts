@@ -95,10 +95,10 @@ export class Draft {
 		if (index >= 0) items.splice(index, 1);
 	}
 
-	/** The messages of a send: more than one if several users chose the same id. */
+	/** The newest messages of a send: more than one if several users chose the same id. */
 	messages(sendId: string): UserMessage[] {
 		const found: UserMessage[] = [];
-		for (const offset of this.lookup.sends.get(sendId) ?? []) {
+		for (const offset of this.lookup.sends.get(sendId)?.slice(-9) ?? []) {
 			const item = this.next.items[indexAt(this.next.items, offset)];
 			if (item?.kind === "user_message") found.push(item);
 		}

@@ -57,7 +57,7 @@ class Following<C> implements ConversationStore<C> {
 
 	constructor(thread: Thread, options: ConversationOptions<C>) {
 		const known = ["limits", "customEvents", "initial", "client", "mergeDeltas", "stalls"];
-		const { limits, customEvents, initial, client, mergeDeltas, stalls } = fields("conversation options", options, known) as ConversationOptions<C>;
+		const { limits, customEvents, initial, client, mergeDeltas, stalls } = fields("options", options, known) as ConversationOptions<C>;
 		withMethods("client", client, ["on", "outbox"]);
 		this.#thread = followable(thread);
 		this.#settings = settingsOf({ limits, customEvents });
@@ -264,7 +264,7 @@ class Following<C> implements ConversationStore<C> {
 	/** The thread, as long as it is followed. */
 	#open(): Thread {
 		if (!this.#disposed) return this.#thread;
-		throw new AgentwireError("closed", "the conversation is disposed");
+		throw new AgentwireError("closed", "the conversation is over");
 	}
 }
 

@@ -32,10 +32,9 @@ export function begin(draft: Draft, runId: string, body: Body): RunDraft | undef
 
 /** `run_accepted` and `agent_started`: what they say of a run. */
 export function introduce(draft: Draft, run: RunDraft, body: Body): void {
-	const sendId = id(body["sendId"]);
-	if (sendId !== undefined && run.sendId === undefined) {
-		run.sendId = sendId;
-		answers(draft, sendId, run.runId);
+	if (run.sendId === undefined) {
+		run.sendId = id(body["sendId"]);
+		answers(draft, body, run.runId);
 	}
 	run.agent = text(body["agent"]) ?? run.agent;
 	run.task = text(body["task"]) ?? run.task;
@@ -157,6 +156,5 @@ export function elapsed(from: number | undefined, to: number | undefined): numbe
 
 function usageOf(value: unknown): Usage | undefined {
 	const usage = object(value);
-	if (usage === undefined) return undefined;
-	return { inputTokens: amount(usage["inputTokens"]), outputTokens: amount(usage["outputTokens"]), totalTokens: amount(usage["totalTokens"]) };
+	return usage && { inputTokens: amount(usage["inputTokens"]), outputTokens: amount(usage["outputTokens"]), totalTokens: amount(usage["totalTokens"]) };
 }

@@ -2,7 +2,7 @@
  * Tools: one part for each execution. Events are paired by their id; an id may be used again, a result or arguments may come before the
  * start, and an agent may name the id only later.
  */
-import type { Draft, RunDraft } from "./draft.js";
+import type { Draft, Mutable, RunDraft } from "./draft.js";
 import { toolKey } from "./lookup.js";
 import { cut } from "./messages.js";
 import type { ToolPart } from "./parts.js";
@@ -74,11 +74,11 @@ export function toolCompleted(draft: Draft, run: RunDraft, body: Body): void {
 	}
 	const part = tool(run, index);
 	if (part === undefined) return;
-	const { durationMs = part.started ? elapsed(part.startedAt, time) : undefined } = ended;
-	end(draft, run, index, { ...ended, toolName: part.toolName ?? toolName, durationMs });
+	ended.durationMs ??= part.started ? elapsed(part.startedAt, time) : undefined;
+	end(draft, run, index, { ...ended, toolName: part.toolName ?? toolName });
 }
 
-type Ended = Pick<ToolPart, "result" | "error" | "durationMs"> & { readonly state: "completed" | "failed" };
+type Ended = Mutable<Pick<ToolPart, "result" | "error" | "durationMs">> & { readonly state: "completed" | "failed" };
 
 function end(draft: Draft, run: RunDraft, index: number, ended: Ended & Partial<ToolPart>): void {
 	draft.changePart<ToolPart>(run, index, ended);
@@ -112,8 +112,9 @@ function tool(run: RunDraft, index: number): ToolPart | undefined {
 
 /** The oldest (or newest) execution under the id of which `fits` is true. */
 function find(draft: Draft, run: RunDraft, toolCallId: string, fits: (part: ToolPart) => boolean, newest = false): number | undefined {
-	const indices = (draft.lookup.parts(run).get(toolKey(toolCallId)) ?? []).filter((index) => fits(tool(run, index) as ToolPart));
-	return newest ? indices.at(-1) : indices[0];
+	const indices = draft.lookup.parts(run).get(toolKey(toolCallId)) ?? [];
+	const found = (index: number): boolean => fits(tool(run, index) as ToolPart);
+	return newest ? indices.filter(found).at(-1) : indices.find(found);
 }
 
 /** An execution that had no id yet gets this one. */

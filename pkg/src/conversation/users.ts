@@ -30,19 +30,18 @@ export function userMessage(draft: Draft, body: Body): void {
 	if (text(body["content"]) === undefined) draft.invalid("content");
 	const sendId = id(body["sendId"]);
 	// Two users may choose one id.
-	const isFirst = sendId !== undefined && draft.messages(sendId).length === 0;
+	const isFirst = sendId !== undefined && !draft.lookup.sends.has(sendId);
 	draft.addItem(messageOf(body, isFirst ? messageKey(sendId) : `message@${offset}`, offset));
 }
 
 export function messageQueued(draft: Draft, body: Body): void {
 	// It comes right behind its message.
-	const message = find(draft, body, (found) => found.at(-1));
-	if (message !== undefined) draft.changeMessage(message, { queue: { waiting: true, ahead: amount(body["ahead"]) ?? 0 } });
+	change(draft, body, (found) => found.at(-1), { queue: { waiting: true, ahead: amount(body["ahead"]) ?? 0 } });
 }
 
 export function messageDequeued(draft: Draft, body: Body): void {
-	const message = find(draft, body, (found) => found.find(({ queue }) => queue?.waiting === true) ?? found[0]);
-	if (message !== undefined) draft.changeMessage(message, { queue: { waiting: false, reason: text(body["reason"]) ?? "" } });
+	const choose: Choose = (found) => found.find(({ queue }) => queue?.waiting === true) ?? found[0];
+	change(draft, body, choose, { queue: { waiting: false, reason: text(body["reason"]) ?? "" } });
 }
 
 export function messageEdited(draft: Draft, body: Body): void {
@@ -50,27 +49,28 @@ export function messageEdited(draft: Draft, body: Body): void {
 	if (content === undefined) return draft.invalid("content");
 	// Among several, an edit is of the message of its own user.
 	const user = text(body["user"]);
-	const message = find(draft, body, (found) => (found.length === 1 ? found[0] : found.find((one) => one.user === user)));
-	if (message === undefined) return;
-	draft.changeMessage(message, { content, references: list(body["references"]), metadata: object(body["metadata"]), edited: true });
+	const choose: Choose = (found) => (found.length === 1 ? found[0] : found.find((one) => one.user === user));
+	change(draft, body, choose, { content, references: list(body["references"]), metadata: object(body["metadata"]), edited: true });
 }
 
 /** The message is for a run; `taken`: the run has claimed it. */
 export function steering(draft: Draft, body: Body, runId: string, taken: boolean): void {
-	const message = find(draft, body, (found) => found.find((one) => one.steering?.runId === runId) ?? found.at(-1));
-	if (message !== undefined) draft.changeMessage(message, { steering: { runId, taken } });
+	const choose: Choose = (found) => found.find((one) => one.steering?.runId === runId) ?? found.at(-1);
+	change(draft, body, choose, { steering: { runId, taken } });
 }
 
-/** A run answers the message of a send. */
-export function answers(draft: Draft, sendId: string, runId: string): void {
-	const found = draft.messages(sendId);
-	const message = found.find(({ answeredBy }) => answeredBy === undefined);
-	if (message !== undefined) draft.changeMessage(message, { answeredBy: runId });
+/** A run answers the message of the send that the event names, if it names one. */
+export function answers(draft: Draft, body: Body, runId: string): void {
+	if (id(body["sendId"]) !== undefined) change(draft, body, (found) => found.find((one) => one.answeredBy === undefined), { answeredBy: runId });
 }
 
-/** The message that an event is about. It may lie before what the page asked for. */
-function find(draft: Draft, body: Body, choose: (found: readonly UserMessage[]) => UserMessage | undefined): UserMessage | undefined {
+/** Chooses among the messages of one send. */
+type Choose = (found: readonly UserMessage[]) => UserMessage | undefined;
+
+/** Changes the message that an event is about. It may lie before what the page asked for. */
+function change(draft: Draft, body: Body, choose: Choose, changed: Partial<UserMessage>): void {
 	const sendId = id(body["sendId"]);
-	if (sendId === undefined) draft.invalid("sendId");
-	return sendId === undefined ? undefined : choose(draft.messages(sendId));
+	if (sendId === undefined) return draft.invalid("sendId");
+	const message = choose(draft.messages(sendId));
+	if (message !== undefined) draft.changeMessage(message, changed);
 }
