@@ -331,7 +331,7 @@ test(
 	}),
 );
 
-// SND-8, SND-12
+// PROTOCOL: SND-8, SND-12
 test(
 	"an answer carries the hash of what is shown, and says what counts",
 	inWorld(async (world) => {

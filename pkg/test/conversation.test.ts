@@ -28,7 +28,8 @@ function conversationOf(log: readonly Entry[], options: FoldOptions = {}): Conve
 	return fold(emptyConversation(options), itemsOf(log), options);
 }
 
-// PROTOCOL: RUN-1, RUN-2, RUN-3, RUN-4, RUN-5. I5
+// PROTOCOL: RUN-1, RUN-2, RUN-3, RUN-4, RUN-5
+// I5
 test("a log folds as the vectors say", async (t) => {
 	assert.ok(vectors.length > 40);
 	for (const { name, log, ...expected } of vectors) {
