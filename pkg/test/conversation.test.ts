@@ -90,6 +90,10 @@ test("what does not change stays the same object", () => {
 		[true, false, true],
 	);
 	assert.equal(fold(after, []), after);
+	const edit = { type: "message_edited", sendId: "s1", content: "Hi again" };
+	const edited = fold(after, itemsOf([edit], { epoch: "e1", offset: items.length }));
+	assert.notEqual(edited.items[0], after.items[0]);
+	assert.equal(fold(edited, itemsOf([edit], { epoch: "e1", offset: items.length + 1 })).items, edited.items);
 	assert.equal(runOf(before, "r3"), undefined);
 	assert.equal(runOf(before, "r1"), one);
 });
@@ -130,6 +134,10 @@ test("a fold holds no more than its limits", async (t) => {
 		assert.deepEqual([state.items.length, state.dropped, state.items[0]?.key], [100, 50, "run:r50"]);
 		// The open one is not shown any more, but it still has to end.
 		assert.deepEqual([state.runs.length, state.openRuns, state.runs[0]?.runId], [101, 1, "r3"]);
+		// What was dropped is forgotten.
+		const again = { type: "user_message", content: "Hi", sendId: "s0" };
+		const messages = conversationOf([...repeat(150, (index) => ({ ...again, sendId: `s${index}` })), again], { limits: { maxItems: 100 } });
+		assert.equal(messages.items.at(-1)?.key, "message:s0");
 	});
 	await t.test("runs", () => {
 		const log = repeat(120, (index) => ({ type: "agent_started", runId: `r${index}`, agent: "a" }));
