@@ -1,4 +1,5 @@
 /** A thread as state: messages and runs in an immutable conversation, which one pure fold makes of the thread's events and facts. */
+export type { CachedConversation, ConversationCache } from "./conversation/cache.js";
 export { type CustomFold, emptyConversation, type FoldOptions, fold, type Place } from "./conversation/fold.js";
 export { conversation } from "./conversation/following.js";
 export type { FoldLimits } from "./conversation/limits.js";

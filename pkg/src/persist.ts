@@ -1,6 +1,8 @@
 /**
- * An outbox that survives the page: a message that was typed and is not stored yet is found again after a reload, a crash or a start
- * without a network.
+ * What survives the page: messages that were typed and are not stored yet, and conversations as they were shown. They are found again
+ * after a reload, a crash or a start without a network.
  */
 export type { OutboxStore } from "./client/options.js";
-export { clearOutbox, type OutboxOwner, persistOutbox } from "./persist/store.js";
+export type { ConversationCache } from "./conversation/cache.js";
+export { type CacheOptions, clearCache, persistentCache } from "./persist/cache/store.js";
+export { clearOutbox, type OutboxOwner, persistOutbox } from "./persist/outbox/store.js";

@@ -159,7 +159,7 @@ test(
 		const { client } = made;
 		client.thread("t").send({ content: "Kept" }, { id: "s1" });
 		client.thread("u").send({ content: "Other" }, { id: "s2" });
-		const { chat, shown } = watch(world, made, { client });
+		const { chat, shown } = watch(world, made);
 		assert.deepEqual(lines(chat), ["Kept: queued"]);
 		client.thread("u").send({ content: "Another" });
 		assert.deepEqual(shown, []);
@@ -552,7 +552,15 @@ test(
 	inWorld(async (world) => {
 		const { client } = rig(world);
 		const thread = client.thread("t");
-		for (const options of [{ limits: { maxItems: 0 } }, { stalls: {} }, { mergeDeltas: 1 }, { client: {} }, { item: 50 }, { customEvents: {} }] as object[])
+		for (const options of [
+			{ limits: { maxItems: 0 } },
+			{ stalls: {} },
+			{ mergeDeltas: 1 },
+			{ cache: {} },
+			{ client: {} },
+			{ item: 50 },
+			{ customEvents: {} },
+		] as object[])
 			assert.throws(() => conversation(thread, options), { code: "invalid_option" }, JSON.stringify(options));
 		assert.throws(() => conversation({} as never), { code: "invalid_option" });
 		const chat = conversation(thread);

@@ -77,7 +77,7 @@ test("importing touches nothing of a page: plain Node", async () => {
 			const module = await entry(name);
 			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "UnauthorizedError", "VERSION", "createClient"]);
 		}
-		assert.deepEqual(Object.keys(await entry("persist")).sort(), ["clearOutbox", "persistOutbox"]);
+		assert.deepEqual(Object.keys(await entry("persist")).sort(), ["clearCache", "clearOutbox", "persistOutbox", "persistentCache"]);
 		const folds = ["EMPTY", "conversation", "deliveryOf", "emptyConversation", "fold", "hasEnded", "runOf"];
 		assert.deepEqual(Object.keys(await entry("conversation")).sort(), folds);
 		assert.deepEqual(Object.keys(await entry("conversation/stalls")), ["watchStalls"]);

@@ -87,9 +87,9 @@ export class AgentClient implements Client {
 		const limits = { count: settings.config.maxPending, bytes: settings.maxPendingBytes };
 		const listed = new Listed((messages) => this.#events.emit("outbox", messages));
 		this.#outbox = new Outbox(this.#supervisor, limits, listed, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
-		const nextId = (): number => (this.#lastId += 1);
+		const [nextId, owner] = [(): number => (this.#lastId += 1), { url: settings.url, client: this }];
 		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
-		this.#context = handleContext({ supervisor: this.#supervisor, outbox: this.#outbox, reporter: this.#reporter, nextId, over: () => this.#over });
+		this.#context = handleContext({ supervisor: this.#supervisor, outbox: this.#outbox, reporter: this.#reporter, nextId, owner, over: () => this.#over });
 		this.#openKeeper();
 		this.#load = load;
 		this.#loading = this.#makeLoading();

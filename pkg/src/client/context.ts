@@ -12,12 +12,13 @@ export interface Over {
 
 /** The context of the client's handles; `over` says how the client ended, if it has. */
 export function handleContext(parts: Omit<HandleContext, "check" | "over"> & { readonly over: () => Over | undefined }): HandleContext {
-	const { supervisor, outbox, reporter, nextId, over } = parts;
+	const { supervisor, outbox, reporter, nextId, owner, over } = parts;
 	return {
 		supervisor,
 		outbox,
 		reporter,
 		nextId,
+		owner,
 		get over() {
 			return over();
 		},

@@ -2,13 +2,15 @@
 import type { MessageContent } from "../sends/content.js";
 import type { Message, SendOptions } from "../sends/message.js";
 import type { Receipt } from "../sends/receipt.js";
-import { boolean, callable, fields, withMethods } from "../shared/check.js";
+import { boolean, callable, fields, refuse, withMethods } from "../shared/check.js";
 import { AgentwireError } from "../shared/errors.js";
 import { emit, Listeners, type Unsubscribe } from "../shared/listeners.js";
 import type { AgentEvent, Decision } from "../thread/events.js";
 import type { BatchMeta, Ended, Gap, Resumed } from "../thread/facts.js";
-import { type Followable, followable } from "../thread/follow.js";
+import { type Followable, type FollowHandlers, followable } from "../thread/follow.js";
+import type { Position } from "../thread/position.js";
 import type { ApprovalAnswer, ApproveOutcome, CancelOutcome, EditOutcome, Thread, WithdrawOutcome } from "../thread/thread.js";
+import type { CachedConversation } from "./cache.js";
 import { differs } from "./draft.js";
 import { emptyConversation, Folding, type FoldSettings, settingsOf } from "./fold.js";
 import { Frame } from "./frame.js";
@@ -22,7 +24,7 @@ import type { ConversationOptions, ConversationStore } from "./store.js";
 const NONE: readonly Stall[] = [];
 
 /**
- * Follows a thread, as a consumer of its own: from where the thread begins, or from `initial`. Throws `invalid_option`, and `closed` as
+ * Follows a thread, as a consumer of its own: from where the thread begins, or from what `cache` or `initial` has. Throws `invalid_option`, and `closed` as
  * the thread does.
  */
 export function conversation<C = undefined>(thread: Thread, options: ConversationOptions<C> = {}): ConversationStore<C> {
@@ -38,6 +40,7 @@ class Following<C> implements ConversationStore<C> {
 	readonly #offs: Unsubscribe[] = [];
 	readonly #outgoing = new Outgoing(() => this.#update(true));
 	readonly #watcher: StallWatcher | undefined;
+	#cached: CachedConversation | undefined;
 	readonly #frame = new Frame(() => this.#onFrame());
 	readonly #first: Snapshot<C>;
 	#conversation: Conversation<C>;
@@ -56,28 +59,23 @@ class Following<C> implements ConversationStore<C> {
 	#disposed = false;
 
 	constructor(thread: Thread, options: ConversationOptions<C>) {
-		const known = ["limits", "customEvents", "initial", "client", "mergeDeltas", "stalls"];
-		const { limits, customEvents, initial, client, mergeDeltas, stalls } = fields("options", options, known) as ConversationOptions<C>;
-		withMethods("client", client, ["on", "outbox"]);
+		const known = ["limits", "customEvents", "initial", "cache", "mergeDeltas", "stalls"];
+		const { limits, customEvents, initial, cache, mergeDeltas, stalls } = fields("options", options, known) as ConversationOptions<C>;
+		withMethods("cache", cache, ["open"]);
+		if (cache !== undefined && initial !== undefined) refuse("initial", initial, "left out if there is a cache", "given");
 		this.#thread = followable(thread);
 		this.#settings = settingsOf({ limits, customEvents });
 		this.#merges = boolean("mergeDeltas", mergeDeltas, true);
 		if (stalls !== undefined) this.#watcher = callable<StallWatch>("stalls", stalls)(() => this.#update());
 		this.#conversation = initial ?? emptyConversation({ customEvents });
 		this.#first = this.#snapshot = this.#take();
+		const { client } = this.#thread.owner;
 		this.#offs.push(
-			thread.onEnded((ended) => this.#change(() => (this.#ended = ended))),
-			this.#thread.follow(
-				{
-					batch: (events, meta) => this.#onBatch(events, meta),
-					gap: (gap) => this.#onGap(gap),
-					resumed: (resumed) => this.#onResumed(resumed),
-				},
-				initial?.position,
-			),
+			thread.onEnded((ended) => this.#onEnded(ended)),
+			client.on("outbox", (messages) => this.#restore(messages)),
 		);
-		if (client === undefined) return;
-		this.#offs.push(client.on("outbox", (messages) => this.#restore(messages)));
+		if (cache === undefined) this.#attach(initial?.position);
+		else void this.#begin((this.#cached = cache.open(this.#thread, () => this.#forget())));
 		this.#restore(client.outbox());
 	}
 
@@ -90,9 +88,12 @@ class Following<C> implements ConversationStore<C> {
 	readonly onCaughtUp = (handler: (resumed: Resumed) => unknown): Unsubscribe => this.#listen(this.#caughtUpHandlers, handler);
 
 	readonly send = (content: string | MessageContent, options?: SendOptions): Message => {
-		const message = this.#open().send(contentOf(content) as { readonly content: string }, options);
-		this.#change(() => this.#show(message));
-		return message;
+		return this.#change(() => {
+			const message = this.#open().send(contentOf(content) as { readonly content: string }, options);
+			// The client's list of messages may have said it already.
+			if (this.#outgoing.get(message.id) !== message) this.#show(message);
+			return message;
+		});
 	};
 
 	readonly retry = (sendId: string): Promise<Receipt> | undefined => this.#outgoing.get(sendId)?.retry();
@@ -134,6 +135,7 @@ class Following<C> implements ConversationStore<C> {
 		if (this.#disposed) return;
 		this.#disposed = true;
 		for (const off of this.#offs) off();
+		this.#cached?.end();
 		this.#outgoing.dispose();
 		this.#watcher?.dispose();
 		this.#frame.cancel();
@@ -141,7 +143,40 @@ class Following<C> implements ConversationStore<C> {
 		this.#caughtUpHandlers.clear();
 	};
 
+	// --- where it begins ---
+
+	#attach(from: Position | undefined): void {
+		const handlers: FollowHandlers = {
+			batch: (events, meta) => this.#onBatch(events, meta),
+			gap: (gap) => this.#onGap(gap),
+			resumed: (resumed) => this.#onResumed(resumed),
+		};
+		this.#offs.push(this.#thread.follow(handlers, from));
+	}
+
+	/** Shows what a former page kept, and goes on from there. */
+	async #begin(cached: CachedConversation): Promise<void> {
+		const found = await cached.read();
+		if (this.#disposed) return;
+		if (found !== undefined) this.#change(() => (this.#conversation = found as Conversation<C>));
+		try {
+			this.#attach(found?.position);
+		} catch {
+			// The client was closed meanwhile, and whoever did it knows.
+		}
+	}
+
+	/** What is shown belongs to another user. */
+	#forget(): void {
+		this.#change(() => (this.#conversation = this.#first.conversation));
+	}
+
 	// --- what the thread delivers ---
+
+	#onEnded(ended: Ended): void {
+		this.#cached?.ended(ended);
+		this.#change(() => (this.#ended = ended));
+	}
 
 	#onBatch(events: readonly AgentEvent[], { first, epoch, replays }: BatchMeta): void {
 		this.#fold(
@@ -182,6 +217,7 @@ class Following<C> implements ConversationStore<C> {
 			const folding = new Folding(this.#conversation, this.#settings);
 			step(folding);
 			this.#conversation = folding.finish();
+			this.#cached?.keep(this.#conversation);
 			this.#watcher?.follow(this.#caughtUp ? this.#conversation : undefined);
 		}, mayWait && this.#merges);
 	}
@@ -200,11 +236,11 @@ class Following<C> implements ConversationStore<C> {
 	// --- to the listeners ---
 
 	/** Makes changes that belong together, and then notifies; with `waits`, no later than with the next frame. */
-	#change(change: () => void, waits = false): void {
+	#change<T>(change: () => T, waits = false): T {
 		const former = this.#isBusy;
 		this.#isBusy = true;
 		try {
-			change();
+			return change();
 		} finally {
 			this.#isBusy = former;
 			this.#update(waits);

@@ -202,6 +202,9 @@ export interface EarlyResult {
 /** A part of a run. `key` is unique in the run and never changes. */
 export type Part = MessagePart | ToolPart | ApprovalPart | RunPart | ErrorPart;
 
+/** Changes whenever a stored conversation cannot be folded on by this code. */
+export const FOLD_VERSION = 1;
+
 /** A thread in which nothing has happened. */
 export const EMPTY: Conversation = {
 	position: undefined,

@@ -1,5 +1,4 @@
 /** A conversation that follows a thread, as the application sees it. */
-import type { Client } from "../client/api.js";
 import type { MessageContent, Spelt } from "../sends/content.js";
 import type { Message, SendOptions } from "../sends/message.js";
 import type { Receipt } from "../sends/receipt.js";
@@ -7,6 +6,7 @@ import type { Unsubscribe } from "../shared/listeners.js";
 import type { Decision } from "../thread/events.js";
 import type { Resumed } from "../thread/facts.js";
 import type { ApprovalAnswer, ApproveOutcome, CancelOutcome, EditOutcome, WithdrawOutcome } from "../thread/thread.js";
+import type { ConversationCache } from "./cache.js";
 import type { FoldOptions } from "./fold.js";
 import type { Conversation } from "./model.js";
 import type { Snapshot } from "./snapshot.js";
@@ -16,8 +16,11 @@ import type { StallWatch } from "./stall.js";
 export interface ConversationOptions<C = undefined> extends FoldOptions<C> {
 	/** A conversation that the application stored: it goes on from its `position`. @default an empty one */
 	readonly initial?: Conversation<C> | undefined;
-	/** The client of the thread: its pending messages of former pages, which `agentwire/persist` kept, are shown too. @default none */
-	readonly client?: Pick<Client, "on" | "outbox"> | undefined;
+	/**
+	 * Keeps the conversation beyond the life of the page: `persistentCache({ user })` of `agentwire/persist`. What a former page kept is
+	 * shown before the client is connected, and the store follows the thread from there. Not together with `initial`. @default none
+	 */
+	readonly cache?: ConversationCache | undefined;
 	/**
 	 * Frames of the server that hold only text deltas, or only replays, share a notification with those that follow within one frame of the
 	 * screen (within 250 ms while the page is hidden). The first one is notified at once. Any other event is notified at once, with the

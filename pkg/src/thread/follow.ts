@@ -1,4 +1,5 @@
 /** What the other entries of the package use of a thread, beside what an application does. */
+import type { Client } from "../client/api.js";
 import { withMethods } from "../shared/check.js";
 import type { Unsubscribe } from "../shared/listeners.js";
 import type { Reporter } from "../shared/report.js";
@@ -13,8 +14,16 @@ export interface FollowHandlers {
 	readonly resumed: (resumed: Resumed) => unknown;
 }
 
+/** Whose thread it is. */
+export interface Owner {
+	/** Absolute address of the server. */
+	readonly url: string;
+	readonly client: Pick<Client, "on" | "outbox" | "state" | "subject">;
+}
+
 /** A thread as a client makes it. */
 export interface Followable extends Thread {
+	readonly owner: Owner;
 	/** Where what is built on the thread reports errors. */
 	readonly reporter: Reporter;
 	/** Attaches a consumer of its own: from `from`, or from where the thread began. */

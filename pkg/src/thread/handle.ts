@@ -12,7 +12,7 @@ import { checkId, randomId } from "../shared/names.js";
 import type { Reporter } from "../shared/report.js";
 import type { Consumer } from "./consumer.js";
 import type { Ended, Gap, Resumed, ThreadItem } from "./facts.js";
-import type { Followable, FollowHandlers } from "./follow.js";
+import type { Followable, FollowHandlers, Owner } from "./follow.js";
 import { checkFrom, type From } from "./from.js";
 import { ThreadIterator } from "./iterator.js";
 import { ThreadListeners } from "./listening.js";
@@ -27,6 +27,7 @@ const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 export interface HandleContext extends MessageContext {
 	readonly supervisor: Supervisor;
 	nextId(): number;
+	readonly owner: Owner;
 	/** Why an iterator gets nothing any more: set once the client is closed (without an error) or has failed. */
 	readonly over: { readonly error: Error | undefined } | undefined;
 }
@@ -51,6 +52,10 @@ export class ThreadHandle implements Followable {
 
 	get position(): Position | undefined {
 		return this.#stream.position;
+	}
+
+	get owner(): Owner {
+		return this.#context.owner;
 	}
 
 	get reporter(): Reporter {

@@ -1,7 +1,7 @@
 /** A message as it is stored. */
-import type { RawSendKind } from "../core/raw.js";
-import type { Letter } from "../sends/letter.js";
-import type { Receipt } from "../sends/receipt.js";
+import type { RawSendKind } from "../../core/raw.js";
+import type { Letter } from "../../sends/letter.js";
+import type { Receipt } from "../../sends/receipt.js";
 
 export interface Row {
 	/** Server and user. */
@@ -20,11 +20,6 @@ export interface Row {
 	sentAt?: number | undefined;
 	/** The receipt, when it is stored and waits for its event. */
 	stored: Receipt | undefined;
-}
-
-/** Where the messages of one user on one server are. */
-export function scopeOf(url: string, user: string): string {
-	return JSON.stringify([url, user]);
 }
 
 export function rowOf(letter: Letter, scope: string, owner: string, order: number): Row {

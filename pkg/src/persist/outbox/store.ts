@@ -1,12 +1,12 @@
 /** The outbox of the application's pages: how it is used, and how it is emptied. */
-import type { KeptClient } from "../client/kept.js";
-import { addressOf, type OutboxStore, userOf } from "../client/options.js";
-import { fields } from "../shared/check.js";
+import type { KeptClient } from "../../client/kept.js";
+import { addressOf, type OutboxStore, userOf } from "../../client/options.js";
+import { fields } from "../../shared/check.js";
+import { scopeOf } from "../scope.js";
 import { Database } from "./database.js";
 import { PersistentKeeper } from "./keeper.js";
-import { scopeOf } from "./row.js";
 
-/** Whose outbox it is. */
+/** Whose outbox or cache it is. */
 export interface OutboxOwner {
 	/** The address of the server, as it is given to `createClient`. */
 	readonly url: string | URL;

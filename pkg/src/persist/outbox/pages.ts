@@ -5,8 +5,8 @@
  * Where there are no Web Locks (a page without https, an old browser), nobody can say. A page then takes over what it finds when it
  * starts. Two pages may send one message: it has one id, and the server stores it once (SND-1).
  */
-import { randomId } from "../shared/names.js";
-import { within } from "./deadline.js";
+import { randomId } from "../../shared/names.js";
+import { within } from "../deadline.js";
 
 export class Pages {
 	/** The name of this page. */

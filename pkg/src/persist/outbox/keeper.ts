@@ -6,18 +6,19 @@
  * A row goes when its message has failed for certain, or when it is stored and its event came to this page. Between receipt and event
  * the row stays if the thread is open for events, so that a reload still shows the message.
  */
-import type { KeptClient } from "../client/kept.js";
-import type { RawEventsFrame } from "../core/raw.js";
-import type { Keeper } from "../sends/keeper.js";
-import { bytesOf, type Letter } from "../sends/letter.js";
-import type { Receipt } from "../sends/receipt.js";
-import { SentMessage } from "../sends/sent.js";
-import { AgentwireError, describe } from "../shared/errors.js";
-import type { Position } from "../thread/position.js";
-import type { Seat, Stream } from "../thread/stream.js";
+import type { KeptClient } from "../../client/kept.js";
+import type { RawEventsFrame } from "../../core/raw.js";
+import type { Keeper } from "../../sends/keeper.js";
+import { bytesOf, type Letter } from "../../sends/letter.js";
+import type { Receipt } from "../../sends/receipt.js";
+import { SentMessage } from "../../sends/sent.js";
+import { AgentwireError, describe } from "../../shared/errors.js";
+import type { Position } from "../../thread/position.js";
+import type { Seat, Stream } from "../../thread/stream.js";
+import { scopeOf } from "../scope.js";
 import { Database } from "./database.js";
 import { Pages } from "./pages.js";
-import { letterOf, type Row, rowOf, scopeOf } from "./row.js";
+import { letterOf, type Row, rowOf } from "./row.js";
 
 /** Stored messages that may wait for their events at once. More: the oldest is not kept any longer. */
 const MAX_STORED = 256;

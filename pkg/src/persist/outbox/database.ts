@@ -2,11 +2,11 @@
  * The messages in IndexedDB. Each call is one transaction, and they take effect in the order of the calls. Each rejects for
  * whatever goes wrong, also when the browser does not answer.
  */
-import { guarded, within } from "./deadline.js";
+import { guarded } from "../deadline.js";
+import { open, transact, under } from "../transaction.js";
 import type { Row } from "./row.js";
 
 const NAME = "agentwire";
-const VERSION = 1;
 const STORE = "outbox";
 
 /** Makes the requests of a transaction. The result reads what came of them when they are durable. */
@@ -19,20 +19,10 @@ export class Database {
 
 	private constructor(db: IDBDatabase) {
 		this.#db = db;
-		// Another tab has a later version of the package: it must not wait for this one.
-		db.onversionchange = () => db.close();
 	}
 
-	static open(): Promise<Database> {
-		return within("open the database", (resolve, reject, isLate) => {
-			const request = indexedDB.open(NAME, VERSION);
-			request.onupgradeneeded = guarded(reject, () => request.result.createObjectStore(STORE, { keyPath: ["scope", "id"] }));
-			request.onerror = () => reject(request.error);
-			request.onsuccess = () => {
-				if (isLate()) request.result.close();
-				else resolve(new Database(request.result));
-			};
-		});
+	static async open(): Promise<Database> {
+		return new Database(await open(NAME, (db) => db.createObjectStore(STORE, { keyPath: ["scope", "id"] })));
 	}
 
 	/** Writes rows, or writes them anew. */
@@ -53,7 +43,7 @@ export class Database {
 	/** Deletes all rows of a scope. */
 	clear(scope: string): Promise<void> {
 		return this.#run("delete", (store) => {
-			store.delete(all(scope));
+			store.delete(under(scope));
 			return nothing;
 		});
 	}
@@ -61,7 +51,7 @@ export class Database {
 	/** The rows of a scope. */
 	read(scope: string): Promise<readonly Row[]> {
 		return this.#run("read", (store) => {
-			const request: IDBRequest<Row[]> = store.getAll(all(scope));
+			const request: IDBRequest<Row[]> = store.getAll(under(scope));
 			return () => request.result;
 		});
 	}
@@ -70,7 +60,7 @@ export class Database {
 	claim(scope: string, owner: string, take: (row: Row) => boolean): Promise<readonly Row[]> {
 		return this.#run("claim", (store, reject) => {
 			const taken: Row[] = [];
-			const request: IDBRequest<Row[]> = store.getAll(all(scope));
+			const request: IDBRequest<Row[]> = store.getAll(under(scope));
 			request.onsuccess = guarded(reject, () => {
 				for (const row of request.result.sort((one, other) => one.order - other.order)) {
 					if (!take(row)) continue;
@@ -89,16 +79,6 @@ export class Database {
 	}
 
 	#run<T>(what: string, requests: Requests<T>): Promise<T> {
-		return within(`${what} in the database`, (resolve, reject) => {
-			const transaction = this.#db.transaction(STORE, what === "read" ? "readonly" : "readwrite");
-			transaction.onabort = () => reject(transaction.error ?? new Error("the transaction was aborted"));
-			const result = requests(transaction.objectStore(STORE), reject);
-			transaction.oncomplete = () => resolve(result());
-		});
+		return transact(this.#db, [STORE], what, (transaction, reject) => requests(transaction.objectStore(STORE), reject));
 	}
-}
-
-function all(scope: string): IDBKeyRange {
-	// A list is above every text.
-	return IDBKeyRange.bound([scope], [scope, []]);
 }
