@@ -7,8 +7,7 @@ import { AgentwireError } from "../shared/errors.js";
 import { emit, Listeners, type Unsubscribe } from "../shared/listeners.js";
 import type { AgentEvent, Decision } from "../thread/events.js";
 import type { BatchMeta, Ended, Gap, Resumed } from "../thread/facts.js";
-import { type Followable, type FollowHandlers, followable } from "../thread/follow.js";
-import type { Position } from "../thread/position.js";
+import { type Followable, followable } from "../thread/follow.js";
 import type { ApprovalAnswer, ApproveOutcome, CancelOutcome, EditOutcome, Thread, WithdrawOutcome } from "../thread/thread.js";
 import type { CachedConversation } from "./cache.js";
 import { differs } from "./draft.js";
@@ -40,7 +39,7 @@ class Following<C> implements ConversationStore<C> {
 	readonly #offs: Unsubscribe[] = [];
 	readonly #outgoing = new Outgoing(() => this.#update(true));
 	readonly #watcher: StallWatcher | undefined;
-	#cached: CachedConversation | undefined;
+	readonly #cached: CachedConversation | undefined;
 	readonly #frame = new Frame(() => this.#onFrame());
 	readonly #first: Snapshot<C>;
 	#conversation: Conversation<C>;
@@ -56,13 +55,14 @@ class Following<C> implements ConversationStore<C> {
 	#isBusy = false;
 	/** Listeners are being called. */
 	#isNotifying = false;
+	#isFollowing = false;
 	#disposed = false;
 
 	constructor(thread: Thread, options: ConversationOptions<C>) {
 		const known = ["limits", "customEvents", "initial", "cache", "mergeDeltas", "stalls"];
 		const { limits, customEvents, initial, cache, mergeDeltas, stalls } = fields("options", options, known) as ConversationOptions<C>;
 		withMethods("cache", cache, ["open"]);
-		if (cache !== undefined && initial !== undefined) refuse("initial", initial, "left out if there is a cache", "given");
+		if (cache !== undefined && initial !== undefined) refuse("initial", initial, "left out with a cache");
 		this.#thread = followable(thread);
 		this.#settings = settingsOf({ limits, customEvents });
 		this.#merges = boolean("mergeDeltas", mergeDeltas, true);
@@ -71,11 +71,12 @@ class Following<C> implements ConversationStore<C> {
 		this.#first = this.#snapshot = this.#take();
 		const { client } = this.#thread.owner;
 		this.#offs.push(
-			thread.onEnded((ended) => this.#onEnded(ended)),
+			thread.onEnded((ended) => this.#change(() => (this.#ended = ended))),
 			client.on("outbox", (messages) => this.#restore(messages)),
 		);
-		if (cache === undefined) this.#attach(initial?.position);
-		else void this.#begin((this.#cached = cache.open(this.#thread, () => this.#forget())));
+		const first = this.#conversation;
+		if (cache === undefined) this.#begin(first);
+		else this.#cached = cache.open(this.#thread, (found) => this.#begin((found as Conversation<C> | undefined) ?? first));
 		this.#restore(client.outbox());
 	}
 
@@ -143,40 +144,25 @@ class Following<C> implements ConversationStore<C> {
 		this.#caughtUpHandlers.clear();
 	};
 
-	// --- where it begins ---
-
-	#attach(from: Position | undefined): void {
-		const handlers: FollowHandlers = {
-			batch: (events, meta) => this.#onBatch(events, meta),
-			gap: (gap) => this.#onGap(gap),
-			resumed: (resumed) => this.#onResumed(resumed),
-		};
-		this.#offs.push(this.#thread.follow(handlers, from));
-	}
-
-	/** Shows what a former page kept, and goes on from there. */
-	async #begin(cached: CachedConversation): Promise<void> {
-		const found = await cached.read();
+	/** Shows a conversation, and follows the thread from where it ends. The second time, what was shown must not be shown any more. */
+	#begin(from: Conversation<C>): void {
 		if (this.#disposed) return;
-		if (found !== undefined) this.#change(() => (this.#conversation = found as Conversation<C>));
-		try {
-			this.#attach(found?.position);
-		} catch {
-			// The client was closed meanwhile, and whoever did it knows.
-		}
-	}
-
-	/** What is shown belongs to another user. */
-	#forget(): void {
-		this.#change(() => (this.#conversation = this.#first.conversation));
+		this.#change(() => (this.#conversation = from));
+		if (this.#isFollowing) return;
+		this.#isFollowing = true;
+		this.#offs.push(
+			this.#thread.follow(
+				{
+					batch: (events, meta) => this.#onBatch(events, meta),
+					gap: (gap) => this.#onGap(gap),
+					resumed: (resumed) => this.#onResumed(resumed),
+				},
+				from.position,
+			),
+		);
 	}
 
 	// --- what the thread delivers ---
-
-	#onEnded(ended: Ended): void {
-		this.#cached?.ended(ended);
-		this.#change(() => (this.#ended = ended));
-	}
 
 	#onBatch(events: readonly AgentEvent[], { first, epoch, replays }: BatchMeta): void {
 		this.#fold(

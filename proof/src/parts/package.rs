@@ -10,13 +10,17 @@ use xtask::test::counts::Counts;
 use xtask::test::report::Report;
 
 /// What must be in the tarball; npm leaves a folder out when an ignore file in it says so.
-const NEEDED: [&str; 11] = [
+const NEEDED: [&str; 15] = [
     "package.json",
     "README.md",
     "dist/index.js",
     "dist/index.d.ts",
     "dist/inline.js",
     "dist/inline.d.ts",
+    "dist/conversation.js",
+    "dist/conversation/derived.js",
+    "dist/conversation/stalls.js",
+    "dist/typing.js",
     "dist/persist.js",
     "dist/persist.d.ts",
     "wasm/agentwire.js",

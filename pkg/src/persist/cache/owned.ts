@@ -2,8 +2,7 @@
 import type { CachedConversation } from "../../conversation/cache.js";
 import type { Conversation } from "../../conversation/model.js";
 import type { Unsubscribe } from "../../shared/listeners.js";
-import type { Ended } from "../../thread/facts.js";
-import type { Owner } from "../../thread/follow.js";
+import type { Followable } from "../../thread/follow.js";
 import type { CachedThread } from "./thread.js";
 
 /** Ends of a subscription after which the user may not see the thread. */
@@ -14,37 +13,38 @@ const NOT_THE_USER: readonly string[] = ["subject_changed", "forbidden"];
 
 export class OwnedConversation implements CachedConversation {
 	readonly #cached: CachedThread;
-	readonly #forget: () => void;
 	readonly #offs: readonly Unsubscribe[];
 	/** The user is another one, or may not connect: nothing is kept any more. */
 	#isOver = false;
+	#isShown = false;
 
-	constructor(cached: CachedThread, user: string, { client }: Owner, forget: () => void) {
+	constructor(cached: CachedThread, user: string, thread: Followable, show: (found: Conversation<unknown> | undefined) => void) {
+		const { client } = thread.owner;
 		this.#cached = cached;
-		this.#forget = forget;
+		const purge = (): void => {
+			if (this.#isOver) return;
+			this.#isOver = true;
+			cached.purge(true);
+			if (this.#isShown) show(undefined);
+		};
 		const named = (subject: string | undefined): void => {
-			if (subject !== undefined && subject !== user) this.#purge();
+			if (subject !== undefined && subject !== user) purge();
 		};
 		this.#offs = [
+			thread.onEnded(({ reason }) => {
+				if (GONE.includes(reason)) cached.purge(false);
+			}),
 			client.on("subject", ({ subject }) => named(subject)),
 			client.on("state", ({ to, reason }) => {
-				if (to === "failed" && NOT_THE_USER.includes(reason)) this.#purge();
+				if (to === "failed" && NOT_THE_USER.includes(reason)) purge();
 			}),
 		];
 		named(client.subject);
-	}
-
-	async read(): Promise<Conversation<unknown> | undefined> {
-		const found = await this.#cached.read();
-		return this.#isOver ? undefined : found;
+		void this.#begin(show);
 	}
 
 	keep(conversation: Conversation<unknown>): void {
 		this.#cached.keep(conversation);
-	}
-
-	ended({ reason }: Ended): void {
-		if (GONE.includes(reason)) this.#cached.purge(false);
 	}
 
 	end(): void {
@@ -52,10 +52,13 @@ export class OwnedConversation implements CachedConversation {
 		this.#cached.end();
 	}
 
-	#purge(): void {
-		if (this.#isOver) return;
-		this.#isOver = true;
-		this.#cached.purge(true);
-		this.#forget();
+	async #begin(show: (found: Conversation<unknown> | undefined) => void): Promise<void> {
+		const found = await this.#cached.read();
+		this.#isShown = true;
+		try {
+			show(this.#isOver ? undefined : found);
+		} catch {
+			// The client was closed meanwhile, and whoever did it knows.
+		}
 	}
 }
