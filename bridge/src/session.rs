@@ -189,7 +189,8 @@ pub(crate) async fn run(socket: impl Socket, gauge: Arc<Gauge>, context: Arc<Con
 
 async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut messages: impl Messages) {
     let mut answers = Answers::new();
-    let end = match open(&context, &mut messages).await {
+    // In boxes is what happens once: a task is as large as its largest state, as long as it lives.
+    let end = match Box::pin(open(&context, &mut messages)).await {
         Ok((hello, identity, permit)) => {
             let user = permit.user();
             writer.of_user(Arc::clone(&user.buffered));
@@ -201,7 +202,7 @@ async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut 
             session.welcome();
             // Before the streams are looked up, which can take as long as the log.
             session.flush(&writer).await;
-            let end = match session.subscribe(hello.streams).await {
+            let end = match Box::pin(session.subscribe(hello.streams)).await {
                 Ok(()) => session.serve(&writer, &mut messages).await,
                 Err(end) => end,
             };
@@ -215,7 +216,7 @@ async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut 
             end
         }
     };
-    finish(end, &context, writer, messages, &mut answers).await;
+    Box::pin(finish(end, &context, writer, messages, &mut answers)).await;
 }
 
 /// Waits for a valid `hello` with a valid token, and for a place among the sockets of its user.

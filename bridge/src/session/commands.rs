@@ -29,6 +29,19 @@ impl Session {
             );
             return Ok(());
         };
+        // A task is as large as its largest state, for each socket there is. What waits for rights or for the log is
+        // rare, and has its state outside of it.
+        match request {
+            Request::Other(ClientFrame::Ack { offsets }) => Ok(self.ack(&offsets)?),
+            Request::Other(ClientFrame::Ping { n }) => {
+                self.control.push_back(ServerFrame::Pong { n }.encode());
+                Ok(())
+            }
+            request => Box::pin(self.on_request(request)).await,
+        }
+    }
+
+    async fn on_request(&mut self, request: Request) -> Result<(), End> {
         match request {
             Request::Send(send, mode, checked) => self.send(send, mode, checked).await,
             Request::Edit(send, message_id, checked) => self.edit(send, message_id, checked).await,
@@ -45,7 +58,6 @@ impl Session {
 
     async fn on_frame(&mut self, frame: ClientFrame) -> Result<(), End> {
         match frame {
-            ClientFrame::Ack { offsets } => self.ack(&offsets)?,
             ClientFrame::Cancel { send, what } => self.cancel(send, what).await,
             ClientFrame::Hello(_) => {
                 return Err(Malformed::Contradiction("`hello` comes once, as the first frame").into());
@@ -57,14 +69,15 @@ impl Session {
                 "Subscribe from the start instead.",
                 Some(req),
             ),
-            ClientFrame::Ping { n } => self.control.push_back(ServerFrame::Pong { n }.encode()),
             ClientFrame::Refresh { token } => self.refresh(&token.0).await,
             ClientFrame::Replay { req, ch, from, to } => self.replay(req, ch, from, to),
             ClientFrame::Subscribe { streams } => self.subscribe(streams).await?,
             ClientFrame::Unsubscribe { ch } => self.unsubscribe(ch),
             ClientFrame::Withdraw { send, message_id } => self.withdraw(send, message_id).await,
-            // Read as requests of their own.
-            ClientFrame::Approve { .. }
+            // Done already, or read as requests of their own.
+            ClientFrame::Ack { .. }
+            | ClientFrame::Ping { .. }
+            | ClientFrame::Approve { .. }
             | ClientFrame::Edit { .. }
             | ClientFrame::Send { .. }
             | ClientFrame::Signal { .. }
