@@ -207,7 +207,8 @@ impl Hub {
         if let Some(page) = watch.recent(from, max_events, max_bytes) {
             return Ok(page);
         }
-        self.journal.read(&watch.stream.key, from, max_events, max_bytes).await
+        // In a box: most of what is sent is recent, and each session would have room for this in its task.
+        Box::pin(self.journal.read(&watch.stream.key, from, max_events, max_bytes)).await
     }
 
     /// Hands a signal to the other sessions that watch the stream. A session that is behind misses it.
