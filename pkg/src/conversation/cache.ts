@@ -1,5 +1,5 @@
 /** Where a conversation is kept beyond the life of the page, as the store uses it. `agentwire/persist` has one. */
-import type { Followable } from "../thread/follow.js";
+import type { Thread } from "../thread/thread.js";
 import type { Conversation } from "./model.js";
 
 /** The conversations of one user: `persistentCache(…)` of `agentwire/persist`. */
@@ -8,7 +8,7 @@ export interface ConversationCache {
 	 * Begins with a thread. `show` is called later, once with what a former page kept, or with nothing; and with nothing again if that
 	 * must not be shown any more. It throws if the client was closed.
 	 */
-	open(thread: Followable, show: (found: Conversation<unknown> | undefined) => void): CachedConversation;
+	open(thread: Thread, show: (found: Conversation<unknown> | undefined) => void): CachedConversation;
 }
 
 /** The conversation of one thread. No call throws. */

@@ -3,6 +3,7 @@ import { addressOf, userOf } from "../../client/options.js";
 import type { ConversationCache } from "../../conversation/cache.js";
 import { FOLD_VERSION } from "../../conversation/model.js";
 import { fields, integer, refuse } from "../../shared/check.js";
+import { followable } from "../../thread/follow.js";
 import type { OutboxOwner } from "../outbox/store.js";
 import { scopeOf } from "../scope.js";
 import { CacheDatabase } from "./database.js";
@@ -38,7 +39,8 @@ export function persistentCache(options: CacheOptions): ConversationCache {
 	const maxThreads = integer("cache options.maxThreads", given["maxThreads"], 1, 10_000, 50);
 	const settings = { version: `${FOLD_VERSION}/${own}`, maxThreads };
 	return {
-		open: (thread, show) => {
+		open: (handle, show) => {
+			const thread = followable(handle);
 			const place = { scope: scopeOf(thread.owner.url, user), thread: thread.name };
 			return new OwnedConversation(new CachedThread(place, settings, thread.reporter), user, thread, show);
 		},
