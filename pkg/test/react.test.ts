@@ -553,7 +553,7 @@ test(
 		const inside = inline(stage, h(Boundary, null, h(WithoutThread)), h(Boundary, null, h(Named)));
 		const page = mount(stage, h("div", null, h(Boundary, null, h(WithoutThread)), inside));
 		await stage.settle();
-		assert.match(stage.text(), /no <AgentwireProvider> around.*about no thread: give its name.*caught .*name.*must be/);
+		assert.match(stage.text(), /put it into <AgentwireProvider>.*about no thread: give its name.*caught .*name.*must be/);
 		await page.unmount();
 	}),
 );

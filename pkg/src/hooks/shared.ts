@@ -111,6 +111,19 @@ export class SharedThread<C = undefined> implements SharedConversation<C> {
 	}
 }
 
+/** The actions of whichever thread is there when one is called. */
+export function throughActions(present: () => ThreadActions): ThreadActions {
+	return {
+		send: (content, options) => present().send(content, options),
+		retry: (sendId) => present().retry(sendId),
+		discard: (sendId) => present().discard(sendId),
+		edit: (sendId, content) => present().edit(sendId, content),
+		withdraw: (sendId) => present().withdraw(sendId),
+		approve: (runId, approvalId, answer) => present().approve(runId, approvalId, answer),
+		cancel: (what) => present().cancel(what),
+	};
+}
+
 function actionsOf({ send, retry, discard, edit, withdraw, approve, cancel }: ThreadActions): ThreadActions {
 	return { send, retry, discard, edit, withdraw, approve, cancel };
 }

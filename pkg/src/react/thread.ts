@@ -1,8 +1,8 @@
 /** A thread that components share. */
 import { type Context, createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo } from "react";
+import { noThread } from "../hooks/given.js";
 import type { ThreadSettings } from "../hooks/settings.js";
 import { type SharedConversation, SharedThread } from "../hooks/shared.js";
-import { AgentwireError } from "../shared/errors.js";
 import { useClient } from "./client.js";
 
 /** What {@link AgentwireThread} takes. */
@@ -38,9 +38,7 @@ export function useShared<C>(name: string | undefined, options?: ThreadSettings<
 	const client = useClient();
 	const near = useContext(ThreadContext);
 	const isNear = near !== undefined && near.client === client && (name === undefined || name === near.name) && options === undefined;
-	if (!isNear && name === undefined)
-		throw new AgentwireError("invalid_option", "the component is about no thread: give its name, or put it into <AgentwireThread name=…>");
-	const own = useOwn<C>(isNear ? near.name : (name as string), options);
+	const own = useOwn<C>(name ?? near?.name ?? noThread("put it into <AgentwireThread name=…>"), options);
 	return isNear ? (near as SharedThread<unknown> as SharedThread<C>) : own;
 }
 

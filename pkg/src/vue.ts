@@ -1,0 +1,9 @@
+/** Composables for Vue 3.3 and later: one client, one store for each thread, and refs that change when what they select changes. */
+export type { ConnectionView } from "./hooks/connection.js";
+export { type Equality, type Selector, shallowEqual } from "./hooks/selection.js";
+export type { ThreadSettings } from "./hooks/settings.js";
+export type { SharedConversation, ThreadActions } from "./hooks/shared.js";
+export { type ClientSource, provideClient, useClient } from "./vue/client.js";
+export { type ConversationRefs, type MessagesRefs, useConnection, useConversation, useMessages, useRun } from "./vue/conversation.js";
+export { type AgentwireSource, provideAgentwire } from "./vue/provide.js";
+export { provideThread, useThread } from "./vue/thread.js";
