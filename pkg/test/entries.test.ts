@@ -1,6 +1,6 @@
 /** The entries as a page loads them, beside a stand-in for the generated glue. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -59,8 +59,8 @@ function globalSocket(): void {
 /** Lets the glue load, and all that follows from it. */
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
-test("importing touches nothing of a page: plain Node", async () => {
-	const { entry, glue } = await page();
+/** Runs it where every look at a page throws. */
+async function untouched<T>(run: () => Promise<T>): Promise<T> {
 	const ofPage = ["window", "document", "location", "WebSocket", "navigator", "addEventListener", "fetch"];
 	const names = [...ofPage, "sessionStorage", "localStorage", "indexedDB", "IDBKeyRange"];
 	const kept = names.map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
@@ -73,6 +73,18 @@ test("importing touches nothing of a page: plain Node", async () => {
 		});
 	}
 	try {
+		return await run();
+	} finally {
+		for (const [name, descriptor] of kept) {
+			if (descriptor === undefined) Reflect.deleteProperty(globalThis, name);
+			else Object.defineProperty(globalThis, name, descriptor);
+		}
+	}
+}
+
+test("importing touches nothing of a page: plain Node", async () => {
+	const { entry, glue } = await page();
+	await untouched(async () => {
 		for (const name of ["index", "inline"]) {
 			const module = await entry(name);
 			assert.deepEqual(Object.keys(module).sort(), ["AgentwireError", "UnauthorizedError", "VERSION", "createClient"]);
@@ -82,12 +94,30 @@ test("importing touches nothing of a page: plain Node", async () => {
 		assert.deepEqual(Object.keys(await entry("conversation")).sort(), folds);
 		assert.deepEqual(Object.keys(await entry("conversation/stalls")), ["watchStalls"]);
 		assert.deepEqual(Object.keys(await entry("typing")), ["typing"]);
-	} finally {
-		for (const [name, descriptor] of kept) {
-			if (descriptor === undefined) Reflect.deleteProperty(globalThis, name);
-			else Object.defineProperty(globalThis, name, descriptor);
-		}
-	}
+	});
+	assert.deepEqual((await glue()).log, []);
+});
+
+test("importing the entries for frameworks touches nothing of a page either, and each has its exports", async () => {
+	const { root, entry, glue } = await page();
+	await symlink(new URL("../../node_modules", import.meta.url), join(root, "node_modules"), "junction");
+	// The frameworks themselves look for a page when they are loaded.
+	await Promise.all([import("react"), import("vue"), import("svelte")]);
+	const exported = await untouched(async () => {
+		const names = ["react", "vue", "svelte"];
+		return Promise.all(
+			names.map(async (name) =>
+				Object.keys(await entry(name))
+					.sort()
+					.join(" "),
+			),
+		);
+	});
+	assert.deepEqual(exported, [
+		"AgentwireProvider AgentwireThread ClientProvider shallowEqual useApproval useClient useConnection useConversation useMessages useRun useThread",
+		"provideAgentwire provideClient provideThread shallowEqual useClient useConnection useConversation useMessages useRun useThread",
+		"createAgentwire getAgentwire setAgentwire setClient shallowEqual",
+	]);
 	assert.deepEqual((await glue()).log, []);
 });
 

@@ -4,7 +4,7 @@ import { conversation } from "../conversation/following.js";
 import type { ConversationStore } from "../conversation/store.js";
 import { AgentwireError } from "../shared/errors.js";
 import { emit, Listeners, type Unsubscribe } from "../shared/listeners.js";
-import { reporterOf } from "../shared/report.js";
+import { followable } from "../thread/follow.js";
 import type { Thread } from "../thread/thread.js";
 import { Lingering } from "./linger.js";
 import type { ThreadSettings } from "./settings.js";
@@ -103,6 +103,6 @@ export class OpenThread {
 
 	#notify(): void {
 		const { thread } = this.#parts ?? {};
-		if (thread !== undefined) emit(this.#listeners.list, undefined, reporterOf(thread).handlerThrew);
+		if (thread !== undefined) emit(this.#listeners.list, undefined, followable(thread).reporter.handlerThrew);
 	}
 }

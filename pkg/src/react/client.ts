@@ -12,9 +12,6 @@ export type ClientProviderProps = ClientSource & { readonly children?: ReactNode
 
 const ClientContext: Context<Client | undefined> = createContext<Client | undefined>(undefined);
 
-/** A server renders no layout, and React 18 warns of it there. */
-const useEarlyEffect = typeof document === "undefined" ? useEffect : useLayoutEffect;
-
 /** Gives its children a client: that of the application, or one that it makes with `createClient`. */
 export function ClientProvider({ client, options, createClient, children }: ClientProviderProps): ReactElement {
 	const latest = useRef(options);
@@ -23,6 +20,8 @@ export function ClientProvider({ client, options, createClient, children }: Clie
 		if (!isAlike(options, latest.current)) warnOnce("the options of the provider have changed: the first ones are kept, another `key` makes another client");
 		latest.current = options;
 	}, [options]);
+	// A server renders no layout, and React 18 warns of it there.
+	const useEarlyEffect = typeof document === "undefined" ? useEffect : useLayoutEffect;
 	const isOwn = client === undefined;
 	const retain = () => (isOwn ? lease?.retain() : undefined);
 	// It is needed before the effects of children, which listen to it: in a tree that is shown again its lease may be over. The second
