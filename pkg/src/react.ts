@@ -1,7 +1,8 @@
 "use client";
+export { type Equality, shallowEqual } from "./hooks/compare.js";
 /** Hooks for React 18 and later: one client, one store for each thread, and components that are rendered when what they show changes. */
 export type { ConnectionView } from "./hooks/connection.js";
-export { type Equality, type Selector, shallowEqual } from "./hooks/selection.js";
+export type { Selector } from "./hooks/selection.js";
 export type { ThreadSettings } from "./hooks/settings.js";
 export type { SharedConversation, ThreadActions } from "./hooks/shared.js";
 export { type ApprovalView, useApproval } from "./react/approval.js";

@@ -250,7 +250,7 @@ test(
 			app.mount(stage.root);
 			app.unmount();
 		}
-		assert.match(said.join(), /has no client: call provideAgentwire.. in it or above it.*about no thread/);
+		assert.match(said.join(), /needs provideAgentwire.. in it or above it.*needs the name of a thread/);
 		await leavesNothing(stage);
 	}),
 );

@@ -1,5 +1,5 @@
 // Weighs what a page loads. Prints one JSON object: label -> {raw, gzip, brotli, files}, in bytes; the parts of the default entry,
-// and what `agentwire/persist` and `agentwire/conversation` add to it.
+// what `agentwire/persist` and `agentwire/conversation` add to it, and what the entries for frameworks add to both.
 //
 // usage: node weigh.mjs PKG
 import { readFileSync } from "node:fs";
@@ -25,6 +25,7 @@ async function bundle(...entries) {
 		absWorkingDir: pkg,
 		stdin: { contents: entries.map((entry) => `export * from "./dist/${entry}";`).join(""), resolveDir: pkg },
 		bundle: true,
+		external: ["react", "vue", "svelte"],
 		minify: true,
 		format: "esm",
 		target: "es2022",
@@ -58,6 +59,11 @@ function added(whole, part) {
 const main = await bundle("index.js");
 const inline = await bundle("inline.js");
 const persist = added((await bundle("index.js", "persist.js")).bundled, main.bundled);
-const conversation = added((await bundle("index.js", "conversation.js")).bundled, main.bundled);
+const withConversation = (await bundle("index.js", "conversation.js")).bundled;
+const conversation = added(withConversation, main.bundled);
+// The frameworks themselves are the page's.
+const [react, vue, svelte] = await Promise.all(
+	["react", "vue", "svelte"].map(async (name) => added((await bundle("index.js", "conversation.js", `${name}.js`)).bundled, withConversation)),
+);
 const wasm = weigh([readFileSync(join(pkg, "wasm", "agentwire_bg.wasm"))]);
-process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, persist, conversation, parts: main.parts }));
+process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, persist, conversation, react, vue, svelte, parts: main.parts }));

@@ -2,7 +2,8 @@
 import type { Client } from "../client/api.js";
 import type { ConnectionState, Health } from "../client/state.js";
 import type { AgentwireError } from "../shared/errors.js";
-import { type Selected, type Source, shallowEqual } from "./selection.js";
+import { isAlike } from "./compare.js";
+import type { Source } from "./selection.js";
 
 /** How the connection is. The same object as long as nothing of it changes. */
 export interface ConnectionView {
@@ -14,25 +15,19 @@ export interface ConnectionView {
 	readonly lastError: AgentwireError | undefined;
 }
 
-/** What a client that was not asked to connect says: what a server renders. */
-export const IDLE: ConnectionState = { name: "idle", reason: "not mounted yet", attempt: 0 };
-/** The same, in one word. */
-export const WITHOUT_HEALTH: Health = { status: "initializing", reason: IDLE.reason };
-const RESTING: ConnectionView = { state: IDLE, health: WITHOUT_HEALTH, lastError: undefined };
+const reason = "not mounted yet";
 
-const sources = new WeakMap<Client, Source<ConnectionView>>();
+/** What a client says that is not made yet: what a server renders. */
+export const RESTING: ConnectionView = { state: { name: "idle", reason, attempt: 0 }, health: { status: "initializing", reason }, lastError: undefined };
 
-/** The connection of a client. The same source for all components. */
+/** The connection of a client. */
 export function connectionOf(client: Client): Source<ConnectionView> {
-	const known = sources.get(client);
-	if (known !== undefined) return known;
-	let last: Selected<ConnectionView> = { value: RESTING };
-	const source: Source<ConnectionView> = {
+	let last = RESTING;
+	return {
 		getSnapshot: () => {
-			const { value } = last;
-			const next: ConnectionView = { state: kept(value.state, client.state), health: kept(value.health, client.health()), lastError: client.lastError };
-			if (!shallowEqual(value, next)) last = { value: next };
-			return last.value;
+			const { state, lastError } = client;
+			const next = { state, health: client.health(), lastError };
+			return isAlike(last, next) ? last : (last = next);
 		},
 		getServerSnapshot: () => RESTING,
 		subscribe: (listener) => {
@@ -42,11 +37,4 @@ export function connectionOf(client: Client): Source<ConnectionView> {
 			};
 		},
 	};
-	sources.set(client, source);
-	return source;
-}
-
-/** The former object, if the new one says the same. */
-function kept<T>(former: T, next: T): T {
-	return shallowEqual(former, next) ? former : next;
 }

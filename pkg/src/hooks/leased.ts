@@ -2,107 +2,60 @@
  * A client that belongs to a component: it is made when it is first needed, and not while a component renders, and it is closed when the
  * component has been gone for a while. To make a lease makes no client.
  */
-/// <reference lib="esnext.disposable" preserve="true" />
-import type { Client, ClientEvents } from "../client/api.js";
-import type { ConnectionState, Health, Stats } from "../client/state.js";
-import type { Message } from "../sends/message.js";
-import type { AgentwireError } from "../shared/errors.js";
-import type { ListenOptions, Unsubscribe } from "../shared/listeners.js";
-import type { Thread, ThreadOptions } from "../thread/thread.js";
-import { IDLE, WITHOUT_HEALTH } from "./connection.js";
-import { Lingering } from "./linger.js";
+import type { Client } from "../client/api.js";
+import type { Unsubscribe } from "../shared/listeners.js";
+import { RESTING } from "./connection.js";
+import { forward } from "./forward.js";
+import { lingering } from "./linger.js";
 import { releaseAll } from "./shared.js";
 
-/** Stands for the client: what it is asked before there is one is answered as one that was not asked to connect. */
-export class LeasedClient implements Client {
-	readonly #make: () => Client;
-	readonly #lingering: Lingering = new Lingering(() => this.#end());
-	#client: Client | undefined;
-	/** The lease is over: the next one makes another client. */
-	#isOver = false;
-
-	constructor(make: () => Client) {
-		this.#make = make;
-	}
-
-	/** Makes the client, and keeps it until the result is called. Throws as `createClient` does. */
-	retain(): Unsubscribe {
-		if (this.#isOver) this.#client = undefined;
-		this.#isOver = false;
-		this.#open();
-		return this.#lingering.retain();
-	}
-
-	get state(): ConnectionState {
-		return this.#client?.state ?? IDLE;
-	}
-
-	get subject(): string | undefined {
-		return this.#client?.subject;
-	}
-
-	get lastError(): AgentwireError | undefined {
-		return this.#client?.lastError;
-	}
-
-	connect(): void {
-		this.#open().connect();
-	}
-
-	async ready(options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-		return this.#open().ready(options);
-	}
-
-	on<K extends keyof ClientEvents>(type: K, handler: (fact: ClientEvents[K]) => unknown, options?: ListenOptions): Unsubscribe {
-		return this.#open().on(type, handler, options);
-	}
-
-	thread(name: string, options?: ThreadOptions): Thread {
-		return this.#open().thread(name, options);
-	}
-
-	inbox(options?: ThreadOptions): Thread {
-		return this.#open().inbox(options);
-	}
-
-	outbox(): readonly Message[] {
-		return this.#client?.outbox() ?? [];
-	}
-
-	stats(): Stats {
-		return this.#open().stats();
-	}
-
-	health(): Health {
-		return this.#client?.health() ?? WITHOUT_HEALTH;
-	}
-
-	reconnect(): void {
-		this.#open().reconnect();
-	}
-
-	close(): void {
-		this.#client?.close();
-	}
-
-	declare [Symbol.dispose]: () => void;
-
-	/** The client. Outside of a lease it is made for a while only. */
-	#open(): Client {
-		if (this.#client !== undefined) return this.#client;
-		this.#client = this.#make();
-		this.#lingering.touch();
-		return this.#client;
-	}
-
-	#end(): void {
-		this.#isOver = true;
-		releaseAll(this);
-		this.close();
-	}
+/** A client, and how long it is needed. */
+export interface Lease {
+	/** Stands for the client: what it is asked before there is one is answered as one that was not asked to connect. */
+	readonly client: Client;
+	/** Makes the client, and keeps it until the result is called. After the last lease is over, makes another one. Throws as `createClient` does. */
+	readonly retain: () => Unsubscribe;
 }
 
-// Only where the platform has it: elsewhere the key would be the text "undefined".
-if (typeof Symbol.dispose === "symbol") {
-	Object.defineProperty(LeasedClient.prototype, Symbol.dispose, { value: LeasedClient.prototype.close, configurable: true, writable: true });
+/** Leases what `make` makes. */
+export function leaseOf(make: () => Client): Lease {
+	let made: Client | undefined;
+	let isOver = false;
+	const close = (): void => made?.close();
+	const lasting = lingering(() => {
+		isOver = true;
+		releaseAll(client);
+		close();
+	});
+	const open = (): Client => {
+		if (made === undefined) {
+			made = make();
+			lasting.touch();
+		}
+		return made;
+	};
+	const client: Client = {
+		...forward(["connect", "ready", "on", "thread", "inbox", "stats", "reconnect"], open),
+		get state() {
+			return (made ?? RESTING).state;
+		},
+		get subject() {
+			return made?.subject;
+		},
+		get lastError() {
+			return made?.lastError;
+		},
+		outbox: () => made?.outbox() ?? [],
+		health: () => made?.health() ?? RESTING.health,
+		close,
+		// The key may be missing on old platforms, where it is the text "undefined": nobody asks for that.
+		[Symbol.dispose]: close,
+	};
+	const retain = (): Unsubscribe => {
+		if (isOver) made = undefined;
+		isOver = false;
+		open();
+		return lasting.retain();
+	};
+	return { client, retain };
 }

@@ -1,41 +1,41 @@
 /** Counts who needs something, and ends it when nobody has for a while. */
+import type { Unsubscribe } from "../shared/listeners.js";
 
 /**
  * How long something is kept that nobody needs, in milliseconds: a component that is mounted again meanwhile finds it as it was. A
  * StrictMode, a refresh of a module and a thread that is shown in turns with another one need less.
  */
-export const LINGER_MS = 1_000;
+const LINGER_MS = 1_000;
 
-export class Lingering {
-	readonly #end: () => void;
-	#count = 0;
-	#timer: ReturnType<typeof setTimeout> | undefined;
-
-	constructor(end: () => void) {
-		this.#end = end;
-	}
-
+/** How long something is kept. */
+export interface Lingering {
 	/** Needs it until the result is called. */
-	retain(): () => void {
-		this.#count += 1;
-		this.cancel();
-		let isHeld = true;
-		return () => {
-			if (!isHeld) return;
-			isHeld = false;
-			this.#count -= 1;
-			this.touch();
-		};
-	}
-
+	readonly retain: () => Unsubscribe;
 	/** It was used just now: it ends in a while, unless somebody needs it. */
-	touch(): void {
-		this.cancel();
-		if (this.#count === 0) this.#timer = setTimeout(this.#end, LINGER_MS);
-	}
+	readonly touch: () => void;
+	/** Does not end it by itself any more. */
+	readonly cancel: () => void;
+}
 
-	/** Does not end it. */
-	cancel(): void {
-		clearTimeout(this.#timer);
-	}
+/** `end` is called when nobody has needed it for a while. */
+export function lingering(end: () => void): Lingering {
+	let count = 0;
+	let timer: ReturnType<typeof setTimeout> | undefined;
+	const cancel = (): void => clearTimeout(timer);
+	const touch = (): void => {
+		cancel();
+		if (count === 0) timer = setTimeout(end, LINGER_MS);
+	};
+	const retain = (): Unsubscribe => {
+		let held = 1;
+		count += 1;
+		cancel();
+		return () => {
+			count -= held;
+			// Further calls do nothing.
+			if (held > 0) touch();
+			held = 0;
+		};
+	};
+	return { retain, touch, cancel };
 }

@@ -6,7 +6,7 @@ import { AgentwireError } from "../shared/errors.js";
 import { emit, Listeners, type Unsubscribe } from "../shared/listeners.js";
 import { followable } from "../thread/follow.js";
 import type { Thread } from "../thread/thread.js";
-import { Lingering } from "./linger.js";
+import { lingering } from "./linger.js";
 import type { ThreadSettings } from "./settings.js";
 
 /** What is open of a thread. */
@@ -15,94 +15,89 @@ interface Parts {
 	readonly store: ConversationStore<unknown>;
 }
 
-export class OpenThread {
-	readonly settings: ThreadSettings<unknown> | undefined;
-	readonly #client: Client;
-	readonly #name: string;
-	readonly #closed: () => void;
-	readonly #lingering = new Lingering(() => this.close());
-	/** Listeners of components; they stay while the store is waited for. */
-	readonly #listeners = new Listeners<() => unknown>();
-	#parts: Parts | undefined;
-	#unwait: Unsubscribe | undefined;
-
-	/** `closed` is called when it is closed: whoever needs the thread then opens another one. */
-	constructor(client: Client, name: string, settings: ThreadSettings<unknown> | undefined, closed: () => void) {
-		this.#client = client;
-		this.#name = name;
-		this.settings = settings;
-		this.#closed = closed;
-	}
-
+/** A thread that components have open together. */
+export interface OpenThread {
+	readonly settings: ThreadSettings<unknown>;
 	/** `undefined` while the client, which has failed, takes no thread. */
-	get store(): ConversationStore<unknown> | undefined {
-		return this.#parts?.store;
-	}
-
+	readonly store: () => ConversationStore<unknown> | undefined;
 	/** Keeps it open until the result is called, and calls the listener with each change. Throws as `client.thread` and `conversation` do, but not `closed`. */
-	retain(listener: (() => unknown) | undefined): Unsubscribe {
-		this.#openOrWait();
-		const release = this.#lingering.retain();
-		const entry = listener === undefined ? undefined : this.#listeners.add(listener);
-		return () => {
-			if (entry !== undefined) this.#listeners.remove(entry);
-			release();
-		};
-	}
-
+	readonly retain: (listener: (() => unknown) | undefined) => Unsubscribe;
 	/** Opens it for a moment. Throws as `client.thread` and `conversation` do. */
-	use(): Parts {
-		this.#lingering.touch();
-		return this.#open();
-	}
+	readonly use: () => Parts;
+	readonly close: () => void;
+}
 
-	close(): void {
-		this.#lingering.cancel();
-		this.#unwait?.();
-		this.#listeners.clear();
-		this.#parts?.store.dispose();
-		this.#parts?.thread.close();
-		this.#parts = undefined;
-		this.#closed();
-	}
+/** `closed` is called when it is closed: whoever needs the thread then opens another one. Nothing is opened here. */
+export function openThread(client: Client, name: string, settings: ThreadSettings<unknown>, closed: () => void): OpenThread {
+	/** Listeners of components; they stay while the store is waited for. */
+	const listeners = new Listeners<() => unknown>();
+	let parts: Parts | undefined;
+	let unwait: Unsubscribe | undefined;
 
-	#openOrWait(): void {
-		try {
-			this.#open();
-		} catch (error) {
-			const isOver = error instanceof AgentwireError && error.code === "closed";
-			if (!isOver) {
-				this.close();
-				throw error;
-			}
-			// A client that has failed may begin anew; one that is closed never does, and says nothing more.
-			this.#unwait ??= this.#client.on("state", ({ to }) => {
-				if (to !== "connecting") return;
-				this.#openOrWait();
-				this.#notify();
-			});
-		}
-	}
+	const close = (): void => {
+		lasting.cancel();
+		unwait?.();
+		listeners.clear();
+		parts?.store.dispose();
+		parts?.thread.close();
+		parts = undefined;
+		closed();
+	};
+	const lasting = lingering(close);
 
-	#open(): Parts {
-		if (this.#parts !== undefined) return this.#parts;
-		const { from = this.settings?.initial?.position, ...options } = this.settings ?? {};
-		const thread = this.#client.thread(this.#name, { from });
+	const notify = (): void => {
+		if (parts !== undefined) emit(listeners.list, undefined, followable(parts.thread).reporter.handlerThrew);
+	};
+
+	const open = (): Parts => {
+		if (parts !== undefined) return parts;
+		const { from = settings.initial?.position, ...options } = settings;
+		const thread = client.thread(name, { from });
 		try {
 			// With the client, what is sent by other means is shown too.
-			const store = conversation<unknown>(thread, { ...options, client: this.#client });
-			store.subscribe(() => this.#notify());
-			this.#unwait?.();
-			this.#unwait = undefined;
-			return (this.#parts = { thread, store });
+			const store = conversation<unknown>(thread, { ...options, client });
+			store.subscribe(notify);
+			unwait?.();
+			return (parts = { thread, store });
 		} catch (error) {
 			thread.close();
 			throw error;
 		}
-	}
+	};
 
-	#notify(): void {
-		const { thread } = this.#parts ?? {};
-		if (thread !== undefined) emit(this.#listeners.list, undefined, followable(thread).reporter.handlerThrew);
-	}
+	const openOrWait = (): void => {
+		try {
+			open();
+		} catch (error) {
+			if (!(error instanceof AgentwireError && error.code === "closed")) {
+				close();
+				throw error;
+			}
+			// A client that has failed may begin anew; one that is closed never does, and says nothing more.
+			unwait ??= client.on("state", ({ to }) => {
+				if (to !== "connecting") return;
+				openOrWait();
+				notify();
+			});
+		}
+	};
+
+	return {
+		settings,
+		store: () => parts?.store,
+		retain: (listener) => {
+			openOrWait();
+			const release = lasting.retain();
+			const entry = listener && listeners.add(listener);
+			return () => {
+				if (entry !== undefined) listeners.remove(entry);
+				release();
+			};
+		},
+		use: () => {
+			lasting.touch();
+			return open();
+		},
+		close,
+	};
 }

@@ -9,13 +9,17 @@ import type { Snapshot } from "../conversation/snapshot.js";
 import type { ConversationStore } from "../conversation/store.js";
 import type { Unsubscribe } from "../shared/listeners.js";
 import type { Thread } from "../thread/thread.js";
-import { OpenThread } from "./opened.js";
-import { isAlike, warnOnce } from "./options.js";
+import { isAlike } from "./compare.js";
+import { forward } from "./forward.js";
+import { type OpenThread, openThread } from "./opened.js";
 import type { Source } from "./selection.js";
 import type { ThreadSettings } from "./settings.js";
+import { warnOnce } from "./warn.js";
+
+const ACTIONS = ["send", "retry", "discard", "edit", "withdraw", "approve", "cancel"] as const;
 
 /** What a person does in a thread, as the store has it: the methods may be passed on without it. */
-export type ThreadActions = Pick<ConversationStore<unknown>, "send" | "retry" | "discard" | "edit" | "withdraw" | "approve" | "cancel">;
+export type ThreadActions = Pick<ConversationStore<unknown>, (typeof ACTIONS)[number]>;
 
 /** A thread as components share it. It is made again when the name or the client changes, and else stays the same object. */
 export interface SharedConversation<C = undefined> extends Source<Snapshot<C>>, ThreadActions, Pick<ConversationStore<C>, "onCaughtUp"> {
@@ -25,110 +29,72 @@ export interface SharedConversation<C = undefined> extends Source<Snapshot<C>>, 
 	readonly thread: Thread;
 }
 
-const RESTING: Snapshot<undefined> = restingOf(EMPTY);
+/** What the hooks know of it besides. */
+export interface SharedThread<C = undefined> extends SharedConversation<C> {
+	/** The actions by themselves. Always the same object. */
+	readonly actions: ThreadActions;
+	/** Keeps it open. */
+	readonly retain: () => Unsubscribe;
+	/** Warns if a later render gives other options than the first one. */
+	readonly compare: (settings: ThreadSettings<C> | undefined) => void;
+}
 
 /** The open ones of each client, by the name of the thread. */
 const open = new WeakMap<Client, Map<string, OpenThread>>();
 
 /** Closes what is open of a client: it is about to be closed. */
 export function releaseAll(client: Client): void {
-	for (const opened of [...(open.get(client)?.values() ?? [])]) opened.close();
-}
-
-export class SharedThread<C = undefined> implements SharedConversation<C> {
-	readonly client: Client;
-	readonly name: string;
-	/** As they were given first. */
-	readonly settings: ThreadSettings<C> | undefined;
-	#resting: Snapshot<C> | undefined;
-
-	constructor(client: Client, name: string, settings?: ThreadSettings<C>) {
-		this.client = client;
-		this.name = name;
-		this.settings = settings;
-	}
-
-	get thread(): Thread {
-		return this.#opened.use().thread;
-	}
-
-	readonly getSnapshot = (): Snapshot<C> => this.#present?.getSnapshot() ?? this.getServerSnapshot();
-
-	readonly getServerSnapshot = (): Snapshot<C> => (this.#resting ??= this.#rest());
-
-	readonly subscribe = (listener: () => unknown): Unsubscribe => this.#opened.retain(listener);
-
-	/** Keeps it open. */
-	readonly retain = (): Unsubscribe => this.#opened.retain(undefined);
-
-	readonly onCaughtUp: ConversationStore<C>["onCaughtUp"] = (handler) => this.#store.onCaughtUp(handler);
-	readonly send: ThreadActions["send"] = (content, options) => this.#store.send(content, options);
-	readonly retry: ThreadActions["retry"] = (sendId) => this.#store.retry(sendId);
-	readonly discard: ThreadActions["discard"] = (sendId) => this.#store.discard(sendId);
-	readonly edit: ThreadActions["edit"] = async (sendId, content) => this.#store.edit(sendId, content);
-	readonly withdraw: ThreadActions["withdraw"] = async (sendId) => this.#store.withdraw(sendId);
-	readonly approve: ThreadActions["approve"] = async (runId, approvalId, answer) => this.#store.approve(runId, approvalId, answer);
-	readonly cancel: ThreadActions["cancel"] = async (what) => this.#store.cancel(what);
-
-	/** The actions by themselves. Always the same object. */
-	readonly actions: ThreadActions = actionsOf(this);
-
-	/** Warns if a later render gives other options than the first one. */
-	compare(settings: ThreadSettings<C> | undefined): void {
-		if (!isAlike(settings ?? {}, this.settings ?? {}))
-			warnOnce(`the options of thread ${JSON.stringify(this.name)} have changed: the first ones are kept until its name or its client changes`);
-	}
-
-	get #store(): ConversationStore<unknown> {
-		return this.#opened.use().store;
-	}
-
-	get #present(): ConversationStore<C> | undefined {
-		return open.get(this.client)?.get(this.name)?.store as ConversationStore<C> | undefined;
-	}
-
-	/** The one that is open; else it is opened. */
-	get #opened(): OpenThread {
-		const { client, name } = this;
-		const named = open.get(client) ?? new Map<string, OpenThread>();
-		open.set(client, named);
-		const settings = this.settings as ThreadSettings<unknown> | undefined;
-		const present = named.get(name);
-		if (present !== undefined) {
-			if (settings !== undefined && !isAlike(settings, present.settings ?? {}))
-				warnOnce(`thread ${JSON.stringify(name)} is open with other options, which hold: give them once, to <AgentwireThread> or to whoever shows it first`);
-			return present;
-		}
-		const opened = new OpenThread(client, name, settings, () => named.get(name) === opened && named.delete(name));
-		named.set(name, opened);
-		return opened;
-	}
-
-	#rest(): Snapshot<C> {
-		const { initial, customEvents } = this.settings ?? {};
-		if (initial === undefined && customEvents === undefined) return RESTING as Snapshot<C>;
-		return restingOf(initial ?? emptyConversation({ customEvents }));
-	}
+	for (const { close } of [...(open.get(client)?.values() ?? [])]) close();
 }
 
 /** The actions of whichever thread is there when one is called. */
 export function throughActions(present: () => ThreadActions): ThreadActions {
+	return forward(ACTIONS, present);
+}
+
+/** A thread with its first options. */
+export function sharedThread<C = undefined>(client: Client, name: string, settings?: ThreadSettings<C>): SharedThread<C> {
+	const first = (settings ?? {}) as ThreadSettings<unknown>;
+	let resting: Snapshot<C> | undefined;
+
+	const opened = (): OpenThread => {
+		const named = open.get(client) ?? new Map<string, OpenThread>();
+		open.set(client, named);
+		const present = named.get(name);
+		if (present === undefined) {
+			const made = openThread(client, name, first, () => named.delete(name));
+			named.set(name, made);
+			return made;
+		}
+		if (settings !== undefined && !isAlike(first, present.settings)) warnOnce(`thread ${name} is open with other options, which hold`);
+		return present;
+	};
+	// What is shown on a server, and until it is open.
+	const getServerSnapshot = (): Snapshot<C> => (resting ??= restingOf(first) as Snapshot<C>);
+	const store = (): ConversationStore<unknown> => opened().use().store;
+	const actions = throughActions(store);
 	return {
-		send: (content, options) => present().send(content, options),
-		retry: (sendId) => present().retry(sendId),
-		discard: (sendId) => present().discard(sendId),
-		edit: (sendId, content) => present().edit(sendId, content),
-		withdraw: (sendId) => present().withdraw(sendId),
-		approve: (runId, approvalId, answer) => present().approve(runId, approvalId, answer),
-		cancel: (what) => present().cancel(what),
+		...actions,
+		...forward(["onCaughtUp"], store as () => ConversationStore<C>),
+		actions,
+		client,
+		name,
+		get thread() {
+			return opened().use().thread;
+		},
+		getSnapshot: () => (open.get(client)?.get(name)?.store()?.getSnapshot() as Snapshot<C> | undefined) ?? getServerSnapshot(),
+		getServerSnapshot,
+		subscribe: (listener) => opened().retain(listener),
+		retain: () => opened().retain(undefined),
+		compare: (later) => {
+			if (!isAlike(later ?? {}, first)) warnOnce(`the options of thread ${name} have changed, but the first ones hold`);
+		},
 	};
 }
 
-function actionsOf({ send, retry, discard, edit, withdraw, approve, cancel }: ThreadActions): ThreadActions {
-	return { send, retry, discard, edit, withdraw, approve, cancel };
-}
+const EMPTY_SNAPSHOT: Snapshot<unknown> = { conversation: EMPTY, items: [], stalls: [], caughtUp: false, replayedThrough: 0, ended: undefined };
 
-/** What is shown of a thread that is not open: on a server, and until the component is mounted. */
-function restingOf<C>(conversation: Snapshot<C>["conversation"]): Snapshot<C> {
-	return { conversation, items: conversation.items, stalls: [], caughtUp: false, replayedThrough: 0, ended: undefined };
+function restingOf({ initial, customEvents }: ThreadSettings<unknown>): Snapshot<unknown> {
+	const conversation = initial ?? (customEvents && emptyConversation({ customEvents }));
+	return conversation === undefined ? EMPTY_SNAPSHOT : { ...EMPTY_SNAPSHOT, conversation, items: conversation.items };
 }

@@ -36,13 +36,14 @@ export function useApproval(runId: string, approvalId: string): ApprovalView {
 	const of = JSON.stringify([runId, approvalId]);
 	const answer = useCallback(
 		async (given: Decision | ApprovalAnswer): Promise<void> => {
-			setAnswered({ ...NOTHING, of, answering: true });
 			// An answer that comes after the component shows another approval is not shown there.
 			const settle = (settled: Partial<Answering>): void => setAnswered((now) => (now.of === of ? { ...NOTHING, ...settled, of } : now));
-			await approve(runId, approvalId, given).then(
-				(outcome) => settle({ outcome }),
-				(error: unknown) => settle({ error }),
-			);
+			setAnswered({ ...NOTHING, of, answering: true });
+			try {
+				settle({ outcome: await approve(runId, approvalId, given) });
+			} catch (error) {
+				settle({ error });
+			}
 		},
 		[approve, runId, approvalId, of],
 	);

@@ -1,7 +1,8 @@
 /** The connection, in components. */
 import { useMemo } from "react";
+import type { Equality } from "../hooks/compare.js";
 import { type ConnectionView, connectionOf } from "../hooks/connection.js";
-import type { Equality, Selector } from "../hooks/selection.js";
+import type { Selector } from "../hooks/selection.js";
 import { useClient } from "./client.js";
 import { useSelected } from "./selected.js";
 
@@ -16,9 +17,9 @@ export function useConnection(): ConnectionView & ConnectionActions;
 export function useConnection<T>(select: Selector<ConnectionView, T>, equal?: Equality<T>): T;
 export function useConnection(select?: Selector<ConnectionView, unknown>, equal?: Equality<unknown>): unknown {
 	const client = useClient();
-	const viewed = useMemo(() => {
-		const actions: ConnectionActions = { reconnect: () => client.reconnect() };
-		return (view: ConnectionView) => ({ ...view, ...actions });
+	const [source, viewed] = useMemo(() => {
+		const reconnect = (): void => client.reconnect();
+		return [connectionOf(client), (view: ConnectionView) => ({ ...view, reconnect })] as const;
 	}, [client]);
-	return useSelected<ConnectionView, unknown>(connectionOf(client), select ?? viewed, equal);
+	return useSelected<ConnectionView, unknown>(source, select ?? viewed, equal);
 }

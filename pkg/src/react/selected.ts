@@ -1,6 +1,7 @@
 /** Reads a source, and renders the component when what it selected changes. */
 import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
-import { type Equality, type Selected, type Selector, type Source, selection, shallowEqual } from "../hooks/selection.js";
+import { type Equality, shallowEqual } from "../hooks/compare.js";
+import { type Selected, type Selector, type Source, selection } from "../hooks/selection.js";
 
 /** The selected part. A result that equals the former one is that object. */
 export function useSelected<S, T>(source: Source<S>, select: Selector<S, T>, equal: Equality<T> = shallowEqual): T {

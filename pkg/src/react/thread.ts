@@ -1,8 +1,8 @@
 /** A thread that components share. */
 import { type Context, createContext, createElement, type ReactElement, type ReactNode, useContext, useEffect, useMemo } from "react";
-import { noThread } from "../hooks/given.js";
+import { missing } from "../hooks/given.js";
 import type { ThreadSettings } from "../hooks/settings.js";
-import { type SharedConversation, SharedThread } from "../hooks/shared.js";
+import { type SharedConversation, type SharedThread, sharedThread } from "../hooks/shared.js";
 import { useClient } from "./client.js";
 
 /** What {@link AgentwireThread} takes. */
@@ -38,7 +38,7 @@ export function useShared<C>(name: string | undefined, options?: ThreadSettings<
 	const client = useClient();
 	const near = useContext(ThreadContext);
 	const isNear = near !== undefined && near.client === client && (name === undefined || name === near.name) && options === undefined;
-	const own = useOwn<C>(name ?? near?.name ?? noThread("put it into <AgentwireThread name=…>"), options);
+	const own = useOwn<C>(name ?? near?.name ?? missing("the name of a thread, or an <AgentwireThread> around it"), options);
 	return isNear ? (near as SharedThread<unknown> as SharedThread<C>) : own;
 }
 
@@ -46,7 +46,7 @@ export function useShared<C>(name: string | undefined, options?: ThreadSettings<
 function useOwn<C>(name: string, options: ThreadSettings<C> | undefined): SharedThread<C> {
 	const client = useClient();
 	// biome-ignore lint/correctness/useExhaustiveDependencies: options that are written inside a component are new with each render
-	const shared = useMemo(() => new SharedThread<C>(client, name, options), [client, name]);
+	const shared = useMemo(() => sharedThread<C>(client, name, options), [client, name]);
 	useEffect(() => shared.compare(options), [shared, options]);
 	return shared;
 }

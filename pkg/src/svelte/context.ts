@@ -2,9 +2,9 @@
 import { getContext, onDestroy, setContext } from "svelte";
 import type { Client } from "../client/api.js";
 import { type ConnectionView, connectionOf } from "../hooks/connection.js";
-import { type ClientSource, leaseOf, noClient } from "../hooks/given.js";
+import { type ClientSource, given, missing } from "../hooks/given.js";
 import type { ThreadSettings } from "../hooks/settings.js";
-import { SharedThread } from "../hooks/shared.js";
+import { sharedThread } from "../hooks/shared.js";
 import { type Readable, readable } from "./readable.js";
 import { type ThreadStore, threadStore } from "./thread.js";
 
@@ -23,13 +23,12 @@ const KEY = Symbol("agentwire");
 
 /** Makes it outside of components. A client that is made is there from now on, but not on a server. */
 export function createAgentwire(source: ClientSource): Agentwire {
-	const lease = leaseOf(source);
-	const client = source.client ?? (lease as Client);
-	const release = typeof window === "undefined" ? undefined : lease?.retain();
+	const { client, retain } = given(source);
+	const release = typeof window === "undefined" ? undefined : retain?.();
 	return {
 		client,
 		connection: readable(connectionOf(client), (view) => view, Object.is),
-		thread: (name, settings) => threadStore(new SharedThread(client, name, settings)),
+		thread: (name, settings) => threadStore(sharedThread(client, name, settings)),
 		destroy: () => release?.(),
 	};
 }
@@ -43,5 +42,5 @@ export function setClient(source: ClientSource): Agentwire {
 
 /** What the nearest component above gave, while a component is set up. Throws `invalid_option` without one. */
 export function getAgentwire(): Agentwire {
-	return getContext<Agentwire | undefined>(KEY) ?? noClient("call setAgentwire() in a component above it");
+	return getContext<Agentwire | undefined>(KEY) ?? missing("setAgentwire() in a component above it");
 }

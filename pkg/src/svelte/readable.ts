@@ -1,5 +1,6 @@
 /** Sources as stores of Svelte's contract. */
-import { type Equality, type Selector, type Source, selection, shallowEqual } from "../hooks/selection.js";
+import { type Equality, shallowEqual } from "../hooks/compare.js";
+import { type Selector, type Source, selection } from "../hooks/selection.js";
 import type { Unsubscribe } from "../shared/listeners.js";
 
 /** A store of Svelte's contract, as `$name` in a component takes it. */

@@ -2,7 +2,8 @@
 import type { Item, Run } from "../conversation/model.js";
 import { runOf } from "../conversation/select.js";
 import type { Snapshot } from "../conversation/snapshot.js";
-import type { Equality, Selector } from "../hooks/selection.js";
+import type { Equality } from "../hooks/compare.js";
+import type { Selector } from "../hooks/selection.js";
 import type { SharedConversation, SharedThread, ThreadActions } from "../hooks/shared.js";
 import { type Readable, readable } from "./readable.js";
 

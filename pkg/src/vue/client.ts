@@ -1,7 +1,7 @@
 /** The client of a tree of components. */
 import { type InjectionKey, onBeforeMount, onScopeDispose } from "vue";
 import type { Client } from "../client/api.js";
-import { type ClientSource, leaseOf, noClient } from "../hooks/given.js";
+import { type ClientSource, given as givenClient, missing } from "../hooks/given.js";
 import type { Unsubscribe } from "../shared/listeners.js";
 import { give, given } from "./given.js";
 
@@ -11,17 +11,16 @@ const CLIENT: InjectionKey<Client> = Symbol("agentwire client");
 
 /** Gives the components below a client, in `setup`: that of the application, or one that is made with `createClient`. */
 export function provideClient(source: ClientSource): Client {
-	const lease = leaseOf(source);
-	const client = source.client ?? (lease as Client);
+	const { client, retain } = givenClient(source);
 	give(CLIENT, client);
 	let release: Unsubscribe | undefined;
 	// Before the components below are set up, and never on a server.
-	onBeforeMount(() => (release = lease?.retain()));
+	onBeforeMount(() => (release = retain?.()));
 	onScopeDispose(() => release?.());
 	return client;
 }
 
 /** The client of the component itself or of the nearest one above it that provided one. Throws `invalid_option` without one. */
 export function useClient(): Client {
-	return given(CLIENT) ?? noClient("call provideAgentwire() in it or above it");
+	return given(CLIENT) ?? missing("provideAgentwire() in it or above it");
 }

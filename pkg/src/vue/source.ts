@@ -1,6 +1,7 @@
 /** Reads a source into a ref. */
 import { getCurrentInstance, onMounted, onScopeDispose, type ShallowRef, shallowRef, watch } from "vue";
-import { type Equality, type Selector, type Source, selection, shallowEqual } from "../hooks/selection.js";
+import { type Equality, shallowEqual } from "../hooks/compare.js";
+import { type Selector, type Source, selection } from "../hooks/selection.js";
 import type { Unsubscribe } from "../shared/listeners.js";
 
 /** A ref of what is selected, which follows another source as soon as there is one. It listens from when the component is mounted on. */

@@ -1,9 +1,9 @@
 // biome-ignore-all lint/correctness/useHookAtTopLevel: composables of Vue run once, and know no such rule
 /** A thread that components share. */
 import { type ComputedRef, computed, type InjectionKey, type MaybeRefOrGetter, toValue } from "vue";
-import { noThread } from "../hooks/given.js";
+import { missing } from "../hooks/given.js";
 import type { ThreadSettings } from "../hooks/settings.js";
-import { type SharedConversation, SharedThread } from "../hooks/shared.js";
+import { type SharedConversation, type SharedThread, sharedThread } from "../hooks/shared.js";
 import { useClient } from "./client.js";
 import { give, given } from "./given.js";
 import { whileMounted } from "./source.js";
@@ -35,10 +35,10 @@ export function useThread<C = undefined>(name?: MaybeRefOrGetter<string>, settin
 export function useShared<C>(name: MaybeRefOrGetter<string> | undefined, settings?: ThreadSettings<C>): ComputedRef<SharedThread<C>> {
 	const client = useClient();
 	const near = given(THREAD) as ComputedRef<unknown> as ComputedRef<SharedThread<C>> | undefined;
-	if (name === undefined) return near ?? noThread("call provideThread() in it or above it");
+	if (name === undefined) return near ?? missing("the name of a thread, or provideThread() in it or above it");
 	return computed(() => {
 		const present = toValue(name);
 		const isNear = near !== undefined && settings === undefined && near.value.client === client && near.value.name === present;
-		return isNear ? near.value : new SharedThread(client, present, settings);
+		return isNear ? near.value : sharedThread(client, present, settings);
 	});
 }
