@@ -9,7 +9,8 @@ const DEPTH = 2;
 /** Compares field by field down to `depth`, and by `rest` what lies deeper or has no fields. A field that is `undefined` is none. */
 function compared(one: unknown, other: unknown, depth: number, rest: Equality<unknown>): boolean {
 	if (Object.is(one, other)) return true;
-	if (depth === 0 || !isPlain(one) || !isPlain(other) || Array.isArray(one) !== Array.isArray(other)) return rest(one, other);
+	if (depth === 0 || !isPlain(one) || !isPlain(other)) return rest(one, other);
+	if (Array.isArray(one) !== Array.isArray(other)) return false;
 	return Object.keys({ ...one, ...other }).every((key) => compared(one[key], other[key], depth - 1, rest));
 }
 
