@@ -26,6 +26,8 @@ async function bundle(...entries) {
 		stdin: { contents: entries.map((entry) => `export * from "./dist/${entry}";`).join(""), resolveDir: pkg },
 		bundle: true,
 		external: ["react", "vue", "svelte"],
+		// As bundlers have it in what is published.
+		define: { "process.env.NODE_ENV": '"production"' },
 		minify: true,
 		format: "esm",
 		target: "es2022",

@@ -83,6 +83,12 @@ struct Weights {
     persist: Weight,
     /// What `agentwire/conversation` adds to the default entry.
     conversation: Weight,
+    /// What `agentwire/react` adds to both, without React.
+    react: Weight,
+    /// The same of `agentwire/vue`.
+    vue: Weight,
+    /// The same of `agentwire/svelte`.
+    svelte: Weight,
     /// Minified bytes of each module in the default entry, the largest first.
     parts: Vec<(String, u64)>,
 }
@@ -98,6 +104,9 @@ struct Entries {
     inline_gzip: u64,
     persist_gzip: u64,
     conversation_gzip: u64,
+    react_gzip: u64,
+    vue_gzip: u64,
+    svelte_gzip: u64,
 }
 
 /// What the check came to, for the summary of a test run.
@@ -136,6 +145,9 @@ pub(crate) fn check(ctx: &Context, std: Std, set_budget: bool) -> Result<SizeRep
         inline_gzip: weights.inline.gzip,
         persist_gzip: weights.persist.gzip,
         conversation_gzip: weights.conversation.gzip,
+        react_gzip: weights.react.gzip,
+        vue_gzip: weights.vue.gzip,
+        svelte_gzip: weights.svelte.gzip,
     };
     print_table(&weights, both, &std);
     let shipped = ctx.pkg().join("wasm/agentwire_bg.wasm");
@@ -179,13 +191,16 @@ pub(crate) fn check(ctx: &Context, std: Std, set_budget: bool) -> Result<SizeRep
 }
 
 impl Entries {
-    fn list(self) -> [(&'static str, u64); 5] {
+    fn list(self) -> [(&'static str, u64); 8] {
         [
             ("the module", self.wasm_gzip),
             ("the default entry", self.default_gzip),
             ("the inline entry", self.inline_gzip),
             ("what agentwire/persist adds", self.persist_gzip),
             ("what agentwire/conversation adds", self.conversation_gzip),
+            ("what agentwire/react adds to that", self.react_gzip),
+            ("what agentwire/vue adds to that", self.vue_gzip),
+            ("what agentwire/svelte adds to that", self.svelte_gzip),
         ]
     }
 
@@ -197,6 +212,9 @@ impl Entries {
             inline_gzip: more(self.inline_gzip),
             persist_gzip: more(self.persist_gzip),
             conversation_gzip: more(self.conversation_gzip),
+            react_gzip: more(self.react_gzip),
+            vue_gzip: more(self.vue_gzip),
+            svelte_gzip: more(self.svelte_gzip),
         }
     }
 
@@ -240,6 +258,9 @@ fn print_table(weights: &Weights, both: Weight, std: &str) {
         ("agentwire/inline, bundled".to_owned(), weights.inline),
         ("+ persist, bundled".to_owned(), weights.persist),
         ("+ conversation, bundled".to_owned(), weights.conversation),
+        ("+ conversation + react, what that adds".to_owned(), weights.react),
+        ("+ conversation + vue, what that adds".to_owned(), weights.vue),
+        ("+ conversation + svelte, what that adds".to_owned(), weights.svelte),
         (modules, weights.modules),
     ];
     println!("\n  {:<44} {:>10} {:>10} {:>10}", "bytes", "raw", "gzip -9", "brotli 11");
@@ -300,6 +321,9 @@ mod tests {
         inline_gzip: 3000,
         persist_gzip: 500,
         conversation_gzip: 800,
+        react_gzip: 260,
+        vue_gzip: 220,
+        svelte_gzip: 180,
     };
 
     #[test]
@@ -312,7 +336,10 @@ mod tests {
                 default_gzip: 2102,
                 inline_gzip: 3150,
                 persist_gzip: 525,
-                conversation_gzip: 840
+                conversation_gzip: 840,
+                react_gzip: 273,
+                vue_gzip: 231,
+                svelte_gzip: 189,
             }
         );
         assert!(ENTRIES.over(&budget).is_empty());
@@ -337,7 +364,9 @@ mod tests {
             r#"{"wasm":{"raw":3,"gzip":2,"brotli":1,"files":1},"js":{"raw":30,"gzip":20,"brotli":10,"files":1},
                 "modules":{"raw":60,"gzip":50,"brotli":40,"files":9},"inline":{"raw":90,"gzip":80,"brotli":70,"files":1},
                 "persist":{"raw":9,"gzip":8,"brotli":7,"files":0},
-                "conversation":{"raw":9,"gzip":8,"brotli":7,"files":0},"parts":[["a.js",30]]}"#,
+                "conversation":{"raw":9,"gzip":8,"brotli":7,"files":0},
+                "react":{"raw":9,"gzip":8,"brotli":7,"files":0},"vue":{"raw":9,"gzip":8,"brotli":7,"files":0},
+                "svelte":{"raw":9,"gzip":8,"brotli":7,"files":0},"parts":[["a.js",30]]}"#,
         )
         .unwrap();
         assert_eq!(weights.wasm.plus(weights.js), Weight { raw: 33, gzip: 22, brotli: 11, files: 2 });
