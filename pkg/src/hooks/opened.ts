@@ -54,8 +54,7 @@ export function openThread(client: Client, name: string, settings: ThreadSetting
 		const { from = settings.initial?.position, ...options } = settings;
 		const thread = client.thread(name, { from });
 		try {
-			// With the client, what is sent by other means is shown too.
-			const store = conversation<unknown>(thread, { ...options, client });
+			const store = conversation<unknown>(thread, options);
 			store.subscribe(notify);
 			unwait?.();
 			return (parts = { thread, store });
