@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { complaints, launch, needed } from "../page/browser.js";
+import { frameworks } from "./frameworks.js";
 
 /** How long the page may take for each step, in milliseconds. */
 const PATIENCE = 20_000;
@@ -46,6 +47,9 @@ test("the page prints the events of an answer, and again after a reload", async 
 	assert.equal(await page.locator("#state").textContent(), "connected");
 	assert.deepEqual(wrong, []);
 });
+
+// They talk in a thread of the same server, after the page above.
+frameworks(() => ({ address, browser, folder }));
 
 /** Waits for the end of the run and resolves with the events that `page` shows; their offsets must be 1, 2, 3 and so on. */
 async function printed(page) {
