@@ -82,6 +82,21 @@ test(
 );
 
 test(
+	"a message that waited before the thread was opened is shown at once",
+	onStage(async (stage) => {
+		const client = stage.createClient({ ...OPTIONS, autoConnect: false });
+		const agentwire = createAgentwire({ client });
+		client.thread("t").send({ content: "waiting" });
+		const shown: string[] = [];
+		const off = agentwire.thread("t").subscribe(({ items }) => shown.push(textOf(items)));
+		assert.deepEqual(shown, ["", "waiting"]);
+		off();
+		client.close();
+		await leavesNothing(stage);
+	}),
+);
+
+test(
 	"5,000 replayed events change a store a few times",
 	onStage(async (stage) => {
 		stage.world.latency = 1;

@@ -111,6 +111,26 @@ test(
 );
 
 test(
+	"a message that waited before the thread was opened is shown as soon as it is",
+	onStage(async (stage) => {
+		const client = stage.createClient({ ...OPTIONS, autoConnect: false });
+		client.thread("t").send({ content: "waiting" });
+		const app = createApp({
+			setup() {
+				provideClient({ client });
+				const { items } = useMessages("t");
+				return () => h("p", textOf(items.value));
+			},
+		});
+		app.mount(stage.root);
+		await nextTick();
+		assert.equal(stage.text(), "waiting");
+		client.close();
+		await unmount(stage, app);
+	}),
+);
+
+test(
 	"a token renders the run that it belongs to, and nothing else",
 	onStage(async (stage) => {
 		const { server } = stage;
