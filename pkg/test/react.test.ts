@@ -281,8 +281,8 @@ test(
 		await stage.connected();
 		isWaiting = true;
 		await page.render(app(1));
-		assert.match(stage.text(), /wait/);
 		await stage.advance(10_000);
+		assert.match(stage.text(), /wait/);
 		server.append("t", said("Hi"));
 		await stage.settle();
 		isDone = true;
