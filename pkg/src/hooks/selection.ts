@@ -4,8 +4,11 @@ import type { Equality } from "./compare.js";
 
 /** Something that has a snapshot and says when there is another one. */
 export interface Source<S> {
+	/** What it is now. The same object until the listeners are called. */
 	readonly getSnapshot: () => S;
+	/** What a server renders, and what hydration begins with. Always the same object. */
 	readonly getServerSnapshot: () => S;
+	/** Calls the listener after each change, until the result is called. */
 	readonly subscribe: (listener: () => unknown) => Unsubscribe;
 }
 

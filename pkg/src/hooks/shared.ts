@@ -16,10 +16,10 @@ import type { Source } from "./selection.js";
 import type { ThreadSettings } from "./settings.js";
 import { warnOnce } from "./warn.js";
 
-const ACTIONS = ["send", "retry", "discard", "edit", "withdraw", "approve", "cancel"] as const;
-
 /** What a person does in a thread, as the store has it: the methods may be passed on without it. */
-export type ThreadActions = Pick<ConversationStore<unknown>, (typeof ACTIONS)[number]>;
+export type ThreadActions = Pick<ConversationStore<unknown>, "send" | "retry" | "discard" | "edit" | "withdraw" | "approve" | "cancel">;
+
+const ACTIONS: readonly (keyof ThreadActions)[] = ["send", "retry", "discard", "edit", "withdraw", "approve", "cancel"];
 
 /** A thread as components share it. It is made again when the name or the client changes, and else stays the same object. */
 export interface SharedConversation<C = undefined> extends Source<Snapshot<C>>, ThreadActions, Pick<ConversationStore<C>, "onCaughtUp"> {
