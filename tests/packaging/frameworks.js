@@ -62,8 +62,6 @@ async function uses(browser, address, name) {
 		await answer.waitFor({ timeout: PATIENCE });
 		const shown = await page.locator("main").innerText();
 		assert.equal(sockets, 1);
-		const shots = process.env.AGENTWIRE_SHOTS_DIR;
-		if (shots !== undefined) await page.screenshot({ path: join(shots, `${name}-quickstart.png`) });
 		await page.reload();
 		await answer.waitFor({ timeout: PATIENCE });
 		assert.equal(await page.locator("main").innerText(), shown);
