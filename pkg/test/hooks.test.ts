@@ -8,8 +8,7 @@ import { selection } from "../src/hooks/selection.js";
 import { sharedThread } from "../src/hooks/shared.js";
 import { warnOnce } from "../src/hooks/warn.js";
 import { leavesNothing, OPTIONS, onStage, type Stage } from "./support/dom.js";
-
-const said = (content: string) => ({ type: "user_message", content, user: "bob" });
+import { said } from "./support/events.js";
 
 function lease(stage: Stage) {
 	const { client, retain } = given({ options: OPTIONS, createClient: stage.createClient });

@@ -3,17 +3,9 @@ import "./support/document.js";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { derived, get } from "svelte/store";
-import type { Item } from "../src/conversation.js";
 import { type Agentwire, createAgentwire } from "../src/svelte/context.js";
 import { leavesNothing, OPTIONS, onStage, type Stage } from "./support/dom.js";
-
-const started = (runId = "r1") => ({ type: "agent_started", runId, agent: "a" });
-const delta = (text: string, runId = "r1") => ({ type: "message_delta", runId, messageId: "m1", text });
-const said = (content: string) => ({ type: "user_message", content, user: "bob" });
-
-function textOf(items: readonly Item[]): string {
-	return items.map((item) => (item.kind === "user_message" ? item.content : item.kind === "run" ? item.runId : item.kind)).join(",");
-}
+import { delta, said, started, textOf } from "./support/events.js";
 
 function made(stage: Stage): Agentwire {
 	return createAgentwire({ options: OPTIONS, createClient: stage.createClient });

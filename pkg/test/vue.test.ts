@@ -5,7 +5,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type App, type Component, createApp, createSSRApp, effectScope, h, nextTick, ref, type VNode } from "vue";
 import { renderToString } from "vue/server-renderer";
-import type { Item } from "../src/conversation.js";
 import { connectionOf } from "../src/hooks/connection.js";
 // Not from the entry: that one brings the generated glue along, which stands beside `dist` only.
 import { provideClient, useClient } from "../src/vue/client.js";
@@ -13,14 +12,7 @@ import type { MessagesRefs } from "../src/vue/conversation.js";
 import { useConnection, useConversation, useMessages, useRun } from "../src/vue/conversation.js";
 import { provideThread, useThread } from "../src/vue/thread.js";
 import { leavesNothing, OPTIONS, onStage, type Stage } from "./support/dom.js";
-
-const started = (runId = "r1") => ({ type: "agent_started", runId, agent: "a" });
-const delta = (text: string, runId = "r1") => ({ type: "message_delta", runId, messageId: "m1", text });
-const said = (content: string) => ({ type: "user_message", content, user: "bob" });
-
-function textOf(items: readonly Item[]): string {
-	return items.map((item) => (item.kind === "user_message" ? item.content : item.kind === "run" ? item.runId : item.kind)).join(",");
-}
+import { delta, said, started, textOf } from "./support/events.js";
 
 /** Vue does not derive the types of props from what is written here. */
 // biome-ignore lint/suspicious/noExplicitAny: any is what Vue gives
