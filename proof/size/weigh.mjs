@@ -68,4 +68,6 @@ const [react, vue, svelte] = await Promise.all(
 	["react", "vue", "svelte"].map(async (name) => added((await bundle("index.js", "conversation.js", `${name}.js`)).bundled, withConversation)),
 );
 const wasm = weigh([readFileSync(join(pkg, "wasm", "agentwire_bg.wasm"))]);
-process.stdout.write(JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, persist, conversation, react, vue, svelte, parts: main.parts }));
+process.stdout.write(
+	JSON.stringify({ wasm, js: main.bundled, modules: main.modules, inline: inline.bundled, persist, conversation, react, vue, svelte, parts: main.parts }),
+);
