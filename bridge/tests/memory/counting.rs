@@ -15,6 +15,9 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 /// How long a case may take to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long it may take until what is not needed is given back.
+const GIVEN_BACK: Duration = Duration::from_secs(10);
+
 /// Time between two looks at what is in use.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -39,8 +42,21 @@ impl Since {
         Self { before, peak, is_over }
     }
 
+    /// Waits until no more than this is in use, and returns how much it is.
+    pub(crate) async fn until_at_most(&self, case: &str, most: usize) -> usize {
+        let deadline = Instant::now() + GIVEN_BACK;
+        loop {
+            let now = self.held();
+            if now <= most {
+                return now;
+            }
+            assert!(Instant::now() < deadline, "{case}: {now} bytes are held, but the limits say {most}");
+            sleep(PAUSE).await;
+        }
+    }
+
     /// What is in use.
-    pub(crate) fn held(&self) -> usize {
+    fn held(&self) -> usize {
         ALLOCATOR.allocated().saturating_sub(self.before)
     }
 
