@@ -7,7 +7,7 @@ const [list, form] = app.children;
 const [input, , state] = form.children;
 
 const client = createClient({ url: "/ws", token: () => "ada" });
-const chat = conversation(client.thread("quick-start"), { client });
+const chat = conversation(client.thread("quick-start"));
 /** What is shown for each item, and what was shown last. */
 const shown = new Map();
 
