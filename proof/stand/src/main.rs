@@ -35,9 +35,6 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 use trim::Trimmer;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[derive(Debug, Parser)]
 #[command(name = "agentwire-stand", about, max_term_width = 110)]
 struct Args {
