@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { complaints, needed } from "../page/browser.js";
+import { said, VITE } from "../page/program.js";
 import { run } from "./asked.js";
 
 const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
@@ -32,7 +32,7 @@ export function frameworks(stage) {
 					env: { ...process.env, NO_COLOR: "1", AGENTWIRE_SERVER: address },
 				});
 				try {
-					await uses(browser, await listening(server), name);
+					await uses(browser, await said(server, VITE), name);
 				} finally {
 					server.kill();
 				}
@@ -70,20 +70,4 @@ async function uses(browser, address, name) {
 	} finally {
 		await page.close();
 	}
-}
-
-/** Resolves with the address that Vite's server prints. */
-function listening(server) {
-	return new Promise((resolve, reject) => {
-		let said = "";
-		for (const stream of [server.stdout, server.stderr]) {
-			createInterface(stream).on("line", (line) => {
-				said += `${line}\n`;
-				const address = /http:\/\/127\.0\.0\.1:\d+\//.exec(line);
-				if (address !== null) resolve(address[0]);
-			});
-		}
-		server.once("error", reject);
-		server.once("exit", () => reject(new Error(`Vite ended before it served:\n${said}`)));
-	});
 }

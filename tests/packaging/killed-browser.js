@@ -2,8 +2,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import { complaints, drive, FLAGS, needed } from "../page/browser.js";
+import { said } from "../page/program.js";
 
 /** Preferences that keep Firefox from talking to anybody and from asking what it shall do after a crash. */
 const PREFERENCES = {
@@ -33,7 +33,7 @@ async function chromium(folder) {
 	const child = spawn(needed("AGENTWIRE_CHROMIUM"), [...FLAGS, "--headless=new", "--remote-debugging-port=0", `--user-data-dir=${folder}`, "about:blank"], {
 		stdio: ["ignore", "ignore", "pipe"],
 	});
-	const browser = await drive(await said(child, child.stderr, /^DevTools listening on (.*)$/));
+	const browser = await drive(await said(child, /^DevTools listening on (.*)$/, [child.stderr]));
 	const [context] = browser.contexts();
 	const wrong = [];
 	return {
@@ -59,7 +59,7 @@ async function chromium(folder) {
 async function firefox(folder) {
 	await mkdir(folder, { recursive: true });
 	const driver = spawn(needed("AGENTWIRE_GECKODRIVER"), ["--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
-	const port = await said(driver, driver.stdout, /Listening on 127\.0\.0\.1:(\d+)/);
+	const port = await said(driver, /Listening on 127\.0\.0\.1:(\d+)/, [driver.stdout]);
 	const options = { binary: needed("AGENTWIRE_FIREFOX"), args: ["-headless", "-profile", folder], prefs: PREFERENCES };
 	const ask = async (path, body, method = "POST") => {
 		const sent = method === "POST" && { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
@@ -102,18 +102,4 @@ async function killed(child) {
 	const exit = once(child, "exit");
 	child.kill("SIGKILL");
 	await exit;
-}
-
-/** Resolves with what a program says of itself in a line. */
-function said(child, stream, pattern) {
-	return new Promise((resolve, reject) => {
-		let all = "";
-		createInterface(stream).on("line", (line) => {
-			all += `${line}\n`;
-			const found = pattern.exec(line);
-			if (found !== null) resolve(found[1]);
-		});
-		child.once("error", reject);
-		child.once("exit", () => reject(new Error(`${child.spawnfile} ended:\n${all}`)));
-	});
 }

@@ -4,9 +4,9 @@ import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { launch, needed } from "../page/browser.js";
+import { said, VITE } from "../page/program.js";
 import { asks, asksAt, run } from "./asked.js";
 import { check, snippets } from "./snippets.js";
 
@@ -44,7 +44,7 @@ describe("a fresh Vite app", { concurrency: false }, () => {
 			env: { ...process.env, NO_COLOR: "1" },
 		});
 		try {
-			const address = await listening(server);
+			const address = await said(server, VITE);
 			await asksAt(browser, address);
 			// The packages are bundled by now.
 			await asksAt(browser, address);
@@ -104,19 +104,4 @@ const vite = () => join(app, "node_modules/vite/bin/vite.js");
 
 async function wasmFiles(root) {
 	return (await readdir(root, { recursive: true })).filter((name) => name.endsWith(".wasm"));
-}
-
-/** Resolves with the address that Vite's server prints. */
-function listening(server) {
-	return new Promise((resolve, reject) => {
-		let said = "";
-		for (const stream of [server.stdout, server.stderr]) {
-			createInterface(stream).on("line", (line) => {
-				said += `${line}\n`;
-				const address = /http:\/\/127\.0\.0\.1:\d+\//.exec(line);
-				if (address !== null) resolve(address[0]);
-			});
-		}
-		server.once("exit", () => reject(new Error(`Vite ended before it served:\n${said}`)));
-	});
 }

@@ -4,9 +4,9 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { complaints, launch, needed } from "../page/browser.js";
+import { LISTENING, said } from "../page/program.js";
 import { frameworks } from "./frameworks.js";
 
 /** How long the page may take for each step, in milliseconds. */
@@ -17,7 +17,7 @@ let folder, server, address, browser;
 before(async () => {
 	folder = await mkdtemp(join(tmpdir(), "agentwire-quick-start-"));
 	server = spawn(needed("AGENTWIRE_QUICK_START"), ["127.0.0.1:0"], { cwd: folder });
-	address = await listening(server);
+	address = await said(server, LISTENING);
 	browser = await launch();
 });
 
@@ -60,20 +60,4 @@ async function printed(page) {
 		lines.map((_, index) => index + 1),
 	);
 	return lines.map(([, , event]) => JSON.parse(event));
-}
-
-/** Resolves with the address that the server prints. */
-function listening(server) {
-	return new Promise((resolve, reject) => {
-		let said = "";
-		for (const stream of [server.stdout, server.stderr]) {
-			createInterface(stream).on("line", (line) => {
-				said += `${line}\n`;
-				const found = /^listening on (.*)$/.exec(line);
-				if (found !== null) resolve(found[1]);
-			});
-		}
-		server.once("error", reject);
-		server.once("exit", () => reject(new Error(`the server ended before it served:\n${said}`)));
-	});
 }

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { LISTENING, said } from "../page/program.js";
 
 /** A tick of the processor times of Linux, in milliseconds. */
 const TICK = 10;
@@ -30,7 +30,7 @@ export async function stand(limits) {
 		await rm(folder, { recursive: true, force: true });
 	};
 	try {
-		const address = await listening(server);
+		const address = await said(server, LISTENING);
 		const startedIn = performance.now() - started;
 		const token = (user) => sign({ sub: user, exp: 4_000_000_000 }, secret);
 		return { address, startedIn, token, stop, pid: server.pid };
@@ -98,20 +98,4 @@ function sign(claims, secret) {
 	const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 	const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
 	return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
-}
-
-/** Resolves with the address that the server prints. */
-function listening(server) {
-	return new Promise((resolve, reject) => {
-		let said = "";
-		for (const stream of [server.stdout, server.stderr]) {
-			createInterface(stream).on("line", (line) => {
-				said += `${line}\n`;
-				const found = /^listening on (.*)$/.exec(line);
-				if (found !== null) resolve(found[1]);
-			});
-		}
-		server.once("error", reject);
-		server.once("exit", () => reject(new Error(`the server ended before it listened:\n${said}`)));
-	});
 }
