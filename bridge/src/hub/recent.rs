@@ -59,15 +59,18 @@ impl Recent {
             self.bytes += body.len();
             self.bodies.push_back(Arc::clone(body));
         }
+        while self.bodies.len() > self.bounds.events || self.bytes > self.bounds.bytes {
+            self.forget_oldest();
+        }
         self.count();
-        while self.bodies.len() > self.bounds.events
-            || self.bytes > self.bounds.bytes
-            || (self.bounds.is_over() && !self.bodies.is_empty())
-        {
-            let Some(body) = self.bodies.pop_front() else { break };
-            self.bytes -= body.len();
+        while self.bounds.is_over() && !self.bodies.is_empty() {
+            self.forget_oldest();
             self.count();
         }
+    }
+
+    fn forget_oldest(&mut self) {
+        self.bytes -= self.bodies.pop_front().map_or(0, |body| body.len());
     }
 
     /// Forgets all: an event has another text now, or is missing.
@@ -105,9 +108,13 @@ impl Recent {
         Some(frame)
     }
 
-    /// Keeps its part of the total as it is.
+    /// Keeps its part of the total as it is. All streams share the total, so it is left alone if nothing has changed, as with
+    /// a frame that was there already.
     fn count(&mut self) {
         let now = self.bytes + self.frames.bytes();
+        if now == self.counted {
+            return;
+        }
         self.bounds.total.fetch_add(now, Ordering::Relaxed);
         self.bounds.total.fetch_sub(self.counted, Ordering::Relaxed);
         self.counted = now;
