@@ -37,27 +37,24 @@ pub(super) fn cut(bodies: &[Arc<str>]) -> Cut {
     Cut::Events(bodies.len())
 }
 
-/// `head`, `times` and `texts` of a frame.
+/// `head`, `times` and `texts` of a frame of events that [`cut`] has found. Each event is taken apart once.
 pub(super) fn write_lists(frame: &mut String, bodies: &[Arc<str>]) {
-    let deltas = || bodies.iter().filter_map(|body| Delta::of(body));
-    frame.push_str(r#""head":{"#);
-    if let Some(first) = deltas().next() {
-        write_list(frame, first.rest[..first.fields].iter().copied());
-    }
-    frame.push_str(r#"},"times":["#);
-    write_list(frame, deltas().map(|delta| delta.time));
-    frame.push_str(r#"],"texts":["#);
-    write_list(frame, deltas().map(|delta| delta.text));
-    frame.push(']');
-}
-
-fn write_list<'a>(frame: &mut String, items: impl Iterator<Item = &'a str>) {
-    for (index, item) in items.enumerate() {
-        if index > 0 {
+    let mut texts = String::new();
+    for (index, delta) in bodies.iter().filter_map(|body| Delta::of(body)).enumerate() {
+        if index == 0 {
+            frame.push_str(r#""head":{"#);
+            frame.push_str(&delta.rest[..delta.fields].join(","));
+            frame.push_str(r#"},"times":["#);
+        } else {
             frame.push(',');
+            texts.push(',');
         }
-        frame.push_str(item);
+        frame.push_str(delta.time);
+        texts.push_str(delta.text);
     }
+    frame.push_str(r#"],"texts":["#);
+    frame.push_str(&texts);
+    frame.push(']');
 }
 
 /// How many events at the beginning differ in nothing but `time` and `text`.
