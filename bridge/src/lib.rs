@@ -82,6 +82,7 @@ mod ledger;
 mod limits;
 mod live;
 pub mod log;
+mod memory;
 mod origins;
 mod question;
 mod recovery;
@@ -116,9 +117,10 @@ pub use emitter::{Emitter, PublishError};
 pub use event::EventError;
 #[cfg(feature = "faults")]
 pub use faults::Sabotage;
-pub use limits::{LimitError, Limits, Memory};
+pub use limits::{LimitError, Limits};
 pub use live::{Answer, Decision};
 pub use log::{LogError, MemoryLog, OpenError, SqliteLog};
+pub use memory::Memory;
 pub use origins::OriginError;
 pub use run::{
     AcceptedRun, AgentError, Completion, Message, Question, Run, RunStart, Severity, Thinking, ToolArgs,

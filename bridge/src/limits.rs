@@ -1,12 +1,8 @@
 //! What the bridge bounds, and how.
 
-mod memory;
-
 use std::time::Duration;
 
 use serde::Deserialize;
-
-pub use self::memory::Memory;
 
 /// Least silence after which a socket is given up by default.
 const MIN_IDLE: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! What sockets can make a bridge hold, in bytes. `bridge/tests/memory` measures that they cannot make it hold more.
 
-use super::Limits;
 use crate::journal::MAX_QUEUED_BYTES;
+use crate::limits::Limits;
 use crate::socket::{CHUNK_BYTES, MAX_BEFORE_WELCOME, SMALL_BYTES};
 
 /// A socket that was welcomed, with one stream, and at which nothing happens: measured 22.5 kB.

@@ -8,8 +8,8 @@ mod websocket;
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
 
+pub(crate) use self::gauge::Gauge;
 use self::gauge::Room;
-pub(crate) use self::gauge::{Gauge, Intake};
 pub(crate) use self::line::{CHUNK_BYTES, MAX_BEFORE_WELCOME, SMALL_BYTES};
 pub(crate) use self::websocket::WebSocket;
 

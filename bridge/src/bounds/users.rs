@@ -10,7 +10,6 @@ use tokio::sync::Semaphore;
 use crate::bounds::new_streams::NewStreams;
 use crate::bounds::pace::Pace;
 use crate::limits::Limits;
-use crate::socket::Intake;
 
 /// Users that are kept at the most although nobody of them is here, unless more of them have used up what they may.
 const MAX_IDLE: usize = 4_096;
@@ -45,6 +44,17 @@ pub(crate) struct User {
     pub(crate) new_streams: NewStreams,
     /// One heavy frame is worked on at a time.
     pub(crate) heavy: Arc<Semaphore>,
+}
+
+/// What the sockets of one user take in.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    /// Bytes, whatever they are.
+    pub(crate) bytes: Pace,
+    /// Frames and pings.
+    pub(crate) frames: Pace,
+    /// Large messages that are read or worked on at once: of the user, and of all.
+    pub(crate) large: [Arc<Semaphore>; 2],
 }
 
 /// One of the sockets of a user.

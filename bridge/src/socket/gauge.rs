@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::bounds::pace::Pace;
+use crate::bounds::users::Intake;
 use crate::wire::MAX_HELLO_BYTES;
 
 /// What a socket may send. Shared by the session, which says who the user is, and the transport, which obeys.
@@ -22,17 +23,6 @@ pub(super) struct Welcomed {
 /// Room for a large message; given back when this is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Room(#[expect(dead_code, reason = "held")] Vec<OwnedSemaphorePermit>);
-
-/// What the sockets of one user take in.
-#[derive(Debug)]
-pub(crate) struct Intake {
-    /// Bytes, whatever they are.
-    pub(crate) bytes: Pace,
-    /// Frames and pings.
-    pub(crate) frames: Pace,
-    /// Large messages that are read or worked on at once: of the user, and of all.
-    pub(crate) large: [Arc<Semaphore>; 2],
-}
 
 impl Gauge {
     /// The page is known from now on.
