@@ -5,4 +5,5 @@
 export type { OutboxStore } from "./client/options.js";
 export type { ConversationCache } from "./conversation/cache.js";
 export { type CacheOptions, clearCache, persistentCache } from "./persist/cache/store.js";
-export { clearOutbox, type OutboxOwner, persistOutbox } from "./persist/outbox/store.js";
+export { clearOutbox, persistOutbox } from "./persist/outbox/store.js";
+export type { OutboxOwner } from "./persist/scope.js";

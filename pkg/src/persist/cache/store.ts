@@ -1,11 +1,10 @@
 /** The cache of conversations: how it is used, and how it is emptied. */
-import { addressOf, userOf } from "../../client/options.js";
+import { userOf } from "../../client/options.js";
 import type { ConversationCache } from "../../conversation/cache.js";
 import { FOLD_VERSION } from "../../conversation/model.js";
 import { fields, integer, refuse } from "../../shared/check.js";
 import { followable } from "../../thread/follow.js";
-import type { OutboxOwner } from "../outbox/store.js";
-import { scopeOf } from "../scope.js";
+import { clearOf, type OutboxOwner, scopeOf } from "../scope.js";
 import { CacheDatabase } from "./database.js";
 import { OwnedConversation } from "./owned.js";
 import { CachedThread } from "./thread.js";
@@ -52,12 +51,5 @@ export function persistentCache(options: CacheOptions): ConversationCache {
  * what the browser says if it cannot delete.
  */
 export async function clearCache(owner: OutboxOwner): Promise<void> {
-	const { url, user } = fields("owner", owner, ["url", "user"]);
-	const scope = scopeOf(addressOf(url), userOf(user));
-	const database = await CacheDatabase.open();
-	try {
-		await database.clear(scope);
-	} finally {
-		database.close();
-	}
+	await clearOf(owner, CacheDatabase.open);
 }

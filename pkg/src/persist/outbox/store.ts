@@ -1,18 +1,9 @@
 /** The outbox of the application's pages: how it is used, and how it is emptied. */
 import type { KeptClient } from "../../client/kept.js";
-import { addressOf, type OutboxStore, userOf } from "../../client/options.js";
-import { fields } from "../../shared/check.js";
-import { scopeOf } from "../scope.js";
+import type { OutboxStore } from "../../client/options.js";
+import { clearOf, type OutboxOwner } from "../scope.js";
 import { Database } from "./database.js";
 import { PersistentKeeper } from "./keeper.js";
-
-/** Whose outbox or cache it is. */
-export interface OutboxOwner {
-	/** The address of the server, as it is given to `createClient`. */
-	readonly url: string | URL;
-	/** The user, as the server names it. */
-	readonly user: string;
-}
 
 /**
  * Keeps messages in IndexedDB until they are stored by the server and shown by the page: `createClient({ outbox: persistOutbox() })`.
@@ -32,12 +23,5 @@ export function persistOutbox(): OutboxStore {
  * the browser says if it cannot delete.
  */
 export async function clearOutbox(owner: OutboxOwner): Promise<void> {
-	const { url, user } = fields("owner", owner, ["url", "user"]);
-	const scope = scopeOf(addressOf(url), userOf(user));
-	const database = await Database.open();
-	try {
-		await database.clear(scope);
-	} finally {
-		database.close();
-	}
+	await clearOf(owner, Database.open);
 }
