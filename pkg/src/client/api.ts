@@ -27,6 +27,9 @@ export interface ClientEvents {
 	subject: Subject;
 }
 
+/** The names of {@link ClientEvents}. */
+export const CLIENT_EVENTS: readonly (keyof ClientEvents)[] = ["state", "error", "notice", "signal", "subject", "health", "outbox"];
+
 /** A connection to one server for one user. */
 export interface Client {
 	/** The state of the connection now. */

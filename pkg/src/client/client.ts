@@ -19,7 +19,7 @@ import { type HandleContext, ThreadHandle } from "../thread/handle.js";
 import type { Seat } from "../thread/stream.js";
 import { Streams } from "../thread/streams.js";
 import type { Thread, ThreadOptions } from "../thread/thread.js";
-import type { Client, ClientEvents } from "./api.js";
+import { CLIENT_EVENTS, type Client, type ClientEvents } from "./api.js";
 import { Connection } from "./connection.js";
 import { handleContext, type Over } from "./context.js";
 import type { EarlySocket } from "./early.js";
@@ -87,7 +87,8 @@ export class AgentClient implements Client {
 		const limits = { count: settings.config.maxPending, bytes: settings.maxPendingBytes };
 		const listed = new Listed((messages) => this.#events.emit("outbox", messages));
 		this.#outbox = new Outbox(this.#supervisor, limits, listed, (value) => this.#metric({ name: "send_duration", unit: "ms", value }));
-		const [nextId, owner] = [(): number => (this.#lastId += 1), { url: settings.url, client: this }];
+		const nextId = (): number => (this.#lastId += 1);
+		const owner = { url: settings.url, client: this };
 		this.#streams = new Streams({ supervisor: this.#supervisor, reporter: this.#reporter, seats: this.#seats, nextId });
 		this.#context = handleContext({ supervisor: this.#supervisor, outbox: this.#outbox, reporter: this.#reporter, nextId, owner, over: () => this.#over });
 		this.#openKeeper();
@@ -127,7 +128,7 @@ export class AgentClient implements Client {
 	}
 
 	on<K extends keyof ClientEvents>(type: K, handler: (fact: ClientEvents[K]) => unknown, options: ListenOptions = {}): Unsubscribe {
-		if (!EVENTS.has(type)) refuse("type", type, `one of ${[...EVENTS].join(", ")}`);
+		if (!CLIENT_EVENTS.includes(type)) refuse("type", type, `one of ${CLIENT_EVENTS.join(", ")}`);
 		const signal = checkListener(handler, options);
 		if (signal?.aborted === true) return () => undefined;
 		const entry = this.#events.add(type, handler);
@@ -396,5 +397,3 @@ if (typeof Symbol.dispose === "symbol") {
 
 /** The least time between two restarts after a failure, in milliseconds. */
 const RESTART_MS = 2_000;
-
-const EVENTS: ReadonlySet<string> = new Set<keyof ClientEvents>(["state", "error", "notice", "signal", "subject", "health", "outbox"]);

@@ -74,7 +74,7 @@ class Following<C> implements ConversationStore<C> {
 			thread.onEnded((ended) => this.#change(() => (this.#ended = ended))),
 			client.on("outbox", (messages) => this.#restore(messages)),
 		);
-		const first = this.#conversation;
+		const first = this.#first.conversation;
 		if (cache === undefined) this.#begin(first);
 		else this.#cached = cache.open(this.#thread, (found) => this.#begin((found as Conversation<C> | undefined) ?? first));
 		this.#restore(client.outbox());

@@ -18,7 +18,7 @@ export interface FollowHandlers {
 export interface Owner {
 	/** Absolute address of the server. */
 	readonly url: string;
-	readonly client: Pick<Client, "on" | "outbox" | "state" | "subject">;
+	readonly client: Pick<Client, "on" | "outbox" | "subject">;
 }
 
 /** A thread as a client makes it. */
