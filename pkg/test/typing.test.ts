@@ -34,7 +34,7 @@ async function join(world: World, server: ModelServer, user: string, options?: T
 }
 
 test(
-	"who types is told to the others now and then, and stops by itself",
+	"the others are notified now and then of who types, and it stops by itself",
 	inWorld(async (world) => {
 		const server = new ModelServer(world);
 		const ada = await join(world, server, "ada");

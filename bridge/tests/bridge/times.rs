@@ -39,7 +39,7 @@ fn start(timeout: Option<u64>, heartbeat: Option<u64>) -> RunStart {
     RunStart { timeout: seconds(timeout), heartbeat: seconds(heartbeat), ..RunStart::from("a") }
 }
 
-/// When the run is over, and whether the agent is told.
+/// When the run is over, and whether the agent is notified.
 async fn ends_after(run: &Run) -> Duration {
     let began = Instant::now();
     run.cancelled().await;

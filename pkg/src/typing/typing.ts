@@ -1,4 +1,4 @@
-/** Typing as signals: told to the other pages in a thread, never stored, and over by itself. */
+/** Typing as signals: sent to the other pages in a thread, never stored, and over by itself. */
 import type { Client } from "../client/api.js";
 import type { Signal } from "../client/state.js";
 import type { Message } from "../sends/message.js";
@@ -15,7 +15,7 @@ const USUAL_MS = 5_000;
 /** Users that are known to be typing at once. Further ones are left out. */
 const MAX_USERS = 100;
 
-/** How to tell. */
+/** How typing is shown to others. */
 export interface TypingOptions {
 	/** After so many milliseconds without `start()` this page is not typing any more, 1,000 to 60,000. @default 5_000 */
 	readonly idleMs?: number | undefined;
@@ -29,7 +29,7 @@ export interface Typing {
 	readonly getServerSnapshot: () => readonly string[];
 	/** Calls the listener when others begin or stop. What it throws is reported to the client. */
 	readonly subscribe: (listener: () => unknown) => Unsubscribe;
-	/** This page is typing: call it with each key. It is told to the others now and then, and is over after `idleMs`, with a message, or without a connection. */
+	/** This page is typing: call it with each key. The others are notified now and then, and it is over after `idleMs`, with a message, or without a connection. */
 	readonly start: () => void;
 	/** This page is not typing any more. */
 	readonly stop: () => void;
@@ -54,7 +54,7 @@ class ThreadTyping implements Typing {
 	/** When each user stops by itself. */
 	readonly #users = new Map<string, ReturnType<typeof setTimeout>>();
 	#snapshot = NOBODY;
-	/** Ends what this page told. */
+	/** Ends what this page has sent. */
 	#idle: ReturnType<typeof setTimeout> | undefined;
 	#toldAt = 0;
 	/** Messages of the thread that were pending before. */
@@ -72,7 +72,7 @@ class ThreadTyping implements Typing {
 			client.on("signal", (signal) => this.#onSignal(signal)),
 			client.on("outbox", (messages) => this.#onOutbox(messages)),
 			client.on("state", ({ to }) => {
-				// Nobody can be told; the others see it end by itself.
+				// Nobody can be notified; the others see it end by itself.
 				if (to !== "connected") this.#rest();
 			}),
 		];
