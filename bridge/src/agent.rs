@@ -228,6 +228,21 @@ impl Turn {
         self.noted(AcceptedRun::new(self.emitter.clone(), start.into(), Some(self.answers())).await)
     }
 
+    /// The place of the message.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The place of its text, if that was edited.
+    pub(crate) fn edited(&self) -> Option<u64> {
+        self.edited
+    }
+
+    /// Notes that the message has another text by now.
+    pub(crate) fn outdate(&self) {
+        self.state.is_outdated.store(true, Ordering::Release);
+    }
+
     fn answers(&self) -> Answers<'_> {
         Answers {
             send_id: &self.message.send_id,
@@ -244,7 +259,7 @@ impl Turn {
             self.state.log_failed.store(true, Ordering::Release);
         }
         if matches!(run, Err(PublishError::Outdated)) {
-            self.state.is_outdated.store(true, Ordering::Release);
+            self.outdate();
         }
         run
     }

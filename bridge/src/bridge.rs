@@ -15,7 +15,7 @@ use crate::bounds::buffers::Buffers;
 use crate::bounds::connections::Connections;
 use crate::bounds::heavy::Heavy;
 use crate::bounds::users::Users;
-use crate::context::Context;
+use crate::context::{Context, OnOutsideRun};
 use crate::counters::Counters;
 use crate::dispatch::Dispatcher;
 use crate::emitter::Emitter;
@@ -30,8 +30,11 @@ use crate::limits::{LimitError, Limits};
 use crate::live::LiveRuns;
 use crate::log::{Log, LogError};
 use crate::origins::{OriginError, Origins};
+use crate::outside::changes::Changes;
+use crate::outside::leases::{self, Leases};
+use crate::outside::{self, Batch, BatchError, OpenRun, OutsideRun, Published, RunState};
 use crate::seal::Seals;
-use crate::stream::StreamKey;
+use crate::stream::{Position, StreamKey};
 use crate::tasks::Tasks;
 use crate::{effects, http, recovery, serve};
 
@@ -87,6 +90,7 @@ pub struct BridgeBuilder {
     authorizer: Option<Arc<dyn Authorizer>>,
     limits: Limits,
     origins: Option<Vec<String>>,
+    on_outside_run: Option<OnOutsideRun>,
     no_inbox: bool,
     #[cfg(feature = "faults")]
     sabotage: Option<Sabotage>,
@@ -148,6 +152,13 @@ impl BridgeBuilder {
         self
     }
 
+    /// Called with each run that begins with a [`Batch::lease`], and with those that are open when the bridge starts: their
+    /// agents are in other processes. `call` must be quick.
+    pub fn on_outside_run(mut self, call: impl Fn(OutsideRun) + Send + Sync + 'static) -> Self {
+        self.on_outside_run = Some(Box::new(call));
+        self
+    }
+
     /// Whether a user's `inbox` stream is notified of messages and ends of runs in threads. Defaults to true.
     pub fn inbox(mut self, inbox: bool) -> Self {
         self.no_inbox = !inbox;
@@ -198,6 +209,9 @@ impl BridgeBuilder {
             gate: Gate::new(authenticator, authorizer, limits.auth_timeout),
             seals,
             live: LiveRuns::default(),
+            leases: Leases::default(),
+            on_outside_run: self.on_outside_run,
+            changes: Changes::default(),
             connections: Connections::new(&limits),
             buffers: Buffers::default(),
             users: Users::new(&limits),
@@ -214,6 +228,7 @@ impl BridgeBuilder {
         let inboxes = Inboxes::new(Arc::clone(&context));
         let expiries = Expiries::new(Arc::clone(&context));
         follow(&context, &dispatcher, &inboxes, &expiries);
+        context.tasks.spawn(leases::keep(Arc::clone(&context)));
         recovery::recover(&context, &dispatcher, &inboxes).await?;
         Ok(Bridge { context, _parts: (dispatcher, inboxes, expiries) })
     }
@@ -307,6 +322,80 @@ impl Bridge {
     /// Publishes to a stream that an [`Authorizer`] gave a key of its own.
     pub fn stream_emitter(&self, stream: StreamKey) -> Emitter {
         Emitter::new(Arc::clone(&self.context), Ok(stream))
+    }
+
+    /// Publishes a batch of an agent of another process. It is durable when this returns.
+    ///
+    /// ```
+    /// # async fn example(bridge: agentwire_bridge::Bridge) -> Result<(), Box<dyn std::error::Error>> {
+    /// use agentwire_bridge::{Batch, Producer, StreamKey};
+    /// use serde_json::json;
+    ///
+    /// let thread = StreamKey::new("ada", "thread-42")?;
+    /// let started = json!({ "type": "agent_started", "runId": "run-1", "agent": "triage" });
+    /// let producer = Some(Producer { id: "p-1".to_owned(), seq: 1 });
+    /// let batch = Batch { producer, ..Batch::new(vec![started]) };
+    /// let first = bridge.publish(&thread, batch.clone()).await?;
+    /// assert_eq!((first.applied, first.repeated), (1, 0));
+    /// let again = bridge.publish(&thread, batch).await?;
+    /// assert_eq!((again.applied, again.repeated), (0, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn publish(&self, stream: &StreamKey, batch: Batch) -> Result<Published, BatchError> {
+        outside::publish(&self.context, stream, batch).await
+    }
+
+    /// The last number of a producer and its place; `None` for one that is not known, or was forgotten: after
+    /// `limits.send_horizon` without an event, or when 4,096 others came after it.
+    pub async fn produced(
+        &self,
+        stream: &StreamKey,
+        producer: &str,
+    ) -> Result<Option<(u64, Position)>, LogError> {
+        self.context.journal.produced(stream, producer).await
+    }
+
+    /// Renews the lease of a run, and of those that it is a part of. `None` if there is no such run.
+    pub async fn heartbeat(&self, stream: &StreamKey, run: &str) -> Result<Option<RunState>, LogError> {
+        outside::renew(&self.context, stream, &run.into()).await
+    }
+
+    /// The runs of a stream that are not over, in the order they started.
+    pub async fn open_runs(&self, stream: &StreamKey) -> Result<Vec<OpenRun>, LogError> {
+        let mut runs = Vec::new();
+        for (id, lease_ms) in self.context.journal.open_runs(stream).await? {
+            let signals = self.context.journal.run_signals(stream, &id).await?;
+            let is_cancelled = signals.is_some_and(|signals| signals.is_cancelled);
+            runs.push(OpenRun { id: id.to_string(), is_cancelled, lease: lease_ms.map(Duration::from_millis) });
+        }
+        Ok(runs)
+    }
+
+    /// A run, if there is one of this id.
+    pub async fn outside_run(&self, stream: &StreamKey, run: &str) -> Result<Option<OutsideRun>, LogError> {
+        let found = self.context.journal.run_signals(stream, run).await?;
+        Ok(found.map(|_| OutsideRun::new(Arc::clone(&self.context), stream.clone(), run.into())))
+    }
+
+    /// Ends the subscriptions of all users to a stream with the reason `deleted`, ends its runs, and forgets its events.
+    /// A page that subscribes again finds a stream without events. Returns whether there was one.
+    pub async fn delete(&self, stream: &StreamKey) -> Result<bool, LogError> {
+        outside::delete(&self.context, stream).await
+    }
+
+    /// Closes all sockets of a user with 4401. Returns how many. The [`Authenticator`] has to refuse the tokens of these
+    /// sockets before this is called.
+    pub fn revoke_user(&self, user: &str) -> usize {
+        self.context.users.revoke(user)
+    }
+
+    /// Whether requests can be served: the log answers, and the bridge does not stop. The error says why not.
+    pub async fn ready(&self) -> Result<(), &'static str> {
+        if self.context.closing.is_cancelled() {
+            return Err("the server stops");
+        }
+        self.context.health.check(self.context.journal.log()).await.map_or(Ok(()), Err)
     }
 
     /// Ends the subscriptions of `user` to a stream of the log, on all sockets at once: each page is sent

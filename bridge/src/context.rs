@@ -16,8 +16,14 @@ use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::live::LiveRuns;
 use crate::origins::Origins;
+use crate::outside::OutsideRun;
+use crate::outside::changes::Changes;
+use crate::outside::leases::Leases;
 use crate::seal::Seals;
 use crate::tasks::Tasks;
+
+/// Called with a run whose agent is in another process. It must be quick.
+pub(crate) type OnOutsideRun = Box<dyn Fn(OutsideRun) + Send + Sync>;
 
 /// What the parts of a bridge share.
 pub(crate) struct Context {
@@ -26,6 +32,12 @@ pub(crate) struct Context {
     pub(crate) gate: Gate,
     pub(crate) seals: Seals,
     pub(crate) live: LiveRuns,
+    /// Of runs whose agents are in other processes.
+    pub(crate) leases: Leases,
+    /// Called for each of these runs when it begins, and for those that are open when the bridge starts.
+    pub(crate) on_outside_run: Option<OnOutsideRun>,
+    /// Wakes those who wait for the ledger of a stream.
+    pub(crate) changes: Changes,
     pub(crate) connections: Connections,
     pub(crate) buffers: Buffers,
     pub(crate) users: Users,

@@ -1,6 +1,7 @@
 //! What happens in this process when something is durable: also when the page that asked for it is gone by then.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,8 @@ use crate::emitter::{PublishError, settle};
 use crate::event::Event;
 use crate::ledger::draft::{Append, Precondition};
 use crate::live::Answer;
-use crate::log::{Fact, Record};
+use crate::log::{Fact, Origin, Record};
+use crate::outside::OutsideRun;
 use crate::retry::until_written;
 use crate::stream::StreamKey;
 
@@ -17,17 +19,23 @@ use crate::stream::StreamKey;
 pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
     for fact in &record.facts {
         match fact {
-            Fact::CancelAccepted { run } if !context.live.cancel(key, run) => {
+            Fact::RunStarted { run, origin: Origin { lease_ms: Some(lease_ms), .. }, .. } => {
+                begin_outside(context, key, run, *lease_ms);
+            }
+            Fact::CancelAccepted { run } if !context.leases.has(key, run) && !context.live.cancel(key, run) => {
                 // Nobody in this process works on it, so nobody else will end it.
                 let end = json!({ "type": "agent_cancelled", "runId": &**run, "reason": "requested" });
-                context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
+                context.tasks.spawn(end_run(Arc::clone(context), key.clone(), Arc::clone(run), end));
             }
             Fact::RunStarted { run, .. } if context.live.take_abandoned(key, run) => {
                 let end = json!({ "type": "agent_died", "runId": &**run, "cause": "dropped" });
-                context.tasks.spawn(end_orphan(Arc::clone(context), key.clone(), Arc::clone(run), end));
+                context.tasks.spawn(end_run(Arc::clone(context), key.clone(), Arc::clone(run), end));
             }
             Fact::Steers { run, .. } => context.live.steer(key, run),
-            Fact::RunEnded { run, .. } => context.live.run_ended(key, run),
+            Fact::RunEnded { run, .. } => {
+                context.live.run_ended(key, run);
+                context.leases.end(key, run);
+            }
             Fact::ApprovalResolved { run, approval, offset, .. } => {
                 let place = offset.checked_sub(record.first).and_then(|place| usize::try_from(place).ok());
                 let event = place.and_then(|place| record.events.get(place));
@@ -38,10 +46,19 @@ pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
             _ => {}
         }
     }
+    context.changes.follow(key, record);
+}
+
+/// A run is open whose agent is in another process.
+pub(crate) fn begin_outside(context: &Arc<Context>, key: &StreamKey, run: &Arc<str>, lease_ms: u64) {
+    context.leases.begin(key, run, Duration::from_millis(lease_ms));
+    if let Some(call) = &context.on_outside_run {
+        call(OutsideRun::new(Arc::clone(context), key.clone(), Arc::clone(run)));
+    }
 }
 
 /// Ends a run that no process works on.
-async fn end_orphan(context: Arc<Context>, key: StreamKey, run: Arc<str>, event: Value) {
+pub(crate) async fn end_run(context: Arc<Context>, key: StreamKey, run: Arc<str>, event: Value) {
     let Ok(event) = Event::new(event, context.limits.max_frame_bytes) else {
         return;
     };

@@ -132,11 +132,12 @@ pub(crate) fn settle(outcome: Result<Outcome, LogError>) -> Result<Receipt, Publ
             Err(PublishError::Approval)
         }
         Outcome::Refused(_) => Err(PublishError::Outdated),
-        // Without a key there is no conflict, nothing forgotten, nothing to come first and no message: the run is over.
+        // Without a key there is no conflict, nothing forgotten, nothing to come first, no message, and no producer: the run is over.
         Outcome::Durable(_)
         | Outcome::Conflict
         | Outcome::Expired
         | Outcome::TooEarly
+        | Outcome::Missing(_)
         | Outcome::QueueFull => Err(PublishError::RunEnded),
     }
 }

@@ -104,6 +104,8 @@ pub(crate) enum Claims {
         offset: u64,
         /// The place of its text, if that was edited.
         edited: Option<u64>,
+        /// Whether it must still wait, because agents of other processes may have been given it as well.
+        is_exclusive: bool,
     },
     /// The first one with this `sendId` that waits.
     First(Arc<str>),
@@ -174,10 +176,27 @@ impl Event {
     }
 
     /// Says which message its run answers or takes.
-    pub(crate) fn claiming(mut self, offset: u64, edited: Option<u64>) -> Self {
+    pub(crate) fn claiming(self, offset: u64, edited: Option<u64>) -> Self {
+        self.with_claims(Claims::At { offset, edited, is_exclusive: false })
+    }
+
+    /// As [`Event::claiming`], if the message still waits and has this `sendId`.
+    pub(crate) fn claiming_alone(self, send_id: &str, offset: u64, edited: Option<u64>) -> Self {
+        match &self.effect {
+            Effect::Run { claims: Some(Claims::First(id)), .. }
+            | Effect::SteeringTaken { claims: Claims::First(id), .. }
+                if **id == *send_id =>
+            {
+                self.with_claims(Claims::At { offset, edited, is_exclusive: true })
+            }
+            _ => self,
+        }
+    }
+
+    fn with_claims(mut self, new: Claims) -> Self {
         match &mut self.effect {
-            Effect::Run { claims, .. } => *claims = Some(Claims::At { offset, edited }),
-            Effect::SteeringTaken { claims, .. } => *claims = Claims::At { offset, edited },
+            Effect::Run { claims, .. } => *claims = Some(new),
+            Effect::SteeringTaken { claims, .. } => *claims = new,
             _ => {}
         }
         self
@@ -357,7 +376,7 @@ mod tests {
         );
         let answer =
             event(json!({"type": "agent_started", "runId": "r1", "agent": "a", "sendId": "s1"})).unwrap();
-        let claims = Some(Claims::At { offset: 7, edited: Some(9) });
+        let claims = Some(Claims::At { offset: 7, edited: Some(9), is_exclusive: false });
         assert_eq!(answer.claiming(7, Some(9)).effect(), &Effect::Run { run: run(), parent: None, claims });
         assert_eq!(
             effect(json!({"type": "agent_started", "runId": "r1", "agent": "a", "parentRunId": "r0"})),

@@ -9,7 +9,7 @@ mod recent;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
@@ -81,9 +81,24 @@ struct Noted {
 struct Watcher {
     id: u64,
     user: Arc<str>,
-    is_revoked: Arc<AtomicBool>,
+    right: Arc<Right>,
     wake: Arc<Notify>,
     signals: mpsc::Sender<Box<Signal>>,
+}
+
+/// The right to watch a stream, until it ends.
+#[derive(Default)]
+struct Right(AtomicU8);
+
+impl Right {
+    const HELD: u8 = 0;
+    const WITHDRAWN: u8 = 1;
+    const DELETED: u8 = 2;
+
+    /// Ends it; what ended it first stays. Returns whether it was held.
+    fn end(&self, why: u8) -> bool {
+        self.0.compare_exchange(Self::HELD, why, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
 }
 
 /// Something that is worth showing now or never (SIG-1).
@@ -98,7 +113,7 @@ pub(crate) struct Signal {
 pub(crate) struct Watch {
     hub: Arc<Hub>,
     stream: Arc<Watched>,
-    is_revoked: Arc<AtomicBool>,
+    right: Arc<Right>,
     _counted: Counted,
 }
 
@@ -141,7 +156,7 @@ impl Hub {
         key: &StreamKey,
         watching: Watching<'_>,
     ) -> Result<Watch, LogError> {
-        let is_revoked = Arc::new(AtomicBool::new(false));
+        let right = Arc::<Right>::default();
         let session = watching.session;
         let stream = {
             let mut streams = self.streams.lock();
@@ -155,13 +170,13 @@ impl Hub {
             stream.watchers.lock().push(Watcher {
                 id: session,
                 user: Arc::clone(watching.user),
-                is_revoked: Arc::clone(&is_revoked),
+                right: Arc::clone(&right),
                 wake: Arc::clone(watching.wake),
                 signals: watching.signals.clone(),
             });
             Arc::clone(stream)
         };
-        let watch = Watch { hub: Arc::clone(self), stream, is_revoked, _counted: self.watches.count() };
+        let watch = Watch { hub: Arc::clone(self), stream, right, _counted: self.watches.count() };
         let is_known = watch.stream.now.lock().durable.is_some();
         if !is_known {
             let state = self.journal.state(key).await?;
@@ -183,12 +198,22 @@ impl Hub {
         let Some(stream) = self.streams.lock().get(key).cloned() else { return 0 };
         let mut revoked = 0;
         for watcher in stream.watchers.lock().iter().filter(|watcher| *watcher.user == *user) {
-            if !watcher.is_revoked.swap(true, Ordering::SeqCst) {
+            if watcher.right.end(Right::WITHDRAWN) {
                 revoked += 1;
                 watcher.wake.notify_one();
             }
         }
         revoked
+    }
+
+    /// Ends every watch of a stream that is deleted.
+    pub(crate) fn delete(&self, key: &StreamKey) {
+        let Some(stream) = self.streams.lock().get(key).cloned() else { return };
+        for watcher in stream.watchers.lock().iter() {
+            if watcher.right.end(Right::DELETED) {
+                watcher.wake.notify_one();
+            }
+        }
     }
 
     /// How often rights were withdrawn: a right that was checked at another count may be one of them.
@@ -300,9 +325,13 @@ impl Noted {
 }
 
 impl Watch {
-    /// Whether the right to the stream was withdrawn.
-    pub(crate) fn is_revoked(&self) -> bool {
-        self.is_revoked.load(Ordering::SeqCst)
+    /// Why the watch is over, if it is: the reason for the page (SUB-11).
+    pub(crate) fn ended(&self) -> Option<&'static str> {
+        match self.right.0.load(Ordering::SeqCst) {
+            Right::HELD => None,
+            Right::DELETED => Some("deleted"),
+            _ => Some("forbidden"),
+        }
     }
 
     /// What is durable now.
@@ -349,7 +378,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut streams = self.hub.streams.lock();
         let mut watchers = self.stream.watchers.lock();
-        if let Some(at) = watchers.iter().position(|one| Arc::ptr_eq(&one.is_revoked, &self.is_revoked)) {
+        if let Some(at) = watchers.iter().position(|one| Arc::ptr_eq(&one.right, &self.right)) {
             watchers.swap_remove(at);
         }
         if watchers.is_empty()

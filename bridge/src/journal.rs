@@ -25,10 +25,10 @@ pub(crate) use self::queued::Ticket;
 use self::store::{Follower, Store};
 pub(crate) use self::stream::StreamState;
 use self::stream::{State, Stream};
-use crate::ledger::Waiting;
+use crate::ledger::{Fate, Ledger, RunSignals, Waiting};
 use crate::ledger::draft::{Append, Outcome, Precondition};
 use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page, Terms};
-use crate::stream::StreamKey;
+use crate::stream::{Position, StreamKey};
 use crate::tasks::Tasks;
 
 /// Bytes of events that may be queued or under way, over all streams.
@@ -162,8 +162,47 @@ impl Journal {
         self.with(key, |state| state.ledger.is_waiting(offset)).await
     }
 
+    /// What the agent of a run is to know; `None` if there is no such run.
+    pub(crate) async fn run_signals(
+        &self,
+        key: &StreamKey,
+        run: &str,
+    ) -> Result<Option<RunSignals>, LogError> {
+        self.with(key, |state| state.ledger.signals(run)).await
+    }
+
+    /// Whether the agent of another process works on a message of a stream.
+    pub(crate) async fn is_answered_outside(&self, key: &StreamKey) -> Result<bool, LogError> {
+        self.with(key, |state| state.ledger.is_answered_outside()).await
+    }
+
+    /// What became of the message at a place that an agent was given.
+    pub(crate) async fn fate(&self, key: &StreamKey, offset: u64) -> Result<Fate, LogError> {
+        self.with(key, |state| state.ledger.fate(offset)).await
+    }
+
+    /// The last number of a producer, and its place.
+    pub(crate) async fn produced(
+        &self,
+        key: &StreamKey,
+        producer: &str,
+    ) -> Result<Option<(u64, Position)>, LogError> {
+        self.with(key, |state| state.ledger.produced(producer)).await
+    }
+
+    /// Runs that are open, in the order they started, and their leases.
+    pub(crate) async fn open_runs(
+        &self,
+        key: &StreamKey,
+    ) -> Result<Vec<(Arc<str>, Option<u64>)>, LogError> {
+        let leased = |ledger: &Ledger| -> Vec<_> {
+            ledger.open_runs().map(|run| (Arc::clone(run), ledger.lease_ms(run))).collect()
+        };
+        self.with(key, |state| leased(&state.ledger)).await
+    }
+
     /// A message with its text; `None` when that was trimmed.
-    async fn pending(
+    pub(crate) async fn pending(
         &self,
         key: &StreamKey,
         offset: u64,

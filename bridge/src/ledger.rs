@@ -1,9 +1,10 @@
-//! What the records of a stream have come to: sends, runs, approvals and waiting messages.
+//! What the records of a stream have come to: sends, runs, approvals, waiting messages and producers.
 //!
 //! The ledger is a pure fold of [`Fact`]s: two bridges that read the same records have the same ledger. What may be
 //! written next is decided on it in [`draft`].
 
 pub(crate) mod draft;
+mod producers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::producers::Producers;
 use crate::log::{Fact, IdempotencyKey, Origin, Record, Resolution, Status, Terms};
-use crate::stream::StreamKey;
+use crate::stream::{Position, StreamKey};
 
 /// Lines of an inbox that are remembered, so that none is written twice after a crash. One that is older than so many
 /// others was announced long ago.
@@ -50,6 +52,9 @@ pub(crate) struct Ledger {
     announced: u64,
     /// In an inbox: its last lines.
     announcements: VecDeque<(StreamKey, u64)>,
+    /// How far each producer is.
+    #[serde(default, skip_serializing_if = "Producers::is_empty")]
+    producers: Producers,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +72,9 @@ struct Approval {
     is_resolved: bool,
     /// `None` also when it was resolved by an older version.
     resolution: Option<Resolution>,
+    /// The place of the answer; `None` also in the log of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answered: Option<u64>,
 }
 
 /// The answer to a send.
@@ -83,7 +91,7 @@ pub(crate) struct Answer {
 }
 
 /// A message that waits for an agent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waiting {
     pub(crate) send_id: Arc<str>,
     pub(crate) subject: Arc<str>,
@@ -95,6 +103,33 @@ pub(crate) struct Waiting {
     pub(crate) edited: Option<u64>,
 }
 
+/// What became of a message that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It still does.
+    Waits {
+        /// The place of its text, if that was edited.
+        edited: Option<u64>,
+    },
+    /// A user took it back.
+    Withdrawn,
+    /// A run claimed it, or it was passed by.
+    Claimed,
+}
+
+/// What the agent of a run is to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunSignals {
+    pub(crate) is_cancelled: bool,
+    pub(crate) is_over: bool,
+    pub(crate) parent: Option<Arc<str>>,
+    pub(crate) lease_ms: Option<u64>,
+    /// Answers to its approvals, by their place.
+    pub(crate) answers: Vec<(u64, Arc<str>)>,
+    /// Messages for it that it has not taken, by their place.
+    pub(crate) steering: Vec<(u64, Waiting)>,
+}
+
 impl Ledger {
     /// Folds one record. Answers that are older than `horizon` at that time are forgotten.
     pub(crate) fn apply(&mut self, record: &Record, horizon: Duration) {
@@ -102,6 +137,7 @@ impl Ledger {
             self.note(fact, record.at_ms);
         }
         self.forget_answers(record.at_ms, horizon);
+        self.producers.forget(record.at_ms, horizon);
     }
 
     fn note(&mut self, fact: &Fact, at_ms: u64) {
@@ -168,6 +204,9 @@ impl Ledger {
                     self.announcements.pop_front();
                 }
             }
+            Fact::Produced { producer, seq, epoch, offset } => {
+                self.producers.note(producer, *seq, &Position { epoch: Arc::clone(epoch), offset: *offset }, at_ms);
+            }
             Fact::Trimmed { through } => self.trim(*through),
         }
     }
@@ -214,6 +253,53 @@ impl Ledger {
     /// Runs that are not over, in the order they started.
     pub(crate) fn open_runs(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
         self.open_runs.values()
+    }
+
+    /// The lease of a run that is open, if its agent is in another process.
+    pub(crate) fn lease_ms(&self, run: &str) -> Option<u64> {
+        self.runs.get(run).filter(|run| run.ended.is_none())?.origin.lease_ms
+    }
+
+    /// Whether the agent of another process works on a message.
+    pub(crate) fn is_answered_outside(&self) -> bool {
+        let mut open = self.open_runs.values().filter_map(|run| self.runs.get(run));
+        open.any(|run| run.origin.lease_ms.is_some() && run.origin.send_id.is_some())
+    }
+
+    /// What a run is to know that its agent does not know from its own events; `None` if there is no such run.
+    pub(crate) fn signals(&self, run: &str) -> Option<RunSignals> {
+        let row = self.runs.get(run)?;
+        let mut answers: Vec<_> = self
+            .approvals
+            .iter()
+            .filter(|((of, _), _)| **of == *run)
+            .filter_map(|((_, approval), row)| Some((row.answered?, Arc::clone(approval))))
+            .collect();
+        answers.sort_unstable();
+        let steering = self.steering.iter().filter(|(_, of)| ***of == *run);
+        let steering = steering.filter_map(|(place, _)| Some((*place, self.waiting.get(place)?.clone())));
+        Some(RunSignals {
+            is_cancelled: row.is_cancelled,
+            is_over: row.ended.is_some(),
+            parent: row.origin.parent.clone(),
+            lease_ms: row.origin.lease_ms,
+            answers,
+            steering: steering.collect(),
+        })
+    }
+
+    /// What became of the message at a place that an agent was given.
+    pub(crate) fn fate(&self, place: u64) -> Fate {
+        match self.waiting.get(&place) {
+            Some(waiting) => Fate::Waits { edited: waiting.edited },
+            None if self.withdrawn.contains(&place) => Fate::Withdrawn,
+            None => Fate::Claimed,
+        }
+    }
+
+    /// The last number of a producer, and its place.
+    pub(crate) fn produced(&self, producer: &str) -> Option<(u64, Position)> {
+        self.producers.last(producer)
     }
 
     /// The next message that waits for a run of its own, and is not one of `passed`.
@@ -279,6 +365,7 @@ impl Ledger {
             + self.waiting.len()
             + self.withdrawn.len()
             + self.announcements.len()
+            + self.producers.len()
     }
 }
 
@@ -323,10 +410,11 @@ impl Approval {
     fn after(row: Option<Self>, fact: &Fact) -> Option<Self> {
         match (row, fact) {
             (None, Fact::ApprovalRequested { terms, .. }) => {
-                Some(Self { terms: terms.clone(), is_resolved: false, resolution: None })
+                Some(Self { terms: terms.clone(), is_resolved: false, resolution: None, answered: None })
             }
-            (Some(row), Fact::ApprovalResolved { resolution, .. }) if !row.is_resolved => {
-                Some(Self { is_resolved: true, resolution: resolution.clone(), ..row })
+            (Some(row), Fact::ApprovalResolved { resolution, offset, .. }) if !row.is_resolved => {
+                let answered = (*offset > 0).then_some(*offset);
+                Some(Self { is_resolved: true, resolution: resolution.clone(), answered, ..row })
             }
             (row, _) => row,
         }

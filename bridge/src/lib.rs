@@ -84,6 +84,7 @@ mod live;
 pub mod log;
 mod memory;
 mod origins;
+mod outside;
 mod question;
 mod recovery;
 mod retry;
@@ -122,6 +123,10 @@ pub use live::{Answer, Decision};
 pub use log::{LogError, MemoryLog, OpenError, SqliteLog};
 pub use memory::Memory;
 pub use origins::OriginError;
+pub use outside::{
+    Batch, BatchError, Claim, Given, Idempotency, OpenRun, OutsideRun, Producer, Published, RunSignal, RunState,
+    Signals, Taken,
+};
 pub use run::{
     AcceptedRun, AgentError, Completion, Message, Question, Run, RunStart, Severity, Thinking, ToolArgs,
     ToolCall, ToolStart, Urgency,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::dispatch::Dispatcher;
+use crate::effects::begin_outside;
 use crate::event::Event;
 use crate::expiry::expire;
 use crate::inbox::Inboxes;
@@ -15,13 +16,13 @@ use crate::log::LogError;
 /// Streams that recovery reads at once.
 const PAGE: usize = 256;
 
-/// Closes open runs with `agent_died {cause: "restarted"}` (LIF-5), then wakes the agent for what waits and the inboxes
-/// for what they were not notified of.
+/// Closes open runs with `agent_died {cause: "restarted"}` (LIF-5), except those with a lease, which begins again. Then it wakes
+/// the agent for what waits and the inboxes for what they were not notified of.
 ///
 /// Streams come in the order of their keys and each is visited once. What recovery itself writes opens no run and waits
 /// for no agent, so it can't give itself more to do.
 pub(crate) async fn recover(
-    context: &Context,
+    context: &Arc<Context>,
     dispatcher: &Arc<Dispatcher>,
     inboxes: &Arc<Inboxes>,
 ) -> Result<(), LogError> {
@@ -36,7 +37,12 @@ pub(crate) async fn recover(
         for key in page {
             // First: what expired while no process ran has expired, and was not ended by the end of its run.
             expire(context, &key).await?;
-            for run in journal.state(&key).await?.open_runs {
+            for (run, lease_ms) in journal.open_runs(&key).await? {
+                if let Some(lease_ms) = lease_ms {
+                    // Its agent is in another process, and may not know that this one was away.
+                    begin_outside(context, &key, &run, lease_ms);
+                    continue;
+                }
                 let event = json!({ "type": "agent_died", "runId": &*run, "cause": "restarted" });
                 let event = Event::new(event, context.limits.max_frame_bytes)
                     .map_err(|error| LogError::Unavailable(error.to_string()))?;

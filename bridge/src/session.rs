@@ -26,6 +26,7 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::control::Control;
@@ -191,11 +192,11 @@ async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut 
     let mut answers = Answers::new();
     // In boxes is what happens once: a task is as large as its largest state, as long as it lives.
     let end = match Box::pin(open(&context, &mut messages)).await {
-        Ok((hello, identity, permit)) => {
+        Ok((hello, identity, permit, revoked)) => {
             let user = permit.user();
             writer.of_user(Arc::clone(&user.buffered));
             gauge.welcome(context.limits.max_frame_bytes + SLACK_BYTES, Arc::clone(&user.intake));
-            let mut session = Session::new(Arc::clone(&context), &hello, &identity, Arc::clone(user));
+            let mut session = Session::new(Arc::clone(&context), &hello, &identity, Arc::clone(user), revoked);
             let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
             let (instance, device) = (&hello.instance, &hello.device);
             tracing::info!(session = session.name, user = ?identity.subject, ?client, ?instance, ?device, "page connected");
@@ -223,7 +224,7 @@ async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut 
 async fn open(
     context: &Context,
     messages: &mut impl Messages,
-) -> Result<(Hello, Identity, ConnectionPermit), End> {
+) -> Result<(Hello, Identity, ConnectionPermit, CancellationToken), End> {
     let refused = |full: Full| {
         tracing::warn!(?full, "a socket was refused: too many are open");
         End::from(full)
@@ -248,10 +249,17 @@ async fn open(
     let Some(ClientFrame::Hello(hello)) = decode(text.as_str())? else {
         return Err(End::hello_expected());
     };
-    let identity = context.gate.identify(&hello.token.0).await?;
-    let user = context.users.of(&identity.subject);
-    let permit = context.connections.permit(user).map_err(refused)?;
-    Ok((hello, identity, permit))
+    loop {
+        let revocations = context.users.revocations();
+        let identity = context.gate.identify(&hello.token.0).await?;
+        let user = context.users.of(&identity.subject);
+        let revoked = user.revoked();
+        // A user that was revoked meanwhile may be this one: the token is checked again, with the socket in reach.
+        if revocations == context.users.revocations() {
+            let permit = context.connections.permit(user).map_err(refused)?;
+            return Ok((hello, identity, permit, revoked));
+        }
+    }
 }
 
 /// The text of a message; `None` for those of the transport.
@@ -336,6 +344,8 @@ struct Session {
     name: String,
     subject: Arc<str>,
     user: Arc<User>,
+    /// Cancelled when the user is revoked.
+    revoked: CancellationToken,
     /// Whether the page reads `deltas`.
     reads_deltas: bool,
     window: Window,
@@ -359,13 +369,14 @@ struct Session {
 }
 
 impl Session {
-    fn new(context: Arc<Context>, hello: &Hello, identity: &Identity, user: Arc<User>) -> Self {
+    fn new(context: Arc<Context>, hello: &Hello, identity: &Identity, user: Arc<User>, revoked: CancellationToken) -> Self {
         let (signal_sender, signals) = mpsc::channel(MAX_SIGNALS);
         let mut session = Self {
             id: SESSIONS.fetch_add(1, Ordering::Relaxed),
             name: format!("s-{}", Uuid::new_v4().simple()),
             subject: identity.subject.as_str().into(),
             user,
+            revoked,
             reads_deltas: hello.reads_deltas,
             window: hello.window,
             expires: None,
@@ -421,6 +432,7 @@ impl Session {
     async fn serve(&mut self, writer: &Writer, messages: &mut impl Messages) -> End {
         // What is waited for in each turn is made once: each of these is known to others while it waits.
         let mut closing = pin!(self.context.closing.clone().cancelled_owned());
+        let mut revoked = pin!(self.revoked.clone().cancelled_owned());
         let mut failed = pin!(writer.gone());
         let wake = Arc::clone(&self.wake);
         let mut woken = pin!(wake.notified());
@@ -457,6 +469,9 @@ impl Session {
             tokio::select! {
                 biased;
                 () = &mut closing => return End::GoingAway,
+                () = &mut revoked => {
+                    return AuthError::Invalid("its user was revoked".to_owned()).into();
+                }
                 () = &mut failed => return End::Gone,
                 Some(answer) = self.answers.next() => {
                     self.order.leave(&answer.place, answer.is_owed);
@@ -506,7 +521,7 @@ impl Session {
             self.ping_due = true;
             // A page that does not read gets one heartbeat when it does.
             if self.control.has_room(self.context.limits.max_buffered_bytes) {
-                let may_know = self.subscriptions.iter().filter(|stream| !stream.is_revoked());
+                let may_know = self.subscriptions.iter().filter(|stream| stream.ended().is_none());
                 let heads: Vec<_> = may_know.filter_map(|stream| stream.head(&self.context.seals)).collect();
                 self.control.extend(encode::heartbeats(&heads, self.context.limits.max_frame_bytes));
             }

@@ -194,6 +194,7 @@ enum Held {
 }
 
 /// A turn waits for a person until this is over. A drop ends it, too: the agent goes on at once.
+#[derive(Debug)]
 pub(crate) struct Pause(Option<Arc<TurnPermit>>);
 
 impl TurnPermit {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::bounds::new_streams::NewStreams;
 use crate::bounds::pace::Pace;
@@ -27,12 +28,16 @@ pub(crate) struct Users {
     limits: Limits,
     /// Large messages that are read at once, of all users.
     large: Arc<Semaphore>,
+    /// How often users were revoked.
+    revocations: AtomicU64,
 }
 
 /// One user.
 #[derive(Debug)]
 pub(crate) struct User {
     sockets: AtomicUsize,
+    /// Cancelled, and replaced, when the user is revoked: the sockets end.
+    revoked: Mutex<CancellationToken>,
     max_sockets: usize,
     /// Bytes that wait for the sockets.
     pub(crate) buffered: Arc<AtomicUsize>,
@@ -65,7 +70,26 @@ pub(crate) struct Seat {
 impl Users {
     pub(crate) fn new(limits: &Limits) -> Self {
         let large = (limits.max_large_bytes_in_total / limits.max_frame_bytes).max(1);
-        Self { users: Mutex::default(), limits: limits.clone(), large: Arc::new(Semaphore::new(large)) }
+        Self {
+            users: Mutex::default(),
+            limits: limits.clone(),
+            large: Arc::new(Semaphore::new(large)),
+            revocations: AtomicU64::new(0),
+        }
+    }
+
+    /// How often users were revoked: a token that was checked at another count may be one of theirs.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::SeqCst)
+    }
+
+    /// Ends the sockets of a user. Returns how many there are.
+    pub(crate) fn revoke(&self, name: &str) -> usize {
+        // Before the sockets are looked at: one that is added meanwhile finds that its token was checked too early.
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        let Some(user) = self.users.lock().get(name).cloned() else { return 0 };
+        std::mem::take(&mut *user.revoked.lock()).cancel();
+        user.sockets.load(Ordering::Relaxed)
     }
 
     /// A user by name.
@@ -94,6 +118,7 @@ impl User {
         let intake = Intake { bytes, frames, large: [of_user, Arc::clone(large)] };
         Self {
             sockets: AtomicUsize::new(0),
+            revoked: Mutex::default(),
             max_sockets: limits.max_connections_per_user,
             buffered: Arc::default(),
             intake: Arc::new(intake),
@@ -101,6 +126,11 @@ impl User {
             new_streams: NewStreams::new(limits.new_streams_per_hour),
             heavy: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// Cancelled when the user is revoked.
+    pub(crate) fn revoked(&self) -> CancellationToken {
+        self.revoked.lock().clone()
     }
 
     /// Takes a place for one more socket, if there is one.

@@ -334,7 +334,7 @@ async fn approvals_of_two_runs_are_two_though_they_have_one_id() {
     assert_eq!(status(resolve("r2")).await, Status::Accepted);
     assert_eq!(journal.state(&key("t")).await.unwrap().head.offset, 4);
     // In one record, too.
-    let ledger = crate::ledger::Ledger::default();
+    let ledger = Ledger::default();
     let head = Head { epoch: "e".into(), epoch_number: 1, base: 0, oldest: 1, offset: 0, seq: 0 };
     let mut draft = crate::ledger::draft::Draft::new(&ledger, &head, 0);
     for one in [ask("r1", "bash:0"), resolve("r1"), ask("r2", "bash:0"), resolve("r2")] {
@@ -538,7 +538,7 @@ fn a_state_that_was_read_before_it_was_forgotten_is_not_taken() {
     let stream = Stream::new(key("t"));
     let state = || State {
         head: Head { epoch: "e".into(), epoch_number: 1, base: 0, oldest: 1, offset: 0, seq: 0 },
-        ledger: crate::ledger::Ledger::default(),
+        ledger: Ledger::default(),
         snapshot_seq: 0,
     };
     let of_slow = stream.missed();

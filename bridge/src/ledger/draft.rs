@@ -48,6 +48,10 @@ pub(crate) struct Append {
     pub(crate) precondition: Precondition,
     /// Whether inboxes are notified of what is notable in it.
     pub(crate) is_announced: bool,
+    /// Who produced the events, and the number of the first one: those that are written already are passed by.
+    pub(crate) producer: Option<(Arc<str>, u64)>,
+    /// The lease of runs that begin in it.
+    pub(crate) lease_ms: Option<u64>,
 }
 
 impl Append {
@@ -68,6 +72,8 @@ impl Append {
             after: None,
             precondition: Precondition::None,
             is_announced: false,
+            producer: None,
+            lease_ms: None,
         }
     }
 
@@ -122,6 +128,8 @@ pub(crate) enum Outcome {
     TooEarly,
     /// Too many messages wait; nothing was written.
     QueueFull,
+    /// Events of its producer are missing before it, from this number on; nothing was written.
+    Missing(u64),
     /// It may not be done, or not any more; nothing was written.
     Refused(Status),
 }
@@ -135,6 +143,8 @@ pub(crate) struct Receipt {
     pub(crate) position: Position,
     /// Whether an earlier append did it.
     pub(crate) is_repeated: bool,
+    /// Of a producer's events: how many were written before.
+    pub(crate) passed: usize,
     /// Of an answer to an approval: what counts.
     pub(crate) resolution: Option<Resolution>,
 }
@@ -189,7 +199,8 @@ impl<'a> Draft<'a> {
                 }
                 let Answer { status, epoch, offset, resolution, .. } = answer;
                 let position = Position { epoch, offset };
-                return Outcome::Durable(Receipt { status, position, is_repeated: true, resolution });
+                let passed = append.events.len();
+                return Outcome::Durable(Receipt { status, position, is_repeated: true, passed, resolution });
             }
             if append.is_expired {
                 return Outcome::Expired;
@@ -203,6 +214,11 @@ impl<'a> Draft<'a> {
                 return Outcome::TooEarly;
             }
         }
+        let passed = match self.passed(append) {
+            Ok(passed) => passed,
+            Err(outcome) => return outcome,
+        };
+        let events = &append.events[passed..];
         if append.is_message && self.count_waiting() >= append.max_waiting {
             return Outcome::QueueFull;
         }
@@ -218,7 +234,7 @@ impl<'a> Draft<'a> {
         let first = self.offset() + 1;
         let mut status = match &append.act {
             Some((act, by)) => self.act(act, by, append.events.first()),
-            None => self.check(append),
+            None => self.check(&append.precondition, events),
         };
         if matches!(status, Status::Forbidden | Status::Outdated) {
             return Outcome::Refused(status);
@@ -238,17 +254,25 @@ impl<'a> Draft<'a> {
                 }
             }
             let mut notable = None;
-            for event in &append.events {
+            for event in events {
                 if let Effect::RunEnded { run } = event.effect() {
                     self.expire(run);
                 }
                 // The place of the event itself: others can follow from it.
                 let offset = self.offset() + 1;
-                self.write(event);
+                self.write_with(event, append.lease_ms);
                 notable = if event.is_notable() { Some(offset) } else { notable };
             }
             if let (true, Some(offset)) = (append.is_announced, notable) {
                 self.facts.push(Fact::Notable { offset });
+            }
+            if let Some((producer, first)) = &append.producer {
+                self.facts.push(Fact::Produced {
+                    producer: Arc::clone(producer),
+                    seq: first + append.events.len() as u64 - 1,
+                    epoch: Arc::clone(&self.head.epoch),
+                    offset: self.offset(),
+                });
             }
             if append.is_message
                 && let Some(key) = &append.key
@@ -265,7 +289,28 @@ impl<'a> Draft<'a> {
             self.facts.push(Fact::Answered { key, status, epoch, offset, resolution, is_message });
         }
         let position = Position { epoch, offset };
-        Outcome::Durable(Receipt { status, position, is_repeated: false, resolution })
+        Outcome::Durable(Receipt { status, position, is_repeated: false, passed, resolution })
+    }
+
+    /// How many events of a producer's batch are written already, or what its end is.
+    fn passed(&self, append: &Append) -> Result<usize, Outcome> {
+        let Some((producer, first)) = &append.producer else { return Ok(0) };
+        let (last, position) = self.produced(producer).unzip();
+        let next = last.unwrap_or(0) + 1;
+        let Some(passed) = next.checked_sub(*first) else { return Err(Outcome::Missing(next)) };
+        match usize::try_from(passed) {
+            Ok(passed) if passed < append.events.len() => Ok(passed),
+            _ => {
+                let position = position.unwrap_or_else(|| self.position());
+                let (status, passed) = (Status::Accepted, append.events.len());
+                let receipt = Receipt { status, position, is_repeated: true, passed, resolution: None };
+                Err(Outcome::Durable(receipt))
+            }
+        }
+    }
+
+    fn position(&self) -> Position {
+        Position { epoch: Arc::clone(&self.head.epoch), offset: self.offset() }
     }
 
     /// The record; `None` when there is nothing to write.
@@ -294,8 +339,8 @@ impl<'a> Draft<'a> {
         self.head.offset + self.events.len() as u64
     }
 
-    fn check(&self, append: &Append) -> Status {
-        let status = match &append.precondition {
+    fn check(&self, precondition: &Precondition, events: &[Event]) -> Status {
+        let status = match precondition {
             Precondition::None => Status::Accepted,
             Precondition::RunOpen(run) => match self.run(run) {
                 None => Status::UnknownRun,
@@ -316,7 +361,7 @@ impl<'a> Draft<'a> {
                 if is_known || is_drafted { Status::AlreadyFinished } else { Status::Accepted }
             }
         };
-        if status == Status::Accepted { self.check_events(&append.events) } else { status }
+        if status == Status::Accepted { self.check_events(events) } else { status }
     }
 
     fn check_approval(&self, run: &Arc<str>, approval: &Arc<str>) -> Status {
@@ -352,8 +397,9 @@ impl<'a> Draft<'a> {
                         status => return status,
                     }
                 }
-                Effect::Run { claims: Some(Claims::At { offset, edited }), .. } => {
-                    if self.has_changed(*offset, *edited) {
+                Effect::Run { run, claims: Some(Claims::At { offset, edited, is_exclusive }), .. } => {
+                    let is_taken = || *is_exclusive && self.waiting(*offset).is_none() && self.run(run).is_none();
+                    if self.has_changed(*offset, *edited) || is_taken() {
                         return Status::Outdated;
                     }
                 }
@@ -380,6 +426,11 @@ impl<'a> Draft<'a> {
     }
 
     fn write(&mut self, event: &Event) {
+        self.write_with(event, None);
+    }
+
+    /// As [`Draft::write`]; a run that begins with the event has this lease.
+    fn write_with(&mut self, event: &Event, lease_ms: Option<u64>) {
         let event = self.as_it_is_written(event);
         self.events.push(Arc::clone(event.body()));
         let offset = self.offset();
@@ -391,7 +442,7 @@ impl<'a> Draft<'a> {
         if let Some(run) = event.effect().run()
             && self.run(run).is_none()
         {
-            let origin = self.origin(event.effect(), claimed);
+            let origin = Origin { lease_ms, ..self.origin(event.effect(), claimed) };
             self.facts.push(Fact::RunStarted { run: Arc::clone(run), offset, origin });
         }
         match event.effect() {
@@ -461,7 +512,7 @@ impl<'a> Draft<'a> {
         let parent = if let Effect::Run { parent, .. } = effect { parent.clone() } else { None };
         let of_parent = parent.as_ref().and_then(|parent| self.run(parent)?.origin.subject);
         let (subject, send_id) = place.and_then(|place| self.sender(place)).unzip();
-        Origin { parent, subject: subject.or(of_parent), send_id }
+        Origin { parent, subject: subject.or(of_parent), send_id, lease_ms: None }
     }
 
     /// The end of a run that was cancelled says so (SND-7).

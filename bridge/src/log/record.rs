@@ -243,6 +243,17 @@ pub enum Fact {
         /// The place.
         offset: u64,
     },
+    /// Events of a producer are in the log, up to this number.
+    Produced {
+        /// The producer.
+        producer: Arc<str>,
+        /// The number of its last event.
+        seq: u64,
+        /// The epoch of its place.
+        epoch: Arc<str>,
+        /// The offset of its last event.
+        offset: u64,
+    },
     /// In an inbox: the line about this place of a thread was written.
     Announcement {
         /// The thread.
@@ -278,6 +289,9 @@ pub struct Origin {
     pub subject: Option<Arc<str>>,
     /// The id of that message, if it answers one itself.
     pub send_id: Option<Arc<str>>,
+    /// For how long it may be silent, if its agent is in another process than the bridge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
 }
 
 /// What an answer to an approval is bound to.

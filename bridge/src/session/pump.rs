@@ -60,7 +60,7 @@ impl Session {
             let ch = stream.ch;
             match frame {
                 // Withdrawn while the log was read: nothing of it is sent any more.
-                _ if stream.is_revoked() => self.end_revoked(),
+                _ if stream.ended().is_some() => self.end_revoked(),
                 Some(frame) => return Ok(Some(frame)),
                 None => self.end_subscription(ch, "epoch"),
             }

@@ -107,7 +107,7 @@ impl Session {
                 }
                 Ok(Outcome::Conflict) => CONFLICT,
                 Ok(Outcome::Expired) => OUTCOME_UNKNOWN,
-                Ok(Outcome::TooEarly) => TOO_EARLY,
+                Ok(Outcome::TooEarly | Outcome::Missing(_)) => TOO_EARLY,
                 Ok(Outcome::QueueFull) => QUEUE_FULL,
                 Ok(Outcome::Refused(Status::AmbiguousRun)) => AMBIGUOUS_RUN,
                 Ok(Outcome::Refused(Status::UnknownRun)) => UNKNOWN_RUN,

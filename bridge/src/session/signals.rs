@@ -40,7 +40,7 @@ impl Session {
 
     /// A signal of another socket.
     pub(super) fn on_signal(&mut self, signal: &Signal) {
-        let hears = |stream: &&Subscription| stream.key == signal.key && !stream.is_revoked();
+        let hears = |stream: &&Subscription| stream.key == signal.key && stream.ended().is_none();
         for stream in self.subscriptions.iter().filter(hears) {
             let frame = self.signal_frame(&stream.name, signal);
             // The stream can have a longer name here than where the signal came from. A signal may be lost (SIG-1).

@@ -122,8 +122,8 @@ impl Session {
             };
             if let Some((_, watch)) = watched.take_if(|(of, _)| *of == key) {
                 // Withdrawn before the second check, it was refused there; after it, the watch was notified.
-                if watch.is_revoked() {
-                    return Ok(Some("forbidden"));
+                if let Some(reason) = watch.ended() {
+                    return Ok(Some(reason));
                 }
                 break (key, watch);
             }
@@ -223,10 +223,11 @@ impl Session {
         }
     }
 
-    /// Ends the subscriptions that were withdrawn.
+    /// Ends the subscriptions whose rights were withdrawn, or whose streams were deleted.
     pub(super) fn end_revoked(&mut self) {
-        while let Some(revoked) = self.subscriptions.iter().find(|stream| stream.is_revoked()) {
-            self.end_subscription(revoked.ch, "forbidden");
+        let ended = |stream: &Subscription| stream.ended().map(|reason| (stream.ch, reason));
+        while let Some((ch, reason)) = self.subscriptions.iter().find_map(ended) {
+            self.end_subscription(ch, reason);
         }
     }
 }

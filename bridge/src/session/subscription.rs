@@ -114,8 +114,8 @@ impl Subscription {
     }
 
     /// Whether the right of the user to the stream was withdrawn.
-    pub(super) fn is_revoked(&self) -> bool {
-        self.watch.is_revoked()
+    pub(super) fn ended(&self) -> Option<&'static str> {
+        self.watch.ended()
     }
 
     /// When live events are due that wait for others.

@@ -6,6 +6,7 @@ use super::Draft;
 use crate::event::Claims;
 use crate::ledger::{Answer, Approval, Run, Waiting};
 use crate::log::Fact;
+use crate::stream::Position;
 
 impl Draft<'_> {
     /// Who sent the message at a place, and its id. One that another run has claimed is found by the answer to its send.
@@ -150,5 +151,16 @@ impl Draft<'_> {
         !self.open_runs().is_empty()
             || self.ledger.waiting.keys().copied().chain(waiting).any(|at| !self.is_claimed(at))
             || notable > announced
+    }
+
+    /// The last number of a producer, and its place.
+    pub(super) fn produced(&self, producer: &str) -> Option<(u64, Position)> {
+        let drafted = self.facts.iter().rev().find_map(|fact| match fact {
+            Fact::Produced { producer: of, seq, epoch, offset } if **of == *producer => {
+                Some((*seq, Position { epoch: Arc::clone(epoch), offset: *offset }))
+            }
+            _ => None,
+        });
+        drafted.or_else(|| self.ledger.produced(producer))
     }
 }
