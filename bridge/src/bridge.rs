@@ -367,7 +367,11 @@ impl Bridge {
         for (id, lease_ms) in self.context.journal.open_runs(stream).await? {
             let signals = self.context.journal.run_signals(stream, &id).await?;
             let is_cancelled = signals.is_some_and(|signals| signals.is_cancelled);
-            runs.push(OpenRun { id: id.to_string(), is_cancelled, lease: lease_ms.map(Duration::from_millis) });
+            runs.push(OpenRun {
+                id: id.to_string(),
+                is_cancelled,
+                lease: lease_ms.map(Duration::from_millis),
+            });
         }
         Ok(runs)
     }
@@ -384,7 +388,7 @@ impl Bridge {
         outside::delete(&self.context, stream).await
     }
 
-    /// Closes all sockets of a user with 4401. Returns how many. The [`Authenticator`] has to refuse the tokens of these
+    /// Closes all sockets of a user with 4450, as for a token that is not valid. Returns how many. The [`Authenticator`] has to refuse the tokens of these
     /// sockets before this is called.
     pub fn revoke_user(&self, user: &str) -> usize {
         self.context.users.revoke(user)

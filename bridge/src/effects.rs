@@ -22,7 +22,9 @@ pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
             Fact::RunStarted { run, origin: Origin { lease_ms: Some(lease_ms), .. }, .. } => {
                 begin_outside(context, key, run, *lease_ms);
             }
-            Fact::CancelAccepted { run } if !context.leases.has(key, run) && !context.live.cancel(key, run) => {
+            Fact::CancelAccepted { run }
+                if !context.leases.has(key, run) && !context.live.cancel(key, run) =>
+            {
                 // Nobody in this process works on it, so nobody else will end it.
                 let end = json!({ "type": "agent_cancelled", "runId": &**run, "reason": "requested" });
                 context.tasks.spawn(end_run(Arc::clone(context), key.clone(), Arc::clone(run), end));

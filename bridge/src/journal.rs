@@ -25,8 +25,8 @@ pub(crate) use self::queued::Ticket;
 use self::store::{Follower, Store};
 pub(crate) use self::stream::StreamState;
 use self::stream::{State, Stream};
-use crate::ledger::{Fate, Ledger, RunSignals, Waiting};
 use crate::ledger::draft::{Append, Outcome, Precondition};
+use crate::ledger::{Fate, Ledger, RunSignals, Waiting};
 use crate::log::{Change, Commit, Fact, Head, Log, LogError, Page, Terms};
 use crate::stream::{Position, StreamKey};
 use crate::tasks::Tasks;
@@ -191,10 +191,7 @@ impl Journal {
     }
 
     /// Runs that are open, in the order they started, and their leases.
-    pub(crate) async fn open_runs(
-        &self,
-        key: &StreamKey,
-    ) -> Result<Vec<(Arc<str>, Option<u64>)>, LogError> {
+    pub(crate) async fn open_runs(&self, key: &StreamKey) -> Result<Vec<(Arc<str>, Option<u64>)>, LogError> {
         let leased = |ledger: &Ledger| -> Vec<_> {
             ledger.open_runs().map(|run| (Arc::clone(run), ledger.lease_ms(run))).collect()
         };

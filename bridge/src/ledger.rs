@@ -205,7 +205,12 @@ impl Ledger {
                 }
             }
             Fact::Produced { producer, seq, epoch, offset } => {
-                self.producers.note(producer, *seq, &Position { epoch: Arc::clone(epoch), offset: *offset }, at_ms);
+                self.producers.note(
+                    producer,
+                    *seq,
+                    &Position { epoch: Arc::clone(epoch), offset: *offset },
+                    at_ms,
+                );
             }
             Fact::Trimmed { through } => self.trim(*through),
         }

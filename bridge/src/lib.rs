@@ -124,8 +124,8 @@ pub use log::{LogError, MemoryLog, OpenError, SqliteLog};
 pub use memory::Memory;
 pub use origins::OriginError;
 pub use outside::{
-    Batch, BatchError, Claim, Given, Idempotency, OpenRun, OutsideRun, Producer, Published, RunSignal, RunState,
-    Signals, Taken,
+    Batch, BatchError, Claim, Given, Idempotency, OpenRun, OutsideRun, Producer, Published, RunSignal,
+    RunState, Signals, Taken,
 };
 pub use run::{
     AcceptedRun, AgentError, Completion, Message, Question, Run, RunStart, Severity, Thinking, ToolArgs,

@@ -196,7 +196,8 @@ async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut 
             let user = permit.user();
             writer.of_user(Arc::clone(&user.buffered));
             gauge.welcome(context.limits.max_frame_bytes + SLACK_BYTES, Arc::clone(&user.intake));
-            let mut session = Session::new(Arc::clone(&context), &hello, &identity, Arc::clone(user), revoked);
+            let mut session =
+                Session::new(Arc::clone(&context), &hello, &identity, Arc::clone(user), revoked);
             let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
             let (instance, device) = (&hello.instance, &hello.device);
             tracing::info!(session = session.name, user = ?identity.subject, ?client, ?instance, ?device, "page connected");
@@ -369,7 +370,13 @@ struct Session {
 }
 
 impl Session {
-    fn new(context: Arc<Context>, hello: &Hello, identity: &Identity, user: Arc<User>, revoked: CancellationToken) -> Self {
+    fn new(
+        context: Arc<Context>,
+        hello: &Hello,
+        identity: &Identity,
+        user: Arc<User>,
+        revoked: CancellationToken,
+    ) -> Self {
         let (signal_sender, signals) = mpsc::channel(MAX_SIGNALS);
         let mut session = Self {
             id: SESSIONS.fetch_add(1, Ordering::Relaxed),

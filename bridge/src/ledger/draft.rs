@@ -398,7 +398,8 @@ impl<'a> Draft<'a> {
                     }
                 }
                 Effect::Run { run, claims: Some(Claims::At { offset, edited, is_exclusive }), .. } => {
-                    let is_taken = || *is_exclusive && self.waiting(*offset).is_none() && self.run(run).is_none();
+                    let is_taken =
+                        || *is_exclusive && self.waiting(*offset).is_none() && self.run(run).is_none();
                     if self.has_changed(*offset, *edited) || is_taken() {
                         return Status::Outdated;
                     }

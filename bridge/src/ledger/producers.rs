@@ -59,7 +59,9 @@ impl Producers {
     pub(super) fn forget(&mut self, now_ms: u64, horizon: Duration) {
         let horizon_ms = u64::try_from(horizon.as_millis()).unwrap_or(u64::MAX);
         let before = now_ms.saturating_sub(horizon_ms);
-        while self.heard.front().is_some_and(|(at_ms, _)| *at_ms < before) && self.forget_first(Some(before)) {}
+        while self.heard.front().is_some_and(|(at_ms, _)| *at_ms < before) && self.forget_first(Some(before))
+        {
+        }
     }
 
     /// Forgets the first one that was not heard later, or later than `before`. Returns whether there was one to look at.

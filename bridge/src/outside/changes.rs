@@ -30,7 +30,10 @@ impl Changes {
         let is_of_interest = |fact: &Fact| {
             !matches!(
                 fact,
-                Fact::Produced { .. } | Fact::Notable { .. } | Fact::Announced { .. } | Fact::Announcement { .. }
+                Fact::Produced { .. }
+                    | Fact::Notable { .. }
+                    | Fact::Announced { .. }
+                    | Fact::Announcement { .. }
             )
         };
         if !record.facts.iter().any(is_of_interest) {

@@ -12,6 +12,7 @@ mod faults;
 mod flow;
 mod http;
 mod limits;
+mod outside;
 mod replay;
 mod requirements;
 mod rights;
