@@ -31,7 +31,7 @@ use crate::live::LiveRuns;
 use crate::log::{Log, LogError};
 use crate::origins::{OriginError, Origins};
 use crate::outside::changes::Changes;
-use crate::outside::leases::{self, Leases};
+use crate::outside::leases::Leases;
 use crate::outside::{self, Batch, BatchError, OpenRun, OutsideRun, Published, RunState};
 use crate::seal::Seals;
 use crate::stream::{Position, StreamKey};
@@ -228,7 +228,6 @@ impl BridgeBuilder {
         let inboxes = Inboxes::new(Arc::clone(&context));
         let expiries = Expiries::new(Arc::clone(&context));
         follow(&context, &dispatcher, &inboxes, &expiries);
-        context.tasks.spawn(leases::keep(Arc::clone(&context)));
         recovery::recover(&context, &dispatcher, &inboxes).await?;
         Ok(Bridge { context, _parts: (dispatcher, inboxes, expiries) })
     }

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::ledger::draft::{Append, Precondition};
 use crate::live::Answer;
 use crate::log::{Fact, Origin, Record};
-use crate::outside::OutsideRun;
+use crate::outside::{OutsideRun, leases};
 use crate::retry::until_written;
 use crate::stream::StreamKey;
 
@@ -53,7 +53,9 @@ pub(crate) fn follow(context: &Arc<Context>, key: &StreamKey, record: &Record) {
 
 /// A run is open whose agent is in another process.
 pub(crate) fn begin_outside(context: &Arc<Context>, key: &StreamKey, run: &Arc<str>, lease_ms: u64) {
-    context.leases.begin(key, run, Duration::from_millis(lease_ms));
+    if context.leases.begin(key, run, Duration::from_millis(lease_ms)) {
+        context.tasks.spawn(leases::keep(Arc::clone(context)));
+    }
     if let Some(call) = &context.on_outside_run {
         call(OutsideRun::new(Arc::clone(context), key.clone(), Arc::clone(run)));
     }

@@ -82,6 +82,7 @@ mod ledger;
 mod limits;
 mod live;
 pub mod log;
+mod measures;
 mod memory;
 mod origins;
 mod outside;
@@ -131,6 +132,7 @@ pub use run::{
     AcceptedRun, AgentError, Completion, Message, Question, Run, RunStart, Severity, Thinking, ToolArgs,
     ToolCall, ToolStart, Urgency,
 };
+pub use serve::{LongBody, Peer};
 pub use stream::{INBOX, NameError, Position, StreamKey};
 
 /// Compiles the examples of the README.

@@ -169,6 +169,7 @@ pub(crate) async fn publish(
         Ok(Outcome::Conflict) => return Err(BatchError::Conflict),
         outcome => settle(outcome)?,
     };
+    let repeated = if receipt.is_repeated { count } else { receipt.passed };
     let mut cancelled = Vec::new();
     for run in runs {
         let state = renew(context, stream, &run).await.map_err(PublishError::from)?;
@@ -179,8 +180,8 @@ pub(crate) async fn publish(
     Ok(Published {
         position: receipt.position,
         seq: last,
-        applied: count - receipt.passed,
-        repeated: receipt.passed,
+        applied: count - repeated,
+        repeated,
         cancelled,
     })
 }

@@ -26,6 +26,7 @@ use tower::ServiceExt as _;
 
 pub(crate) use self::admission::Admitted;
 use self::admission::{Admission, Refused};
+pub use self::body::LongBody;
 use self::body::WithDeadline;
 use crate::context::Context;
 use crate::limits::Limits;
@@ -88,6 +89,10 @@ pub(crate) async fn serve(context: &Context, listener: TcpListener, app: Router)
     Ok(())
 }
 
+/// Where a connection comes from: an extension of each request that [`Bridge::serve`](crate::Bridge::serve) passes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
 struct Server {
     app: Router,
     http: http1::Builder,
@@ -117,7 +122,11 @@ impl Server {
         let (app, body_timeout) = (self.app.clone(), self.limits.body_timeout);
         let admitted = Arc::new(admitted);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let mut request: Request = request.map(|body| Body::new(WithDeadline::new(body, body_timeout)));
+            let long = LongBody::default();
+            let with_deadline = |body| WithDeadline::new(body, body_timeout, long.clone());
+            let mut request: Request = request.map(|body| Body::new(with_deadline(body)));
+            request.extensions_mut().insert(long);
+            request.extensions_mut().insert(Peer(peer));
             // A socket has its place as long as it lives, and not only until the handshake is over.
             request.extensions_mut().insert(Arc::clone(&admitted));
             app.clone().oneshot(request)

@@ -41,6 +41,7 @@ use crate::clock::now_ms;
 use crate::context::Context;
 use crate::hub::Signal;
 use crate::log::LogError;
+use crate::measures;
 use crate::socket::{Gauge, Received, Socket, Text};
 use crate::wire::encode::{self, ServerFrame};
 use crate::wire::{ClientFrame, Hello, MAX_HELLO_BYTES, Malformed, Window, close, decode};
@@ -92,6 +93,16 @@ impl End {
 
     fn token_expired() -> Self {
         AuthError::Expired.into()
+    }
+
+    /// What it is called where it is counted.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Error { code, .. } => code,
+            Self::HelloTimeout => "hello_timeout",
+            Self::GoingAway => "going_away",
+            Self::Gone | Self::Silent | Self::Left | Self::Refused => "left",
+        }
     }
 
     fn overloaded(message: String, remediation: &'static str) -> Self {
@@ -201,6 +212,7 @@ async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut 
             let client: String = hello.client.chars().take(MAX_CLIENT_CHARS).collect();
             let (instance, device) = (&hello.instance, &hello.device);
             tracing::info!(session = session.name, user = ?identity.subject, ?client, ?instance, ?device, "page connected");
+            measures::welcomed();
             session.welcome();
             // Before the streams are looked up, which can take as long as the log.
             session.flush(&writer).await;
@@ -214,6 +226,7 @@ async fn converse(context: Arc<Context>, gauge: Arc<Gauge>, writer: Writer, mut 
             end
         }
         Err(end) => {
+            measures::refused(end.name());
             tracing::debug!(?end, "a socket was not opened");
             end
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::queued::Queued;
 use super::store::Store;
 use super::stream::{State, Stream};
@@ -10,6 +12,7 @@ use crate::clock::now_ms;
 use crate::ledger::Ledger;
 use crate::ledger::draft::{Draft, Outcome};
 use crate::log::{Append, LogError, Record};
+use crate::measures;
 
 /// Records that are read at once when a stream is loaded.
 const LOAD_RECORDS: usize = 512;
@@ -66,9 +69,11 @@ async fn write(store: &Store, stream: &Stream, batch: &[Queued]) -> Result<Vec<O
             return Ok(outcomes);
         };
         stream.give(&record);
+        let begun = Instant::now();
         let appended = store.within(store.log.append(&stream.key, record.seq - 1, Arc::clone(&record))).await;
         match appended {
             Ok(Append::Appended) => {
+                measures::committed(record.events.len(), begun.elapsed());
                 stream.note_refused(refused);
                 settle(store, stream, record);
                 return Ok(outcomes);
@@ -79,6 +84,7 @@ async fn write(store: &Store, stream: &Stream, batch: &[Queued]) -> Result<Vec<O
                 stream.forget();
             }
             Err(error) => {
+                measures::commit_failed();
                 // It may be there, or come later.
                 stream.forget();
                 return Err(error);

@@ -143,7 +143,7 @@ pub(crate) struct Receipt {
     pub(crate) position: Position,
     /// Whether an earlier append did it.
     pub(crate) is_repeated: bool,
-    /// Of a producer's events: how many were written before.
+    /// Of a producer's events: how many were written before it.
     pub(crate) passed: usize,
     /// Of an answer to an approval: what counts.
     pub(crate) resolution: Option<Resolution>,
@@ -199,8 +199,7 @@ impl<'a> Draft<'a> {
                 }
                 let Answer { status, epoch, offset, resolution, .. } = answer;
                 let position = Position { epoch, offset };
-                let passed = append.events.len();
-                return Outcome::Durable(Receipt { status, position, is_repeated: true, passed, resolution });
+                return Outcome::Durable(Receipt { status, position, is_repeated: true, passed: 0, resolution });
             }
             if append.is_expired {
                 return Outcome::Expired;
@@ -302,8 +301,8 @@ impl<'a> Draft<'a> {
             Ok(passed) if passed < append.events.len() => Ok(passed),
             _ => {
                 let position = position.unwrap_or_else(|| self.position());
-                let (status, passed) = (Status::Accepted, append.events.len());
-                let receipt = Receipt { status, position, is_repeated: true, passed, resolution: None };
+                let status = Status::Accepted;
+                let receipt = Receipt { status, position, is_repeated: true, passed: 0, resolution: None };
                 Err(Outcome::Durable(receipt))
             }
         }

@@ -29,6 +29,8 @@ struct Book {
     /// When each is looked at next: at its end, or before it if it was renewed since.
     due: BTreeMap<(Instant, u64), Leased>,
     next: u64,
+    /// Whether somebody looks when it is time.
+    is_kept: bool,
 }
 
 #[derive(Debug)]
@@ -39,12 +41,15 @@ struct Row {
 }
 
 impl Leases {
-    /// A run with a lease is open.
-    pub(crate) fn begin(&self, key: &StreamKey, run: &Arc<str>, lease: Duration) {
+    /// A run with a lease is open. Returns whether [`keep`] has to be started.
+    #[must_use]
+    pub(crate) fn begin(&self, key: &StreamKey, run: &Arc<str>, lease: Duration) -> bool {
         let until = Instant::now() + lease;
-        if self.book.lock().insert((key.clone(), Arc::clone(run)), lease, until) {
+        let mut book = self.book.lock();
+        if book.insert((key.clone(), Arc::clone(run)), lease, until) {
             self.earlier.notify_one();
         }
+        !std::mem::replace(&mut book.is_kept, true)
     }
 
     /// A run with a lease gave a sign of life.
@@ -95,11 +100,13 @@ impl Book {
                 ended.push(leased);
             }
         }
-        (ended, self.due.first_key_value().map(|((at, _), _)| *at))
+        let next = self.due.first_key_value().map(|((at, _), _)| *at);
+        self.is_kept = next.is_some();
+        (ended, next)
     }
 }
 
-/// Ends runs whose leases are over, until the bridge closes.
+/// Ends runs whose leases are over, until there are no leases or the bridge closes.
 pub(crate) async fn keep(context: Arc<Context>) {
     let closing = context.closing.clone();
     let work = async {
@@ -111,15 +118,10 @@ pub(crate) async fn keep(context: Arc<Context>) {
                 let end = json!({ "type": "agent_died", "runId": &*run, "cause": "no_heartbeat" });
                 context.tasks.spawn(end_run(Arc::clone(&context), key, run, end));
             }
-            let look_again = async {
-                match next {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let Some(at) = next else { return };
             tokio::select! {
                 () = earlier => {}
-                () = look_again => {}
+                () = sleep_until(at) => {}
             }
         }
     };
@@ -140,8 +142,8 @@ mod tests {
         let (key, idle) = leased("idle");
         let (_, busy) = leased("busy");
         let second = Duration::from_secs(1);
-        leases.begin(&key, &idle, 2 * second);
-        leases.begin(&key, &busy, 2 * second);
+        assert!(leases.begin(&key, &idle, 2 * second));
+        assert!(!leases.begin(&key, &busy, 2 * second));
         tokio::time::advance(second).await;
         leases.renew(&key, &busy);
         tokio::time::advance(second).await;
@@ -152,5 +154,6 @@ mod tests {
         leases.end(&key, &busy);
         tokio::time::advance(second).await;
         assert_eq!(leases.book.lock().take_ended(Instant::now()), (Vec::new(), None));
+        assert!(leases.begin(&key, &busy, second));
     }
 }

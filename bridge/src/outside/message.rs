@@ -50,6 +50,22 @@ impl Turn {
     }
 }
 
+/// Waits until no run of another process works on a message of the stream.
+async fn until_free(context: &Context, stream: &StreamKey) -> Result<(), LogError> {
+    let mut changes = context.changes.of(stream);
+    loop {
+        changes.borrow_and_update();
+        if !context.journal.is_answered_outside(stream).await? {
+            return Ok(());
+        }
+        tokio::select! {
+            // Whoever waits holds the log, which the next process opens.
+            () = context.closing.cancelled() => return Err(LogError::Closed),
+            changed = changes.changed() => changed.map_err(|_| LogError::Closed)?,
+        }
+    }
+}
+
 impl Given<'_> {
     /// What a run names that claims the message with the text that was handed over.
     pub fn claim(&self) -> Claim {
@@ -63,19 +79,19 @@ impl Given<'_> {
     /// Waits until no run of another process works on an earlier message of the stream: messages of a thread are answered
     /// one after the other. An error says what became of the message meanwhile.
     pub async fn free(&self) -> Result<Result<(), Taken>, LogError> {
-        let mut changes = self.context.changes.of(&self.stream);
-        loop {
-            changes.borrow_and_update();
-            if let Some(taken) = self.look().await? {
-                return Ok(Err(taken));
-            }
-            if !self.context.journal.is_answered_outside(&self.stream).await? {
-                return Ok(Ok(()));
-            }
-            if changes.changed().await.is_err() {
-                return Err(LogError::Closed);
-            }
+        let free = until_free(&self.context, &self.stream);
+        tokio::select! {
+            biased;
+            taken = self.taken() => taken.map(Err),
+            free = free => free.map(Ok),
         }
+    }
+
+    /// Waits until no run of another process works on a message of the stream, also after the turn is over. The error
+    /// [`LogError::Closed`] says that the bridge stops.
+    pub fn until_free(&self) -> impl Future<Output = Result<(), LogError>> + Send + use<> {
+        let (context, stream) = (Arc::clone(&self.context), self.stream.clone());
+        async move { until_free(&context, &stream).await }
     }
 
     /// Waits until the message waits no more, or has another text.

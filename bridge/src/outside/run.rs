@@ -108,7 +108,7 @@ impl OutsideRun {
 }
 
 impl Signals {
-    /// The next one; waits for it. `None` after [`RunSignal::Over`], and for a run that is not there.
+    /// The next one; waits for it. `None` after [`RunSignal::Over`], for a run that is not there, and when the bridge stops.
     ///
     /// The future can be dropped: nothing is missed.
     pub async fn next(&mut self) -> Result<Option<RunSignal>, LogError> {
@@ -117,8 +117,13 @@ impl Signals {
             if let Some(signal) = self.look().await? {
                 return Ok(Some(signal));
             }
-            if self.is_over || self.changes.changed().await.is_err() {
+            if self.is_over {
                 break;
+            }
+            tokio::select! {
+                // Whoever waits holds the log, which the next process opens.
+                () = self.run.context.closing.cancelled() => break,
+                changed = self.changes.changed() => if changed.is_err() { break },
             }
         }
         Ok(None)

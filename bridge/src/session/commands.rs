@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::requests::{self, Request};
 use super::{End, Session};
 use crate::auth::{AuthError, Refusal};
+use crate::measures;
 use crate::socket::Text;
 use crate::wire::encode::ServerFrame;
 use crate::wire::{ClientFrame, Malformed};
@@ -128,7 +129,10 @@ impl Session {
             return self.error("too_many_requests", &message, true, remediation, Some(req));
         }
         match self.subscriptions.iter_mut().find(|stream| stream.ch == ch) {
-            Some(stream) => stream.replay(req, from, to),
+            Some(stream) => {
+                measures::replayed(to + 1 - from);
+                stream.replay(req, from, to);
+            }
             // The subscription ended meanwhile: there is nothing to bring, and nothing was trimmed.
             None => self.control.push_back(ServerFrame::ReplayEnd { req, to: from - 1, oldest: 1 }.encode()),
         }

@@ -3,6 +3,7 @@
 use super::order::Place;
 use crate::ledger::draft::Receipt;
 use crate::log::LogError;
+use crate::measures;
 use crate::wire::encode::{Rejection, ServerFrame};
 
 pub(super) const CONFLICT: Rejection<'static> =
@@ -68,6 +69,7 @@ pub(super) const TOO_EARLY: Rejection<'static> = Rejection {
 
 pub(super) fn accepted(place: &Place, status: &str, receipt: &Receipt) -> String {
     let Place { id, stream, .. } = place;
+    measures::answered(false);
     // Only what was written has a place.
     let position = (status == "accepted").then_some(&receipt.position);
     let decision = receipt.resolution.as_ref().map(|resolution| &*resolution.decision);
@@ -76,6 +78,7 @@ pub(super) fn accepted(place: &Place, status: &str, receipt: &Receipt) -> String
 }
 
 pub(super) fn rejected(id: &str, stream: &str, error: Rejection<'_>) -> String {
+    measures::answered(true);
     let (status, error) = ("rejected", Some(error));
     ServerFrame::Receipt { id, stream, status, position: None, decision: None, by: None, error }.encode()
 }

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::hub::{Watch, Watching};
 use crate::journal::StreamState;
 use crate::log::{Head, LogError};
+use crate::measures;
 use crate::stream::StreamKey;
 use crate::wire::encode::ServerFrame;
 use crate::wire::{Malformed, Open, StreamRequest};
@@ -169,6 +170,7 @@ impl Session {
             reason: resume.reason,
         };
         self.control.push_back(subscribed.encode());
+        measures::subscribed((head.offset + 1).saturating_sub(resume.next), resume.reason.is_none());
         self.subscriptions.push(Subscription::new(Start {
             ch,
             name: request.name.clone(),

@@ -11,6 +11,7 @@ use super::in_flight::InFlight;
 use crate::context::Context;
 use crate::hub::{Durable, Encoded, Shape, Watch};
 use crate::log::LogError;
+use crate::measures;
 use crate::seal::Seals;
 use crate::stream::StreamKey;
 use crate::wire::encode::{self, ServerFrame};
@@ -188,6 +189,7 @@ impl Subscription {
         let from = self.sent + 1;
         self.sent = oldest - 1;
         self.ackable = self.ackable.max(self.sent);
+        measures::gap(self.sent + 1 - from);
         ServerFrame::Gap { ch: self.ch, from, to: self.sent, reason: "trimmed" }.encode()
     }
 
