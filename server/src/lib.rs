@@ -1,0 +1,3 @@
+//! The parts of the server: its configuration, who may use it, and how it calls others.
+
+pub mod config;
