@@ -9,9 +9,12 @@ mod limits;
 mod problem;
 mod read;
 mod secret;
+mod secrets;
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -236,6 +239,18 @@ pub enum KeyRight {
     Admin,
 }
 
+impl KeyRight {
+    /// What the configuration calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Deliver => "deliver",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// `[rights]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -340,20 +355,17 @@ pub enum DeliverMode {
 
 impl Config {
     /// Reads the file, the variables and the flags, and checks all of it.
-    pub fn load(
-        flags: &Flags,
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, Problems> {
-        layers::load(flags, variables)
+    pub fn read(flags: &Flags, variables: impl IntoIterator<Item = (String, String)>) -> Reading {
+        layers::read(flags, variables)
     }
 
     /// The file of threads and members: beside the log, unless it is named.
     pub fn threads_path(&self) -> PathBuf {
         let beside = || {
-            let name = self.log.path.file_stem().map_or_else(|| "agentwire".into(), |stem| stem.to_owned());
-            let mut name = name;
+            let stem = self.log.path.file_stem();
+            let mut name = stem.map_or_else(|| OsString::from("agentwire"), OsString::from);
             name.push("-threads.sqlite");
-            self.log.path.parent().unwrap_or(Path::new("")).join(name)
+            self.log.path.with_file_name(name)
         };
         self.threads.path.clone().unwrap_or_else(beside)
     }
@@ -361,5 +373,32 @@ impl Config {
     /// All that is wrong, each with its key. Reads the files of secrets, but no others.
     pub fn check(&self) -> Vec<Problem> {
         check::check(self)
+    }
+}
+
+/// A configuration as it was read.
+#[derive(Debug)]
+pub struct Reading {
+    /// What could be read; the default for the rest.
+    pub config: Config,
+    /// All that is wrong with it.
+    pub problems: Vec<Problem>,
+    /// Sections in which a value could not be read, so that they lack what they should have.
+    pub unread: HashSet<String>,
+}
+
+impl Reading {
+    /// Adds what others found wrong, unless it may come from a value that could not be read.
+    pub fn add(&mut self, problems: Vec<Problem>) {
+        let is_read = |problem: &Problem| {
+            // Without the whole file everything is missing.
+            !self.unread.contains("") && !self.unread.contains(problem.section())
+        };
+        self.problems.extend(problems.into_iter().filter(is_read));
+    }
+
+    /// The configuration, if nothing is wrong with it.
+    pub fn finish(self) -> Result<Config, Problems> {
+        if self.problems.is_empty() { Ok(self.config) } else { Err(Problems(self.problems)) }
     }
 }

@@ -38,11 +38,11 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// The keys that the flags set, and their texts; or the text of a `--set` that has no `=`.
-    pub(super) fn values(&self) -> Result<Vec<(String, String)>, String> {
+    /// The keys that the flags set, and their texts; none for a `--set` that has no `=`.
+    pub(super) fn values(&self) -> Vec<(String, Option<String>)> {
         let mut values = Vec::new();
         if self.dev {
-            values.push(("server.dev".to_owned(), "true".to_owned()));
+            values.push(("server.dev".to_owned(), Some("true".to_owned())));
         }
         let named = [
             ("server.listen", &self.listen),
@@ -51,12 +51,14 @@ impl Flags {
             ("server.log_level", &self.log_level),
         ];
         for (key, value) in named {
-            values.extend(value.clone().map(|value| (key.to_owned(), value)));
+            values.extend(value.clone().map(|value| (key.to_owned(), Some(value))));
         }
         for set in &self.sets {
-            let (key, value) = set.split_once('=').ok_or_else(|| set.clone())?;
-            values.push((key.trim().to_owned(), value.to_owned()));
+            values.push(match set.split_once('=') {
+                Some((key, value)) => (key.trim().to_owned(), Some(value.to_owned())),
+                None => (String::new(), None),
+            });
         }
-        Ok(values)
+        values
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path as FilePath;
 
 use serde_path_to_error::{Path, Segment};
 use toml::{Table, Value};
 
 use super::problem::plain;
-use super::{Config, Flags, Problem, Problems};
+use super::{Config, Flags, Problem, Reading};
 
 /// What the names of variables begin with.
 const PREFIX: &str = "AGENTWIRE__";
@@ -15,46 +16,52 @@ const PREFIX: &str = "AGENTWIRE__";
 /// The keys that a value is at, from the outermost on.
 type Keys = Vec<String>;
 
-pub(super) fn load(
-    flags: &Flags,
-    variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<Config, Problems> {
-    let mut layers = Layers { tree: file(flags)?, texts: HashSet::new(), problems: Vec::new() };
+pub(super) fn read(flags: &Flags, variables: impl IntoIterator<Item = (String, String)>) -> Reading {
+    let mut layers = Layers::default();
+    if let Some(path) = &flags.config {
+        match file(path) {
+            Ok(tree) => layers.tree = tree,
+            Err(message) => {
+                layers.unread.insert(String::new());
+                layers.problems.push(Problem::new(path.display().to_string(), message));
+            }
+        }
+    }
     for (name, text) in variables {
         if let Some(rest) = name.strip_prefix(PREFIX) {
             let keys = rest.to_ascii_lowercase().split("__").map(str::to_owned).collect();
             layers.set(keys, text, &name);
         }
     }
-    let values = flags.values().map_err(|_| {
+    for (key, text) in flags.values() {
         // The text is not shown: it can be a secret.
-        Problems(vec![Problem::new("--set", "has no `=`: write --set section.key=value")])
-    })?;
-    for (key, text) in values {
+        let Some(text) = text else {
+            layers.problems.push(Problem::new("--set", "has no `=`: write --set section.key=value"));
+            continue;
+        };
         let keys = key.split('.').map(str::to_owned).collect();
         layers.set(keys, text, &format!("--set {key}"));
     }
     layers.read()
 }
 
-fn file(flags: &Flags) -> Result<Table, Problems> {
-    let Some(path) = &flags.config else { return Ok(Table::new()) };
-    let shown = path.display().to_string();
-    let problem = |message| Problems(vec![Problem::new(shown.clone(), message)]);
-    let text = fs::read_to_string(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+fn file(path: &FilePath) -> Result<Table, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     text.parse::<Table>().map_err(|error| {
         // The whole error shows the line, which can hold a secret.
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
         let line = text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
-        problem(format!("line {line} is no TOML: {}", error.message()))
+        format!("line {line} is no TOML: {}", error.message())
     })
 }
 
+#[derive(Default)]
 struct Layers {
     tree: Table,
     /// Where texts of variables and flags are. They are read as TOML where the key wants no text.
     texts: HashSet<Keys>,
     problems: Vec<Problem>,
+    unread: HashSet<String>,
 }
 
 impl Layers {
@@ -77,7 +84,7 @@ impl Layers {
     }
 
     /// Reads the configuration. What is wrong is noted and taken out, so that everything that is wrong is found at once.
-    fn read(mut self) -> Result<Config, Problems> {
+    fn read(mut self) -> Reading {
         let config = loop {
             let deserializer = Value::Table(self.tree.clone());
             let error = match serde_path_to_error::deserialize::<_, Config>(deserializer) {
@@ -88,18 +95,18 @@ impl Layers {
             if self.texts.remove(&keys) && self.read_text(&keys) {
                 continue;
             }
-            let shown = if keys.is_empty() { "configuration".to_owned() } else { error.path().to_string() };
-            self.problems.push(Problem::new(shown, plain(&error.inner().to_string())));
+            let problem = Problem::new(error.path().to_string(), plain(&error.inner().to_string()));
+            self.unread.insert(problem.section().to_owned());
+            self.problems.push(problem);
             if !take_out(&mut self.tree, error.path()) {
-                return Err(Problems(self.problems));
+                self.unread.insert(String::new());
+                break Config::default();
             }
         };
-        // A section that could not be read would be blamed for what it lacks.
-        let section = |key: &str| key.split(['.', '[']).next().unwrap_or_default().to_owned();
-        let unread: HashSet<_> = self.problems.iter().map(|problem| section(&problem.key)).collect();
-        let checked = config.check().into_iter().filter(|problem| !unread.contains(&section(&problem.key)));
-        self.problems.extend(checked);
-        if self.problems.is_empty() { Ok(config) } else { Err(Problems(self.problems)) }
+        let checked = config.check();
+        let mut reading = Reading { config, problems: self.problems, unread: self.unread };
+        reading.add(checked);
+        reading
     }
 
     /// Reads a text as the TOML value that it is; false if it is none.

@@ -17,6 +17,11 @@ impl Problem {
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { key: key.into(), message: message.into() }
     }
+
+    /// The section that the key is in.
+    pub(super) fn section(&self) -> &str {
+        self.key.split(['.', '[']).next().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Problem {
@@ -49,8 +54,7 @@ pub(super) fn plain(message: &str) -> String {
         let known: Vec<_> = quoted(rest).skip(1).collect();
         let meant = nearest(&named(rest), &known);
         let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-        return format!("is no key of the configuration{meant} There are: {}", known.join(", "))
-            .replace("configuration There", "configuration. There");
+        return format!("is no key of the configuration{meant} (there are {})", known.join(", "));
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
         let known: Vec<_> = quoted(rest).skip(1).map(|name| format!("{name:?}")).collect();
