@@ -8,10 +8,10 @@ mod layers;
 mod limits;
 mod problem;
 mod read;
+mod reading;
 mod secret;
 mod secrets;
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +23,7 @@ use serde::Deserialize;
 pub use flags::Flags;
 pub use limits::LimitsSection;
 pub use problem::{Problem, Problems};
+pub use reading::Reading;
 pub use secret::{Endpoint, Secret};
 
 /// The whole configuration. Its debug output has no secret.
@@ -373,32 +374,5 @@ impl Config {
     /// All that is wrong, each with its key. Reads the files of secrets, but no others.
     pub fn check(&self) -> Vec<Problem> {
         check::check(self)
-    }
-}
-
-/// A configuration as it was read.
-#[derive(Debug)]
-pub struct Reading {
-    /// What could be read; the default for the rest.
-    pub config: Config,
-    /// All that is wrong with it.
-    pub problems: Vec<Problem>,
-    /// Sections in which a value could not be read, so that they lack what they should have.
-    pub unread: HashSet<String>,
-}
-
-impl Reading {
-    /// Adds what others found wrong, unless it may come from a value that could not be read.
-    pub fn add(&mut self, problems: Vec<Problem>) {
-        let is_read = |problem: &Problem| {
-            // Without the whole file everything is missing.
-            !self.unread.contains("") && !self.unread.contains(problem.section())
-        };
-        self.problems.extend(problems.into_iter().filter(is_read));
-    }
-
-    /// The configuration, if nothing is wrong with it.
-    pub fn finish(self) -> Result<Config, Problems> {
-        if self.problems.is_empty() { Ok(self.config) } else { Err(Problems(self.problems)) }
     }
 }

@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(wait("120"), Some(Duration::from_secs(120)));
         assert_eq!(wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert!(
-            wait("Fri, 31 Dec 9998 23:59:59 GMT").is_some_and(|wait| wait > Duration::from_secs(1 << 32))
+            wait("Fri, 31 Dec 9999 23:59:59 GMT").is_some_and(|wait| wait > Duration::from_secs(1 << 32))
         );
         assert_eq!(wait("soon"), None);
         assert_eq!(wait("-1"), None);

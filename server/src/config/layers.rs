@@ -95,7 +95,7 @@ impl Layers {
             if self.texts.remove(&keys) && self.read_text(&keys) {
                 continue;
             }
-            let problem = Problem::new(error.path().to_string(), plain(&error.inner().to_string()));
+            let problem = Problem::new(error.path().to_string(), plain(error.inner().message()));
             self.unread.insert(problem.section().to_owned());
             self.problems.push(problem);
             if !take_out(&mut self.tree, error.path()) {

@@ -31,6 +31,12 @@ macro_rules! limits {
                 Limits { $($field: limits!(@$kind self.$key, default.$field),)* }
             }
 
+            /// Every key of the bridge's limits with the value that is used; `None` is worked out from others.
+            pub fn values(&self) -> Vec<(&'static str, Option<u64>)> {
+                let limits = self.limits();
+                vec![$((stringify!($key), limits!(@number $kind limits.$field)),)*]
+            }
+
             /// Sets a key back to its default; says whether it was set.
             fn forget(&mut self, key: &str) -> bool {
                 match key {
@@ -44,6 +50,11 @@ macro_rules! limits {
         $value.map_or($default, |value| usize::try_from(value).unwrap_or(usize::MAX))
     };
     (@time $value:expr, $default:expr) => { $value.map_or($default, Duration::from_millis) };
+    (@number count $value:expr) => { u64::try_from($value).ok() };
+    (@number time $value:expr) => { u64::try_from($value.as_millis()).ok() };
+    (@number optional_time $value:expr) => {
+        $value.and_then(|value| u64::try_from(value.as_millis()).ok())
+    };
     (@optional_time $value:expr, $default:expr) => { $value.map(Duration::from_millis).or($default) };
 }
 

@@ -48,13 +48,13 @@ impl std::error::Error for Problems {}
 
 /// Says in plain words what serde found wrong, without the value: it can be a secret.
 pub(super) fn plain(message: &str) -> String {
-    let message = message.trim_end();
     let named = |rest: &str| rest.split('`').nth(1).unwrap_or_default().to_owned();
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let known: Vec<_> = quoted(rest).skip(1).collect();
-        let meant = nearest(&named(rest), &known);
-        let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-        return format!("is no key of the configuration{meant} (there are {})", known.join(", "));
+        return match nearest(&named(rest), &known) {
+            Some(meant) => format!("is no key of the configuration; did you mean `{meant}`?"),
+            None => format!("is no key of the configuration; there are {}", known.join(", ")),
+        };
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
         let known: Vec<_> = quoted(rest).skip(1).map(|name| format!("{name:?}")).collect();

@@ -1,0 +1,8 @@
+//! The configuration: what is read, in which order, and what is said about what is wrong.
+
+mod docs;
+mod layers;
+mod limits;
+mod mistakes;
+mod sections;
+mod support;
