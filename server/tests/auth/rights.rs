@@ -1,4 +1,5 @@
 //! Who may use which thread.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -89,11 +90,14 @@ async fn members_have_the_rights_that_were_put() {
     assert_eq!(rights.open("eve", "team-7/plan").await, Ok(Grant::all(stream("eve/team-7%2Fplan"))));
 }
 
+/// The headers and the body of a question.
+type Question = (axum::http::HeaderMap, Vec<u8>);
+
 /// A backend that answers with a status and a body, and keeps the last question.
 struct Backend {
     site: Site,
     status: Arc<AtomicU16>,
-    question: Arc<Mutex<Option<(axum::http::HeaderMap, Vec<u8>)>>>,
+    question: Arc<Mutex<Option<Question>>>,
 }
 
 impl Backend {

@@ -9,8 +9,11 @@ use super::support::{least, read};
 
 const DOCS: &str = include_str!("../../../docs/SERVER.md");
 
-/// Keys, defaults and ranges of the table under a heading.
-fn table(heading: &str) -> Vec<(String, String, String)> {
+/// A key, its default and its range.
+type Row = (String, String, String);
+
+/// The table under a heading.
+fn table(heading: &str) -> Vec<Row> {
     let start = DOCS.find(&format!("\n## {heading}\n")).unwrap();
     let section = &DOCS[start + 1..];
     let section = &section[..section.find("\n## ").unwrap_or(section.len())];
@@ -23,13 +26,11 @@ fn table(heading: &str) -> Vec<(String, String, String)> {
 }
 
 /// The section of each table, with the keys that it has.
-fn tables() -> Vec<(&'static str, Vec<(String, String, String)>)> {
+fn tables() -> Vec<(&'static str, Vec<Row>)> {
     let (files, threads): (Vec<_>, Vec<_>) =
         table("`[log]` and `[threads]`").into_iter().partition(|(key, _, _)| key.starts_with("log."));
-    let plain = |rows: Vec<(String, String, String)>| {
-        let row = |(key, default, range): (String, String, String)| {
-            (key.split_once('.').unwrap().1.to_owned(), default, range)
-        };
+    let plain = |rows: Vec<Row>| {
+        let row = |(key, default, range): Row| (key.split_once('.').unwrap().1.to_owned(), default, range);
         rows.into_iter().map(row).collect::<Vec<_>>()
     };
     vec![
@@ -105,7 +106,8 @@ fn the_defaults_of_the_tables_are_those_of_the_server() {
 #[test]
 fn the_ranges_of_the_tables_are_those_of_the_server() {
     let mut checked = 0;
-    for (section, rows) in tables() {
+    // A key of a list has no number in a range.
+    for (section, rows) in tables().into_iter().filter(|(section, _)| *section != "keys") {
         for (key, _, range) in rows {
             let bounds =
                 range.split_once(" to ").map(|(min, max)| [min, max].map(|text| text.replace(',', "")));
