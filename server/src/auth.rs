@@ -105,9 +105,15 @@ impl Auth {
     }
 
     /// Refuses the tokens of a user that were issued up to now, and forgets what the backend has said about the user.
-    pub fn revoke(&self, user: &str) {
-        self.revoked.revoke(user);
+    /// Returns this time, in milliseconds since the Unix epoch.
+    pub fn revoke(&self, user: &str) -> u64 {
         self.rights.forget_user(user);
+        self.revoked.revoke(user)
+    }
+
+    /// Takes in revocations from before the start: users, and the times that [`Auth::revoke`] has returned.
+    pub fn restore(&self, revoked: impl IntoIterator<Item = (String, u64)>) {
+        self.revoked.restore(revoked);
     }
 }
 

@@ -125,17 +125,21 @@ impl Jwks {
     }
 
     /// Reads the set because it lacks a key id, unless that was done a short time ago. All that wait for it share one
-    /// fetch.
-    pub(super) async fn look_for(&self, id: &str) -> Lookup {
-        let mut tried = self.tried.lock().await;
-        // Another one has fetched it meanwhile.
-        if self.has(id) {
-            return Lookup::Fresh;
-        }
-        if tried.is_some_and(|at| at.elapsed() < self.times.unknown) {
-            return Lookup::Later;
-        }
-        if self.fetch(&mut tried).await { Lookup::Fresh } else { Lookup::Later }
+    /// fetch. It goes on when nobody waits any more: otherwise a slow site would be asked again by each of them.
+    pub(super) async fn look_for(self: &Arc<Self>, id: &str) -> Lookup {
+        let (jwks, id) = (Arc::clone(self), id.to_owned());
+        let looked = tokio::spawn(async move {
+            let mut tried = jwks.tried.lock().await;
+            // Another one has fetched it meanwhile.
+            if jwks.has(&id) {
+                return Lookup::Fresh;
+            }
+            if tried.is_some_and(|at| at.elapsed() < jwks.times.unknown) {
+                return Lookup::Later;
+            }
+            if jwks.fetch(&mut tried).await { Lookup::Fresh } else { Lookup::Later }
+        });
+        looked.await.unwrap_or(Lookup::Later)
     }
 
     /// Whether the set has a key of this id.

@@ -48,19 +48,32 @@ impl Revoked {
         self.state.lock().keep_ms = keep_ms;
     }
 
-    /// Refuses the tokens of a user that were issued up to now.
-    pub fn revoke(&self, user: &str) {
-        self.revoke_at(user, now_ms());
+    /// Refuses the tokens of a user that were issued up to now. Returns this time, in milliseconds since the Unix epoch.
+    pub fn revoke(&self, user: &str) -> u64 {
+        let now = now_ms();
+        self.add(user, now);
+        self.state.lock().forget(now);
+        now
     }
 
-    fn revoke_at(&self, user: &str, now: u64) {
+    /// Takes in revocations of another process, with their times in milliseconds since the Unix epoch.
+    pub fn restore(&self, revoked: impl IntoIterator<Item = (String, u64)>) {
+        for (user, at) in revoked {
+            self.add(&user, at);
+        }
+        self.state.lock().forget(now_ms());
+    }
+
+    fn add(&self, user: &str, at: u64) {
         if user.len() > MAX_NAME_BYTES {
             return;
         }
         let mut state = self.state.lock();
-        state.forget(now);
-        state.users.insert(user.to_owned(), now);
-        state.order.push_back((now, user.to_owned()));
+        let last = state.users.entry(user.to_owned()).or_insert(at);
+        *last = at.max(*last);
+        // Most are later than all others. Those of a clock that was set back, or of another process, are not.
+        let place = state.order.partition_point(|(other, _)| *other <= at);
+        state.order.insert(place, (at, user.to_owned()));
         // Beside the limit itself: a user that is revoked again and again is one user, and many entries.
         while state.order.len() > self.max {
             if let Some(at) = state.forget_oldest() {
@@ -113,19 +126,20 @@ mod tests {
     #[test]
     fn tokens_from_before_a_revocation_are_refused() {
         let revoked = Revoked::with(1_000, 10);
-        revoked.revoke_at("ada", 5_000);
+        revoked.add("ada", 5_000);
         assert!(revoked.is_revoked_at("ada", Some(4_999), 5_100));
         assert!(revoked.is_revoked_at("ada", Some(5_000), 5_100), "issued at the same time");
         assert!(revoked.is_revoked_at("ada", None, 5_100), "nobody knows when it was issued");
         assert!(!revoked.is_revoked_at("ada", Some(5_001), 5_100));
         assert!(!revoked.is_revoked_at("bob", Some(1), 5_100));
-        revoked.revoke_at("ada", 5_500);
+        revoked.add("ada", 5_500);
         assert!(revoked.is_revoked_at("ada", Some(5_400), 5_600), "a second time");
         assert!(
             revoked.is_revoked_at("ada", Some(5_400), 6_499),
             "the first revocation is over, the second is not"
         );
         assert!(!revoked.is_revoked_at("ada", Some(5_400), 6_500), "forgotten");
+        assert!(!revoked.is_revoked_at("ada", None, 6_500));
         assert!(revoked.state.lock().users.is_empty() && revoked.state.lock().order.is_empty());
     }
 
@@ -133,7 +147,7 @@ mod tests {
     fn too_many_revocations_refuse_more_and_never_less() {
         let revoked = Revoked::with(1_000, 2);
         for (user, at) in [("ada", 10), ("bob", 20), ("cyd", 30)] {
-            revoked.revoke_at(user, at);
+            revoked.add(user, at);
         }
         assert_eq!(revoked.state.lock().order.len(), 2);
         assert!(revoked.is_revoked_at("ada", Some(10), 40), "forgotten, but below the floor");
@@ -144,10 +158,22 @@ mod tests {
     }
 
     #[test]
+    fn revocations_of_another_process_are_taken_in_in_any_order() {
+        let revoked = Revoked::with(u64::MAX, 10);
+        let list = [("ada", 30), ("bob", 10), ("ada", 20)].map(|(user, at)| (user.to_owned(), at));
+        revoked.restore(list);
+        assert!(revoked.is_revoked("ada", Some(30)) && revoked.is_revoked("bob", Some(10)));
+        assert!(!revoked.is_revoked("ada", Some(31)) && !revoked.is_revoked("bob", Some(11)));
+        assert!(revoked.state.lock().order.iter().is_sorted());
+        let now = revoked.revoke("bob");
+        assert!(revoked.is_revoked("bob", Some(now)) && !revoked.is_revoked("bob", Some(now + 1)));
+    }
+
+    #[test]
     fn one_user_does_not_fill_it() {
         let revoked = Revoked::with(1_000, 2);
         for at in 1..100 {
-            revoked.revoke_at("ada", at);
+            revoked.add("ada", at);
         }
         assert_eq!(revoked.state.lock().order.len(), 2);
         assert!(!revoked.is_revoked_at("bob", Some(1), 100), "no floor");

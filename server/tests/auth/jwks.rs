@@ -1,4 +1,5 @@
 //! Key sets that change, at a URL and in a file.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use futures_util::stream;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::site::{Site, answer};
 use super::support::{SECRET, auth, claims, config, ed_set, identify, jwk, refused, signing, token};
@@ -116,6 +118,33 @@ async fn a_storm_of_unknown_ids_is_one_fetch_a_minute() {
         assert!(answers.iter().all(Result::is_err) && known.is_ok());
         assert_eq!(site.requests(), 1 + minute, "minute {minute}");
     }
+}
+
+#[tokio::test]
+async fn a_fetch_goes_on_when_the_page_that_waited_for_it_has_left() {
+    let (first, _) = ed_set("first", "ed.pem");
+    let (second, second_key) = ed_set("second", "ed-2.pem");
+    let sets = Arc::new(Mutex::new(vec![second, first]));
+    let (release, released) = watch::channel(true);
+    let mut site = Site::start(move |_| {
+        let (set, mut released) = (sets.lock().pop(), released.clone());
+        Box::pin(async move {
+            released.wait_for(|released| *released).await.unwrap();
+            answer(200, set.unwrap().to_string()).await
+        })
+    })
+    .await;
+    let auth = auth(&section(&site)).await;
+    pass(Duration::from_secs(61)).await;
+    release.send_replace(false);
+    let token = ed_token("second", &second_key);
+    tokio::select! {
+        answer = identify(&auth, &token) => panic!("{answer:?}"),
+        () = site.has(2) => {}
+    }
+    release.send_replace(true);
+    assert!(identify(&auth, &token).await.is_ok());
+    assert_eq!(site.requests(), 2);
 }
 
 #[tokio::test]

@@ -5,4 +5,5 @@ mod outbound;
 mod rights;
 mod site;
 mod support;
+mod tls;
 mod tokens;
