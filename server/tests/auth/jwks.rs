@@ -1,5 +1,4 @@
 //! Key sets that change, at a URL and in a file.
-#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use std::sync::Arc;
 use std::time::Duration;
