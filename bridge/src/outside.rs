@@ -177,13 +177,7 @@ pub(crate) async fn publish(
             cancelled.push(run.to_string());
         }
     }
-    Ok(Published {
-        position: receipt.position,
-        seq: last,
-        applied: count - repeated,
-        repeated,
-        cancelled,
-    })
+    Ok(Published { position: receipt.position, seq: last, applied: count - repeated, repeated, cancelled })
 }
 
 /// Checks the events and encodes them.

@@ -199,7 +199,13 @@ impl<'a> Draft<'a> {
                 }
                 let Answer { status, epoch, offset, resolution, .. } = answer;
                 let position = Position { epoch, offset };
-                return Outcome::Durable(Receipt { status, position, is_repeated: true, passed: 0, resolution });
+                return Outcome::Durable(Receipt {
+                    status,
+                    position,
+                    is_repeated: true,
+                    passed: 0,
+                    resolution,
+                });
             }
             if append.is_expired {
                 return Outcome::Expired;

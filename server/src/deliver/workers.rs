@@ -1,0 +1,170 @@
+//! Workers: backends that hold a connection and get deliveries on it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
+
+use super::delivery::Delivery;
+use super::{Accepted, Attempt};
+use crate::auth::keys::ServiceKey;
+
+/// How long a worker has to accept a delivery.
+const ACCEPT_WITHIN: Duration = Duration::from_secs(30);
+
+/// All workers, and what waits for one.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    /// Deliveries that no worker has, in the order in which they came. Bounded by the streams that have one, and the runs.
+    waiting: Mutex<VecDeque<Job>>,
+    /// Notified when there is something new for a worker.
+    more: Notify,
+    /// Those that a worker has and has not answered, by id.
+    given: Mutex<HashMap<String, Given>>,
+}
+
+/// What a worker says of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Accepted { done: bool },
+    Refused { message: String },
+}
+
+/// The place of a delivery among those that a worker works on.
+#[derive(Debug)]
+pub(crate) struct Slot(
+    #[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit,
+);
+
+#[derive(Debug)]
+struct Job {
+    id: String,
+    attempt: u64,
+    thread: String,
+    line: Bytes,
+    /// Whether somebody still waits for it, and how a worker takes it.
+    taken: oneshot::Sender<Slot>,
+}
+
+#[derive(Debug)]
+struct Given {
+    attempt: u64,
+    worker: u64,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The connection of one worker. A drop gives what it has not answered to others.
+pub(crate) struct Worker {
+    workers: Arc<Workers>,
+    id: u64,
+    key: Arc<ServiceKey>,
+    room: Arc<Semaphore>,
+}
+
+impl Workers {
+    /// A worker came, which works on `max` deliveries at once.
+    pub(crate) fn join(self: &Arc<Self>, max: usize, key: Arc<ServiceKey>) -> Worker {
+        tracing::info!(key = key.name(), max, "a worker came");
+        Worker { workers: Arc::clone(self), id: fastrand::u64(..), key, room: Arc::new(Semaphore::new(max)) }
+    }
+
+    /// Takes the answer of a worker. Returns whether somebody waits for it.
+    pub(crate) fn answer(&self, id: &str, attempt: u64, answer: Answer) -> bool {
+        let mut given = self.given.lock();
+        if given.get(id).is_none_or(|given| given.attempt != attempt) {
+            return false;
+        }
+        given.remove(id).is_some_and(|given| given.answer.send(answer).is_ok())
+    }
+
+    /// Makes one attempt: waits for a worker that has room, and for its answer.
+    pub(super) async fn give(&self, delivery: &Delivery, within: Duration) -> Attempt {
+        let (taken, mut taking) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let id = delivery.id().to_owned();
+        // Before the job is there: its answer can come at once. The worker is set when one takes it.
+        self.given.lock().insert(id.clone(), Given { attempt: delivery.attempt, worker: 0, answer });
+        let _forget = Forget { workers: self, id: &id, attempt: delivery.attempt };
+        let mut line = delivery.to_json();
+        line.push('\n');
+        let (attempt, thread) = (delivery.attempt, delivery.thread().to_owned());
+        self.waiting.lock().push_back(Job { id: id.clone(), attempt, thread, line: line.into(), taken });
+        self.more.notify_waiters();
+        let slot = match timeout(within, &mut taking).await {
+            Ok(Ok(slot)) => slot,
+            _ => return Attempt::Again { why: "no worker is there that has room".to_owned(), after: None },
+        };
+        match timeout(ACCEPT_WITHIN, answered).await {
+            Ok(Ok(Answer::Accepted { done })) => Attempt::Accepted(Accepted { done, slot: Some(slot) }),
+            Ok(Ok(Answer::Refused { message })) => Attempt::Refused(message),
+            Ok(Err(_)) => {
+                let after = Some(Duration::ZERO);
+                Attempt::Again { why: "the worker left before it accepted".to_owned(), after }
+            }
+            Err(_) => {
+                let after = Some(Duration::ZERO);
+                Attempt::Again { why: "the worker did not accept in time".to_owned(), after }
+            }
+        }
+    }
+}
+
+/// Forgets an attempt that nobody waits for any more.
+struct Forget<'a> {
+    workers: &'a Workers,
+    id: &'a str,
+    attempt: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.workers.waiting.lock().retain(|job| job.id != self.id || job.attempt != self.attempt);
+        let mut given = self.workers.given.lock();
+        if given.get(self.id).is_some_and(|given| given.attempt == self.attempt) {
+            given.remove(self.id);
+        }
+    }
+}
+
+impl Worker {
+    /// The next delivery for this worker, as a line; waits until there is one and the worker has room.
+    pub(crate) async fn next(&mut self) -> Bytes {
+        let permit = Arc::clone(&self.room).acquire_owned().await.expect("the room is never closed");
+        let mut slot = Slot(permit);
+        loop {
+            let more = self.workers.more.notified();
+            tokio::pin!(more);
+            // Before the look, so that nothing falls between the two.
+            more.as_mut().enable();
+            while let Some(job) = self.take() {
+                if let Some(given) = self.workers.given.lock().get_mut(&job.id) {
+                    given.worker = self.id;
+                }
+                match job.taken.send(slot) {
+                    Ok(()) => return job.line,
+                    // Nobody waits for it any more.
+                    Err(back) => slot = back,
+                }
+            }
+            more.await;
+        }
+    }
+
+    fn take(&self) -> Option<Job> {
+        let mut waiting = self.workers.waiting.lock();
+        let at = waiting.iter().position(|job| self.key.covers(&job.thread))?;
+        waiting.remove(at)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        tracing::info!(key = self.key.name(), "a worker left");
+        // The drop of the answer says so to those who wait for it.
+        self.workers.given.lock().retain(|_, given| given.worker != self.id);
+    }
+}
