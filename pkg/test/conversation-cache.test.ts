@@ -1,7 +1,7 @@
 /** Conversations in IndexedDB: reloads, two tabs, other users, and storage that fails. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ConversationOptions, type ConversationStore, conversation } from "../src/conversation.js";
+import { type ConversationOptions, type ConversationStore, conversation, deliveryOf } from "../src/conversation.js";
 import { answer, Browser } from "./support/browser.js";
 import { outline } from "./support/conversation.js";
 import { type CacheOptions, clearCache, persistentCache } from "./support/package.js";
@@ -89,7 +89,13 @@ test(
 		server.down = true;
 		const second = await scene.page();
 		assert.deepEqual(lines(second), before, "before any connection");
-		assert.equal(second.chat.getSnapshot().caughtUp, false);
+		const snapshot = second.chat.getSnapshot();
+		assert.equal(snapshot.caughtUp, false);
+		// It was there before: no sound is played for it.
+		assert.deepEqual(
+			snapshot.items.map((item) => deliveryOf(snapshot, item)),
+			["replay", "replay"],
+		);
 		server.down = false;
 		await scene.connected(second);
 		await scene.world.advance(1_000);

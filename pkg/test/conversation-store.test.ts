@@ -482,9 +482,12 @@ test(
 		world.atEnd(() => chat.dispose());
 		assert.equal(lines(chat).length, 3);
 		assert.equal(chat.getServerSnapshot(), chat.getSnapshot());
+		const delivery = () => chat.getSnapshot().items.map((item) => deliveryOf(chat.getSnapshot(), item));
+		assert.deepEqual(delivery(), ["replay", "replay"]);
 		await second.connected();
 		server.append("t", delta("two"));
 		await world.settle();
+		assert.deepEqual(delivery(), ["replay", "replay"]);
 		assert.deepEqual(lines(chat), ["ada: Hi", "r1 a: running, responding", '  "one two" streaming']);
 	}),
 );

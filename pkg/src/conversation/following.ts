@@ -68,6 +68,7 @@ class Following<C> implements ConversationStore<C> {
 		this.#merges = boolean("mergeDeltas", mergeDeltas, true);
 		if (stalls !== undefined) this.#watcher = callable<StallWatch>("stalls", stalls)(() => this.#update());
 		this.#conversation = initial ?? emptyConversation({ customEvents });
+		this.#replayedThrough = offsetOf(this.#conversation);
 		this.#first = this.#snapshot = this.#take();
 		const { client } = this.#thread.owner;
 		this.#offs.push(
@@ -147,7 +148,10 @@ class Following<C> implements ConversationStore<C> {
 	/** Shows a conversation, and follows the thread from where it ends. The second time, what was shown must not be shown any more. */
 	#begin(from: Conversation<C>): void {
 		if (this.#disposed) return;
-		this.#change(() => (this.#conversation = from));
+		this.#change(() => {
+			this.#conversation = from;
+			this.#replayedThrough = offsetOf(from);
+		});
 		if (this.#isFollowing) return;
 		this.#isFollowing = true;
 		this.#offs.push(
@@ -292,6 +296,11 @@ class Following<C> implements ConversationStore<C> {
 
 function contentOf(content: string | MessageContent): MessageContent {
 	return typeof content === "string" ? { content } : content;
+}
+
+/** The last event that was folded: with those before it, it did not come live. */
+function offsetOf({ position }: Conversation<unknown>): number {
+	return position?.offset ?? 0;
 }
 
 function isDelta({ type }: AgentEvent): boolean {

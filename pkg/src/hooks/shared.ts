@@ -96,5 +96,7 @@ const EMPTY_SNAPSHOT: Snapshot<unknown> = { conversation: EMPTY, items: [], stal
 
 function restingOf({ initial, customEvents }: ThreadSettings<unknown>): Snapshot<unknown> {
 	const conversation = initial ?? (customEvents && emptyConversation({ customEvents }));
-	return conversation === undefined ? EMPTY_SNAPSHOT : { ...EMPTY_SNAPSHOT, conversation, items: conversation.items };
+	return conversation === undefined
+		? EMPTY_SNAPSHOT
+		: { ...EMPTY_SNAPSHOT, conversation, items: conversation.items, replayedThrough: conversation.position?.offset ?? 0 };
 }
