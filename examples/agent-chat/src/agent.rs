@@ -36,10 +36,13 @@ impl FolderAgent {
 
     async fn answer(self, turn: Turn) -> Result<(), PublishError> {
         let plan = Plan::of(&turn.message.content);
-        let work = Work::new(turn.run(NAME).await?, self.toolbox, self.pace);
+        // The page says so when somebody asks the question of a run again that did not end well.
+        let is_again = turn.message.body()["metadata"]["againOf"].is_string();
+        let work = Work::new(turn.run(NAME).await?, self.toolbox, self.pace).again(is_again);
         match answer::answer(&work, &plan).await {
             Ok(outcome) => work.complete(outcome).await,
             Err(Stop::Cancelled) => work.into_run().cancel("cancelled by the user").await.map(drop),
+            Err(Stop::Failed(error)) => work.into_run().fail(*error).await.map(drop),
             // Something else ended the run, such as a shutdown: there is nothing left to end.
             Err(Stop::Publish(PublishError::RunEnded)) => Ok(()),
             Err(Stop::Publish(error)) => {

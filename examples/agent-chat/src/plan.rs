@@ -54,6 +54,15 @@ pub(crate) enum Plan {
     Overview,
     /// What is in each part of this folder, at length?
     Tour,
+    /// Where does this text stand? A person is asked before anything is searched.
+    AskFirst {
+        /// The text.
+        term: String,
+        /// Where to look.
+        glob: Option<String>,
+    },
+    /// What does a failure look like?
+    Failure,
     /// What does this word mean here?
     Explain {
         /// The word or words.

@@ -1,8 +1,10 @@
 //! From a plan to an answer: which tools run, and what is said about what they found.
 
+mod ask_first;
 mod compare;
 mod count;
 mod explain;
+mod failure;
 mod files;
 mod help;
 mod keywords;
@@ -11,6 +13,7 @@ mod mentions;
 mod passages;
 mod summary;
 mod tour;
+mod wishes;
 
 use crate::plan::Plan;
 
@@ -27,6 +30,8 @@ pub(super) async fn answer(work: &Work, plan: &Plan) -> Result<Outcome, Stop> {
         Plan::Summarise { path } => summary::file(work, path).await,
         Plan::Overview => summary::project(work).await,
         Plan::Tour => tour::answer(work).await,
+        Plan::AskFirst { term, glob } => ask_first::answer(work, term, glob.as_deref()).await,
+        Plan::Failure => failure::answer(work).await,
         Plan::Explain { topic, glob } => explain::answer(work, topic, glob.as_deref()).await,
         Plan::Compare { left, right, glob } => compare::answer(work, left, right, glob.as_deref()).await,
         Plan::Keywords { words } => keywords::answer(work, words).await,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use agentwire_bridge::{Completion, PublishError, Run, Thinking, ToolStart};
+use agentwire_bridge::{AgentError, Completion, PublishError, Run, Thinking, ToolStart};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
@@ -16,6 +16,8 @@ use super::speech::Speech;
 pub(super) enum Stop {
     /// The user cancelled it.
     Cancelled,
+    /// It has failed, and its user gets to know why.
+    Failed(Box<AgentError>),
     /// An event could not be published.
     Publish(PublishError),
 }
@@ -44,6 +46,7 @@ pub(super) struct Work {
     run: Run,
     toolbox: Toolbox,
     pace: Duration,
+    is_again: bool,
     step: AtomicU32,
     total_steps: AtomicU32,
     calls: AtomicUsize,
@@ -58,12 +61,23 @@ impl Work {
             run,
             toolbox,
             pace,
+            is_again: false,
             step: AtomicU32::new(0),
             total_steps: AtomicU32::new(1),
             calls: AtomicUsize::new(0),
             failed_calls: AtomicUsize::new(0),
             words: AtomicUsize::new(0),
         }
+    }
+
+    /// Says whether the user asks again what came to nothing before.
+    pub(super) fn again(self, is_again: bool) -> Self {
+        Self { is_again, ..self }
+    }
+
+    /// Whether the user asks again what came to nothing before.
+    pub(super) fn is_again(&self) -> bool {
+        self.is_again
     }
 
     /// Says how many steps there will be.

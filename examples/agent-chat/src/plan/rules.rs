@@ -34,6 +34,16 @@ pub(super) static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             r"^(?:help|what (?:can|do) you do|what can i ask.*|how (?:do you work|are you(?: doing)?)|who are you|what are you|thanks?(?: you)?.*)$",
             |_| Some(Plan::Help),
         ),
+        // Show me a failure.
+        Rule::new(
+            r"^(?:fail|show me (?:a failure|an error)|what does (?:a failure|an error) look like)$",
+            |_| Some(Plan::Failure),
+        ),
+        // Ask me before you search for X.
+        Rule::new(r"^ask (?:me )?(?:first )?before you (?:search|look)(?: for)? (.+)$", |c| {
+            let (what, glob) = scoped(&c[1]);
+            Some(Plan::AskFirst { term: term(what)?, glob })
+        }),
         // Give me a tour of this project. Walk me through src/lib.rs.
         Rule::new(
             r"\b(?:tour|walk(?:\s?through| me through| us through)|guide me through|show me around)\b(.*)$",

@@ -35,6 +35,10 @@ fn compare(left: &str, right: &str) -> Plan {
     Plan::Compare { left: left.into(), right: right.into(), glob: None }
 }
 
+fn ask_first(term: &str, glob: Option<&str>) -> Plan {
+    Plan::AskFirst { term: term.into(), glob: glob.map(Into::into) }
+}
+
 fn keywords(words: &[&str]) -> Plan {
     Plan::Keywords { words: words.iter().map(|word| (*word).into()).collect() }
 }
@@ -100,6 +104,14 @@ fn questions_give_plans() {
         ("give me an overview", Plan::Overview),
         ("Give me a tour of this project", Plan::Tour),
         ("Can you walk me through the code base?", Plan::Tour),
+        ("Ask me before you search for backoff", ask_first("backoff", None)),
+        (
+            "Please ask before you look for `retry budget` in docs/",
+            ask_first("retry budget", Some("docs/**")),
+        ),
+        ("Show me a failure", Plan::Failure),
+        ("What does an error look like?", Plan::Failure),
+        ("Where is the failure?", locate("failure", Definition, None)),
         ("What is an epoch?", explain("epoch")),
         ("Explain group commit", explain("group commit")),
         ("How does backoff work?", explain("backoff")),

@@ -1,6 +1,6 @@
 //! `search_text`: the lines that match.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cancel::Cancel;
 use super::error::ToolError;
@@ -9,14 +9,14 @@ use super::limits::{Room, cut};
 use super::pattern::Pattern;
 
 /// The arguments of `search_text`. Case does not matter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SearchText {
     /// What to look for in each line.
     pub(crate) pattern: String,
     /// Whether the pattern is a regular expression; plain text by default.
     pub(crate) regex: bool,
     /// Only files whose path matches; all by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) glob: Option<String>,
     /// Most lines to return, 1 to 200.
     pub(crate) limit: usize,

@@ -4,6 +4,7 @@
 
 mod answers;
 mod page;
+mod people;
 mod runs;
 mod server;
 mod serving;

@@ -65,6 +65,37 @@ impl Page {
         self.of_run(&run)
     }
 
+    /// Sends a message that is for a run.
+    pub(crate) async fn steer(&mut self, id: &str, run: &str, text: &str) {
+        self.write(json!({
+            "type": "send", "id": id, "stream": THREAD, "mode": "steer", "runId": run,
+            "message": { "type": "user_message", "content": text }
+        }))
+        .await;
+    }
+
+    /// Asks again what came to nothing; returns the id of the run.
+    pub(crate) async fn ask_again(&mut self, id: &str, question: &str, run: &str) -> String {
+        self.write(json!({
+            "type": "send", "id": id, "stream": THREAD,
+            "message": { "type": "user_message", "content": question, "metadata": { "againOf": run } }
+        }))
+        .await;
+        let started = self.until(|event| event["type"] == "agent_started" && event["sendId"] == id).await;
+        started["runId"].as_str().unwrap().to_owned()
+    }
+
+    /// Answers what a run asks.
+    pub(crate) async fn approve(&mut self, asked: &Value, mut answer: Value) {
+        answer["type"] = json!("approve");
+        answer["id"] = json!("approve-1");
+        answer["stream"] = json!(THREAD);
+        for field in ["runId", "approvalId"] {
+            answer[field] = asked[field].clone();
+        }
+        self.write(answer).await;
+    }
+
     /// The events of a run and of its sub-agents so far.
     pub(crate) fn of_run(&self, run: &str) -> Vec<Value> {
         let mut runs = vec![run.to_owned()];
@@ -145,7 +176,8 @@ impl Page {
 
 /// Says whether an event ends its run.
 pub(crate) fn ends_run(event: &Value) -> bool {
-    ["agent_completed", "agent_error", "agent_cancelled", "agent_died"]
-        .iter()
-        .any(|kind| event["type"] == *kind)
+    event["recoverable"] != true
+        && ["agent_completed", "agent_error", "agent_cancelled", "agent_died"]
+            .iter()
+            .any(|kind| event["type"] == *kind)
 }

@@ -77,7 +77,7 @@ async fn at_its_most_verbose_the_server_writes_no_token_and_no_secret() {
     let mut page = Page::open(&server, "ada").await;
     page.answer("m1", "Hello!").await;
     let tokens = [page.token.clone(), server.token("eve").await];
-    let read = server.get_with(&format!("/v1/threads/{THREAD}/events"), &tokens[0]).await;
+    let read = server.get_with(&format!("/v1/threads/{THREAD}/events?limit=1000"), &tokens[0]).await;
     assert!(read.contains("agent_completed"), "{read}");
     let (code, out) = server.terminate().await;
     assert_eq!(code, Some(0));

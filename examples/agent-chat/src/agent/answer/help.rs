@@ -40,6 +40,8 @@ pub(super) fn menu(file: &str) -> String {
         "What is an epoch?".to_owned(),
         "Compare replay and resume".to_owned(),
         "Give me a tour of this project".to_owned(),
+        "Ask me before you search for backoff".to_owned(),
+        "Show me a failure".to_owned(),
     ];
     let mut menu = String::from("You can ask, for example:\n\n");
     for question in questions {

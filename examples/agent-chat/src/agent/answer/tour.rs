@@ -11,6 +11,7 @@ use crate::tools::{FileList, ListFiles, ListedFile, Match, SearchText};
 use super::super::speech::Speech;
 use super::super::work::{Outcome, Stop, Work, both};
 use super::summary::{read_introduction, words_that_stand_out};
+use super::wishes::Wishes;
 
 /// Name of a sub-agent in its events.
 const READER: &str = "folder-reader";
@@ -62,7 +63,12 @@ pub(super) async fn answer(work: &Work) -> Result<Outcome, Stop> {
     {
         speech.say(format!("{} says:\n\n{}", code(&lines.path), quote(&text))).await?;
     }
-    visit(work, &mut speech, &parts).await?;
+    let wishes = Wishes::default();
+    tokio::select! {
+        told = visit(work, &mut speech, &parts, &wishes) => told?,
+        // What the user says meanwhile changes what is visited and told.
+        never = wishes.listen(work) => match never {},
+    }
 
     work.think("Ending the tour").await?;
     speech.say(closing(&list, at_top.map(|lines| lines.path).as_deref())).await?;
@@ -74,11 +80,11 @@ pub(super) async fn answer(work: &Work) -> Result<Outcome, Stop> {
 }
 
 /// Lets sub-agents read the parts while what they found is written, in the order of the parts.
-async fn visit(work: &Work, speech: &mut Speech<'_>, parts: &[Part]) -> Result<(), Stop> {
+async fn visit(work: &Work, speech: &mut Speech<'_>, parts: &[Part], wishes: &Wishes) -> Result<(), Stop> {
     let words = (WORDS / parts.len().max(1)).min(MAX_WORDS_PER_PART);
     // Room for every part: a slow writer does not hold up the readers.
     let (found, mut sections) = mpsc::channel(MAX_PARTS);
-    let readers: Vec<_> = parts.iter().map(|part| read(work, part, words).boxed()).collect();
+    let readers: Vec<_> = parts.iter().map(|part| read(work, part, words, wishes).boxed()).collect();
     let readers = async move {
         let mut readers = stream::iter(readers).buffered(PARALLEL_READERS);
         // To the end, also when nobody listens any more: each reader ends its own run.
@@ -88,17 +94,23 @@ async fn visit(work: &Work, speech: &mut Speech<'_>, parts: &[Part]) -> Result<(
     };
     let writer = async {
         // The receiver is dropped with the first error, which ends the sending, not the reading.
-        while let Some(section) = sections.recv().await {
-            speech.say(section?).await?;
+        for part in parts {
+            let Some(section) = sections.recv().await else { break };
+            let section = section?;
+            speech.say(wishes.replies()).await?;
+            speech.say(if wishes.wants(&part.name) { section } else { left_out(part) }).await?;
         }
-        Ok(())
+        speech.say(wishes.replies()).await
     };
     let ((), told) = tokio::join!(readers, writer);
     told
 }
 
 /// Reads one part in a run of its own and returns what to say about it.
-async fn read(work: &Work, part: &Part, words: usize) -> Result<String, Stop> {
+async fn read(work: &Work, part: &Part, words: usize, wishes: &Wishes) -> Result<String, Stop> {
+    if !wishes.wants(&part.name) {
+        return Ok(left_out(part));
+    }
     let reader = work.child(READER).await?;
     let found = look(&reader, part, words).await;
     work.add(&reader);
@@ -113,6 +125,10 @@ async fn read(work: &Work, part: &Part, words: usize) -> Result<String, Stop> {
         }
         Err(stop) => Err(stop),
     }
+}
+
+fn left_out(part: &Part) -> String {
+    format!("## {}\n\nLeft out, as you wished.\n\n", part.name)
 }
 
 async fn look(reader: &Work, part: &Part, words: usize) -> Result<(String, Outcome), Stop> {
