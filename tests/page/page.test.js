@@ -12,6 +12,7 @@ import { leaks, SINKS, watch } from "./secrets.js";
 /** Broad: a sub-agent for each folder, several hundred events. */
 const BROAD = "Give me a tour of this project";
 const SHORT = "Which files mention backoff, and how often?";
+const ASK_FIRST = "Ask me before you search for backoff";
 
 const WIDE = { width: 1200, height: 760 };
 const NARROW = { width: 390, height: 844 };
@@ -206,6 +207,119 @@ test("every fault does what it says, and the page comes back from it", async () 
 	one.isCalm({ faults: true });
 });
 
+test("a search is approved as it was changed, and denied with a reason", async () => {
+	const one = await chat();
+	await one.ask(ASK_FIRST);
+	const asked = one.page.getByRole("group", { name: /^The agent asks: May I search the files for backoff\?/ });
+	const limit = asked.getByRole("textbox", { name: "Most lines" });
+	await limit.fill("900");
+	await asked.getByRole("textbox", { name: "Search for" }).fill("station");
+	await asked.getByRole("button", { name: "Approve with changes" }).click();
+	// It is said where it stands, and nothing was sent.
+	await asked.getByText("This must be at most 200.").waitFor();
+	assert.ok(await limit.evaluate((element) => element === document.activeElement));
+	await limit.fill("2");
+	await limit.press("Enter");
+	await one.finished(1);
+	await one.part("decision").getByText("Approved by ada, with changes.").waitFor();
+	await one.part("answer").getByText("in 2 lines").waitFor();
+
+	await one.ask(ASK_FIRST);
+	await one.page.getByRole("button", { name: "Say why not…" }).click();
+	await one.page.keyboard.type("not today");
+	await one.page.getByRole("button", { name: "Deny" }).click();
+	await one.finished(2);
+	await one.part("decision").getByText("Denied by ada: “not today”").waitFor();
+	await one.part("answer").getByText("As you wish: I searched nothing.").waitFor();
+	await one.isTrue();
+	one.isCalm();
+});
+
+test("an error says what can be done about it, and asking again works when it is time", async () => {
+	const one = await chat();
+	await one.ask("Show me a failure");
+	const failed = one.runs("failed");
+	await failed.getByTestId("tool").and(one.page.locator('[data-state="failed"]')).waitFor();
+	await failed.getByTestId("note").getByText("Ask me to list the files.").waitFor();
+	await failed.getByTestId("run-ending").getByText("You asked me to fail, so I did.").waitFor();
+	await failed.getByTestId("run-ending").getByText("Ask again: the second attempt works.").waitFor();
+	assert.ok(await failed.getByRole("button", { name: /^Ask again in \d s$/ }).isDisabled());
+	await failed.getByRole("button", { name: "Ask again", exact: true }).click();
+	await one.finished();
+	await one.isTrue();
+	one.isCalm();
+});
+
+test("messages wait for their turn, are edited and taken back, and steer the answer at work", async () => {
+	const one = await chat();
+	await one.ask(BROAD);
+	await one.visited(1);
+	await one.ask("How many tests are there?");
+	await one.ask("List the files");
+	const waiting = one.part("question").and(one.page.locator('[data-state="waiting"]'));
+	await waiting.nth(1).waitFor();
+	await waiting.nth(1).getByText("Waits for its turn: 2 before it").waitFor();
+
+	await waiting.first().getByRole("button", { name: "Edit" }).click();
+	const field = one.page.getByRole("textbox", { name: "Your message" });
+	await field.fill("How many retries are there?");
+	await field.press("Enter");
+	await waiting.first().getByText("How many retries are there?", { exact: true }).waitFor();
+	await waiting.nth(1).getByRole("button", { name: "Take back" }).click();
+	await one.page.getByText("Taken back", { exact: true }).waitFor();
+
+	await one.page.getByRole("radio", { name: "Into this answer" }).check();
+	await one.ask("skip tests");
+	await one.page.getByText("Taken into the answer", { exact: true }).waitFor();
+	await one.page.getByText("Left out, as you wished.").waitFor({ timeout: 45_000 });
+	await one.finished(2);
+	// The one that was edited, and neither the one that was taken back nor the one that steered.
+	assert.equal(await one.part("run").count(), 2);
+	await one.runs("completed").nth(1).getByText("retries").first().waitFor();
+	await one.isTrue();
+	one.isCalm();
+});
+
+test("another page of the same user sees that somebody is typing, until the message is sent", async () => {
+	const one = await chat();
+	await one.ask(SHORT);
+	await one.finished();
+	const other = new Chat(await one.page.context().newPage(), demo.address, []);
+	await other.open(new URL(one.page.url()).hash);
+	await other.finished();
+	await other.page.getByRole("textbox", { name: "Your question" }).pressSequentially("Hello");
+	const hint = one.part("hint");
+	await hint.getByText("You are typing on another page").waitFor();
+	await other.page.keyboard.press("Enter");
+	await one.finished(2);
+	assert.equal(await hint.innerText(), "");
+	one.isCalm();
+});
+
+test("after a reload the conversation is there before any connection, and goes on from there", async () => {
+	const one = await chat();
+	await one.ask(SHORT);
+	await one.finished();
+	await one.part("answer").waitFor();
+	const before = await one.text();
+	// No token, no connection: what is shown comes from this browser.
+	let admit;
+	const closed = new Promise((resolve) => {
+		admit = resolve;
+	});
+	await one.page.route("**/demo/token", (route) => closed.then(() => route.continue()));
+	await one.page.reload();
+	await one.runs("completed").waitFor();
+	assert.equal(await one.text(), before);
+	assert.equal(await one.part("connection").innerText(), "Connecting…");
+	admit();
+	await one.connected();
+	await one.ask("List the files");
+	await one.finished(2);
+	await one.isTrue();
+	one.isCalm();
+});
+
 test("a question that the server refused goes again under its id, and is there once", async () => {
 	let refusing = false;
 	const sent = [];
@@ -291,6 +405,21 @@ test("nothing stands in the way of people who see, hear or move differently", as
 	await one.page.setViewportSize(WIDE);
 	await one.openFaults();
 	await accessible("the finished page with its faults", [WIDE]);
+	await one.closeFaults();
+	await one.ask(ASK_FIRST);
+	await one.part("approval").waitFor();
+	await accessible("a page that asks its user");
+	await one.page.getByRole("button", { name: "Approve", exact: true }).click();
+	await one.finished(2);
+	await one.ask("Show me a failure");
+	await one.runs("failed").waitFor();
+	await accessible("a page with a failure");
+	await one.page.setViewportSize(WIDE);
+	await one.ask(BROAD);
+	await one.visited(1);
+	await one.ask(SHORT);
+	await one.page.getByText("Waits for its turn: 1 before it").waitFor();
+	await accessible("a page with a message that waits", [WIDE]);
 	one.isCalm();
 
 	/** Checks what is shown in both colours and at both widths. */

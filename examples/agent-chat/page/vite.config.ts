@@ -4,6 +4,8 @@ import { defineConfig } from "vite";
 export default defineConfig({
 	base: "/",
 	plugins: [react()],
+	// The package is linked, and has a React of its own beside it for its tests.
+	resolve: { dedupe: ["react", "react-dom"] },
 	build: {
 		outDir: "dist",
 		target: "es2022",

@@ -1,5 +1,5 @@
 /** The switches of the demo server that break the connection, as `POST /faults/…` knows them. */
-import { Store } from "./store.ts";
+import { Observed } from "./observed.ts";
 import type { Fault, Timeline } from "./timeline.ts";
 
 /** What is switched on. */
@@ -13,16 +13,32 @@ export interface Switches {
 
 export const CALM: Switches = { everyMs: 0, frozen: false, offline: false, kills: 0, cuts: 0 };
 
-export class Faults {
-	readonly switches = new Store<Switches>(CALM);
+/** How the switches are. */
+export interface FaultsView {
+	readonly switches: Switches;
 	/** Why the last order was not carried out. */
-	readonly trouble = new Store<string | undefined>(undefined);
+	readonly trouble: string | undefined;
 	/** True between the order to let the token expire and its expiry. */
-	readonly expiring = new Store(false);
+	readonly expiring: boolean;
+}
+
+export class Faults extends Observed {
 	readonly #timeline: Timeline;
+	#view: FaultsView = { switches: CALM, trouble: undefined, expiring: false };
 
 	constructor(timeline: Timeline) {
+		super();
 		this.#timeline = timeline;
+	}
+
+	/** The same object as long as nothing changes. */
+	get view(): FaultsView {
+		return this.#view;
+	}
+
+	/** The token has expired, or a usual one was got. */
+	expired(): void {
+		this.#set({ expiring: false });
 	}
 
 	cut(): Promise<void> {
@@ -45,35 +61,42 @@ export class Faults {
 	/** The proxy refuses, and the page gets the event that a browser without a network sends. */
 	async offline(on: boolean): Promise<void> {
 		await this.#order("offline", { on }, on ? "offline" : undefined);
-		if (this.switches.get().offline === on) dispatchEvent(new Event(on ? "offline" : "online"));
+		if (this.#view.switches.offline === on) dispatchEvent(new Event(on ? "offline" : "online"));
 	}
 
 	/** The next token is short-lived and is not refreshed; cutting makes the client ask for it. */
 	async expire(): Promise<void> {
-		if (this.expiring.get()) return;
-		this.expiring.set(true);
+		if (this.#view.expiring) return;
+		this.#set({ expiring: true });
 		await this.#order("cut", {}, "renewal");
-		if (this.trouble.get() !== undefined) this.expiring.set(false);
+		if (this.#view.trouble !== undefined) this.#set({ expiring: false });
 	}
 
 	async refresh(): Promise<void> {
 		try {
-			this.switches.set(switchesOf(await (await fetch("/faults")).json(), this.switches.get()));
+			this.#set({ switches: switchesOf(await (await fetch("/faults")).json(), this.#view.switches) });
 		} catch {
 			// Asked again by whoever shows them.
 		}
 	}
 
 	async #order(path: string, body: object, fault: Fault | undefined): Promise<void> {
-		this.trouble.set(undefined);
+		this.#set({ trouble: undefined });
 		if (fault !== undefined) this.#timeline.fault(fault, Date.now());
 		try {
 			const response = await fetch(`/faults/${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-			if (!response.ok) this.trouble.set(`The demo server did not do it: ${await reasonOf(response)}.`);
+			if (!response.ok) this.#set({ trouble: `The demo server did not do it: ${await reasonOf(response)}.` });
 		} catch {
-			this.trouble.set("The demo server does not answer. These switches need “cargo xtask demo”.");
+			this.#set({ trouble: "The demo server does not answer. These switches need “cargo xtask demo”." });
 		}
 		await this.refresh();
+	}
+
+	#set(change: Partial<FaultsView>): void {
+		const next = { ...this.#view, ...change };
+		if ((Object.keys(next) as (keyof FaultsView)[]).every((key) => next[key] === this.#view[key])) return;
+		this.#view = next;
+		this.notify();
 	}
 }
 

@@ -4,12 +4,15 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/conversation.css";
+import "./styles/approval.css";
 import "./styles/markdown.css";
 import "./styles/truth.css";
 import "./styles/faults.css";
 import { createRoot } from "react-dom/client";
-import { App, idInAddress } from "./app.tsx";
-import { configure, Session } from "./client.ts";
+import { App } from "./app.tsx";
+import { idInAddress } from "./page.tsx";
+import { configure } from "./server.ts";
+import { Session } from "./session.ts";
 
 const element = document.getElementById("root");
 if (element === null) throw new Error("the page has no element #root");

@@ -1,27 +1,34 @@
 /** Light or dark: as the system says, until somebody chooses. */
-import { Store } from "./store.ts";
+import { Observed } from "./observed.ts";
 
 export type Theme = "light" | "dark";
 
 const KEY = "agent-chat.theme";
-const system = matchMedia("(prefers-color-scheme: dark)");
 
-export const theme = new Store<Theme>(present());
-system.addEventListener("change", () => theme.set(present()));
+class Themes extends Observed {
+	readonly #system = matchMedia("(prefers-color-scheme: dark)");
 
-export function toggleTheme(): void {
-	const next: Theme = theme.get() === "dark" ? "light" : "dark";
-	document.documentElement.dataset["theme"] = next;
-	try {
-		localStorage.setItem(KEY, next);
-	} catch {
-		// Without storage it lasts as long as the page.
+	constructor() {
+		super();
+		this.#system.addEventListener("change", () => this.notify());
 	}
-	theme.set(next);
+
+	get present(): Theme {
+		const chosen = document.documentElement.dataset["theme"];
+		if (chosen === "light" || chosen === "dark") return chosen;
+		return this.#system.matches ? "dark" : "light";
+	}
+
+	toggle(): void {
+		const next: Theme = this.present === "dark" ? "light" : "dark";
+		document.documentElement.dataset["theme"] = next;
+		try {
+			localStorage.setItem(KEY, next);
+		} catch {
+			// Without storage it lasts as long as the page.
+		}
+		this.notify();
+	}
 }
 
-function present(): Theme {
-	const chosen = document.documentElement.dataset["theme"];
-	if (chosen === "light" || chosen === "dark") return chosen;
-	return system.matches ? "dark" : "light";
-}
+export const theme = new Themes();

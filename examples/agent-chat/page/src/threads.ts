@@ -1,5 +1,5 @@
 /** The conversations that this browser knows. Their content is in the log; here are only titles and what was read. */
-import { Store } from "./store.ts";
+import { Observed } from "./observed.ts";
 
 export interface Entry {
 	readonly id: string;
@@ -28,25 +28,31 @@ export const UNTITLED = "New conversation";
 const MAX_ENTRIES = 500;
 const MAX_TITLE = 60;
 
-export class Threads {
-	readonly list: Store<readonly Entry[]>;
+export class Threads extends Observed {
 	/** True in a browser that has no list yet. */
 	readonly blank: boolean;
 	readonly #key: string;
+	#entries: readonly Entry[];
 	#deleted: readonly string[];
 	#saving: ReturnType<typeof setTimeout> | undefined;
 
 	constructor(user: string) {
+		super();
 		this.#key = `agent-chat.threads.${user}`;
 		const book = load(this.#key);
 		this.#deleted = book.deleted;
 		this.blank = book.entries.length === 0 && book.deleted.length === 0;
-		this.list = new Store(book.entries);
+		this.#entries = book.entries;
 		addEventListener("pagehide", () => this.#save());
 	}
 
+	/** The newest first. The same list as long as nothing changes. */
+	get list(): readonly Entry[] {
+		return this.#entries;
+	}
+
 	get(id: string): Entry | undefined {
-		return this.list.get().find((entry) => entry.id === id);
+		return this.#entries.find((entry) => entry.id === id);
 	}
 
 	/** Makes an id; the conversation is listed with its first question. */
@@ -79,7 +85,7 @@ export class Threads {
 
 	/** The inbox began anew: its former offsets mean nothing. */
 	forgetOffsets(): void {
-		this.#set(this.list.get().map((entry) => ({ ...entry, newest: 0, seen: 0 })));
+		this.#set(this.#entries.map((entry) => ({ ...entry, newest: 0, seen: 0 })));
 	}
 
 	rename(id: string, title: string): void {
@@ -91,16 +97,17 @@ export class Threads {
 	/** Removes a conversation from this browser; the log keeps it. */
 	remove(id: string): void {
 		this.#deleted = [...this.#deleted.filter((one) => one !== id), id].slice(-MAX_ENTRIES);
-		this.#set(this.list.get().filter((entry) => entry.id !== id));
+		this.#set(this.#entries.filter((entry) => entry.id !== id));
 	}
 
 	#put(entry: Entry): void {
-		const rest = this.list.get().filter((one) => one.id !== entry.id);
+		const rest = this.#entries.filter((one) => one.id !== entry.id);
 		this.#set([...rest, entry].sort((one, other) => other.changedAt - one.changedAt).slice(0, MAX_ENTRIES));
 	}
 
 	#set(entries: readonly Entry[]): void {
-		this.list.set(entries);
+		this.#entries = entries;
+		this.notify();
 		// A replay of the inbox changes many in a row: they are written together.
 		this.#saving ??= setTimeout(() => this.#save(), 300);
 	}
@@ -109,7 +116,7 @@ export class Threads {
 		clearTimeout(this.#saving);
 		this.#saving = undefined;
 		try {
-			localStorage.setItem(this.#key, JSON.stringify({ entries: this.list.get(), deleted: this.#deleted } satisfies Book));
+			localStorage.setItem(this.#key, JSON.stringify({ entries: this.#entries, deleted: this.#deleted } satisfies Book));
 		} catch {
 			// Full or forbidden: the list lives as long as the page.
 		}

@@ -1,6 +1,6 @@
 /** The connection over time: its states, the faults that were made, and how long the last recovery took. */
 import type { StateName } from "agentwire";
-import { Store } from "./store.ts";
+import { Observed } from "./observed.ts";
 
 export interface Span {
 	readonly since: number;
@@ -28,15 +28,25 @@ export interface Recovery {
 const FAULT_LEADS_MS = 60_000;
 const MAX_SPANS = 500;
 
-export class Timeline {
+export class Timeline extends Observed {
 	readonly spans: Span[] = [];
 	readonly faults: FaultMark[] = [];
-	/** The last or the present recovery. */
-	readonly recovery = new Store<Recovery | undefined>(undefined);
 	/** The fault that comes again and again, while it does. */
 	repeated: Fault | undefined;
 	#connected = false;
+	#wasConnected = false;
 	#fault: FaultMark | undefined;
+	#recovery: Recovery | undefined;
+
+	/** The last or the present recovery. */
+	get recovery(): Recovery | undefined {
+		return this.#recovery;
+	}
+
+	/** Was it ever connected? */
+	get wasConnected(): boolean {
+		return this.#wasConnected;
+	}
 
 	fault(fault: Fault, now: number): void {
 		this.#fault = { at: now, fault };
@@ -51,25 +61,31 @@ export class Timeline {
 		if (this.#connected && name !== "connected") {
 			const made = this.#fault !== undefined && now - this.#fault.at < FAULT_LEADS_MS ? this.#fault : undefined;
 			this.#fault = undefined;
-			const former = this.recovery.get();
+			const former = this.#recovery;
 			// Another loss before the page had caught up belongs to the same recovery.
 			const begun = former !== undefined && former.caughtUpMs === undefined ? former : undefined;
-			this.recovery.set({ fault: made?.fault ?? begun?.fault ?? this.repeated, lostAt: begun?.lostAt ?? now, firstEventMs: undefined, caughtUpMs: undefined });
+			this.#recover({ fault: made?.fault ?? begun?.fault ?? this.repeated, lostAt: begun?.lostAt ?? now, firstEventMs: undefined, caughtUpMs: undefined });
 		}
 		this.#connected = name === "connected";
+		this.#wasConnected ||= this.#connected;
 	}
 
 	/** An event of the shown thread was delivered. */
 	event(now: number): void {
-		const recovery = this.recovery.get();
+		const recovery = this.#recovery;
 		if (!this.#connected || recovery === undefined || recovery.firstEventMs !== undefined || recovery.caughtUpMs !== undefined) return;
-		this.recovery.set({ ...recovery, firstEventMs: now - recovery.lostAt });
+		this.#recover({ ...recovery, firstEventMs: now - recovery.lostAt });
 	}
 
 	/** The shown thread has caught up. */
 	caughtUp(now: number): void {
-		const recovery = this.recovery.get();
+		const recovery = this.#recovery;
 		if (recovery === undefined || recovery.caughtUpMs !== undefined) return;
-		this.recovery.set({ ...recovery, caughtUpMs: now - recovery.lostAt });
+		this.#recover({ ...recovery, caughtUpMs: now - recovery.lostAt });
+	}
+
+	#recover(recovery: Recovery): void {
+		this.#recovery = recovery;
+		this.notify();
 	}
 }

@@ -1,8 +1,8 @@
 /**
- * Was anything lost, doubled or changed? Found out by comparing what the page's handlers got with the log, read
- * over another way.
+ * Was anything lost, doubled or changed? Found out by comparing what was delivered to this page with the log, read over
+ * another way. It knows nothing of what the conversation makes of the events.
  */
-import type { AgentEvent, EventMeta, Gap } from "agentwire";
+import type { AgentEvent, EventMeta, Gap, Position } from "agentwire";
 import { canonical, fingerprint } from "./canonical.ts";
 
 /** One page of the log, as `GET /v1/threads/{thread}/events` answers. */
@@ -112,14 +112,16 @@ export class Recorder {
 	#gone: { readonly from: number; readonly to: number }[] = [];
 	#found = new Findings();
 
-	/** The last offset that was delivered. */
-	get last(): number {
-		return this.#last;
+	/** After the last event that was delivered. */
+	get position(): Position | undefined {
+		return this.#epoch === undefined ? undefined : { epoch: this.#epoch, offset: this.#last };
 	}
 
-	/** Takes an event as a handler got it. */
+	/** Takes an event as it was delivered. */
 	record(event: AgentEvent, { offset, epoch }: EventMeta): void {
-		if (epoch !== this.#epoch) this.#begin(epoch);
+		// What was declared gone before the first event is of its epoch.
+		if (this.#epoch === undefined) this.#epoch = epoch;
+		else if (epoch !== this.#epoch) this.#begin(epoch);
 		if (this.#prints.has(offset)) {
 			this.#doubled += 1;
 			this.#wrong(offset);
@@ -135,6 +137,7 @@ export class Recorder {
 
 	/** Takes a gap that the server declared: what it names is not lost silently. */
 	gap(gap: Gap): void {
+		// The log may also begin anew in the same epoch.
 		if (gap.epoch !== undefined) this.#begin(gap.epoch);
 		else if (gap.to !== undefined) this.#gone.push({ from: gap.from, to: gap.to });
 	}
@@ -197,11 +200,7 @@ export class Recorder {
 	}
 
 	#begin(epoch: string): void {
-		const first = this.#epoch === undefined;
-		if (epoch === this.#epoch) return;
 		this.#epoch = epoch;
-		// What was declared gone before the first event is of this epoch.
-		if (first) return;
 		this.#prints = new Map();
 		this.#last = 0;
 		this.#doubled = 0;

@@ -1,11 +1,16 @@
 /** What the page says, in plain words. */
-import type { AgentwireError, CancelOutcome, ConnectionState, Gap, Resumed } from "agentwire";
-import type { Run, ToolPart, Trouble } from "./fold.ts";
+import type { AgentwireError, ApproveOutcome, CancelOutcome, ConnectionState, EditOutcome, Gap, Resumed, WithdrawOutcome } from "agentwire";
+import type { ApprovalPart, LostReason, Run, RunError, RunStatus, ToolPart, UserMessage } from "agentwire/conversation";
+import { userMessageOf } from "agentwire/conversation/derived";
 import type { Fault, Recovery } from "./timeline.ts";
 
+function codeOf(error: Error | undefined): string | undefined {
+	return (error as AgentwireError | undefined)?.code;
+}
+
 /** Why a message of the user was not sent, and what helps. */
-export function sendFailure(error: AgentwireError | undefined): string {
-	switch (error?.code) {
+export function sendFailure(error: Error | undefined): string {
+	switch (codeOf(error)) {
 		case "message_too_large":
 		case "frame_too_large":
 			return "It is too long for this server. Shorten it or send it in parts.";
@@ -31,8 +36,52 @@ export function sendFailure(error: AgentwireError | undefined): string {
 }
 
 /** Can the same message, under the same id, be sent again and fare better? */
-export function canRetry(error: AgentwireError | undefined): boolean {
-	return error === undefined || !["message_too_large", "frame_too_large", "invalid_message", "forbidden", "conflict", "outcome_unknown"].includes(error.code);
+export function canRetry(error: Error | undefined): boolean {
+	return !["message_too_large", "frame_too_large", "invalid_message", "forbidden", "conflict", "outcome_unknown"].includes(codeOf(error) ?? "");
+}
+
+/** Where a message of the user is, if there is something to say about it. */
+export function messageState({ sending, queue, steering, mode, edited }: UserMessage): string | undefined {
+	if (sending?.state === "queued") return "Waiting to be sent";
+	if (sending?.state === "sending") return "Sending";
+	if (sending?.state === "failed") return undefined;
+	if (queue?.waiting === true) return queue.ahead > 0 ? `Waits for its turn: ${count(queue.ahead)} before it` : "Waits for its turn";
+	if (queue?.reason === "withdrawn") return "Taken back";
+	if (queue?.reason === "cancelled") return "Stopped before it was answered";
+	if (queue?.reason === "passed") return "Passed over";
+	if (steering !== undefined) return steering.taken ? "Taken into the answer" : "For the answer at work";
+	if (mode === "interrupt") return "Asked instead";
+	return edited ? "Edited" : undefined;
+}
+
+/** What became of a message that is taken back, if it needs saying. */
+export function withdrawOutcome(outcome: WithdrawOutcome): string | undefined {
+	switch (outcome) {
+		case "withdrawn":
+			return undefined;
+		case "already_claimed":
+			return "The agent has begun to answer it already.";
+		case "unknown_send":
+			return "The server no longer knows this message.";
+	}
+}
+
+/** What became of the new text of a message, if it needs saying. */
+export function editOutcome(outcome: EditOutcome): string | undefined {
+	switch (outcome) {
+		case "accepted":
+			return undefined;
+		case "withdrawn":
+			return "It was taken back before.";
+		case "already_claimed":
+		case "unknown_send":
+			return withdrawOutcome(outcome);
+	}
+}
+
+/** Why something that a person asked for was not done. */
+export function notDone(error: unknown): string {
+	return `It was not done: ${error instanceof Error ? error.message : String(error)}.`;
 }
 
 /** Why the client has ended for good, and the way out. */
@@ -100,44 +149,104 @@ export function connection({ name, retryAt }: ConnectionState, now: number): str
 	}
 }
 
+const LOST: Readonly<Record<LostReason, string>> = {
+	absent: "How this answer ended is not known: the server does not know it any more.",
+	gap: "How this answer ended is not known: that part of the log is gone.",
+	epoch: "How this answer ended is not known: the log began anew.",
+	parent_ended: "It had not ended when the answer that it worked for did.",
+};
+
 /** How a run came out, when it did not come out well. */
-export function runTrouble({ code, message }: Trouble): string {
+export function runTrouble({ status, error, lost, cancelReason, settledBy }: Run): string | undefined {
+	if (status === "lost") return LOST[lost ?? "absent"];
+	if (status === "failed") return error === undefined ? "The agent failed." : errorWords(error);
+	if (status !== "cancelled") return undefined;
+	if (settledBy !== undefined) return "It was stopped with the answer that it worked for.";
+	return cancelReason === undefined || cancelReason === "" ? "You stopped it." : `Stopped: ${cancelReason}.`;
+}
+
+/** An error of a run, for people. */
+export function errorWords(error: RunError): string {
+	const { source, code, message } = error;
+	if (source === "agent_error") return sentence(message !== undefined && error.userMessage === undefined ? message : userMessageOf(error).value);
 	switch (code) {
 		case "restarted":
 			return "The server was restarted while the agent was at work. What had arrived is kept; the rest of this answer was never made.";
-		case "dropped":
-			return "The agent stopped without a word.";
+		case "shutdown":
+			return "The server was stopped while the agent was at work. What had arrived is kept.";
 		case "timeout":
 		case "no_heartbeat":
 			return "The agent did not answer in time and was ended.";
 		case "memory_limit":
 			return "The agent needed too much memory and was ended.";
-		case "lost":
-			return "How this answer ended is not known: that part of the log is gone.";
-		case "cancelled":
-			return message === undefined || message === "" ? "You stopped it." : `Stopped: ${message}.`;
+		case "dropped":
+		case "panicked":
+			return "The agent stopped without a word.";
 		default:
-			return message === undefined ? `The agent failed (${code}).` : sentence(message);
+			return `The agent stopped without a word (${code}).`;
 	}
 }
 
-export function runStatus(run: Run): string {
-	switch (run.status) {
-		case "running":
-			return "Working";
-		case "completed":
-			return "Finished";
-		case "cancelled":
-			return "Stopped";
-		case "failed":
-			return run.trouble?.code === "restarted" ? "Interrupted" : "Failed";
-		case "lost":
-			return "Unknown end";
+const STATUS: Readonly<Record<RunStatus, string>> = {
+	accepted: "About to begin",
+	running: "Working",
+	waiting_for_approval: "Waits for you",
+	completed: "Finished",
+	cancelled: "Stopped",
+	failed: "Failed",
+	lost: "Unknown end",
+};
+
+export function runStatus({ status, error }: Pick<Run, "status" | "error">): string {
+	const interrupted = status === "failed" && error?.source === "agent_died" && ["restarted", "shutdown"].includes(error.code);
+	return interrupted ? "Interrupted" : STATUS[status];
+}
+
+/** What an open run is busy with, if it has no thought to show. */
+export function activity({ status, activity, openTools }: Pick<Run, "status" | "activity" | "openTools">): string {
+	if (status === "accepted") return "About to begin";
+	if (openTools > 1) return `Using ${openTools} tools at once`;
+	if (openTools === 1) return "Using a tool";
+	return activity === "responding" ? "Writing" : "Starting";
+}
+
+const RESOLUTIONS = { approved: "Approved", denied: "Denied", expired: "Nobody answered in time" } as const;
+
+/** What became of an approval. */
+export function approvalState({ state, decision, user, editedArgs, reason }: ApprovalPart): string | undefined {
+	if (state === "open") return undefined;
+	if (decision === undefined) return "The answer came to an end before anybody decided.";
+	const by = user === undefined ? "" : ` by ${user}`;
+	const how = editedArgs === undefined ? "" : ", with changes";
+	return `${RESOLUTIONS[decision]}${by}${how}${reason === undefined || reason === "" ? "." : `: “${reason}”`}`;
+}
+
+/** What an answer to an approval came to, if it needs saying. */
+export function approveOutcome({ status, decision, by }: ApproveOutcome): string | undefined {
+	switch (status) {
+		case "accepted":
+			return undefined;
+		case "already_resolved":
+			return `It was decided before${decision === undefined ? "" : `: ${RESOLUTIONS[decision].toLowerCase()}`}${by === undefined ? "" : ` by ${by}`}.`;
+		case "run_over":
+			return "The answer that asked is over.";
+		case "unknown_approval":
+			return "The server no longer knows this question.";
 	}
+}
+
+/** Who is typing. `self` is this user, on another page. */
+export function typingWords(users: readonly string[], self: string): string {
+	const others = users.filter((user) => user !== self);
+	if (others.length === 0) return users.length === 0 ? "" : "You are typing on another page";
+	if (others.length === 1) return `${others[0]} is typing`;
+	return others.length === 2 ? `${others[0]} and ${others[1]} are typing` : `${count(others.length)} people are typing`;
 }
 
 export function toolState({ state }: ToolPart): string {
 	switch (state) {
+		case "pending":
+			return "about to run";
 		case "running":
 			return "running";
 		case "completed":
@@ -165,7 +274,7 @@ export function cancelOutcome(outcome: CancelOutcome): string | undefined {
 
 /** The end of a catch-up. */
 export function resumeResult({ recovered, from, to, replayed, duplicatesDropped, gap }: Resumed): string {
-	if (!recovered && gap !== undefined) return gapWords(gap);
+	if (!recovered && gap !== undefined) return lossWords(gap);
 	const dropped = duplicatesDropped === 0 ? "" : `, ${plural(duplicatesDropped, "duplicate")} dropped`;
 	if (replayed === 0) return `Caught up at offset ${count(to)}: nothing was missing${dropped}.`;
 	const first = Math.max(1, from);
@@ -173,10 +282,17 @@ export function resumeResult({ recovered, from, to, replayed, duplicatesDropped,
 	return `Caught up: ${which} replayed${dropped}; nothing is missing.`;
 }
 
-export function gapWords({ from, to, reason, remedy }: Gap): string {
-	if (remedy === "reset") return "The log of this conversation began anew. What was shown before is gone; what you see is all there is.";
+/** A gap that the server declared. */
+function lossWords({ from, to, reason, remedy }: Gap): string {
+	return remedy === "reset" ? RESET_WORDS : gapWords({ offset: from, to, reason });
+}
+
+export const RESET_WORDS = "The log of this conversation began anew. What was shown before is gone; what you see is all there is.";
+
+/** Offsets that will never come. */
+export function gapWords({ offset, to, reason }: { readonly offset: number; readonly to: number | undefined; readonly reason: string }): string {
 	const why = reason === "trimmed" ? "the server no longer keeps them" : reason === "forbidden" ? "you may no longer see them" : reason;
-	return `Offsets ${count(from)} to ${to === undefined ? "the end" : count(to)} will never come: ${why}.`;
+	return `Offsets ${count(offset)} to ${to === undefined ? "the end" : count(to)} will never come: ${why}.`;
 }
 
 const AFTER: Readonly<Record<Fault, string>> = {

@@ -141,3 +141,13 @@ test("bodies are compared as the rest of the repository does", () => {
 		assert.equal(fingerprint(text), vector.fingerprint, vector.name);
 	}
 });
+
+// The page had more than the server knows of.
+test("a log that begins anew in the same epoch is recorded anew", async () => {
+	const recorder = recorded(upTo(9));
+	recorder.gap({ from: 10, to: undefined, reason: "ahead", remedy: "reset", epoch: "e1", position: { epoch: "e1", offset: 0 } });
+	assert.deepEqual(recorder.position, { epoch: "e1", offset: 0 });
+	for (const offset of upTo(5)) deliver(recorder, offset);
+	const { events, lost, doubled } = await compare(recorder, logOf(BODIES.slice(0, 5)), true);
+	assert.deepEqual([events, lost, doubled], [5, 0, 0]);
+});

@@ -1,21 +1,20 @@
 /** Tells screen readers what happens: sentences that are finished and states that changed, never single words. */
-
 import type { StateName } from "agentwire";
+import { type Conversation, runOf } from "agentwire/conversation";
+import { useConnection, useThread } from "agentwire/react";
 import { type ReactNode, useEffect, useRef, useState } from "react";
-import type { Conversation } from "../fold.ts";
+import { isOpen } from "../runs.ts";
 import { runStatus, runTrouble } from "../words.ts";
-import { useRoom, useSession, useStore } from "./hooks.ts";
 
 /** Time between two announcements, so that one is heard before the next. */
 const PAUSE_MS = 1_200;
 
 export function Announcer(): ReactNode {
-	const room = useRoom();
-	const session = useSession();
-	const { connection } = useStore(session.status);
+	const { subscribe, getSnapshot } = useThread();
+	const connection = useConnection(({ state }) => state.name);
 	const [text, setText] = useState("");
 	const queue = useRef<string[]>([]);
-	const was = useRef<StateName>(connection.name);
+	const was = useRef<StateName>(connection);
 
 	useEffect(() => {
 		const timer = setInterval(() => {
@@ -25,21 +24,20 @@ export function Announcer(): ReactNode {
 		return () => clearInterval(timer);
 	}, []);
 	useEffect(() => {
-		let former = room.view.get().conversation;
+		let former = getSnapshot().conversation;
 		const spoken = new Map<string, number>();
-		return room.view.subscribe(() => {
-			const { conversation, loaded } = room.view.get();
+		return subscribe(() => {
+			const { conversation, caughtUp } = getSnapshot();
 			// What was there before the reader came is read by going through it.
-			if (loaded) queue.current.push(...news(former, conversation, spoken));
+			if (caughtUp) queue.current.push(...news(former, conversation, spoken));
 			former = conversation;
 		});
-	}, [room]);
+	}, [subscribe, getSnapshot]);
 	useEffect(() => {
-		const { name } = connection;
-		if (name === was.current) return;
-		if (name === "connected") queue.current.push("Connected.");
-		else if (was.current === "connected") queue.current.push(name === "offline" ? "Offline." : "Connection lost, coming back.");
-		was.current = name;
+		if (connection === was.current) return;
+		if (connection === "connected") queue.current.push("Connected.");
+		else if (was.current === "connected") queue.current.push(connection === "offline" ? "Offline." : "Connection lost, coming back.");
+		was.current = connection;
 	}, [connection]);
 	return (
 		<div className="sr-only" aria-live="polite" data-testid="announcer">
@@ -52,19 +50,22 @@ export function Announcer(): ReactNode {
 function news(former: Conversation, next: Conversation, spoken: Map<string, number>): readonly string[] {
 	if (former === next) return [];
 	const said: string[] = [];
-	for (const run of next.runs.values()) {
-		const before = former.runs.get(run.runId);
+	for (const run of next.runs) {
+		const before = runOf(former, run.runId);
 		if (before === run || run.parentRunId !== undefined) continue;
 		if (before === undefined) said.push("The agent is working.");
 		for (const part of run.parts) {
+			if (part.kind === "approval" && part.state === "open" && part.requested && before?.parts.some(({ key }) => key === part.key) !== true)
+				said.push(`The agent asks for your approval: ${plain(part.prompt)}`);
 			if (part.kind !== "message") continue;
-			const from = spoken.get(part.id) ?? 0;
+			const key = `${run.runId} ${part.key}`;
+			const from = spoken.get(key) ?? 0;
 			const to = part.state === "streaming" ? sentencesEnd(part.text) : part.text.length;
 			if (to <= from) continue;
-			spoken.set(part.id, to);
+			spoken.set(key, to);
 			said.push(plain(part.text.slice(from, to)));
 		}
-		if (before?.status !== run.status && run.status !== "running") said.push(run.trouble === undefined ? `${runStatus(run)}.` : runTrouble(run.trouble));
+		if (before?.status !== run.status && !isOpen(run)) said.push(runTrouble(run) ?? `${runStatus(run)}.`);
 	}
 	return said;
 }

@@ -1,23 +1,26 @@
 /** Says in plain words what is wrong with the connection, and what the way out is. */
-import type { AgentwireError } from "agentwire";
-import type { ReactNode } from "react";
+import type { AgentwireError, Notice } from "agentwire";
+import { useClient, useConnection } from "agentwire/react";
+import { type ReactNode, useEffect, useState } from "react";
 import { failure as failureWords } from "../words.ts";
-import { useNow, useSession, useStore } from "./hooks.ts";
+import { useNow, useSession } from "./hooks.tsx";
 import { Icon } from "./icons.tsx";
 
 /** Shorter losses are shown by the state in the header alone. */
 const PATIENCE_MS = 4_000;
 
 export function Banner(): ReactNode {
-	const session = useSession();
-	const { connection, failure, since, trouble, notice } = useStore(session.status);
-	const away = connection.name !== "connected" && failure === undefined;
+	const { timeline, startOver } = useSession();
+	const { state, lastError, reconnect } = useConnection();
+	const notice = useNotice();
+	const failure = state.name === "failed" ? lastError : undefined;
+	const away = state.name !== "connected" && failure === undefined;
 	const now = useNow(away ? 500 : undefined);
-	const lostAt = session.timeline.spans.findLast(
-		({ name }, index, spans) => name !== "connected" && (index === 0 || spans[index - 1]?.name === "connected"),
-	)?.since;
+	const lostAt = timeline.spans.findLast(({ name }, index, spans) => name !== "connected" && (index === 0 || spans[index - 1]?.name === "connected"))?.since;
 	if (failure !== undefined) {
 		const { title, text, action } = failureWords(failure);
+		// A client stays the one of its user.
+		const again = failure.code === "subject_changed" ? startOver : reconnect;
 		return (
 			<div className="banner bad" role="alert" data-testid="failure">
 				<Icon name="alert" />
@@ -25,14 +28,14 @@ export function Banner(): ReactNode {
 					<strong>{title}</strong>
 					<p>{text}</p>
 				</div>
-				<button type="button" className="primary" onClick={() => session.reconnect()}>
+				<button type="button" className="primary" onClick={again}>
 					{action}
 				</button>
 			</div>
 		);
 	}
 	if (away && lostAt !== undefined && now - lostAt > PATIENCE_MS) {
-		const [title, text] = awayWords(connection.name === "offline", since === undefined, isUnreachable(trouble) ? undefined : trouble?.code);
+		const [title, text] = awayWords(state.name === "offline", !timeline.wasConnected, isUnreachable(lastError) ? undefined : lastError?.code);
 		return (
 			<div className="banner" role="status" data-testid="away">
 				<Icon name="offline" />
@@ -54,6 +57,14 @@ export function Banner(): ReactNode {
 		);
 	}
 	return null;
+}
+
+/** What the server said last to people. */
+function useNotice(): Notice | undefined {
+	const client = useClient();
+	const [notice, setNotice] = useState<Notice>();
+	useEffect(() => client.on("notice", setNotice), [client]);
+	return notice;
 }
 
 /** A token that could not even be asked for is not the token's fault: `fetch` throws a `TypeError` without a network. */

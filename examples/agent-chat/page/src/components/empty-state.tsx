@@ -1,17 +1,19 @@
+import { useThread } from "agentwire/react";
 import type { ReactNode } from "react";
-import { useSession } from "./hooks.ts";
+import { useComposer } from "./composer.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 
 const EXAMPLES: readonly { readonly icon: IconName; readonly text: string; readonly hint: string }[] = [
 	{ icon: "search", text: "Which files mention backoff, and how often?", hint: "Counts in every file and quotes some lines" },
 	{ icon: "wire", text: "Give me a tour of this project", hint: "A sub-agent for each folder, several hundred events" },
 	{ icon: "repeat", text: "Compare replay and resume", hint: "Two searches side by side" },
-	{ icon: "edit", text: "Summarise docs/PROTOCOL.md", hint: "Its outline and the words that stand out" },
+	{ icon: "hand", text: "Ask me before you search for backoff", hint: "Waits for you; you may change what is searched" },
 ];
 
 /** What a newcomer sees first. */
 export function EmptyState(): ReactNode {
-	const session = useSession();
+	const { send } = useThread();
+	const composer = useComposer();
 	return (
 		<section className="empty" data-testid="empty">
 			<span className="empty-mark">
@@ -28,9 +30,9 @@ export function EmptyState(): ReactNode {
 							type="button"
 							data-testid="example"
 							onClick={() => {
-								session.ask(text);
+								send(text);
 								// This button goes away with the first question.
-								document.getElementById("composer")?.focus();
+								composer.current?.focus();
 							}}
 						>
 							<Icon name={icon} />

@@ -1,7 +1,7 @@
 /** The switches that break the connection. */
 import { type ReactNode, useEffect, useId, useState } from "react";
 import { count } from "../words.ts";
-import { useSession, useStore } from "./hooks.ts";
+import { useFaults, useSession } from "./hooks.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 
 const REFRESH_MS = 2_000;
@@ -9,9 +9,8 @@ const EVERY = { least: 250, most: 5_000, step: 250, first: 1_000 } as const;
 
 export function FaultPanel({ onClose }: { readonly onClose: () => void }): ReactNode {
 	const { faults } = useSession();
-	const { everyMs, frozen, offline, kills, cuts } = useStore(faults.switches);
-	const expiring = useStore(faults.expiring);
-	const trouble = useStore(faults.trouble);
+	const { switches, expiring, trouble } = useFaults();
+	const { everyMs, frozen, offline, kills, cuts } = switches;
 	const [killing, setKilling] = useState(false);
 	const [chosen, setChosen] = useState<number>(EVERY.first);
 	const slider = useId();

@@ -1,8 +1,9 @@
+import { useConnection } from "agentwire/react";
 import type { ReactNode } from "react";
-import { theme, toggleTheme } from "../theme.ts";
+import { theme } from "../theme.ts";
 import { UNTITLED } from "../threads.ts";
 import { connection as connectionWords } from "../words.ts";
-import { useNow, useSession, useStore } from "./hooks.ts";
+import { useEntries, useFaults, useNow, useObserved, useShown } from "./hooks.tsx";
 import { Icon } from "./icons.tsx";
 
 export interface HeaderProps {
@@ -13,11 +14,9 @@ export interface HeaderProps {
 }
 
 export function Header({ menu, onMenu, faults, onFaults }: HeaderProps): ReactNode {
-	const session = useSession();
-	const { id } = useStore(session.room);
-	const entries = useStore(session.threads.list);
-	const title = entries.find((entry) => entry.id === id)?.title ?? UNTITLED;
-	const dark = useStore(theme) === "dark";
+	const shown = useShown();
+	const title = useEntries().find(({ id }) => id === shown)?.title ?? UNTITLED;
+	const dark = useObserved(theme, ({ present }) => present) === "dark";
 	return (
 		<header className="header">
 			<button
@@ -38,7 +37,7 @@ export function Header({ menu, onMenu, faults, onFaults }: HeaderProps): ReactNo
 				className="icon-only"
 				aria-label={dark ? "Light colours" : "Dark colours"}
 				title={dark ? "Light colours" : "Dark colours"}
-				onClick={toggleTheme}
+				onClick={() => theme.toggle()}
 			>
 				<Icon name={dark ? "sun" : "moon"} />
 			</button>
@@ -51,8 +50,7 @@ export function Header({ menu, onMenu, faults, onFaults }: HeaderProps): ReactNo
 }
 
 function ConnectionPill(): ReactNode {
-	const session = useSession();
-	const { connection } = useStore(session.status);
+	const connection = useConnection(({ state }) => state);
 	const now = useNow(connection.name === "waiting" ? 250 : undefined);
 	return (
 		<span
@@ -69,9 +67,8 @@ function ConnectionPill(): ReactNode {
 
 /** How many faults are switched on. */
 function FaultsOn(): ReactNode {
-	const { faults } = useSession();
-	const { everyMs, frozen, offline } = useStore(faults.switches);
-	const expiring = useStore(faults.expiring);
+	const { switches, expiring } = useFaults();
+	const { everyMs, frozen, offline } = switches;
 	const on = [everyMs > 0, frozen, offline, expiring].filter(Boolean).length;
 	if (on === 0) return null;
 	return (

@@ -1,8 +1,12 @@
-/** A run: what the agent does, what it says, and how it ended. */
+/** A run: what the agent does, what it says, and how it ended. A piece of text renders the text alone. */
+import type { MessagePart, Part, Run as RunState, UserMessage } from "agentwire/conversation";
+import { suggestionsOf } from "agentwire/conversation/derived";
+import { useConversation, useRun, useThread } from "agentwire/react";
 import { memo, type ReactNode, useCallback, useId, useState } from "react";
-import type { ApprovalPart, Part, Run as RunState, Thought } from "../fold.ts";
-import { plural, runStatus, runTrouble, span } from "../words.ts";
-import { useRoom, useSession, useStore, useView } from "./hooks.ts";
+import { type Beside, isOpen, isSameFrame, sideBySide } from "../runs.ts";
+import { activity, errorWords, plural, runStatus, runTrouble, span } from "../words.ts";
+import { Approval } from "./approval.tsx";
+import { useIsOver, useNow } from "./hooks.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 import { Inline, Markdown } from "./markdown.tsx";
 import { ToolCard } from "./tool-card.tsx";
@@ -12,13 +16,16 @@ type Work = Exclude<Part, { kind: "message" }>;
 /** With more steps than this a run that is over shows them on demand. */
 const FEW_STEPS = 4;
 
-function useRun(runId: string): RunState | undefined {
-	return useView(useCallback(({ conversation }) => conversation.runs.get(runId), [runId]));
+const whole = (run: RunState | undefined): RunState | undefined => run;
+
+/** A run without its texts and what it is busy with. */
+function useFrame(runId: string): RunState | undefined {
+	return useRun(runId, whole, isSameFrame);
 }
 
 /** An answer to the user: a run that is no sub-agent. */
-export const Run = memo(function Run({ runId, question }: { readonly runId: string; readonly question: string | undefined }): ReactNode {
-	const run = useRun(runId);
+export const Run = memo(function Run({ runId }: { readonly runId: string }): ReactNode {
+	const run = useFrame(runId);
 	if (run === undefined) return null;
 	const messages = run.parts.filter((part) => part.kind === "message");
 	const steps = run.parts.filter((part): part is Work => part.kind !== "message");
@@ -28,31 +35,52 @@ export const Run = memo(function Run({ runId, question }: { readonly runId: stri
 			data-testid="run"
 			data-status={run.status}
 			aria-label={`Answer of ${run.agent ?? "the agent"}: ${runStatus(run).toLowerCase()}`}
-			aria-busy={run.status === "running"}
+			aria-busy={isOpen(run)}
 		>
 			<RunHead run={run} />
 			{steps.length === 0 ? undefined : <Steps steps={steps} run={run} />}
-			{messages.map((message) => (
-				<div className="message" key={message.id} data-testid="answer" data-state={message.state}>
-					<Markdown text={message.text} growing={message.state === "streaming"} />
-				</div>
+			{messages.map(({ key }) => (
+				<Text key={key} runId={runId} messageKey={key} />
 			))}
-			{run.status === "running" ? <Thinking thought={run.thought} /> : undefined}
-			<Ending run={run} question={question} />
+			{run.status === "running" || run.status === "accepted" ? <Thinking runId={runId} /> : undefined}
+			<Ending run={run} />
 		</article>
 	);
 });
 
+/** A text of the agent. */
+const Text = memo(function Text({ runId, messageKey }: { readonly runId: string; readonly messageKey: string }): ReactNode {
+	const message = useRun(
+		runId,
+		useCallback((run) => run?.parts.find((part): part is MessagePart => part.kind === "message" && part.key === messageKey), [messageKey]),
+		Object.is,
+	);
+	if (message === undefined) return null;
+	return (
+		<div className="message" data-testid="answer" data-state={message.state}>
+			<Markdown text={message.text} growing={message.state === "streaming"} />
+			{message.gapped ? <p className="none">A piece of this text may be missing.</p> : undefined}
+			{message.truncated ? <p className="none">This text is longer than the page shows.</p> : undefined}
+		</div>
+	);
+});
+
 const STATUS_ICONS: Readonly<Record<RunState["status"], IconName | undefined>> = {
+	accepted: undefined,
 	running: undefined,
+	waiting_for_approval: "hand",
 	completed: "check",
 	cancelled: "stop",
 	failed: "alert",
 	lost: "orphan",
 };
 
+function StatusIcon({ status, size }: { readonly status: RunState["status"]; readonly size: number }): ReactNode {
+	const icon = STATUS_ICONS[status];
+	return icon === undefined ? <span className="spinner" /> : <Icon name={icon} size={size} />;
+}
+
 function RunHead({ run }: { readonly run: RunState }): ReactNode {
-	const icon = STATUS_ICONS[run.status];
 	return (
 		<header className="run-head">
 			<span className="agent-mark">
@@ -60,7 +88,7 @@ function RunHead({ run }: { readonly run: RunState }): ReactNode {
 			</span>
 			<span className="agent">{run.agent ?? "agent"}</span>
 			<span className="status" data-testid="run-status">
-				{icon === undefined ? <span className="spinner" /> : <Icon name={icon} size={14} />}
+				<StatusIcon status={run.status} size={14} />
 				{runStatus(run)}
 			</span>
 			{run.durationMs === undefined ? undefined : <span className="time">{span(run.durationMs)}</span>}
@@ -69,12 +97,16 @@ function RunHead({ run }: { readonly run: RunState }): ReactNode {
 }
 
 function Steps({ steps, run }: { readonly steps: readonly Work[]; readonly run: RunState }): ReactNode {
-	const room = useRoom();
+	const caughtUp = useConversation(undefined, undefined, (snapshot) => snapshot.caughtUp);
+	const [watched, setWatched] = useState(false);
 	const [chosen, setChosen] = useState<boolean>();
 	const body = useId();
-	const open = chosen ?? (steps.length <= FEW_STEPS || run.status === "running" || room.watched(run.runId));
+	const atWork = isOpen(run);
+	// What was watched stays as it was when it ends.
+	if (atWork && caughtUp && !watched) setWatched(true);
+	const open = chosen ?? (steps.length <= FEW_STEPS || atWork || watched);
 	const tools = steps.filter(({ kind }) => kind === "tool").length;
-	const children = steps.filter(({ kind }) => kind === "child").length;
+	const children = steps.filter(({ kind }) => kind === "run").length;
 	const words = [tools > 0 ? plural(tools, "tool call") : "", children > 0 ? plural(children, "sub-agent") : ""].filter((word) => word !== "");
 	return (
 		<section className="steps" aria-label="What the agent did">
@@ -88,52 +120,72 @@ function Steps({ steps, run }: { readonly steps: readonly Work[]; readonly run: 
 			)}
 			{open ? (
 				<div id={body} className="steps-list">
-					{steps.map((step) => (
-						<Step key={keyOf(step)} step={step} />
-					))}
+					<Parts parts={steps} runId={run.runId} />
 				</div>
 			) : undefined}
 		</section>
 	);
 }
 
-/** One tool call may be executed again. */
-function keyOf(step: Work): string {
-	return step.kind === "tool" ? `tool-${step.id}-${step.offset}` : `${step.kind}-${step.id}`;
+/** The parts of a run, in their order. Tools that ran at the same time are shown as a row. */
+function Parts({ parts, runId }: { readonly parts: readonly Part[]; readonly runId: string }): ReactNode {
+	const beside = sideBySide(parts);
+	return parts.map((part) => <Step key={part.key} part={part} runId={runId} beside={beside.get(part.key)} />);
 }
 
-function Step({ step }: { readonly step: Work }): ReactNode {
-	switch (step.kind) {
+function Step({ part, runId, beside }: { readonly part: Part; readonly runId: string; readonly beside: Beside | undefined }): ReactNode {
+	switch (part.kind) {
+		case "message":
+			return <Text runId={runId} messageKey={part.key} />;
 		case "tool":
-			return <ToolCard tool={step} />;
-		case "child":
-			return <Child runId={step.id} />;
+			return <ToolCard tool={part} beside={beside} />;
+		case "run":
+			return <Child runId={part.runId} />;
 		case "approval":
-			return <Approval approval={step} />;
-		case "note":
+			return <Approval runId={runId} approvalId={part.approvalId} />;
+		case "error":
 			return (
-				<p className="note">
-					<Icon name="alert" size={15} /> {step.text}
-				</p>
+				<div className="note" data-testid="note">
+					<Icon name="alert" size={15} />
+					<div>
+						<p>
+							<Inline text={errorWords(part.error)} />
+						</p>
+						<Suggestions of={part.error.suggestions} />
+					</div>
+				</div>
 			);
 	}
 }
 
+function Suggestions({ of }: { readonly of: readonly string[] }): ReactNode {
+	if (of.length === 0) return null;
+	return (
+		<ul>
+			{of.map((text) => (
+				<li key={text}>
+					<Inline text={text} />
+				</li>
+			))}
+		</ul>
+	);
+}
+
 /** A sub-agent: one line, and what it did on demand. */
 const Child = memo(function Child({ runId }: { readonly runId: string }): ReactNode {
-	const run = useRun(runId);
+	const run = useFrame(runId);
 	const [open, setOpen] = useState(false);
 	const body = useId();
 	if (run === undefined) return null;
-	const icon = STATUS_ICONS[run.status];
-	const line = run.summary ?? run.thought?.text ?? run.task ?? (run.trouble === undefined ? "" : runTrouble(run.trouble));
 	return (
 		<div className="child" data-testid="sub-agent" data-status={run.status}>
 			<button type="button" className="row" aria-expanded={open} aria-controls={body} onClick={() => setOpen(!open)}>
-				<span className="mark">{icon === undefined ? <span className="spinner" /> : <Icon name={icon} size={16} />}</span>
+				<span className="mark">
+					<StatusIcon status={run.status} size={16} />
+				</span>
 				<span className="name">{run.agent ?? "sub-agent"}</span>
 				<span className="purpose">
-					<Inline text={line} />
+					<ChildLine runId={runId} />
 				</span>
 				<span className="facts">
 					<span className={run.status === "completed" ? "sr-only" : "state"}>{runStatus(run)}</span>
@@ -146,55 +198,26 @@ const Child = memo(function Child({ runId }: { readonly runId: string }): ReactN
 			{open ? (
 				<div className="nested" id={body}>
 					{run.parts.length === 0 ? <p className="none">It has not done anything yet.</p> : undefined}
-					{run.parts.map((part) =>
-						part.kind === "message" ? <Markdown key={part.id} text={part.text} growing={part.state === "streaming"} /> : <Step key={keyOf(part)} step={part} />,
-					)}
+					<Parts parts={run.parts} runId={runId} />
 				</div>
 			) : undefined}
 		</div>
 	);
 });
 
-const RESOLUTIONS = { approved: "Approved", denied: "Denied", expired: "Expired" } as const;
-
-function Approval({ approval }: { readonly approval: ApprovalPart }): ReactNode {
-	const room = useRoom();
-	const [asked, setAsked] = useState(false);
-	const [trouble, setTrouble] = useState<string>();
-	const decide = (decision: "approved" | "denied"): void => {
-		setAsked(true);
-		setTrouble(undefined);
-		room.decide(approval.runId, approval.id, decision).catch((error: unknown) => {
-			setAsked(false);
-			setTrouble(error instanceof Error ? error.message : String(error));
-		});
-	};
-	return (
-		<div className="approval" role="group" aria-label="The agent asks for your approval">
-			<p>
-				<Inline text={approval.prompt} />
-			</p>
-			{approval.decision === undefined ? (
-				<div className="buttons">
-					<button type="button" className="primary" disabled={asked} onClick={() => decide("approved")}>
-						Approve
-					</button>
-					<button type="button" disabled={asked} onClick={() => decide("denied")}>
-						Deny
-					</button>
-				</div>
-			) : (
-				<p className="none">
-					{RESOLUTIONS[approval.decision]}
-					{approval.user === undefined ? "" : ` by ${approval.user}`}
-				</p>
-			)}
-			{trouble === undefined ? undefined : <p className="trouble">It was not passed on: {trouble}</p>}
-		</div>
-	);
+/** What a sub-agent came to, or is busy with. */
+function ChildLine({ runId }: { readonly runId: string }): ReactNode {
+	const line = useRun(runId, lineOf);
+	return <Inline text={line} />;
 }
 
-function Thinking({ thought }: { readonly thought: Thought | undefined }): ReactNode {
+function lineOf(run: RunState | undefined): string {
+	if (run === undefined) return "";
+	return run.summary ?? runTrouble(run) ?? run.thought?.text ?? run.task ?? "";
+}
+
+function Thinking({ runId }: { readonly runId: string }): ReactNode {
+	const { thought, words } = useRun(runId, busyWith);
 	const { text = "", step, totalSteps, progress } = thought ?? {};
 	return (
 		<div className="thinking" data-testid="thinking">
@@ -203,7 +226,7 @@ function Thinking({ thought }: { readonly thought: Thought | undefined }): React
 				<i />
 				<i />
 			</span>
-			<span className="thought">{text === "" ? "Starting" : <Inline text={text} />}</span>
+			<span className="thought">{text === "" ? words : <Inline text={text} />}</span>
 			{step === undefined || totalSteps === undefined ? undefined : (
 				<span className="step">
 					step {step} of {totalSteps}
@@ -218,28 +241,45 @@ function Thinking({ thought }: { readonly thought: Thought | undefined }): React
 	);
 }
 
-function Ending({ run, question }: { readonly run: RunState; readonly question: string | undefined }): ReactNode {
-	const session = useSession();
-	const { failure } = useStore(session.status);
-	if (run.trouble === undefined) return null;
+function busyWith(run: RunState | undefined): { readonly thought: RunState["thought"]; readonly words: string } {
+	return { thought: run?.thought, words: run === undefined ? "" : activity(run) };
+}
+
+/** How a run ended that did not end well, and what can be done about it. */
+function Ending({ run }: { readonly run: RunState }): ReactNode {
+	const trouble = runTrouble(run);
+	if (trouble === undefined) return null;
+	const { status, error } = run;
 	return (
-		<div className="ending" data-testid="run-ending" data-status={run.status}>
-			<Icon name={run.status === "cancelled" ? "stop" : "alert"} size={16} />
+		<div className="ending" data-testid="run-ending" data-status={status}>
+			<Icon name={status === "cancelled" ? "stop" : "alert"} size={16} />
 			<div>
-				<p>{runTrouble(run.trouble)}</p>
-				{run.trouble.suggestions.length === 0 ? undefined : (
-					<ul>
-						{run.trouble.suggestions.map((text) => (
-							<li key={text}>{text}</li>
-						))}
-					</ul>
-				)}
+				<p>{trouble}</p>
+				{error?.source === "agent_error" ? <Suggestions of={suggestionsOf(error).value} /> : undefined}
 			</div>
-			{question === undefined || failure !== undefined ? undefined : (
-				<button type="button" className="small" onClick={() => session.ask(question)}>
-					<Icon name="repeat" size={14} /> Ask again
-				</button>
-			)}
+			<AskAgain run={run} />
 		</div>
+	);
+}
+
+function AskAgain({ run: { runId, sendId, endedAt, error } }: { readonly run: RunState }): ReactNode {
+	const { send } = useThread();
+	const isOver = useIsOver();
+	const content = useConversation(
+		undefined,
+		undefined,
+		useCallback(({ items }) => items.find((item): item is UserMessage => item.kind === "user_message" && item.sendId === sendId)?.content, [sendId]),
+	);
+	const from = (endedAt ?? 0) + (error?.retryAfterMs ?? 0);
+	const [isSoon, setIsSoon] = useState(() => from > Date.now());
+	const now = useNow(isSoon ? 500 : undefined);
+	const seconds = Math.ceil((from - now) / 1_000);
+	if (isSoon && seconds <= 0) setIsSoon(false);
+	if (sendId === undefined || content === undefined || isOver) return null;
+	return (
+		<button type="button" className="small" disabled={isSoon} onClick={() => send({ content, metadata: { againOf: runId } })}>
+			<Icon name="repeat" size={14} /> Ask again
+			{isSoon ? ` in ${Math.max(1, seconds)} s` : ""}
+		</button>
 	);
 }

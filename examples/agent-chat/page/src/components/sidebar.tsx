@@ -1,13 +1,13 @@
 /** The list of conversations. */
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { type Entry, isUnread } from "../threads.ts";
-import { useSession, useStore } from "./hooks.ts";
+import { useEntries, useSession, useShown } from "./hooks.tsx";
 import { Icon } from "./icons.tsx";
 
 export function Sidebar({ onChosen }: { readonly onChosen: () => void }): ReactNode {
 	const session = useSession();
-	const entries = useStore(session.threads.list);
-	const shown = useStore(session.room).id;
+	const entries = useEntries();
+	const shown = useShown();
 	return (
 		<nav className="sidebar-content" aria-label="Conversations" data-testid="sidebar">
 			<div className="brand">

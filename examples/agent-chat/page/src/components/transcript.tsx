@@ -1,25 +1,24 @@
 /** The conversation, and the way back to its end. */
-import { type ReactNode, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import type { Item } from "../fold.ts";
-import type { Outgoing, View } from "../room.ts";
-import { gapWords } from "../words.ts";
+import type { Item, Snapshot } from "agentwire/conversation";
+import { useConversation, useMessages, useThread } from "agentwire/react";
+import { memo, type ReactNode, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { gapWords, RESET_WORDS } from "../words.ts";
 import { EmptyState } from "./empty-state.tsx";
-import { useRoom, useView } from "./hooks.ts";
+import { useSession } from "./hooks.tsx";
 import { Icon } from "./icons.tsx";
-import { Question } from "./question.tsx";
+import { Message } from "./message.tsx";
 import { Run } from "./run.tsx";
 
 /** Closer to the end than this, in pixels, the reader is at the end. */
 const AT_END = 56;
 
-const selectView = (view: View): View => view;
-
 export function Transcript(): ReactNode {
-	const { conversation, outgoing, loaded, ended } = useView(selectView);
-	const { items } = conversation;
-	const parts = items.length + outgoing.length + [...conversation.runs.values()].reduce((sum, run) => sum + run.parts.length, 0);
-	const scroll = useScroll(parts);
-	const empty = items.length === 0 && outgoing.length === 0;
+	const { items, caughtUp, ended } = useMessages();
+	const { name } = useThread();
+	const { threads } = useSession();
+	// A conversation that was begun just now has nothing to load.
+	const [isKnown] = useState(() => threads.get(name) !== undefined);
+	const scroll = useScroll(items);
 	return (
 		<div className="transcript-frame">
 			<div
@@ -34,60 +33,38 @@ export function Transcript(): ReactNode {
 				id="conversation"
 			>
 				<div className="transcript-content" ref={scroll.content}>
-					{conversation.reset === undefined ? undefined : <Fact text={gapWords(conversation.reset)} />}
-					{empty && loaded ? <EmptyState /> : undefined}
-					{empty && !loaded ? <Skeleton /> : undefined}
-					{items.map((item, index) => (
-						<Entry key={keyOf(item)} item={item} question={questionBefore(items, index)} />
+					{items.length > 0 ? undefined : caughtUp || !isKnown ? <EmptyState /> : <Skeleton />}
+					{items.map((item) => (
+						<Entry key={item.key} item={item} />
 					))}
-					{outgoing.map((one) => (
-						<Question key={`question-${one.id}`} content={one.content} time={one.time} outgoing={one} />
-					))}
-					<Waiting items={items} outgoing={outgoing} />
+					<Waiting items={items} />
 					{ended === undefined ? undefined : <Fact text={`The server ended this conversation here (${ended.reason}).`} />}
 				</div>
 			</div>
-			{scroll.away ? (
-				<button type="button" className="jump" data-testid="jump" onClick={scroll.toEnd}>
-					<Icon name="arrowDown" size={16} />
-					Jump to latest
-					{scroll.fresh > 0 ? (
-						<span className="count">
-							{scroll.fresh}
-							<span className="sr-only"> new</span>
-						</span>
-					) : undefined}
-				</button>
-			) : undefined}
+			{scroll.left === undefined ? undefined : <Jump left={scroll.left} onJump={scroll.toEnd} />}
 		</div>
 	);
 }
 
-function Entry({ item, question }: { readonly item: Item; readonly question: string | undefined }): ReactNode {
+const Entry = memo(function Entry({ item }: { readonly item: Item }): ReactNode {
 	switch (item.kind) {
-		case "question":
-			return <Question content={item.content} time={item.time} outgoing={undefined} />;
-		case "answer":
-			return <Run runId={item.runId} question={question} />;
-		case "missing":
-			return <Fact text={gapWords(item.gap)} />;
+		case "user_message":
+			return <Message message={item} />;
+		case "run":
+			return <Run runId={item.runId} />;
+		case "gap":
+			return <Fact text={gapWords(item)} />;
+		case "reset":
+			return <Fact text={RESET_WORDS} />;
 	}
-}
+});
 
-function keyOf(item: Item): string {
-	if (item.kind === "question") return `question-${item.sendId ?? item.offset}`;
-	return item.kind === "answer" ? `answer-${item.runId}` : `missing-${item.offset}`;
-}
-
-function questionBefore(items: readonly Item[], index: number): string | undefined {
-	const before = items.slice(0, index).findLast((item) => item.kind === "question");
-	return before?.kind === "question" ? before.content : undefined;
-}
-
-/** Between a question that was sent and the run that claims it. */
-function Waiting({ items, outgoing }: { readonly items: readonly Item[]; readonly outgoing: readonly Outgoing[] }): ReactNode {
-	const last = outgoing.at(-1)?.state ?? items.at(-1)?.kind;
-	if (last !== "stored" && last !== "question") return null;
+/** Between a question that was stored and the run that claims it. */
+function Waiting({ items }: { readonly items: readonly Item[] }): ReactNode {
+	const isIdle = useConversation(undefined, undefined, ({ conversation }) => conversation.openRuns === 0);
+	const last = items.at(-1);
+	if (!isIdle || last?.kind !== "user_message" || last.answeredBy !== undefined || last.steering?.taken === true) return null;
+	if ((last.sending !== undefined && last.sending.state !== "stored") || last.queue?.waiting === false) return null;
 	return (
 		<p className="thinking alone" data-testid="waiting">
 			<span className="pulse" aria-hidden="true">
@@ -120,27 +97,45 @@ function Skeleton(): ReactNode {
 	);
 }
 
+/** Everything there is to read, in parts. */
+function countParts({ conversation, items }: Snapshot): number {
+	return conversation.runs.reduce((sum, run) => sum + run.parts.length, items.length);
+}
+
+/** The way back to the end, and how much came since the reader left it. */
+function Jump({ left, onJump }: { readonly left: number; readonly onJump: () => void }): ReactNode {
+	const fresh = useConversation(undefined, undefined, countParts) - left;
+	return (
+		<button type="button" className="jump" data-testid="jump" onClick={onJump}>
+			<Icon name="arrowDown" size={16} />
+			Jump to latest
+			{fresh > 0 ? (
+				<span className="count">
+					{fresh}
+					<span className="sr-only"> new</span>
+				</span>
+			) : undefined}
+		</button>
+	);
+}
+
 interface Scroll {
 	readonly frame: React.RefObject<HTMLDivElement | null>;
 	readonly content: React.RefObject<HTMLDivElement | null>;
-	/** Is the reader away from the end? */
-	readonly away: boolean;
-	/** Parts that came since. */
-	readonly fresh: number;
+	/** The parts there were when the reader left the end; `undefined` at the end. */
+	readonly left: number | undefined;
 	readonly onScroll: () => void;
 	readonly toEnd: () => void;
 }
 
-/** Stays at the end as long as the reader is there. `parts` counts what there is to read. */
-function useScroll(parts: number): Scroll {
-	const room = useRoom();
+/** Stays at the end as long as the reader is there. */
+function useScroll(items: readonly Item[]): Scroll {
+	const { getSnapshot } = useThread();
 	const frame = useRef<HTMLDivElement>(null);
 	const content = useRef<HTMLDivElement>(null);
 	const stuck = useRef(true);
 	const top = useRef(0);
 	const [left, setLeft] = useState<number>();
-	const latest = useRef(parts);
-	latest.current = parts;
 
 	const follow = useCallback(() => {
 		const element = frame.current;
@@ -158,23 +153,19 @@ function useScroll(parts: number): Scroll {
 			setLeft(undefined);
 		} else if (up || !stuck.current) {
 			stuck.current = false;
-			setLeft((former) => former ?? latest.current);
+			setLeft((former) => former ?? countParts(getSnapshot()));
 		}
-	}, []);
-	const toEnd = useCallback(() => {
+	}, [getSnapshot]);
+	const stick = useCallback(() => {
 		stuck.current = true;
 		setLeft(undefined);
 		follow();
-		frame.current?.focus({ preventScroll: true });
 	}, [follow]);
+	const toEnd = useCallback(() => {
+		stick();
+		frame.current?.focus({ preventScroll: true });
+	}, [stick]);
 
-	// biome-ignore lint/correctness/useExhaustiveDependencies: once for each room
-	useLayoutEffect(() => {
-		stuck.current = true;
-		top.current = 0;
-		setLeft(undefined);
-		follow();
-	}, [room, follow]);
 	useLayoutEffect(follow);
 	useEffect(() => {
 		const observer = new ResizeObserver(follow);
@@ -183,13 +174,10 @@ function useScroll(parts: number): Scroll {
 		return () => observer.disconnect();
 	}, [follow]);
 	// One's own message is always in sight.
-	const own = useView(useCallback(({ outgoing }) => outgoing.at(-1)?.id, []));
+	const own = items.findLast((item) => item.kind === "user_message" && item.sending !== undefined)?.key;
 	useLayoutEffect(() => {
-		if (own === undefined) return;
-		stuck.current = true;
-		setLeft(undefined);
-		follow();
-	}, [own, follow]);
+		if (own !== undefined) stick();
+	}, [own, stick]);
 
-	return { frame, content, away: left !== undefined, fresh: left === undefined ? 0 : Math.max(0, parts - left), onScroll, toEnd };
+	return { frame, content, left, onScroll, toEnd };
 }

@@ -3,7 +3,7 @@ import { type ReactNode, useEffect, useRef } from "react";
 import { type Arrivals, SHOWN_MS } from "../arrivals.ts";
 import { theme } from "../theme.ts";
 import type { Timeline } from "../timeline.ts";
-import { useMedia, useRoom, useSession, useStore } from "./hooks.ts";
+import { useDelivery, useMedia, useObserved, useSession } from "./hooks.tsx";
 
 const BAND = 16;
 /** Room for the names of faults. */
@@ -16,9 +16,9 @@ const CALM_FRAME_MS = 1_000;
 export function TruthPicture({ label }: { readonly label: string }): ReactNode {
 	const canvas = useRef<HTMLCanvasElement>(null);
 	const { timeline } = useSession();
-	const { arrivals } = useRoom();
+	const { arrivals } = useDelivery();
 	const calm = useMedia("(prefers-reduced-motion: reduce)");
-	const shade = useStore(theme);
+	const shade = useObserved(theme, ({ present }) => present);
 	// biome-ignore lint/correctness/useExhaustiveDependencies: a change of theme changes what `coloursOf` reads
 	useEffect(() => {
 		const element = canvas.current;
@@ -26,7 +26,7 @@ export function TruthPicture({ label }: { readonly label: string }): ReactNode {
 		if (element === null || context === null || context === undefined) return undefined;
 		const colours = coloursOf(element);
 		let height = { low: 0, high: 1 };
-		let last = 0;
+		let last = Number.NEGATIVE_INFINITY;
 		let frame = 0;
 		const draw = (now: number): void => {
 			frame = requestAnimationFrame(draw);

@@ -1,20 +1,15 @@
 /** What arrived, what was found when it was compared with the log, and how the page came back from the last fault. */
 import { type ReactNode, useState } from "react";
-import type { View } from "../room.ts";
 import type { Outcome } from "../truth.ts";
 import { ago, count, plural, recoveryWords, resumeResult } from "../words.ts";
-import { useMedia, useNow, useRoom, useSession, useStore, useView } from "./hooks.ts";
+import { useDelivered, useDelivery, useMedia, useNow, useObserved, useSession } from "./hooks.tsx";
 import { Icon } from "./icons.tsx";
 import { TruthPicture } from "./truth-picture.tsx";
 
-const selectResumed = ({ resumed }: View): View["resumed"] => resumed;
-
 export function TruthStrip(): ReactNode {
-	const room = useRoom();
-	const { outcome, busy } = useStore(room.verification);
-	const { timeline } = useSession();
-	const recovery = useStore(timeline.recovery);
-	const resumed = useView(selectResumed);
+	const delivery = useDelivery();
+	const { outcome, busy, resumed } = useDelivered();
+	const recovery = useObserved(useSession().timeline, (timeline) => timeline.recovery);
 	const narrow = useMedia("(max-width: 860px)");
 	const [chosen, setChosen] = useState<boolean>();
 	const open = chosen ?? !narrow;
@@ -25,7 +20,7 @@ export function TruthStrip(): ReactNode {
 			<div className="truth-line">
 				<Counters outcome={outcome} />
 				<Verified outcome={outcome} busy={busy} />
-				<button type="button" className="small" data-testid="verify" disabled={busy} onClick={() => void room.verify("all")}>
+				<button type="button" className="small" data-testid="verify" disabled={busy} onClick={() => void delivery.verify("all")}>
 					Compare now
 				</button>
 				<button

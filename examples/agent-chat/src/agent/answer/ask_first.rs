@@ -80,7 +80,7 @@ fn schema() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["pattern", "regex", "limit"],
+        "required": ["pattern", "limit", "regex"],
         "properties": {
             "pattern": { "type": "string", "minLength": 1, "title": "Search for" },
             "regex": { "type": "boolean", "title": "It is a regular expression" },
