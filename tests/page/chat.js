@@ -139,7 +139,7 @@ export class Chat {
 		return (await response.json()).head;
 	}
 
-	/** Has the page compare all it got with the log: nothing lost, nothing doubled, and no event left out. */
+	/** Has the page compare all it got with the log: nothing lost, nothing doubled, no event left out, and all of it is what is shown. */
 	async isTrue() {
 		await this.connected();
 		const head = await this.head();
@@ -149,7 +149,7 @@ export class Chat {
 		let found;
 		await until(`the strip to say “${expected}”`, async () => {
 			found = `${plain(await this.part("counters").innerText())} | ${plain(await this.part("verified").innerText())}`;
-			return found.startsWith(`${expected} `) && !found.includes("on the way");
+			return found.startsWith(`${expected} `) && !found.includes("on the way") && found.endsWith("; shown as logged");
 		}).catch((error) => assert.fail(`${error.message}; it says “${found}”`));
 		assert.equal(await this.part("counters").getAttribute("data-state"), "right");
 	}

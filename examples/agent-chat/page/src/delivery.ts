@@ -1,7 +1,9 @@
 /** What a thread delivers, on its way past the conversation: recorded event by event, and compared with the log. */
 import { type AgentEvent, AgentwireError, type EventMeta, type Gap, type Resumed, type Thread, type ThreadItem } from "agentwire";
+import type { Conversation } from "agentwire/conversation";
 import { Arrivals } from "./arrivals.ts";
 import { Observed } from "./observed.ts";
+import { Shown } from "./shown.ts";
 import type { Timeline } from "./timeline.ts";
 import { type Outcome, type ReadLog, Recorder } from "./truth.ts";
 
@@ -12,6 +14,8 @@ export interface DeliveryView {
 	/** A comparison is under way. */
 	readonly busy: boolean;
 	readonly outcome: Outcome;
+	/** Does the conversation show what the log says? `undefined`: that was not compared. */
+	readonly isShown: boolean | undefined;
 	/** The last catch-up. */
 	readonly resumed: Resumed | undefined;
 }
@@ -24,14 +28,18 @@ export class Delivery extends Observed {
 	readonly arrivals = new Arrivals();
 	readonly #log: ReadLog;
 	readonly #timeline: Timeline;
+	readonly #conversation: () => Conversation;
 	readonly #recorder = new Recorder();
+	#shown = new Shown();
 	/** Answers at work: when the last one ends, there is something to compare. */
 	readonly #open = new Set<unknown>();
-	#view: DeliveryView = { busy: false, outcome: { state: "none" }, resumed: undefined };
+	#view: DeliveryView = { busy: false, outcome: { state: "none" }, isShown: undefined, resumed: undefined };
 	#wanted: Which | undefined;
 
-	constructor(log: ReadLog, timeline: Timeline) {
+	/** `shown` answers with what is shown at the moment. */
+	constructor(log: ReadLog, timeline: Timeline, shown: () => Conversation) {
 		super();
+		this.#conversation = shown;
 		this.#log = log;
 		this.#timeline = timeline;
 	}
@@ -53,7 +61,7 @@ export class Delivery extends Observed {
 		}
 	}
 
-	/** Compares what was delivered with the log. */
+	/** Compares what was delivered, and what is shown, with the log. */
 	async verify(which: Which): Promise<void> {
 		if (this.#view.busy) {
 			this.#wanted = this.#wanted === "all" ? "all" : which;
@@ -61,13 +69,15 @@ export class Delivery extends Observed {
 		}
 		this.#set({ busy: true });
 		let next: Which | undefined = which;
-		let { outcome } = this.#view;
+		let { outcome, isShown } = this.#view;
 		while (next !== undefined) {
 			this.#wanted = undefined;
 			outcome = await this.#recorder.compare(this.#log, next === "all");
+			if (next === "all") this.#shown = new Shown();
+			isShown = await this.#shown.compare(this.#conversation(), this.#log);
 			next = this.#wanted;
 		}
-		this.#set({ busy: false, outcome });
+		this.#set({ busy: false, outcome, isShown });
 	}
 
 	#take(item: ThreadItem): void {

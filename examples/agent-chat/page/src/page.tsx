@@ -34,7 +34,6 @@ export function Page(): ReactNode {
 		setFaults(false);
 		document.getElementById("fault-button")?.focus();
 	}, []);
-	useTitle();
 	useEffect(() => {
 		if (menu) sidebar.current?.querySelector("button")?.focus();
 	}, [menu]);
@@ -53,6 +52,7 @@ export function Page(): ReactNode {
 	const covered = menuOver && menu;
 	return (
 		<>
+			<Title />
 			<a className="skip" href="#composer">
 				Skip to the question field
 			</a>
@@ -87,7 +87,7 @@ export function Page(): ReactNode {
 }
 
 /** The title of the tab and the address follow what is shown. */
-function useTitle(): void {
+function Title(): null {
 	const { show } = useSession();
 	const id = useShown();
 	const entries = useEntries();
@@ -109,6 +109,7 @@ function useTitle(): void {
 		addEventListener("popstate", onPopState);
 		return () => removeEventListener("popstate", onPopState);
 	}, [show]);
+	return null;
 }
 
 /** The conversation that the address names. */

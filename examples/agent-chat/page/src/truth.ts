@@ -48,7 +48,8 @@ export interface Compared {
 	readonly ahead: number;
 }
 
-const PAGE_EVENTS = 1_000;
+/** Events that are read at once. */
+export const PAGE_EVENTS = 1_000;
 
 /** What comparisons have found so far. Bodies are named by their fingerprints. */
 class Findings {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type AgentEvent, AgentwireError, type EventsOptions, type Position, type Thread, type ThreadItem } from "agentwire";
+import { EMPTY, fold } from "agentwire/conversation";
 import { Delivery } from "../src/delivery.ts";
 import { Timeline } from "../src/timeline.ts";
 import type { LogPage } from "../src/truth.ts";
@@ -20,6 +21,12 @@ function delivered(offset: number): ThreadItem {
 	const event = LOG[offset - 1] as unknown as AgentEvent;
 	return { kind: "event", event, meta: { offset, epoch: "e", delivery: "live", position: { epoch: "e", offset } } };
 }
+
+/** What is shown of it. */
+const conversation = fold(
+	EMPTY,
+	LOG.map((_, index) => delivered(index + 1)),
+);
 
 /** A thread that yields items, and then waits for the end or fails. */
 function threadOf(items: readonly ThreadItem[], failure?: Error): { readonly thread: Thread; readonly asked: unknown[] } {
@@ -43,13 +50,14 @@ function compared(delivery: Delivery): Promise<void> {
 }
 
 test("when the last answer ends, what was delivered is compared with the log", async () => {
-	const delivery = new Delivery(readLog, new Timeline());
+	const delivery = new Delivery(readLog, new Timeline(), () => conversation);
 	const done = compared(delivery);
 	const leaving = new AbortController();
 	const { thread, asked } = threadOf(LOG.map((_, index) => delivered(index + 1)));
 	const following = delivery.follow(thread, leaving.signal);
 	await done;
-	const { outcome } = delivery.view;
+	const { outcome, isShown } = delivery.view;
+	assert.equal(isShown, true);
 	assert.deepEqual(asked, ["start"]);
 	assert.ok(outcome.state === "compared" && outcome.events === LOG.length && outcome.lost + outcome.doubled === 0, JSON.stringify(outcome));
 	leaving.abort();
@@ -57,7 +65,7 @@ test("when the last answer ends, what was delivered is compared with the log", a
 });
 
 test("an event that was left out is found, whatever the conversation shows", async () => {
-	const delivery = new Delivery(readLog, new Timeline());
+	const delivery = new Delivery(readLog, new Timeline(), () => conversation);
 	const done = compared(delivery);
 	const leaving = new AbortController();
 	const { thread } = threadOf([1, 2, 3, 5, 6].map(delivered));
@@ -69,7 +77,7 @@ test("an event that was left out is found, whatever the conversation shows", asy
 });
 
 test("after a failure of the client it goes on where it was; an error of its own is not kept quiet", async () => {
-	const delivery = new Delivery(readLog, new Timeline());
+	const delivery = new Delivery(readLog, new Timeline(), () => conversation);
 	const { signal } = new AbortController();
 	await delivery.follow(threadOf([1, 2, 3].map(delivered), new AgentwireError("closed", "the client has failed")).thread, signal);
 	const again = threadOf([4, 5, 6].map(delivered), new AgentwireError("closed", "again"));

@@ -4,10 +4,12 @@ import { type Conversation, runOf } from "agentwire/conversation";
 import { useConnection, useThread } from "agentwire/react";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { isOpen } from "../runs.ts";
-import { runStatus, runTrouble } from "../words.ts";
+import { approvalState, errorWords, messageState, runStatus, runTrouble } from "../words.ts";
 
 /** Time between two announcements, so that one is heard before the next. */
 const PAUSE_MS = 1_200;
+/** Messages whose way is told. */
+const RECENT = 20;
 
 export function Announcer(): ReactNode {
 	const { subscribe, getSnapshot } = useThread();
@@ -55,8 +57,9 @@ function news(former: Conversation, next: Conversation, spoken: Map<string, numb
 		if (before === run || run.parentRunId !== undefined) continue;
 		if (before === undefined) said.push("The agent is working.");
 		for (const part of run.parts) {
-			if (part.kind === "approval" && part.state === "open" && part.requested && before?.parts.some(({ key }) => key === part.key) !== true)
-				said.push(`The agent asks for your approval: ${plain(part.prompt)}`);
+			const former = before?.parts.find(({ key }) => key === part.key);
+			if (part.kind === "error" && former === undefined) said.push(errorWords(part.error));
+			if (part.kind === "approval" && part !== former) said.push(approvalState(part) ?? `The agent asks for your approval: ${plain(part.prompt)}`);
 			if (part.kind !== "message") continue;
 			const key = `${run.runId} ${part.key}`;
 			const from = spoken.get(key) ?? 0;
@@ -66,6 +69,13 @@ function news(former: Conversation, next: Conversation, spoken: Map<string, numb
 			said.push(plain(part.text.slice(from, to)));
 		}
 		if (before?.status !== run.status && !isOpen(run)) said.push(runTrouble(run) ?? `${runStatus(run)}.`);
+	}
+	// Only what is new can change: what is older was answered.
+	const messages = next.items.slice(-RECENT).filter((item) => item.kind === "user_message");
+	for (const message of messages) {
+		const words = messageState(message);
+		const was = former.items.find(({ key }) => key === message.key);
+		if (words !== undefined && was !== message && (was?.kind !== "user_message" || messageState(was) !== words)) said.push(`Your message: ${words}.`);
 	}
 	return said;
 }

@@ -1,7 +1,7 @@
 /** Something that a person decides: a question, and the arguments that it is about, which the person may change. */
 import type { ApprovalPart } from "agentwire/conversation";
 import { useApproval } from "agentwire/react";
-import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { approved, type Field, type Filled, type Form, formOf, JSON_FIELD, read } from "../approvals.ts";
 import { approvalState, approveOutcome, notDone } from "../words.ts";
 import { Icon } from "./icons.tsx";
@@ -66,6 +66,12 @@ function Asked({ approval, answering, onAnswer }: AskedProps): ReactNode {
 		element.current?.querySelector<HTMLElement>(`[name="${CSS.escape(first ?? "")}"]`)?.focus();
 	};
 	const deny = (): void => void onAnswer(reason === undefined || reason.trim() === "" ? "denied" : { decision: "denied", reason: reason.trim() });
+	const onReasonKey = (event: KeyboardEvent): void => {
+		if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
+		// Whoever says why not does not approve.
+		event.preventDefault();
+		if (!answering) deny();
+	};
 	return (
 		<form ref={element} onSubmit={approve} noValidate>
 			{form === undefined ? (
@@ -77,7 +83,7 @@ function Asked({ approval, answering, onAnswer }: AskedProps): ReactNode {
 				<label className="field">
 					<span>Why not?</span>
 					{/* biome-ignore lint/a11y/noAutofocus: it replaces the button that had the focus */}
-					<input type="text" value={reason} maxLength={500} autoFocus onChange={(event) => setReason(event.target.value)} />
+					<input type="text" value={reason} maxLength={500} autoFocus onChange={(event) => setReason(event.target.value)} onKeyDown={onReasonKey} />
 				</label>
 			)}
 			<div className="buttons">

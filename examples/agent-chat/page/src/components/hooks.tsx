@@ -51,11 +51,11 @@ export function useIsOver(): boolean {
 
 /** Records what the nearest thread delivers. */
 export function DeliveryProvider({ children }: { readonly children: ReactNode }): ReactNode {
-	const { name } = useThread();
+	const { name, getSnapshot } = useThread();
 	const client = useClient();
 	const isOver = useIsOver();
 	const { logs, timeline } = useSession();
-	const delivery = useMemo(() => new Delivery(logs.of(name), timeline), [logs, name, timeline]);
+	const delivery = useMemo(() => new Delivery(logs.of(name), timeline, () => getSnapshot().conversation), [logs, name, timeline, getSnapshot]);
 	useEffect(() => {
 		if (isOver) return undefined;
 		const leaving = new AbortController();

@@ -217,7 +217,7 @@ function lineOf(run: RunState | undefined): string {
 }
 
 function Thinking({ runId }: { readonly runId: string }): ReactNode {
-	const { thought, words } = useRun(runId, busyWith);
+	const { thought, words, tools } = useRun(runId, busyWith);
 	const { text = "", step, totalSteps, progress } = thought ?? {};
 	return (
 		<div className="thinking" data-testid="thinking">
@@ -227,6 +227,7 @@ function Thinking({ runId }: { readonly runId: string }): ReactNode {
 				<i />
 			</span>
 			<span className="thought">{text === "" ? words : <Inline text={text} />}</span>
+			{text === "" || tools < 2 ? undefined : <span className="step">{tools} tools at once</span>}
 			{step === undefined || totalSteps === undefined ? undefined : (
 				<span className="step">
 					step {step} of {totalSteps}
@@ -241,8 +242,8 @@ function Thinking({ runId }: { readonly runId: string }): ReactNode {
 	);
 }
 
-function busyWith(run: RunState | undefined): { readonly thought: RunState["thought"]; readonly words: string } {
-	return { thought: run?.thought, words: run === undefined ? "" : activity(run) };
+function busyWith(run: RunState | undefined): { readonly thought: RunState["thought"]; readonly words: string; readonly tools: number } {
+	return { thought: run?.thought, words: run === undefined ? "" : activity(run), tools: run?.openTools ?? 0 };
 }
 
 /** How a run ended that did not end well, and what can be done about it. */

@@ -8,7 +8,7 @@ import { TruthPicture } from "./truth-picture.tsx";
 
 export function TruthStrip(): ReactNode {
 	const delivery = useDelivery();
-	const { outcome, busy, resumed } = useDelivered();
+	const { outcome, busy, isShown, resumed } = useDelivered();
 	const recovery = useObserved(useSession().timeline, (timeline) => timeline.recovery);
 	const narrow = useMedia("(max-width: 860px)");
 	const [chosen, setChosen] = useState<boolean>();
@@ -18,8 +18,8 @@ export function TruthStrip(): ReactNode {
 	return (
 		<section className="truth" aria-label="What arrived, compared with the log" data-testid="truth" data-open={open}>
 			<div className="truth-line">
-				<Counters outcome={outcome} />
-				<Verified outcome={outcome} busy={busy} />
+				<Counters outcome={outcome} isShown={isShown} />
+				<Verified outcome={outcome} isShown={isShown} busy={busy} />
 				<button type="button" className="small" data-testid="verify" disabled={busy} onClick={() => void delivery.verify("all")}>
 					Compare now
 				</button>
@@ -72,9 +72,9 @@ export function TruthStrip(): ReactNode {
 }
 
 /** The counters come from the comparison alone: before it there are none. */
-function Counters({ outcome }: { readonly outcome: Outcome }): ReactNode {
+function Counters({ outcome, isShown }: { readonly outcome: Outcome; readonly isShown: boolean | undefined }): ReactNode {
 	const found = outcome.state === "compared" ? outcome : undefined;
-	const wrong = found !== undefined && found.lost + found.doubled + found.changed + found.disordered > 0;
+	const wrong = found !== undefined && (isShown === false || found.lost + found.doubled + found.changed + found.disordered > 0);
 	return (
 		<p className="counters" data-testid="counters" data-state={found === undefined ? "unknown" : wrong ? "wrong" : "right"}>
 			<Icon name={found === undefined ? "clock" : wrong ? "alert" : "check"} size={16} />
@@ -95,21 +95,28 @@ function Counters({ outcome }: { readonly outcome: Outcome }): ReactNode {
 					out of order <b>{count(found.disordered)}</b>
 				</span>
 			) : undefined}
+			{isShown === false ? <span>the conversation shows something else</span> : undefined}
 			{found?.firstWrong === undefined ? undefined : <span>first at offset {count(found.firstWrong)}</span>}
 		</p>
 	);
 }
 
-function Verified({ outcome, busy }: { readonly outcome: Outcome; readonly busy: boolean }): ReactNode {
+interface VerifiedProps {
+	readonly outcome: Outcome;
+	readonly isShown: boolean | undefined;
+	readonly busy: boolean;
+}
+
+function Verified({ outcome, isShown, busy }: VerifiedProps): ReactNode {
 	const now = useNow(outcome.state === "compared" ? 5_000 : undefined);
 	return (
 		<p className="verified" data-testid="verified">
-			{busy ? "Comparing with the log…" : verifiedWords(outcome, now)}
+			{busy ? "Comparing with the log…" : verifiedWords(outcome, isShown, now)}
 		</p>
 	);
 }
 
-function verifiedWords(outcome: Outcome, now: number): string {
+function verifiedWords(outcome: Outcome, isShown: boolean | undefined, now: number): string {
 	switch (outcome.state) {
 		case "none":
 			return "Compared by itself when an answer ends or a catch-up completes";
@@ -119,7 +126,8 @@ function verifiedWords(outcome: Outcome, now: number): string {
 			return "Not compared: the log has begun anew since";
 		case "compared": {
 			const ahead = outcome.ahead > 0 ? `, ${count(outcome.ahead)} on the way` : "";
-			return `${plural(outcome.events, "event")} compared with the log ${ago(Math.max(0, now - outcome.at))}${ahead}`;
+			const shown = isShown === true ? "; shown as logged" : "";
+			return `${plural(outcome.events, "event")} compared with the log ${ago(Math.max(0, now - outcome.at))}${ahead}${shown}`;
 		}
 	}
 }
