@@ -172,6 +172,18 @@ export class Chat {
 		return part.ariaSnapshot();
 	}
 
+	/** The states of the runs that the browser has kept of every conversation. */
+	keptRuns() {
+		return this.page.evaluate(async () => {
+			const done = (request) =>
+				new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+			const database = await done(indexedDB.open("agentwire-cache"));
+			const entries = await done(database.transaction("entries").objectStore("entries").getAll());
+			database.close();
+			return entries.flatMap(({ value }) => value.status ?? []);
+		});
+	}
+
 	/** Waits until no change of colours or places is under way: a child begins its own when that of its parent ends. */
 	async settled() {
 		const still = await this.page.evaluate(async () => {

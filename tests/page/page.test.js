@@ -303,6 +303,8 @@ test("after a reload the conversation is there before any connection, and goes o
 	await one.finished();
 	await one.part("answer").waitFor();
 	const before = await one.text();
+	// It is written once a second; what a page had not written when it was left comes from the server.
+	await until("the end of the answer to be kept", async () => (await one.keptRuns()).includes("completed"));
 	// No token, no connection: what is shown comes from this browser.
 	let admit;
 	const closed = new Promise((resolve) => {
@@ -346,6 +348,51 @@ test("a question that the server refused goes again under its id, and is there o
 	assert.equal(new Set(sent).size, 1, `it was sent as ${sent.join(", ")}`);
 	assert.equal(await one.part("question").count(), 1);
 	await one.isTrue();
+	one.isCalm();
+});
+
+test("a client whose token is refused begins anew with what was there, once the token is right", async () => {
+	const one = await chat();
+	await one.openFaults();
+	await one.ask(SHORT);
+	await one.finished();
+	const refused = JSON.stringify({ token: "no.such.token", expiresInMs: 3_600_000 });
+	await one.page.route("**/demo/token", (route) => route.fulfill({ contentType: "application/json", body: refused }));
+	await one.press("Cut the socket");
+	await one.part("failure").getByText("The server does not accept who you are", { exact: true }).waitFor();
+	assert.equal(await one.runs("completed").count(), 1, "what was there stays");
+	assert.ok(await one.part("composer").isDisabled());
+	await one.page.unroute("**/demo/token");
+	await one.part("failure").getByRole("button", { name: "Get a new token" }).click();
+	await one.connected();
+	await one.ask(SHORT);
+	await one.finished(2);
+	await one.isTrue();
+	one.isCalm({ faults: true });
+});
+
+test("each conversation is shown by itself, with what is being written in it", async () => {
+	const one = await chat();
+	await one.ask(SHORT);
+	await one.finished();
+	const field = one.page.getByRole("textbox", { name: "Your question" });
+	await field.fill("the first draft");
+	await one.create();
+	assert.equal(await field.inputValue(), "");
+	await one.ask("List the files");
+	await one.finished();
+	await field.fill("the second draft");
+	for (const [title, draft] of [
+		[SHORT, "the first draft"],
+		["List the files", "the second draft"],
+	]) {
+		await one.part("sidebar").locator('[data-shown="false"]').getByRole("button", { name: title, exact: true }).first().click();
+		await one.part("title").getByText(title, { exact: true }).waitFor();
+		await one.part("question").getByText(title, { exact: true }).waitFor();
+		await one.finished();
+		assert.deepEqual([await one.part("run").count(), await field.inputValue()], [1, draft]);
+		await one.isTrue();
+	}
 	one.isCalm();
 });
 
