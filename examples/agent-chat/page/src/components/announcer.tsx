@@ -71,7 +71,7 @@ function news(former: Conversation, next: Conversation, spoken: Map<string, numb
 		if (before?.status !== run.status && !isOpen(run)) said.push(runTrouble(run) ?? `${runStatus(run)}.`);
 	}
 	// Only what is new can change: what is older was answered.
-	const messages = next.items.slice(-RECENT).filter((item) => item.kind === "user_message");
+	const messages = former.items === next.items ? [] : next.items.slice(-RECENT).filter((item) => item.kind === "user_message");
 	for (const message of messages) {
 		const words = messageState(message);
 		const was = former.items.find(({ key }) => key === message.key);
