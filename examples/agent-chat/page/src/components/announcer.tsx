@@ -57,12 +57,13 @@ function news(former: Conversation, next: Conversation, spoken: Map<string, numb
 		if (before === run || run.parentRunId !== undefined) continue;
 		if (before === undefined) said.push("The agent is working.");
 		for (const part of run.parts) {
-			const former = before?.parts.find(({ key }) => key === part.key);
-			if (part.kind === "error" && former === undefined) said.push(errorWords(part.error));
-			if (part.kind === "approval" && part !== former) said.push(approvalState(part) ?? `The agent asks for your approval: ${plain(part.prompt)}`);
+			const was = before?.parts.find(({ key }) => key === part.key);
+			if (part.kind === "error" && was === undefined) said.push(errorWords(part.error));
+			if (part.kind === "approval" && part !== was) said.push(approvalState(part) ?? `The agent asks for your approval: ${plain(part.prompt)}`);
 			if (part.kind !== "message") continue;
 			const key = `${run.runId} ${part.key}`;
-			const from = spoken.get(key) ?? 0;
+			// What was there before the reader came is not said again with the next word.
+			const from = spoken.get(key) ?? (was?.kind === "message" ? sentencesEnd(was.text) : 0);
 			const to = part.state === "streaming" ? sentencesEnd(part.text) : part.text.length;
 			if (to <= from) continue;
 			spoken.set(key, to);
