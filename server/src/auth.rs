@@ -2,7 +2,6 @@
 //!
 //! All of it can be replaced while the server runs ([`Auth::reload`]).
 
-mod clock;
 pub mod jwks;
 pub mod keys;
 mod keyset;

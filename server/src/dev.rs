@@ -4,7 +4,6 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -17,10 +16,14 @@ use serde::Deserialize;
 use serde_json::json;
 use url::{Host, Url};
 
+use crate::clock::now_ms;
 use crate::config::{Config, DeliverMode, KeyRight, KeySection, Secret};
 
 /// The service key of a development server. It is no secret: the server listens on loopback alone.
 pub const KEY: &str = "dev";
+
+/// The SHA-256 of [`KEY`].
+const KEY_SHA256: &str = "ef260e9aa3c673af240d17a2660480361a8e081d1ffeca2a5ed0e3219fc18567";
 
 /// The secret that webhooks are signed with: base64 of "a secret for development alone".
 pub const WEBHOOK_SECRET: &str = "whsec_YSBzZWNyZXQgZm9yIGRldmVsb3BtZW50IGFsb25l";
@@ -63,7 +66,8 @@ impl DevFlags {
         config.auth.secrets = vec![secret.clone()];
         config.keys = vec![KeySection {
             name: "dev".to_owned(),
-            key: Some(Secret::new(KEY)),
+            // Its digest: a key of a configuration is longer.
+            key_sha256: Some(KEY_SHA256.to_owned()),
             rights: vec![KeyRight::Publish, KeyRight::Deliver, KeyRight::Read, KeyRight::Admin],
             ..KeySection::default()
         }];
@@ -163,7 +167,7 @@ async fn token(State(secret): State<Secret>, Query(wanted): Query<Wanted>, heade
         return (StatusCode::FORBIDDEN, "only pages of this machine get a token\n").into_response();
     }
     let user = wanted.user.unwrap_or_else(|| "dev".to_owned());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = now_ms() / 1_000;
     let claims = json!({ "sub": user, "iat": now, "exp": now + TOKEN_SECONDS });
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
     match jsonwebtoken::encode(&Header::default(), &claims, &key) {

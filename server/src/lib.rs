@@ -6,6 +6,7 @@
 mod api;
 mod app;
 pub mod auth;
+mod clock;
 pub mod config;
 mod deliver;
 pub mod dev;

@@ -20,7 +20,7 @@ pub(super) const LIST: &str = "sim/planted.toml";
 const COPIED: [&str; 4] = ["Cargo.lock", "sim/Cargo.toml", "sim/src", "src"];
 /// The part of the root manifest that names the other members of the workspace, and what it is in the copy.
 const MEMBERS: (&str, &str) = (
-    r#"members = ["bridge", "events", "events/generate", "examples/agent-chat", "examples/file-log", "examples/quick-start", "proof", "proof/crowd", "proof/faults", "proof/stand", "sim", "sim-bridge", "xtask"]"#,
+    r#"members = ["bridge", "events", "events/generate", "examples/agent-chat", "examples/file-log", "examples/quick-start", "proof", "proof/crowd", "proof/faults", "proof/stand", "server", "sim", "sim-bridge", "xtask"]"#,
     r#"members = ["sim"]"#,
 );
 

@@ -57,7 +57,7 @@ pub(super) async fn hold(
     }
     let worker = workers(&shared)?.join(max, key);
     let closing = shared.closing.clone();
-    Ok(NdJson(futures_util::stream::unfold((worker, closing), |(mut worker, closing)| async move {
+    Ok(NdJson(futures_util::stream::unfold((worker, closing), |(worker, closing)| async move {
         tokio::select! {
             biased;
             () = closing.cancelled() => None,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 
-use super::clock::now_ms;
+use crate::clock::now_ms;
 
 /// Revocations that are remembered.
 const MAX: usize = 100_000;

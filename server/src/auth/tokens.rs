@@ -10,10 +10,10 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde_json::Value;
 
-use super::clock::now_ms;
 use super::jwks::{Jwks, Lookup};
 use super::keyset::VerifyingKey;
 use super::revoked::Revoked;
+use crate::clock::now_ms;
 
 /// Bytes of the largest token.
 const MAX_TOKEN_BYTES: usize = 16_384;

@@ -1,12 +1,14 @@
 //! What a backend is told, as JSON.
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use agentwire_bridge::{Claim, StreamKey, UserMessage};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::clock::now_ms;
 
 /// One thing that a backend is to know, until it has accepted it.
 #[derive(Clone, Debug)]
@@ -88,7 +90,7 @@ impl Delivery {
 
     /// The delivery as it goes out, at this attempt.
     pub(super) fn to_json(&self) -> String {
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis);
+        let now_ms = now_ms();
         let separator = if self.fields.is_empty() { "" } else { "," };
         format!(
             r#"{{"id":{},"type":"{}","attempt":{},"time":{now_ms},"thread":{}{separator}{}}}"#,

@@ -1,12 +1,11 @@
 //! Posts deliveries to a URL, signed as Standard Webhooks says.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde::Deserialize;
 use url::Url;
 
 use super::delivery::Delivery;
 use super::{Accepted, Attempt};
+use crate::clock::now_ms;
 use crate::outbound::{Outbound, SigningKeys};
 
 /// Statuses that say that trying again changes nothing.
@@ -35,7 +34,7 @@ impl Webhook {
     /// Makes one attempt.
     pub(super) async fn post(&self, delivery: &Delivery) -> Attempt {
         let body = delivery.to_json();
-        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let timestamp = now_ms() / 1_000;
         let headers = self.keys.headers(delivery.id(), timestamp, body.as_bytes());
         let answer = match self.outbound.post(&self.url, headers, body.into_bytes()).await {
             Ok(answer) => answer,

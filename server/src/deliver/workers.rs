@@ -94,9 +94,8 @@ impl Workers {
         let (attempt, thread) = (delivery.attempt, delivery.thread().to_owned());
         self.waiting.lock().push_back(Job { id: id.clone(), attempt, thread, line: line.into(), taken });
         self.more.notify_waiters();
-        let slot = match timeout(within, &mut taking).await {
-            Ok(Ok(slot)) => slot,
-            _ => return Attempt::Again { why: "no worker is there that has room".to_owned(), after: None },
+        let Ok(Ok(slot)) = timeout(within, &mut taking).await else {
+            return Attempt::Again { why: "no worker is there that has room".to_owned(), after: None };
         };
         match timeout(ACCEPT_WITHIN, answered).await {
             Ok(Ok(Answer::Accepted { done })) => Attempt::Accepted(Accepted { done, slot: Some(slot) }),
@@ -132,7 +131,7 @@ impl Drop for Forget<'_> {
 
 impl Worker {
     /// The next delivery for this worker, as a line; waits until there is one and the worker has room.
-    pub(crate) async fn next(&mut self) -> Bytes {
+    pub(crate) async fn next(&self) -> Bytes {
         let permit = Arc::clone(&self.room).acquire_owned().await.expect("the room is never closed");
         let mut slot = Slot(permit);
         loop {

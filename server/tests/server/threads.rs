@@ -1,5 +1,7 @@
 //! Threads, members and users.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -64,7 +66,7 @@ async fn events_are_redacted_and_trimmed() {
 #[tokio::test]
 async fn a_revoked_user_is_out_at_once_and_comes_back_with_a_new_token() {
     let server = Running::start().await;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let now = now();
     let old = token("ada", json!({"iat": now - 10}));
     let mut page = Page::hello(&server, &old, json!([])).await;
     page.until("welcome").await;
@@ -74,6 +76,12 @@ async fn a_revoked_user_is_out_at_once_and_comes_back_with_a_new_token() {
     assert_eq!(page.next().await["code"], "token_invalid");
     let mut page = Page::hello(&server, &token("ada", json!({"iat": now + 2})), json!([])).await;
     assert_eq!(page.next().await["type"], "welcome");
+}
+
+/// Seconds since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "tokens are issued by the wall clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Access;
-use crate::auth::clock::now_ms;
+use crate::clock::now_ms;
 use crate::config::Endpoint;
 use crate::outbound::{Outbound, SigningKeys};
 
