@@ -122,6 +122,7 @@ class Fake(httpx.AsyncBaseTransport):
         path = request.url.raw_path.decode().partition("?")[0]
         parsed = json.loads(body) if body else None
         self.requests.append((request.method, path, parsed))
+        self.change()
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return self.error(Refused(401, "key_invalid"))
         producer = (parsed or {}).get("producer", {}).get("id", "")
