@@ -15,7 +15,7 @@ from agentwire._emit import Emitter, Severity, error_event
 from agentwire._json import encode, given
 from agentwire._producer import Producer
 from agentwire._signals import Answer, Signals, SteeringMessage
-from agentwire._transport import Transport
+from agentwire._transport import Transport, reason
 from agentwire.deliveries import UserMessage
 from agentwire.errors import (
     AgentFailed,
@@ -303,7 +303,7 @@ class Run(Emitter):
             async with asyncio.timeout(LAST_WORDS):
                 await self._producer.put(encode(event), durable=durable)
         except (AgentwireError, TimeoutError) as error:
-            log.info("%s of the run %s is not written: %s", event["type"], self.id, error)
+            log.info("%s of the run %s is not written: %s", event["type"], self.id, reason(error))
 
     def _check(self) -> None:
         if self._ended:
@@ -328,7 +328,7 @@ class Run(Emitter):
             async with asyncio.timeout(LAST_WORDS):
                 await self._end(event)
         except (AgentwireError, TimeoutError) as error:
-            log.warning("the end of the run %s is not written: %s", self.id, error)
+            log.warning("the end of the run %s is not written: %s", self.id, reason(error))
 
     async def _close(self) -> None:
         self._ended = True
