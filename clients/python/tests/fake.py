@@ -72,6 +72,8 @@ class Fake(httpx.AsyncBaseTransport):
         self.accepted: list[tuple[str, dict[str, Any]]] = []
         self.refused: list[tuple[str, dict[str, Any]]] = []
         self.deliveries: list[dict[str, Any]] = []
+        #: How many workers hold a connection.
+        self.workers = 0
         self.in_flight: dict[str, int] = {}
         self.most_in_flight = 0
         self.largest_batch = 0
@@ -243,8 +245,13 @@ class Fake(httpx.AsyncBaseTransport):
             yield chunk
 
     async def _deliveries(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream(self.deliveries, lambda line: False):
-            yield chunk
+        self.workers += 1
+        try:
+            async for chunk in self._stream(self.deliveries, lambda line: False):
+                yield chunk
+        finally:
+            self.workers -= 1
+            self.change()
 
     async def _stream(
         self, source: list[dict[str, Any]], last: Callable[[dict[str, Any]], bool]

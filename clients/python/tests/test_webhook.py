@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -120,35 +121,70 @@ def test_each_attempt_is_new_once_and_memory_is_bounded() -> None:
     assert seen.is_new(parse(message(1)))  # forgotten
 
 
-async def test_the_router_answers_at_once_and_runs_the_handler_once(fake: Fake, make: Make) -> None:
+class Backend:
+    """A FastAPI program with the router, and requests to it as the server makes them."""
+
+    def __init__(self, bridge: Bridge, **options: Any) -> None:
+        app = FastAPI()
+        app.include_router(router(bridge, secret=[OTHER, SECRET], **options))
+        transport = httpx.ASGITransport(app)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://app")
+
+    async def post(
+        self, n: int, secret: str = SECRET, at: float | None = None, attempt: int = 1
+    ) -> tuple[int, Any]:
+        body = json.dumps(message(n, attempt)).encode()
+        headers = signed(body, secret, int(at or time.time()))
+        answer = await self.client.post("/agentwire", content=body, headers=headers)
+        return answer.status_code, answer.json()
+
+
+async def test_the_router_answers_before_the_handler_is_over(fake: Fake, make: Make) -> None:
+    go_on = asyncio.Event()
     handled: list[str] = []
     async with make() as bridge:
 
         @bridge.on_message
         async def answer(message: UserMessage) -> None:
-            handled.append(message.content)
             async with bridge.run(message, agent="a") as run:
+                handled.append(message.content)
+                await go_on.wait()
                 await run.respond("yes")
 
-        app = FastAPI()
-        app.include_router(router(bridge, secret=[OTHER, SECRET], max_handlers=1))
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
-
-            async def post(n: int, secret: str = SECRET, at: float | None = None) -> int:
-                body = json.dumps(message(n)).encode()
-                headers = signed(body, secret, int(at or time.time()))
-                return (await client.post("/agentwire", content=body, headers=headers)).status_code
-
-            assert await post(1) == 200
-            assert await post(2) == 503  # one is at work, and no more are allowed
+        backend = Backend(bridge, max_handlers=1)
+        async with backend.client:
+            assert await backend.post(1) == (200, {})
+            assert (await backend.post(2))[0] == 503  # one is at work, and no more are allowed
+            go_on.set()
             await bridge._handlers.finish(10)
-            assert await post(1) == 200  # a replay
-            assert await post(1, at=time.time() - 400) == 401
-            assert await post(1, "whsec_AAAA") == 401
-            assert await post(2) == 200
+            assert await backend.post(1) == (200, {})  # a replay
+            assert (await backend.post(1, at=time.time() - 400))[0] == 401
+            assert (await backend.post(1, "whsec_AAAA"))[0] == 401
+            assert await backend.post(2) == (200, {})
     assert handled == ["question 1", "question 2"]
     assert fake.types().count("agent_completed") == 2  # closing the bridge waited for it
+    assert not fake.accepted  # the answer was enough
+
+
+async def test_the_router_says_how_a_handler_without_a_run_ended(fake: Fake, make: Make) -> None:
+    async with make() as bridge:
+
+        @bridge.on_message
+        async def answer(message: UserMessage) -> None:
+            if message.send_id == "s-1":
+                raise ValueError("password hunter2")
+            if message.send_id == "s-3":
+                await asyncio.Event().wait()
+
+        backend = Backend(bridge, answer_after=0.01)
+        async with backend.client:
+            assert await backend.post(1) == (500, {"message": "ValueError"})
+            assert await backend.post(1, attempt=3) == (422, {"message": "ValueError"})
+            assert await backend.post(2) == (200, {"done": True})
+            assert await backend.post(3) == (200, {})
+            assert await backend.post(3, attempt=2) == (200, {})
+            assert bridge.working_on == 1
+        await bridge.close(grace=0)
 
 
 def test_the_router_checks_its_secrets_at_the_start(make: Make) -> None:

@@ -14,9 +14,10 @@ import httpx
 
 from agentwire._handlers import DeliveryHandler, Handlers, MessageHandler
 from agentwire._run import OnCancel, Run
+from agentwire._settle import AlreadyAccepted, Settle
 from agentwire._threads import Threads
 from agentwire._transport import Transport, thread_path
-from agentwire._worker import Acknowledge, receive
+from agentwire._worker import receive
 from agentwire.deliveries import Delivery, UserMessage
 from agentwire.events import AgentEvent
 from agentwire.options import Batch, Retry
@@ -56,8 +57,7 @@ class Bridge:
         #: Threads, their members and their events.
         self.threads = Threads(self.transport)
         self._runs: dict[tuple[str, str], Run] = {}
-        self._acknowledge = Acknowledge(self.transport)
-        self._handlers = Handlers(self._acknowledge)
+        self._handlers = Handlers()
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,13 +148,16 @@ class Bridge:
         """How many handlers run now."""
         return len(self._handlers)
 
-    def deliver(self, delivery: Delivery) -> None:
-        """Starts the handler of a delivery that was accepted, and returns at once."""
+    def deliver(self, delivery: Delivery, settle: Settle | None = None) -> None:
+        """Starts the handler of a delivery, and returns at once.
+
+        Without `settle` it counts as accepted: by a webhook of your own that answers with 2xx.
+        """
         if delivery.type in SIGNALS and delivery.run_id is not None:
             run = self._runs.get((delivery.thread, delivery.run_id))
             if run is not None:
                 run.feed(delivery.fields)
-        self._handlers.start(delivery)
+        self._handlers.start(delivery, settle or AlreadyAccepted())
 
     async def work(
         self,
@@ -175,9 +178,7 @@ class Bridge:
         stop = stop or asyncio.Event()
         loop = asyncio.get_running_loop()
         handles = handle_sigterm and _add_handler(loop, stop)
-        receiver = asyncio.create_task(
-            receive(self.transport, self._acknowledge, self.deliver, max)
-        )
+        receiver = asyncio.create_task(receive(self.transport, self.deliver, max))
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait((receiver, stopped), return_when=asyncio.FIRST_COMPLETED)

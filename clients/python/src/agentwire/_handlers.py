@@ -1,17 +1,18 @@
-"""Runs the handlers of deliveries: each message once at a time, and says how it ended."""
+"""Runs the handlers of deliveries: each one once at a time, and says how it ended."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any
 
 from agentwire._describe import describe
+from agentwire._settle import Settle, Settlement
 from agentwire.deliveries import Delivery, UserMessage
-from agentwire.errors import AgentwireError, NotFound, Outdated, RunCancelled, RunOver
+from agentwire.errors import AgentwireError, Outdated, RunCancelled, RunOver
 
-__all__ = ["DeliveryHandler", "Handlers", "MessageHandler", "Settle"]
+__all__ = ["DeliveryHandler", "Handlers", "MessageHandler"]
 
 log = logging.getLogger("agentwire")
 
@@ -21,34 +22,34 @@ DeliveryHandler = Callable[[Delivery], Awaitable[None]]
 ATTEMPTS = 3
 
 
-class Settle(Protocol):
-    """Tells the server about a message that no run has claimed."""
-
-    async def done(self, delivery: Delivery) -> None: ...
-    async def refuse(self, delivery: Delivery, message: str) -> None: ...
-
-
 class Handlers:
-    def __init__(self, settle: Settle) -> None:
-        self._settle = settle
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+    def __init__(self) -> None:
+        self._settlements: dict[str, Settlement] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self.on_message: MessageHandler | None = None
         self.on_delivery: DeliveryHandler | None = None
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._settlements)
 
-    def start(self, delivery: Delivery) -> None:
-        """Runs the handler as a task. Another attempt of what is being worked on is left."""
-        if delivery.id in self._tasks:
+    def start(self, delivery: Delivery, settle: Settle) -> None:
+        """Runs the handler as a task; another attempt of what is worked on does not."""
+        known = self._settlements.get(delivery.id)
+        if known is not None:
+            self._spawn(known.another(settle))
             return
-        task = asyncio.create_task(self._run(delivery), name=f"agentwire {delivery.id}")
-        self._tasks[delivery.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(delivery.id, None))
+        settlement = Settlement(delivery, settle)
+        self._settlements[delivery.id] = settlement
+        self._spawn(self._run(delivery, settlement))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="agentwire delivery")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def finish(self, grace: float) -> None:
         """Waits for the handlers, and cancels those that take longer than `grace` seconds."""
-        tasks = tuple(self._tasks.values())
+        tasks = tuple(self._tasks)
         if not tasks:
             return
         try:
@@ -64,44 +65,50 @@ class Handlers:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _run(self, delivery: Delivery) -> None:
+    async def _run(self, delivery: Delivery, settlement: Settlement) -> None:
         try:
             if isinstance(delivery, UserMessage):
-                await self._answer(delivery)
-            elif self.on_delivery is not None:
-                await self.on_delivery(delivery)
+                await self._answer(delivery, settlement)
+            else:
+                await settlement.tell("accept")
+                if self.on_delivery is not None:
+                    await self.on_delivery(delivery)
         except Exception:
             log.exception("the handler of the delivery %s failed", delivery.id)
+        finally:
+            del self._settlements[delivery.id]
 
-    async def _answer(self, message: UserMessage) -> None:
-        if self.on_message is None:
-            raise AgentwireError("no handler: give one to `on_message` before messages come")
+    async def _answer(self, message: UserMessage, settlement: Settlement) -> None:
+        message.before_claim = settlement.before_claim
+        in_time = asyncio.create_task(settlement.accept_in_time())
         try:
+            if self.on_message is None:
+                raise AgentwireError("no handler: give one to `on_message` before messages come")
             await self.on_message(message)
+        except asyncio.CancelledError:
+            await settlement.tell("again", "stopped")
+            raise
         except (Outdated, RunCancelled) as error:
             log.info("the message %s is left: %s", message.id, error)
+            await settlement.tell("accept")
         except RunOver as error:
             log.warning("the message %s: %s", message.id, error)
+            await settlement.tell("accept")
         except Exception as error:
-            if message.is_claimed:
-                log.exception("the handler of the message %s failed", message.id)
-            elif message.attempt < ATTEMPTS:
-                log.exception(
-                    "the handler of the message %s failed in attempt %d; it comes again",
-                    message.id,
-                    message.attempt,
-                )
-            else:
-                log.exception("the handler of the message %s failed; it is refused", message.id)
-                await self._tell(self._settle.refuse(message, describe(error)))
+            await self._failed(message, settlement, error)
         else:
-            if not message.is_claimed:
-                await self._tell(self._settle.done(message))
+            await settlement.tell("accept" if message.is_claimed else "done")
+        finally:
+            in_time.cancel()
 
-    async def _tell(self, call: Awaitable[None]) -> None:
-        try:
-            await call
-        except NotFound:
-            pass  # over, or with another worker by now
-        except AgentwireError as error:
-            log.warning("the server was not told how a message ended: %s", error)
+    async def _failed(self, message: UserMessage, settlement: Settlement, error: Exception) -> None:
+        name, attempt = message.id, message.attempt
+        if message.is_claimed:
+            log.error("the handler of the message %s failed", name, exc_info=error)
+        elif attempt < ATTEMPTS:
+            text = "the handler of the message %s failed in attempt %d; it comes again"
+            log.error(text, name, attempt, exc_info=error)
+            await settlement.tell("again", describe(error))
+        else:
+            log.error("the handler of the message %s failed; it is refused", name, exc_info=error)
+            await settlement.tell("refuse", describe(error))

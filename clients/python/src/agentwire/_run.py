@@ -67,6 +67,8 @@ class Run(Emitter):
         traceparent: str | None = None,
     ) -> None:
         lease = host.lease if lease is None else lease
+        if traceparent is None and message is not None:
+            traceparent = message.event.get("traceparent")
         if not 1 <= lease <= 86_400:
             raise ValueError("a lease is 1 to 86,400 seconds")
         self.id = run_id or f"run-{uuid.uuid4().hex}"
@@ -107,6 +109,8 @@ class Run(Emitter):
         extra: dict[str, object] = {"leaseMs": int(self._lease * 1000)}
         if self._message is not None:
             extra["claim"] = self._message.claim
+            if self._message.before_claim is not None:
+                await self._message.before_claim()
         self._producer.start()
         try:
             await self._producer.put(encode(self._started), durable=True, extra=extra)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,8 @@ class UserMessage(Delivery):
     lease_ms: int = 30_000
     #: Whether a run has claimed it.
     is_claimed: bool = False
+    #: What a run does before it claims it; set by whoever received it.
+    before_claim: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
 
 
 def parse(fields: Mapping[str, Any]) -> Delivery:
