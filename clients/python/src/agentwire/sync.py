@@ -22,6 +22,8 @@ from agentwire.deliveries import Delivery, UserMessage
 __all__ = ["Answer", "Bridge", "Cancelled", "Message", "Run", "SteeringMessage", "Threads", "Tool"]
 
 A = TypeVar("A")
+# Covariant: what `Run` inherits is a method of `_Sync[Run]`, too.
+A_co = TypeVar("A_co", covariant=True)
 R = TypeVar("R")
 P = ParamSpec("P")
 Handler = Callable[[UserMessage], None]
@@ -60,10 +62,10 @@ class _Loop:
         self._thread.join()
 
 
-class _Sync(Generic[A]):
+class _Sync(Generic[A_co]):
     """An object of the asynchronous library, and the loop that it belongs to."""
 
-    def __init__(self, loop: _Loop, inner: A) -> None:
+    def __init__(self, loop: _Loop, inner: A_co) -> None:
         self._loop = loop
         self._inner = inner
 
@@ -81,7 +83,7 @@ def _blocking(
     return call
 
 
-class _Block(_Sync[A]):
+class _Block(_Sync[A_co]):
     """What is used with `with`."""
 
     def __enter__(self) -> Self:
