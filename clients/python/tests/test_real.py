@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +22,6 @@ BIN = os.environ.get("AGENTWIRE_BRIDGE_BIN")
 pytestmark = pytest.mark.skipif(
     not BIN, reason="set AGENTWIRE_BRIDGE_BIN to the program agentwire-bridge (cargo build)"
 )
-KEY = "dev"
 RETRY = Retry(first=0.02, longest=0.2, give_up=20.0)
 
 
@@ -37,31 +36,41 @@ class Server:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.port = free_port()  # one of its own, so that it can come again
+        self.key = self.secret = ""
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._arguments = arguments
 
     async def start(self) -> None:
-        assert BIN is not None
-        self.process = await asyncio.create_subprocess_exec(
-            BIN,
-            "dev",
-            "--listen",
-            f"127.0.0.1:{self.port}",
-            "--log",
-            str(self._folder / "log.sqlite"),
-            *self._arguments,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert self.process.stdout is not None
-        line = await self.process.stdout.readline()
-        assert re.search(rb"listens on", line), line
-        self._rest = asyncio.create_task(self.process.stdout.read())
+        self.process = await asyncio.to_thread(self._start)
 
-    async def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
-        await self._rest
+    def _start(self) -> subprocess.Popen[str]:
+        assert BIN is not None
+        log = str(self._folder / "log.sqlite")
+        process = subprocess.Popen(
+            [BIN, "dev", "--listen", f"127.0.0.1:{self.port}", "--log", log, *self._arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        said = ""
+        # It says what to paste into a backend: key and secret are in there.
+        for line in process.stdout:
+            said += line
+            if found := re.search(r'Bridge\("[^"]*", key="([^"]+)"\)', line):
+                self.key = found[1]
+            if found := re.search(r'secret="([^"]+)"', line):
+                self.secret = found[1]
+            if "asyncio.run" in line or "include_router" in line:
+                return process
+        with process:
+            process.kill()
+        pytest.fail(f"the server did not start: {said!r}")
+
+    def kill(self) -> None:
+        """Nothing of what it was doing is finished."""
+        with self.process:
+            self.process.kill()
 
 
 @asynccontextmanager
@@ -71,8 +80,7 @@ async def serving(folder: Path, *arguments: str) -> AsyncIterator[Server]:
     try:
         yield server
     finally:
-        if server.process.returncode is None:
-            await server.kill()
+        server.kill()
 
 
 async def stored(bridge: Bridge, key: str) -> list[dict[str, Any]]:
@@ -85,7 +93,7 @@ async def stored(bridge: Bridge, key: str) -> list[dict[str, Any]]:
 
 
 async def test_a_run(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, Bridge(server.url, key=KEY) as bridge:
+    async with serving(tmp_path) as server, Bridge(server.url, key=server.key) as bridge:
         async with bridge.run("ada/plan", agent="triage", task="Sort") as run:
             await run.thinking("Looking", step=1, total_steps=2, progress=50)
             async with run.tool("search", {"q": "x"}) as tool:
@@ -118,7 +126,7 @@ async def test_a_run(tmp_path: Path) -> None:
 
 
 async def test_errors(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, Bridge(server.url, key=KEY) as bridge:
+    async with serving(tmp_path) as server, Bridge(server.url, key=server.key) as bridge:
         async with Bridge(server.url, key="wrong") as other:
             with pytest.raises(KeyInvalid):
                 await other.publish("t", {"type": "x"})
@@ -152,7 +160,7 @@ async def test_errors(tmp_path: Path) -> None:
 async def test_a_server_that_is_killed_ten_times_has_each_event_once(tmp_path: Path) -> None:
     async with (
         serving(tmp_path) as server,
-        Bridge(server.url, key=KEY, retry=RETRY) as bridge,
+        Bridge(server.url, key=server.key, retry=RETRY) as bridge,
     ):
         kills = 0
         written = asyncio.Event()
@@ -172,7 +180,7 @@ async def test_a_server_that_is_killed_ten_times_has_each_event_once(tmp_path: P
             # Each time only after something new was written.
             written.clear()
             await written.wait()
-            await server.kill()
+            server.kill()
             await server.start()
             kills += 1
         await asyncio.gather(*writers)
@@ -187,7 +195,7 @@ async def test_a_server_that_is_killed_ten_times_has_each_event_once(tmp_path: P
 
 
 async def test_heartbeats_keep_the_lease(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, Bridge(server.url, key=KEY) as bridge:
+    async with serving(tmp_path) as server, Bridge(server.url, key=server.key) as bridge:
         async with bridge.run("t", agent="silent", lease=1) as silent:
             with pytest.raises(RunOver):
                 async with bridge.run("t", agent="dead", lease=1) as dead:
@@ -208,7 +216,7 @@ def test_without_asyncio(tmp_path: Path) -> None:
         async with serving(tmp_path) as server:
 
             def work() -> None:
-                with SyncBridge(server.url, key=KEY) as bridge:
+                with SyncBridge(server.url, key=server.key) as bridge:
                     with bridge.run("t", agent="a") as run:
                         run.respond("Hello")
                     kinds = [e["type"] for e in bridge.threads.events("t")["events"]]

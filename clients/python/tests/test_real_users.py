@@ -12,12 +12,9 @@ from fastapi import FastAPI
 from agentwire import Answer, Bridge, UserMessage
 from agentwire.fastapi import router
 from tests.page import Page
-from tests.test_real import KEY, RETRY, free_port, pytestmark, serving, stored
+from tests.test_real import RETRY, free_port, pytestmark, serving, stored
 
 __all__ = ["pytestmark"]
-
-# The secret of every server for development.
-SECRET = "whsec_YSBzZWNyZXQgZm9yIGRldmVsb3BtZW50IGFsb25l"
 
 
 class Worker:
@@ -34,7 +31,7 @@ class Worker:
 
 
 async def test_a_worker_answers_a_page(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, Bridge(server.url, key=KEY) as bridge:
+    async with serving(tmp_path) as server, Bridge(server.url, key=server.key) as bridge:
 
         @bridge.on_message
         async def answer(message: UserMessage) -> None:
@@ -58,7 +55,7 @@ async def test_a_worker_answers_a_page(tmp_path: Path) -> None:
 
 
 async def test_a_message_without_a_run_makes_room_for_the_next(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, Bridge(server.url, key=KEY) as bridge:
+    async with serving(tmp_path) as server, Bridge(server.url, key=server.key) as bridge:
 
         @bridge.on_message
         async def answer(message: UserMessage) -> None:
@@ -75,7 +72,7 @@ async def test_a_message_without_a_run_makes_room_for_the_next(tmp_path: Path) -
 async def test_a_page_cancels_approves_and_steers(tmp_path: Path) -> None:
     answers: list[Answer] = []
     steered: list[str] = []
-    async with serving(tmp_path) as server, Bridge(server.url, key=KEY) as bridge:
+    async with serving(tmp_path) as server, Bridge(server.url, key=server.key) as bridge:
 
         @bridge.on_message
         async def answer(message: UserMessage) -> None:
@@ -124,7 +121,10 @@ async def test_a_page_cancels_approves_and_steers(tmp_path: Path) -> None:
 
 async def test_a_worker_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> None:
     go_on = asyncio.Event()
-    async with serving(tmp_path) as server, Bridge(server.url, key=KEY, retry=RETRY) as bridge:
+    async with (
+        serving(tmp_path) as server,
+        Bridge(server.url, key=server.key, retry=RETRY) as bridge,
+    ):
 
         @bridge.on_message
         async def answer(message: UserMessage) -> None:
@@ -139,7 +139,7 @@ async def test_a_worker_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> N
             async with Page(server.url, "hello") as page:
                 await page.ask(content="Go")
                 await page.event("agent_thinking")
-            await server.kill()
+            server.kill()
             go_on.set()
             await server.start()
             async with Page(server.url, "hello") as page:
@@ -168,7 +168,7 @@ async def test_a_worker_goes_on_after_a_crash_of_the_server(tmp_path: Path) -> N
 
 
 async def test_a_handler_that_fails_is_told_to_the_page(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, Bridge(server.url, key=KEY) as bridge:
+    async with serving(tmp_path) as server, Bridge(server.url, key=server.key) as bridge:
 
         @bridge.on_message
         async def answer(message: UserMessage) -> None:
@@ -186,7 +186,7 @@ async def test_a_webhook_answers_a_page(tmp_path: Path) -> None:
     webhook = f"http://127.0.0.1:{port}/agentwire"
     async with (
         serving(tmp_path, "--webhook", webhook) as server,
-        Bridge(server.url, key=KEY) as bridge,
+        Bridge(server.url, key=server.key) as bridge,
     ):
 
         @bridge.on_message
@@ -197,7 +197,7 @@ async def test_a_webhook_answers_a_page(tmp_path: Path) -> None:
                 await run.thinking("never")
 
         app = FastAPI()
-        app.include_router(router(bridge, secret=["whsec_AAAA", SECRET]))
+        app.include_router(router(bridge, secret=["whsec_AAAA", server.secret]))
         backend = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
         backend.install_signal_handlers = lambda: None
         serve = asyncio.create_task(backend.serve())
