@@ -7,10 +7,13 @@ import type { FetchHandler } from "./webhook.js";
 /** For `http.createServer(…)` and `app.post(path, …)`. Put it before a body parser: the signature is over the raw bytes. */
 export function nodeHandler(handler: FetchHandler): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
 	return async (request, response) => {
-		const answer = await handler(requestOf(request)).catch((error: unknown) => {
+		let answer: Response;
+		try {
+			answer = await handler(requestOf(request));
+		} catch (error) {
 			console.error(error);
-			return new Response(null, { status: 500 });
-		});
+			answer = new Response(null, { status: 500 });
+		}
 		response.writeHead(answer.status, Object.fromEntries(answer.headers));
 		response.end(Buffer.from(await answer.arrayBuffer()));
 	};

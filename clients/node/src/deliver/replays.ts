@@ -22,12 +22,13 @@ export class Replays<T> {
 	/** Calls `take` for an attempt that is new. A copy, or another attempt while the first one runs, gets the same answer. */
 	once(id: string, attempt: number, take: () => Promise<T>): Promise<T> {
 		const name = `${attempt}:${id}`;
+		this.#forget();
 		const known = this.#taken.get(name) ?? this.#running.get(id);
 		if (known !== undefined) return known.answer;
-		this.#forget();
 		const taken: Taken<T> = { answer: take(), at: this.#now() };
 		this.#taken.set(name, taken);
 		this.#running.set(id, taken);
+		this.#forget();
 		const settled = (): void => {
 			this.#running.delete(id);
 		};
@@ -39,7 +40,7 @@ export class Replays<T> {
 	#forget(): void {
 		const old = this.#now() - KEPT_MS;
 		for (const [name, { at }] of this.#taken) {
-			if (at > old && this.#taken.size < this.#most) return;
+			if (at > old && this.#taken.size <= this.#most) return;
 			this.#taken.delete(name);
 		}
 	}

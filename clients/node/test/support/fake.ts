@@ -2,11 +2,11 @@
 import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Bridge, type BridgeOptions } from "../../src/index.js";
+import { Bridge, type BridgeOptions, type Delivery } from "../../src/index.js";
 import { type Fields, Refused, Store } from "./store.js";
 
 /** What goes wrong with a request. `lost`: it never arrives; `cut`: it is done, but its answer is lost; `copied`: it arrives twice. */
-export type Fault = "none" | "lost" | "cut" | "copied" | "slow" | { readonly status: number; readonly retryAfter?: string };
+export type Fault = "none" | "lost" | "cut" | "copied" | "slow" | { readonly status: number; readonly retryAfter?: string; readonly code?: string };
 
 export interface Seen {
 	readonly method: string;
@@ -27,7 +27,7 @@ export class Fake extends EventEmitter {
 	/** How many publish requests of one producer were under way at once, at most. */
 	mostAtOnce = 0;
 	/** Lines that a worker is sent; kept until they are accepted. */
-	readonly deliveries: Map<string, Fields> = new Map();
+	readonly deliveries: Map<string, Delivery> = new Map();
 	port = 0;
 	#server: Server | undefined;
 	readonly #atOnce: Map<string, number> = new Map();
@@ -72,8 +72,8 @@ export class Fake extends EventEmitter {
 		this.emit(`signal ${key} ${runId}`);
 	}
 
-	deliver(delivery: Fields): void {
-		this.deliveries.set(String(delivery["id"]), delivery);
+	deliver(delivery: Delivery): void {
+		this.deliveries.set(delivery.id, delivery);
 		this.emit("delivery", delivery);
 	}
 
@@ -94,7 +94,7 @@ export class Fake extends EventEmitter {
 		if (fault === "lost") return void request.socket.destroy();
 		if (typeof fault === "object") {
 			if (fault.retryAfter !== undefined) response.setHeader("retry-after", fault.retryAfter);
-			return reply(response, fault.status, { code: "overloaded", message: "the fake server is told to say so" });
+			return reply(response, fault.status, { code: fault.code ?? "overloaded", message: "the fake server is told to say so" });
 		}
 		const release = this.#enter(seen);
 		await this.hold;
@@ -104,7 +104,7 @@ export class Fake extends EventEmitter {
 		try {
 			if (request.headers.authorization !== "Bearer test-key") throw new Refused(401, "key_invalid");
 			body = this.#answer(seen, response);
-			if (fault === "copied") this.#answer(seen, response);
+			if (fault === "copied" && seen.method === "POST") this.#answer(seen, response);
 		} catch (error) {
 			if (!(error instanceof Refused)) throw error;
 			status = error.status;
@@ -139,7 +139,7 @@ export class Fake extends EventEmitter {
 		if (kind === "threads" && second === "runs" && fourth === "signals") return this.#signals(response, key, third);
 		if (kind === "deliveries" && first === "") return this.#worker(response);
 		if (kind === "deliveries" && (second === "accept" || second === "refuse")) {
-			if (this.deliveries.get(first)?.["attempt"] !== body["attempt"]) throw new Refused(404, "not_found");
+			if (this.deliveries.get(first)?.attempt !== body["attempt"]) throw new Refused(404, "not_found");
 			this.deliveries.delete(first);
 			this.emit(second, first, body);
 			return {};
@@ -166,7 +166,7 @@ export class Fake extends EventEmitter {
 	}
 
 	#worker(response: ServerResponse): undefined {
-		const send = (delivery: Fields): unknown => response.write(`${JSON.stringify(delivery)}\n`);
+		const send = (delivery: Delivery): unknown => response.write(`${JSON.stringify(delivery)}\n`);
 		this.#stream(response, "delivery", send as () => void);
 		for (const delivery of this.deliveries.values()) send(delivery);
 		return undefined;
