@@ -73,16 +73,36 @@ test("done, refused and failed messages are answered 200 done, 422 and 500", asy
 
 test("a handler that takes its time is accepted before the server gives up", async () => {
 	const closed = gate();
-	const { outcome, ended } = handle(
-		message(1),
-		() => closed.promise,
-		new Claims(),
-		() => {},
-		1,
-	);
+	const { outcome, ended } = handle(message(1), () => closed.promise, { claims: new Claims(), onError: () => {}, acceptAfterMs: 1 });
 	assert.deepEqual(await outcome, { kind: "accepted" });
 	closed.open();
 	assert.deepEqual(await ended, { left: true });
+});
+
+test("a message that was accepted and then left comes again and is done, without another call", async (t) => {
+	const server = await fake(t);
+	const closed = gate();
+	const work: Promise<unknown>[] = [];
+	let calls = 0;
+	const bridge = server.bridge();
+	const receive = bridge.webhook({ secret, waitUntil: (one) => work.push(one) }, async (one) => {
+		calls++;
+		// What another process of the backend claims, this one leaves.
+		await bridge.start(one, { agent: "a" }).catch(() => {});
+		await closed.promise;
+	});
+	server.store.thread(KEY).outdated.add("s-1");
+	t.mock.timers.enable({ apis: ["setTimeout"] });
+	const answering = receive(signed({ secret, body }));
+	while (work.length === 0) await new Promise(setImmediate);
+	t.mock.timers.tick(10_000);
+	assert.deepEqual(await (await answering).json(), {});
+	t.mock.timers.reset();
+	closed.open();
+	await Promise.all(work);
+	const again = await receive(signed({ secret, body: JSON.stringify(message(1, { attempt: 2 })) }));
+	assert.deepEqual(await again.json(), { done: true });
+	assert.equal(calls, 1);
 });
 
 test("what is not signed, not in time or not whole is refused and reaches no handler", async (t) => {
@@ -117,26 +137,37 @@ test("several secrets and several signatures are tried", async (t) => {
 	);
 });
 
-test("each attempt is taken once: copies get the first answer, the next attempt a new one", async (t) => {
+test("each attempt is taken once: copies get the first answer, and what failed can come again", async (t) => {
 	const server = await fake(t);
 	let calls = 0;
+	let isAway = true;
 	const receive = hook(server, () => {
 		calls++;
-		throw new Error("not yet");
+		if (isAway) throw new Error("the database is away");
+		throw new Refusal("not for us");
 	});
-	const copies = await Promise.all([1, 2, 3].map(() => receive(signed({ secret, body }))));
-	assert.deepEqual(
-		copies.map(({ status }) => status),
-		[500, 500, 500],
-	);
+	const statuses = async (count: number, attempt: number): Promise<readonly number[]> => {
+		const text = JSON.stringify(message(1, { attempt }));
+		const answers = await Promise.all(Array.from({ length: count }, () => receive(signed({ secret, body: text }))));
+		return answers.map(({ status }) => status);
+	};
+	assert.deepEqual(await statuses(3, 1), [500, 500, 500]);
 	assert.equal(calls, 1);
-	await receive(signed({ secret, body: JSON.stringify(message(1, { attempt: 2 })) }));
+	isAway = false;
+	assert.deepEqual(await statuses(1, 1), [422]);
+	assert.deepEqual(await statuses(2, 1), [422, 422]);
 	assert.equal(calls, 2);
+	await statuses(1, 2);
+	assert.equal(calls, 3);
 });
 
 test("the guard keeps a bounded number of attempts for the time that a signature is valid", async () => {
 	let now = 0;
-	const replays = new Replays<number>(3, () => now);
+	const replays = new Replays<number>(
+		() => true,
+		3,
+		() => now,
+	);
 	let calls = 0;
 	const take = (id: string): Promise<number> => replays.once(id, 1, async () => ++calls);
 	for (const id of ["a", "b", "c", "a"]) await take(id);

@@ -1,23 +1,37 @@
 /** Which messages of users were claimed by runs of this process. */
 import type { Message } from "./types.js";
 
-export class Claims {
-	readonly #waiting: Map<string, Set<() => void>> = new Map();
+export interface Watcher {
+	/** A run is about to claim the message; it waits for this. */
+	readonly before: () => Promise<void>;
+	/** A run has claimed the message. */
+	readonly made: () => void;
+}
 
-	/** Calls `then` when a run claims the message, until the returned function is called. */
-	watch(message: Message, then: () => void): () => void {
+export class Claims {
+	readonly #watchers: Map<string, Set<Watcher>> = new Map();
+
+	/** Reports the claim of a message, until the returned function is called. */
+	watch(message: Message, watcher: Watcher): () => void {
 		const name = nameOf(message);
-		const waiting = this.#waiting.get(name) ?? new Set();
-		this.#waiting.set(name, waiting.add(then));
+		const watchers = this.#watchers.get(name) ?? new Set();
+		this.#watchers.set(name, watchers.add(watcher));
 		return () => {
-			waiting.delete(then);
-			if (waiting.size === 0 && this.#waiting.get(name) === waiting) this.#waiting.delete(name);
+			watchers.delete(watcher);
+			if (watchers.size === 0 && this.#watchers.get(name) === watchers) this.#watchers.delete(name);
 		};
 	}
 
-	/** A run has claimed the message. */
+	async before(message: Message): Promise<void> {
+		await Promise.all(this.#of(message).map(({ before }) => before()));
+	}
+
 	made(message: Message): void {
-		for (const then of [...(this.#waiting.get(nameOf(message)) ?? [])]) then();
+		for (const { made } of this.#of(message)) made();
+	}
+
+	#of(message: Message): readonly Watcher[] {
+		return [...(this.#watchers.get(nameOf(message)) ?? [])];
 	}
 }
 

@@ -23,22 +23,26 @@ export interface Handling {
 /** A handler that has no run by then is accepted: the server waits for 30 seconds at most. */
 export const ACCEPT_AFTER_MS = 10_000;
 
-export function handle(
-	message: Message,
-	handler: MessageHandler,
-	claims: Claims,
-	onError: (error: unknown) => void,
-	acceptAfterMs: number = ACCEPT_AFTER_MS,
-): Handling {
+export interface HandleOptions {
+	readonly claims: Claims;
+	readonly onError: (error: unknown) => void;
+	/** Is awaited before a run claims the message. */
+	readonly beforeClaim?: () => Promise<void>;
+	readonly acceptAfterMs?: number;
+}
+
+export function handle(message: Message, handler: MessageHandler, options: HandleOptions): Handling {
+	const { claims, onError, beforeClaim = async () => {}, acceptAfterMs = ACCEPT_AFTER_MS } = options;
 	let claimed = false;
 	let settle: (outcome: Outcome) => void = () => {};
 	const outcome = new Promise<Outcome>((resolve) => {
 		settle = resolve;
 	});
-	const unwatch = claims.watch(message, () => {
+	const made = (): void => {
 		claimed = true;
 		settle({ kind: "accepted" });
-	});
+	};
+	const unwatch = claims.watch(message, { before: beforeClaim, made });
 	const timer = setTimeout(() => settle({ kind: "accepted" }), acceptAfterMs);
 	const work = async (): Promise<{ readonly left: boolean }> => {
 		try {

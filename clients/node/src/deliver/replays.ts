@@ -9,12 +9,15 @@ interface Taken<T> {
 const KEPT_MS = 11 * 60_000;
 
 export class Replays<T> {
+	readonly #keep: (answer: T) => boolean;
 	readonly #most: number;
 	readonly #now: () => number;
 	readonly #taken: Map<string, Taken<T>> = new Map();
 	readonly #running: Map<string, Taken<T>> = new Map();
 
-	constructor(most: number = 10_000, now: () => number = () => performance.now()) {
+	/** `keep` says which answers count: after another one, the same attempt can be taken again. */
+	constructor(keep: (answer: T) => boolean, most: number = 10_000, now: () => number = () => performance.now()) {
+		this.#keep = keep;
 		this.#most = most;
 		this.#now = now;
 	}
@@ -29,10 +32,14 @@ export class Replays<T> {
 		this.#taken.set(name, taken);
 		this.#running.set(id, taken);
 		this.#forget();
-		const settled = (): void => {
+		const settled = (keep: boolean): void => {
 			this.#running.delete(id);
+			if (!keep && this.#taken.get(name) === taken) this.#taken.delete(name);
 		};
-		taken.answer.then(settled, settled);
+		taken.answer.then(
+			(answer) => settled(this.#keep(answer)),
+			() => settled(false),
+		);
 		return taken.answer;
 	}
 

@@ -4,6 +4,7 @@ import { BridgeError } from "../errors.js";
 import type { Settings } from "../settings.js";
 import type { Claims } from "./claims.js";
 import { handle, type Outcome } from "./handle.js";
+import { Left } from "./left.js";
 import { Replays } from "./replays.js";
 import { secretOf, verify } from "./signature.js";
 import { type Delivery, deliveryOf, type MessageHandler, type Notice } from "./types.js";
@@ -31,15 +32,19 @@ export function receiver(settings: Settings, claims: Claims, options: WebhookOpt
 	const secrets = (typeof options.secret === "string" ? [options.secret] : options.secret).map(secretOf);
 	if (secrets.length === 0) throw new BridgeError("bad_option", "give `secret`, the secret of the server's webhook");
 	const most = options.maxBodyBytes ?? 4 << 20;
-	const replays = new Replays<Reply>();
+	// A server that restarts counts its attempts from 1 again: one that failed here must be able to come again.
+	const replays = new Replays<Reply>(({ status }) => status < 500);
+	const left = new Left();
 
 	const take = async (delivery: Delivery): Promise<Reply> => {
 		if (delivery.type !== "message") {
 			await options.onNotice?.(delivery);
 			return { status: 200, body: {} };
 		}
-		const { outcome, ended } = handle(delivery, handler, claims, settings.onError);
+		if (left.has(delivery.id)) return replyOf({ kind: "done" });
+		const { outcome, ended } = handle(delivery, handler, { claims, onError: settings.onError });
 		options.waitUntil?.(ended);
+		void ended.then((one) => one.left && left.add(delivery.id));
 		return replyOf(await outcome);
 	};
 

@@ -7,6 +7,7 @@ import { request } from "../http/request.js";
 import { type Settings, within } from "../settings.js";
 import type { Claims } from "./claims.js";
 import { handle, type Outcome } from "./handle.js";
+import { Left } from "./left.js";
 import { type Delivery, deliveryOf, type Message, type MessageHandler, type Notice } from "./types.js";
 
 export interface WorkOptions {
@@ -20,7 +21,6 @@ export interface WorkOptions {
 
 /** How long the answer to a delivery is repeated: after that it goes to another worker. */
 const ANSWER_MS = 30_000;
-const MOST_DONE = 1_000;
 
 export class Worker {
 	readonly #settings: Settings;
@@ -31,8 +31,7 @@ export class Worker {
 	readonly #stop: AbortController = new AbortController();
 	/** Ids of the messages that handlers work on. */
 	readonly #working: Map<string, Promise<void>> = new Map();
-	/** Ids of the last messages that were left without a run: a server that restarts can send them again. */
-	readonly #done: Set<string> = new Set();
+	readonly #left: Left = new Left();
 	/** Answers to notices that are under way. */
 	readonly #notices: Set<Promise<void>> = new Set();
 	#free: (() => void) | undefined;
@@ -92,7 +91,7 @@ export class Worker {
 		}
 		// A delivery that comes again while its handler works, as after a restart of the server, is accepted and not begun again.
 		if (this.#working.has(delivery.id)) return await this.#answer(delivery, { kind: "accepted" });
-		if (this.#done.has(delivery.id)) return await this.#answer(delivery, { kind: "done" });
+		if (this.#left.has(delivery.id)) return await this.#answer(delivery, { kind: "done" });
 		while (this.#working.size >= this.#max && !this.#stop.signal.aborted) await this.#slot();
 		if (this.#stop.signal.aborted) return;
 		const { id } = delivery;
@@ -106,21 +105,14 @@ export class Worker {
 	}
 
 	async #work(message: Message): Promise<void> {
-		const { outcome, ended } = handle(message, this.#handler, this.#claims, this.#settings.onError);
+		let accepting: Promise<void> | undefined;
+		const accept = (): Promise<void> => (accepting ??= this.#answer(message, { kind: "accepted" }));
+		// Accepted before the claim, so that the server counts the run as work of this worker.
+		const { outcome, ended } = handle(message, this.#handler, { claims: this.#claims, onError: this.#settings.onError, beforeClaim: accept });
 		const first = await outcome;
-		await this.#answer(message, first);
+		await (first.kind === "accepted" ? accept() : this.#answer(message, first));
 		const { left } = await ended;
-		if (left) this.#remember(message.id);
-		// It was accepted because the handler took its time, and then wanted no run.
-		if (left && first.kind === "accepted") await this.#answer(message, { kind: "done" });
-	}
-
-	#remember(id: string): void {
-		this.#done.add(id);
-		for (const oldest of this.#done) {
-			if (this.#done.size <= MOST_DONE) return;
-			this.#done.delete(oldest);
-		}
+		if (left) this.#left.add(message.id);
 	}
 
 	async #note(notice: Notice): Promise<void> {

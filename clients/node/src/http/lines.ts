@@ -1,6 +1,7 @@
 /** An answer that comes as lines of JSON for as long as its connection lives. */
+import { follow, orAborted } from "../abort.js";
 import { BridgeError } from "../errors.js";
-import { type Asked, asUnreachable, follow, open, type Server } from "./request.js";
+import { type Asked, asUnreachable, open, type Server } from "./request.js";
 
 /** The server sends an empty line every 15 seconds: after three of them the connection is dead. */
 const SILENCE_MS = 45_000;
@@ -23,9 +24,13 @@ export async function* lines(
 		if (response.body === null) return;
 		const decoder = new TextDecoder();
 		let rest = "";
-		for await (const chunk of response.body) {
+		const reader = response.body.getReader();
+		for (;;) {
+			// The body does not always notice an abort that comes between two reads.
+			const { done, value } = await orAborted(reader.read(), life.signal);
+			if (done) return;
 			dead.refresh();
-			const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+			const parts = (rest + decoder.decode(value, { stream: true })).split("\n");
 			rest = parts.pop() ?? "";
 			if (rest.length > LONGEST_LINE) throw new BridgeError("bad_answer", "a line of the server does not end");
 			for (const part of parts) if (part.trim() !== "") yield objectOf(part);

@@ -1,4 +1,5 @@
 /** One request to the server, and its answer or error. */
+import { follow } from "../abort.js";
 import { BridgeError, messageOf } from "../errors.js";
 import type { Settings } from "../settings.js";
 
@@ -43,15 +44,6 @@ export async function open(server: Server, method: string, path: string, signal:
 	const response = await server.fetch(url, init);
 	if (!response.ok) throw await errorOf(response);
 	return response;
-}
-
-/** Aborts a controller when a signal is aborted, until the returned function is called. `AbortSignal.any` keeps what is long over. */
-export function follow(signal: AbortSignal | undefined, controller: AbortController): () => void {
-	if (signal === undefined) return () => {};
-	const abort = (): void => controller.abort(signal.reason);
-	if (signal.aborted) abort();
-	signal.addEventListener("abort", abort, { once: true });
-	return () => signal.removeEventListener("abort", abort);
 }
 
 /** What was thrown by `fetch` or by a body, as a {@link BridgeError}. */

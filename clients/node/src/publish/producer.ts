@@ -13,6 +13,8 @@ const FULL_BYTES = 64 << 10;
 /** The server forgets a producer after 24 hours: one that was silent for half of it goes on under a new id. */
 const FORGOTTEN_MS = 12 * 3_600_000;
 const MOST_GAPS = 5;
+/** With these, other events of the same producer can still succeed. */
+const CONCERNS_EVENTS: ReadonlySet<string> = new Set(["invalid_event", "too_large", "approval_conflict", "bad_request"]);
 /** So many times the soft limit of the queue is refused. */
 const HARD = 10;
 
@@ -160,14 +162,15 @@ export class Producer {
 		if (this.#dead !== undefined) return undefined;
 		const error = isBridgeError(thrown) ? thrown : new BridgeError("bad_answer", "the request failed in an unexpected way", { cause: thrown });
 		if (error.code === "producer_gap" && error.expected !== undefined && this.#gaps++ < MOST_GAPS && this.#queue.rewind(error.expected)) return undefined;
-		if (error.code === "too_large" && batch.length > 1) return Math.ceil(batch.length / 2);
-		const index = error.code === "invalid_event" ? (error.index ?? (batch.length === 1 ? 0 : undefined)) : batch.length === 1 ? 0 : undefined;
+		const index = error.index ?? (batch.length === 1 ? 0 : undefined);
 		const entry = index === undefined ? undefined : batch[index];
-		if (index === undefined || entry === undefined || ends(error)) {
+		if (!CONCERNS_EVENTS.has(error.code) || (index !== undefined && entry === undefined)) {
 			this.#hooks.failed(error);
 			this.end(error);
 			return undefined;
 		}
+		// The place of the fault is not known: smaller batches find it.
+		if (index === undefined || entry === undefined) return Math.ceil(batch.length / 2);
 		if (entry.settle === undefined) this.#refused ??= error;
 		this.#queue.refuse(index, error);
 		return undefined;
@@ -188,9 +191,4 @@ export class Producer {
 		this.#room?.open();
 		this.#room = undefined;
 	}
-}
-
-/** Whether later events of the same producer can't succeed either. */
-function ends(error: BridgeError): boolean {
-	return !["invalid_event", "too_large", "approval_conflict", "bad_request"].includes(error.code);
 }

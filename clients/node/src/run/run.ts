@@ -1,5 +1,6 @@
 /** A run: what one agent does, from its start to its one end. */
 import { randomUUID } from "node:crypto";
+import { orAborted } from "../abort.js";
 import { BridgeError, isBridgeError, messageOf } from "../errors.js";
 import { type AnyEvent, isEnd, isQueued } from "../publish/kinds.js";
 import { Producer } from "../publish/producer.js";
@@ -143,11 +144,9 @@ export class Run implements RunName, AsyncDisposable {
 	async ask(question: Question): Promise<Answer> {
 		const { approvalId = randomUUID(), ...rest } = question;
 		await this.#publish({ ...rest, type: "approval_requested", approvalId });
-		this.signal.throwIfAborted();
 		const signals = this.#signals;
 		if (signals === undefined) throw new BridgeError("run_over", "the run has not begun");
-		const { promise, stop } = whenAborted(this.signal);
-		return await Promise.race([signals.answer(approvalId), promise]).finally(stop);
+		return await orAborted(signals.answer(approvalId), this.signal);
 	}
 
 	/** Messages of users for this run, until it ends. Each one counts as taken when it is yielded; the others are delivered later. */
@@ -250,15 +249,4 @@ export class Run implements RunName, AsyncDisposable {
 		this.#signals?.stop(error);
 		this.#producer.end(error);
 	}
-}
-
-/** A promise that rejects with the reason of a signal. */
-function whenAborted(signal: AbortSignal): { readonly promise: Promise<never>; readonly stop: () => void } {
-	let stop = (): void => {};
-	const promise = new Promise<never>((_, reject) => {
-		const abort = (): void => reject(signal.reason);
-		signal.addEventListener("abort", abort, { once: true });
-		stop = () => signal.removeEventListener("abort", abort);
-	});
-	return { promise, stop };
 }

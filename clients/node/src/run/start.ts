@@ -28,6 +28,7 @@ export async function start(settings: Settings, claims: Claims, target: string |
 	const sendId = options.sendId ?? message?.sendId;
 	const trace = options.traceparent ?? message?.event["traceparent"];
 	const parentRunId = typeof parent === "object" ? parent.id : parent;
+	if (message !== undefined) await claims.before(message);
 	await run.begin(
 		{
 			type: "agent_started",

@@ -1,15 +1,25 @@
 /** Waits with deadlines, and random numbers that can be repeated. */
-import { type EventEmitter, once } from "node:events";
+import type { EventEmitter } from "node:events";
 import type { TestContext } from "node:test";
 import { Fake } from "./fake.js";
 
-/** Waits for an event that `is` accepts; fails after 5 seconds. */
-export async function event<T>(emitter: EventEmitter | EventTarget, name: string, is: (value: T) => boolean = () => true): Promise<T> {
-	const signal = AbortSignal.timeout(5_000);
-	for (;;) {
-		const [value] = (await once(emitter as EventEmitter, name, { signal })) as [T];
-		if (is(value)) return value;
-	}
+/** Waits for an event that `is` accepts; fails after `withinMs`. */
+export function event<T>(emitter: EventEmitter | EventTarget, name: string, is: (value: T) => boolean = () => true, withinMs: number = 5_000): Promise<T> {
+	return new Promise((resolve, reject) => {
+		const end = emitter instanceof EventTarget ? () => emitter.removeEventListener(name, listener as () => void) : () => emitter.off(name, listener);
+		const timer = setTimeout(() => {
+			end();
+			reject(new Error(`no ${name} within ${withinMs} ms`));
+		}, withinMs);
+		function listener(value: T): void {
+			if (!is(value)) return;
+			clearTimeout(timer);
+			end();
+			resolve(value);
+		}
+		if (emitter instanceof EventTarget) emitter.addEventListener(name, listener as () => void);
+		else emitter.on(name, listener);
+	});
 }
 
 /** A fake server that ends with the test. */
