@@ -20,6 +20,7 @@ use crate::load;
 use crate::{bench, clauses, events, fuzz, simulate, size};
 
 mod crowd;
+mod libraries;
 mod package;
 mod packaging;
 mod page;
@@ -83,6 +84,24 @@ pub(crate) const PARTS: &[Part] = &[
         about: "the server half on real sockets and files, and the example of a log",
         needs: Needs::default,
         run: basics::bridge,
+    },
+    Part {
+        name: "server",
+        about: "the server for backends in any language: its API, deliveries, tokens, keys and configuration",
+        needs: Needs::default,
+        run: basics::server,
+    },
+    Part {
+        name: "python",
+        about: "the library for Python, against the real server too: tests, types, style",
+        needs: libraries::needs_python,
+        run: libraries::python,
+    },
+    Part {
+        name: "node",
+        about: "the library for Node.js, against the real server too: tests, types, style",
+        needs: libraries::needs_node,
+        run: libraries::node,
     },
     Part {
         name: "bridge-sim",

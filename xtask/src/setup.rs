@@ -1,8 +1,10 @@
 //! Brings what a command needs: idempotent, and fast when nothing is missing.
 
+mod apt;
 mod bindgen;
 mod browsers;
 mod npm;
+pub mod python;
 pub mod rust;
 
 use std::path::PathBuf;
@@ -40,6 +42,10 @@ pub struct Needs {
     pub bench: bool,
     /// The npm packages of `xtask/npm/`.
     pub npm_tools: bool,
+    /// The npm packages of `clients/node/`.
+    pub node_library: bool,
+    /// Python, and the packages of `clients/python/`.
+    pub python: bool,
     /// Browsers and their drivers.
     pub browsers: Vec<Browser>,
 }
@@ -66,6 +72,7 @@ enum Piece {
     Target,
     Tools(Tools),
     Npm(PathBuf),
+    Python,
     Browser(Browser),
 }
 
@@ -75,6 +82,7 @@ impl Piece {
             Self::Target => rust::target_missing(),
             Self::Tools(tools) => bindgen::missing(ctx, *tools),
             Self::Npm(folder) => npm::missing(folder),
+            Self::Python => python::missing(ctx),
             Self::Browser(browser) => Ok(browser.missing(ctx)),
         }
     }
@@ -84,6 +92,7 @@ impl Piece {
             Self::Target => rust::add_target(ctx),
             Self::Tools(tools) => bindgen::build(ctx, *tools),
             Self::Npm(folder) => npm::install(ctx, folder),
+            Self::Python => python::install(ctx),
             Self::Browser(browser) => browser.install(ctx),
         }
     }
@@ -129,6 +138,12 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     }
     if needs.bench {
         pieces.push(Piece::Npm(ctx.bench()));
+    }
+    if needs.node_library {
+        pieces.push(Piece::Npm(ctx.root.join("clients/node")));
+    }
+    if needs.python {
+        pieces.push(Piece::Python);
     }
     if needs.npm_tools {
         pieces.push(Piece::Npm(ctx.npm_tools()));

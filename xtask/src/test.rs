@@ -128,6 +128,8 @@ fn needs(parts: &[&Part]) -> Needs {
         needs.tests |= of_part.tests;
         needs.importers |= of_part.importers;
         needs.bench |= of_part.bench;
+        needs.node_library |= of_part.node_library;
+        needs.python |= of_part.python;
         needs.npm_tools |= of_part.npm_tools;
         for browser in of_part.browsers {
             if !needs.browsers.contains(&browser) {

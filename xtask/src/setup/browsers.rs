@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use super::apt;
 use crate::context::Context;
-use crate::run::{capture, step};
+use crate::run::step;
 
 /// geckodriver is no Debian package; this version drives the Firefox that Debian has.
 const GECKODRIVER: &str = "0.37.1";
@@ -85,18 +86,10 @@ impl Browser {
     /// Installs the browser where that can be done without asking: on Debian, as root.
     pub(super) fn install(self, ctx: &Context) -> Result<()> {
         if self.packages_missing() {
-            if !debian_root() {
+            if !apt::is_possible() {
                 bail!("{}", self.advice());
             }
-            step(format!("installing {}", self.packages().join(", ")), || {
-                let apt = || ctx.tool("apt-get", "setup-apt").env("DEBIAN_FRONTEND", "noninteractive");
-                apt().arg("update").check("`apt-get update` failed")?;
-                apt()
-                    .args(["install", "--yes", "--no-install-recommends"])
-                    .args(self.packages())
-                    .check(&format!("{} can't be installed by apt-get", self.packages().join(", ")))?;
-                Ok(())
-            })?;
+            apt::install(ctx, self.packages())?;
         }
         if self == Self::Firefox && geckodriver(ctx).is_none() {
             step(format!("building geckodriver {GECKODRIVER} (once)"), || {
@@ -175,8 +168,4 @@ fn chosen(key: &str, names: &[&str]) -> Option<PathBuf> {
 fn in_path(name: &str) -> Option<PathBuf> {
     let name = format!("{name}{}", env::consts::EXE_SUFFIX);
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(&name)).find(|path| path.is_file())
-}
-
-fn debian_root() -> bool {
-    Path::new("/etc/debian_version").is_file() && capture("id", &["-u"]).is_ok_and(|id| id == "0")
 }

@@ -84,6 +84,11 @@ pub fn bridge(ctx: &Context) -> Result<Report> {
     cargo_test(ctx, "bridge", &[&packages[..], &["--features", "faults,testing"]].concat())
 }
 
+/// The server for backends in any language, on real sockets and files.
+pub fn server(ctx: &Context) -> Result<Report> {
+    cargo_test(ctx, "server", &["--package", "agentwire-server"])
+}
+
 /// Runs a slice of the simulation of bridge and core, apart from the tests of the bridge: it has a feature of its own.
 pub fn bridge_sim(ctx: &Context) -> Result<Report> {
     cargo_test(ctx, "bridge-sim", &["--package", "agentwire-sim-bridge"])

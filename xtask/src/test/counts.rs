@@ -55,6 +55,25 @@ pub fn cargo(output: &str) -> Counts {
         .sum()
 }
 
+/// Reads the last line of pytest, such as `2 failed, 70 passed, 3 skipped in 9.50s`.
+pub fn pytest(output: &str) -> Counts {
+    let mut counts = Counts::default();
+    let is_summary =
+        |line: &&str| line.contains(" passed") || line.contains(" failed") || line.contains(" error");
+    let Some(line) = output.lines().rev().find(is_summary) else { return counts };
+    for part in line.trim_matches(['=', ' ']).split(" in ").next().unwrap_or_default().split(", ") {
+        match part.split_once(' ') {
+            Some((number, "passed")) => counts.passed = number.parse().unwrap_or(0),
+            Some((number, "failed" | "error" | "errors")) => {
+                counts.failed += number.parse::<u64>().unwrap_or(1)
+            }
+            Some((number, "skipped")) => counts.ignored = number.parse().unwrap_or(0),
+            _ => {}
+        }
+    }
+    counts
+}
+
 /// Adds up the summaries of `node --test`, as TAP (`# pass 12`) or as its reporter for people prints them (`ℹ pass 12`).
 pub fn node(output: &str) -> Counts {
     let mut counts = Counts::default();
@@ -81,6 +100,14 @@ pub fn node(output: &str) -> Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_line_of_pytest_is_counted() {
+        let output = "....F [100%]\n=== short test summary info ===\n== 1 failed, 70 passed, 3 skipped, 1 error in 9.50s ==\n";
+        assert_eq!(pytest(output), Counts { passed: 70, failed: 2, ignored: 3 });
+        assert_eq!(pytest("12 passed in 0.10s"), Counts { passed: 12, failed: 0, ignored: 0 });
+        assert_eq!(pytest("no tests ran in 0.01s"), Counts::default());
+    }
 
     #[test]
     fn the_binaries_of_a_cargo_run_are_added_up() {
