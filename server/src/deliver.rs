@@ -16,7 +16,7 @@ pub(crate) use self::agent::DeliveringAgent;
 use self::delivery::Delivery;
 pub(crate) use self::signal::forward;
 pub(crate) use self::webhook::Webhook;
-use self::workers::{Slot, Workers};
+use self::workers::{Held, Workers};
 
 /// The pause before the second attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -50,8 +50,8 @@ pub(crate) enum Carrier {
 pub(crate) struct Accepted {
     /// Whether a message needs no run.
     done: bool,
-    /// The place of the delivery among those that a worker works on.
-    slot: Option<Slot>,
+    /// What a worker still holds of it.
+    held: Option<Held>,
 }
 
 /// Why a delivery was not brought.

@@ -6,6 +6,7 @@ use agentwire_bridge::{Agent, AgentError, Claim, Given, Severity, Taken, Turn, U
 use tokio::time::{Instant, sleep};
 
 use super::delivery::Delivery;
+use super::workers::{Answer, Held};
 use super::{Accepted, Deliverer, Failed};
 
 /// Gives messages to the backend.
@@ -37,7 +38,7 @@ impl Agent for DeliveringAgent {
         let (claim, begun) = (given.claim(), Instant::now());
         let mut delivery = Delivery::message(&turn.message, &claim, self.deliverer.lease);
         loop {
-            let accepted = tokio::select! {
+            let mut accepted = tokio::select! {
                 biased;
                 brought = self.deliverer.bring(&mut delivery) => brought.map_err(failed)?,
                 taken = given.taken() => {
@@ -59,6 +60,10 @@ impl Agent for DeliveringAgent {
                     self.tell(taken, &turn.message, &claim);
                     return Ok(());
                 }
+                answer = more(&mut accepted) => match answer {
+                    Answer::Accepted { .. } => return Ok(()),
+                    Answer::Refused { message } => return Err(failed(Failed::Refused(message))),
+                },
                 () = sleep(self.deliverer.lease) => {}
             }
             let stream = &turn.message.stream;
@@ -67,6 +72,7 @@ impl Agent for DeliveringAgent {
                 return Err(error("backend_silent", "the backend took the message and did not answer it"));
             }
             tracing::warn!(%stream, delivery = delivery.id(), "no run claimed a message in time; it is delivered again");
+            delivery.again();
         }
     }
 }
@@ -84,13 +90,25 @@ impl DeliveringAgent {
 
 /// A worker has room for another message when the run is over that claimed this one.
 fn keep_slot(given: &Given<'_>, accepted: Accepted) {
-    if let Some(slot) = accepted.slot {
+    if let Some(slot) = accepted.held.map(Held::into_slot) {
         let free = given.until_free();
         tokio::spawn(async move {
             // What comes instead of the end is the end of the server.
             let _ = free.await;
             drop(slot);
         });
+    }
+}
+
+/// What the worker that accepted a message says later: that it leaves it, or refuses it.
+async fn more(accepted: &mut Accepted) -> Answer {
+    let Some(held) = &mut accepted.held else { return std::future::pending().await };
+    loop {
+        match held.more().await {
+            // It has said so before.
+            Answer::Accepted { done: false } => {}
+            answer => return answer,
+        }
     }
 }
 

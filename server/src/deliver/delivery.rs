@@ -1,6 +1,7 @@
 //! What a backend is told, as JSON.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use agentwire_bridge::{Claim, StreamKey, UserMessage};
@@ -23,20 +24,27 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// `parts` make its id: the same thing has the same id after a restart.
+    /// `parts` make the first part of its id. What comes after a restart has another one, as it is to be handled again.
     fn new(kind: &'static str, stream: &StreamKey, parts: &[&str], fields: &Map<String, Value>) -> Self {
         let mut hash = Sha256::new();
         for part in [kind, stream.as_str()].iter().chain(parts) {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let mut id = "dlv-".to_owned();
+        static PROCESS: LazyLock<u32> = LazyLock::new(|| fastrand::u32(..));
+        let mut id = format!("dlv-{:08x}", *PROCESS);
         for byte in &hash.finalize()[..8] {
             let _ = write!(id, "{byte:02x}");
         }
         let fields = Value::Object(fields.clone()).to_string();
         let fields = fields[1..fields.len() - 1].to_owned();
         Self { id, kind, stream: stream.clone(), fields, attempt: 0 }
+    }
+
+    /// It was accepted and came to nothing: it is to be handled again, under another id.
+    pub(super) fn again(&mut self) {
+        let base = self.id.split('.').next().unwrap_or_default();
+        self.id = format!("{base}.{}", self.attempt + 1);
     }
 
     /// A message that a run is to claim.

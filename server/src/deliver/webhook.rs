@@ -43,7 +43,7 @@ impl Webhook {
         match answer.status {
             200..300 => {
                 let AnswerBody { done } = serde_json::from_slice(&answer.body).unwrap_or_default();
-                Attempt::Accepted(Accepted { done, slot: None })
+                Attempt::Accepted(Accepted { done, held: None })
             }
             status if REFUSED.contains(&status) => Attempt::Refused(format!("it answered {status}")),
             status => Attempt::Again { why: format!("it answered {status}"), after: answer.retry_after },

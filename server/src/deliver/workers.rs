@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::delivery::Delivery;
 use super::{Accepted, Attempt};
 use crate::auth::keys::ServiceKey;
+
+/// Answers to one delivery that wait to be looked at.
+const MAX_ANSWERS: usize = 4;
 
 /// How long a worker has to accept a delivery.
 const ACCEPT_WITHIN: Duration = Duration::from_secs(30);
@@ -36,9 +39,33 @@ pub(crate) enum Answer {
 
 /// The place of a delivery among those that a worker works on.
 #[derive(Debug)]
-pub(crate) struct Slot(
+pub(super) struct Slot(
     #[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit,
 );
+
+/// What a worker holds of a delivery that it has accepted: a place, and the right to say more.
+#[derive(Debug)]
+pub(super) struct Held {
+    slot: Slot,
+    answers: mpsc::Receiver<Answer>,
+    _known: Known,
+}
+
+impl Held {
+    /// What the worker says later; waits for it.
+    pub(super) async fn more(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            // The worker left. Another one gets the delivery when its lease is over.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The worker has said what it had to say; it still works on the delivery.
+    pub(super) fn into_slot(self) -> Slot {
+        self.slot
+    }
+}
 
 #[derive(Debug)]
 struct Job {
@@ -54,7 +81,7 @@ struct Job {
 struct Given {
     attempt: u64,
     worker: u64,
-    answer: oneshot::Sender<Answer>,
+    answers: mpsc::Sender<Answer>,
 }
 
 /// The connection of one worker. A drop gives what it has not answered to others.
@@ -74,21 +101,18 @@ impl Workers {
 
     /// Takes the answer of a worker. Returns whether somebody waits for it.
     pub(crate) fn answer(&self, id: &str, attempt: u64, answer: Answer) -> bool {
-        let mut given = self.given.lock();
-        if given.get(id).is_none_or(|given| given.attempt != attempt) {
-            return false;
-        }
-        given.remove(id).is_some_and(|given| given.answer.send(answer).is_ok())
+        let given = self.given.lock();
+        given.get(id).is_some_and(|given| given.attempt == attempt && given.answers.try_send(answer).is_ok())
     }
 
     /// Makes one attempt: waits for a worker that has room, and for its answer.
-    pub(super) async fn give(&self, delivery: &Delivery, within: Duration) -> Attempt {
+    pub(super) async fn give(self: &Arc<Self>, delivery: &Delivery, within: Duration) -> Attempt {
         let (taken, mut taking) = oneshot::channel();
-        let (answer, answered) = oneshot::channel();
+        let (sender, mut answers) = mpsc::channel(MAX_ANSWERS);
         let id = delivery.id().to_owned();
         // Before the job is there: its answer can come at once. The worker is set when one takes it.
-        self.given.lock().insert(id.clone(), Given { attempt: delivery.attempt, worker: 0, answer });
-        let _forget = Forget { workers: self, id: &id, attempt: delivery.attempt };
+        self.given.lock().insert(id.clone(), Given { attempt: delivery.attempt, worker: 0, answers: sender });
+        let known = Known { workers: Arc::clone(self), id: id.clone(), attempt: delivery.attempt };
         let mut line = delivery.to_json();
         line.push('\n');
         let (attempt, thread) = (delivery.attempt, delivery.thread().to_owned());
@@ -97,10 +121,12 @@ impl Workers {
         let Ok(Ok(slot)) = timeout(within, &mut taking).await else {
             return Attempt::Again { why: "no worker is there that has room".to_owned(), after: None };
         };
-        match timeout(ACCEPT_WITHIN, answered).await {
-            Ok(Ok(Answer::Accepted { done })) => Attempt::Accepted(Accepted { done, slot: Some(slot) }),
-            Ok(Ok(Answer::Refused { message })) => Attempt::Refused(message),
-            Ok(Err(_)) => {
+        match timeout(ACCEPT_WITHIN, answers.recv()).await {
+            Ok(Some(Answer::Accepted { done })) => {
+                Attempt::Accepted(Accepted { done, held: Some(Held { slot, answers, _known: known }) })
+            }
+            Ok(Some(Answer::Refused { message })) => Attempt::Refused(message),
+            Ok(None) => {
                 let after = Some(Duration::ZERO);
                 Attempt::Again { why: "the worker left before it accepted".to_owned(), after }
             }
@@ -112,19 +138,20 @@ impl Workers {
     }
 }
 
-/// Forgets an attempt that nobody waits for any more.
-struct Forget<'a> {
-    workers: &'a Workers,
-    id: &'a str,
+/// An attempt that workers can answer. It is forgotten when nobody waits for an answer any more.
+#[derive(Debug)]
+struct Known {
+    workers: Arc<Workers>,
+    id: String,
     attempt: u64,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for Known {
     fn drop(&mut self) {
         self.workers.waiting.lock().retain(|job| job.id != self.id || job.attempt != self.attempt);
         let mut given = self.workers.given.lock();
-        if given.get(self.id).is_some_and(|given| given.attempt == self.attempt) {
-            given.remove(self.id);
+        if given.get(&self.id).is_some_and(|given| given.attempt == self.attempt) {
+            given.remove(&self.id);
         }
     }
 }

@@ -63,7 +63,8 @@ async fn a_message_that_nobody_claims_comes_again() {
     let first = lines.next().await.unwrap();
     accept(&server, &first).await;
     let again = lines.next().await.unwrap();
-    assert_eq!((&again["id"], &again["attempt"]), (&first["id"], &json!(2)));
+    assert_ne!(again["id"], first["id"]);
+    assert_eq!((&again["sendId"], &again["attempt"]), (&first["sendId"], &json!(2)));
     assert_eq!(accept(&server, &first).await, 404);
     accept(&server, &again).await;
     server.publish(claim(&again, "r")).await;
@@ -85,6 +86,28 @@ async fn a_delivery_of_a_worker_that_leaves_goes_to_another_one() {
     assert_eq!(server.post(&done, json!({"attempt": 2, "done": true})).await.0, 200);
     page.message("s2").await;
     assert_eq!(other.next().await.unwrap()["content"], "s2");
+}
+
+#[tokio::test]
+async fn a_worker_can_leave_a_message_after_it_has_accepted_it() {
+    let server = Running::with(&WORKER.replace("lease_ms = 1000", "lease_ms = 60000")).await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.message("s1").await;
+    page.message("s2").await;
+    let mut lines = worker(&server, 1).await;
+    let first = lines.next().await.unwrap();
+    assert_eq!(accept(&server, &first).await, 200);
+    assert_eq!(accept(&server, &first).await, 200);
+    let done = format!("/v1/deliveries/{}/accept", first["id"].as_str().unwrap());
+    assert_eq!(server.post(&done, json!({"attempt": 1, "done": true})).await.0, 200);
+    let second = lines.next().await.unwrap();
+    assert_eq!(second["content"], "s2");
+    accept(&server, &second).await;
+    let path = format!("/v1/deliveries/{}/refuse", second["id"].as_str().unwrap());
+    assert_eq!(server.post(&path, json!({"attempt": 1})).await.0, 200);
+    let error = server.until_event(|event| event["type"] == "agent_error").await;
+    assert_eq!(error["code"], "backend_refused");
+    assert_eq!(server.post(&path, json!({"attempt": 1})).await.0, 404);
 }
 
 #[tokio::test]
