@@ -221,8 +221,10 @@ class Fake(httpx.AsyncBaseTransport):
         for at, event in enumerate(new):
             if not isinstance(event.get("type"), str) or event.get("invalid"):
                 raise Refused(422, "invalid_event", index=at + skip)
-            if event.get("large"):
+            if event.get("large") == "body":
                 raise Refused(413, "too_large")
+            if event.get("large"):
+                raise Refused(413, "too_large", index=at + skip)
             if event.get("runId") in over:
                 raise Refused(409, "run_over")
             if event["type"] == "approval_requested" and event["approvalId"] in asked:
@@ -256,17 +258,16 @@ class Fake(httpx.AsyncBaseTransport):
     async def _stream(
         self, source: list[dict[str, Any]], last: Callable[[dict[str, Any]], bool]
     ) -> AsyncIterator[bytes]:
-        # Each connection gets all of it again, and lines come in pieces.
+        # Each connection gets all of it again, cut anywhere.
         generation, sent = self.generation, 0
         while self.generation == generation:
             changed = self._changed
-            while sent < len(source):
-                line = json.dumps(source[sent], ensure_ascii=False).encode() + b"\n"
-                sent += 1
-                yield line[:5]
-                yield line[5:]
-                if last(source[sent - 1]):
-                    return
-            yield b"\n"
+            lines = [json.dumps(line, ensure_ascii=False).encode() for line in source[sent:]]
+            sent += len(lines)
+            data = b"".join(line + b"\n" for line in lines) + b"\n"
+            for at in range(0, len(data), 7):
+                yield data[at : at + 7]
+            if sent and last(source[sent - 1]):
+                return
             await changed.wait()
         raise httpx.ReadError("the server stopped")

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from agentwire import Bridge, Delivery, UserMessage
+from agentwire._settle import WorkerSettle
 from agentwire.errors import KeyInvalid
 from tests.fake import Fake, Refused
 
@@ -61,13 +62,16 @@ async def test_a_message_is_claimed_by_the_run_that_answers_it(fake: Fake, make:
             async with bridge.run(message, agent="triage") as run:
                 await run.respond("yes")
 
+        traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         async with Working(bridge, max=5):
-            fake.deliver(message(1))
+            fake.deliver({"id": "dlv-0", "type": "of the future"})  # it costs no other delivery
+            fake.deliver({**message(1), "event": {"traceparent": traceparent}})
             await fake.until(lambda: "agent_completed" in fake.types())
     assert fake.accepted == [("dlv-1", {"attempt": 1})]
     started = next(body for _, path, body in fake.requests if path.endswith("/events"))
     assert started["claim"] == {"sendId": "s-1", "offset": 1, "text": 1}
     assert started["events"][0]["sendId"] == "s-1"
+    assert started["events"][0]["traceparent"] == traceparent
 
 
 async def test_messages_are_handled_at_once_and_each_one_once(fake: Fake, make: Make) -> None:
@@ -127,6 +131,23 @@ async def test_a_message_without_a_run_is_done(fake: Fake, make: Make) -> None:
             fake.deliver(message(1))
             await fake.until(lambda: fake.accepted)
     assert fake.accepted == [("dlv-1", {"attempt": 1, "done": True})]
+
+
+async def test_a_slow_handler_keeps_its_message_and_can_be_done_later(
+    fake: Fake, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WorkerSettle, "accept_after", 0.01)
+    async with make() as bridge:
+
+        @bridge.on_message
+        async def answer(message: UserMessage) -> None:
+            await fake.until(lambda: fake.accepted)
+
+        async with Working(bridge):
+            fake.deliver(message(1))
+            await fake.until(lambda: len(fake.accepted) == 2)
+    accepted = ("dlv-1", {"attempt": 1})
+    assert fake.accepted == [accepted, ("dlv-1", {"attempt": 1, "done": True})]
 
 
 async def test_a_handler_that_fails_is_tried_again_and_refused_at_last(

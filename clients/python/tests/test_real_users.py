@@ -69,6 +69,28 @@ async def test_a_message_without_a_run_makes_room_for_the_next(tmp_path: Path) -
             await page.event("agent_completed")
 
 
+async def test_a_message_that_is_edited_meanwhile_is_answered_as_it_is_now(tmp_path: Path) -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    async with serving(tmp_path) as server, Bridge(server.url, key=server.key) as bridge:
+
+        @bridge.on_message
+        async def answer(message: UserMessage) -> None:
+            entered.set()
+            await go_on.wait()
+            async with bridge.run(message, agent="a") as run:
+                await run.respond(message.content)
+
+        async with Worker(bridge), Page(server.url, "hello") as page:
+            sent = await page.ask(content="What changed since Monday?")
+            await entered.wait()
+            edited = await page.ask("edit", sendId=sent["id"], content="Since Tuesday?")
+            assert edited["status"] == "accepted", edited
+            go_on.set()
+            await page.event("agent_completed")
+            said = [event["content"] for event in page.events if event["type"] == "agent_response"]
+            assert said == ["Since Tuesday?"]
+
+
 async def test_a_page_cancels_approves_and_steers(tmp_path: Path) -> None:
     answers: list[Answer] = []
     steered: list[str] = []

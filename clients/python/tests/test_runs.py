@@ -216,28 +216,25 @@ async def test_a_cancel_ends_a_question(fake: Fake, make: Make) -> None:
 async def test_steering_is_taken_once(fake: Fake, make: Make) -> None:
     async with make() as bridge, bridge.run(PLAN, "a") as run:
         got = []
-        for n in (1, 2):
-            signal = {
-                "type": "steering",
-                "sendId": f"s-{n}",
-                "offset": 30 + n,
-                "text": 30 + n,
-                "user": "ada",
-                "content": f"message {n}",
-                "event": {},
-            }
-            fake.signal(PLAN, run.id, signal)
+
+        def steer(n: int) -> None:
+            signal = {"type": "steering", "sendId": f"s-{n}", "offset": 30 + n, "text": 30 + n}
+            fake.signal(PLAN, run.id, {**signal, "user": "ada", "content": f"message {n}"})
+
+        steer(1)
+        steer(2)
         async for message in run.steering():
             got.append((message.send_id, message.content))
-            if len(got) == 1:
-                fake.restart()  # all signals come again
-            else:
+            if len(got) == 2:
+                fake.restart()  # all signals come again, before the third
+                steer(3)
+            if len(got) == 3:
                 break
-        assert got == [("s-1", "message 1"), ("s-2", "message 2")]
+        assert got == [("s-1", "message 1"), ("s-2", "message 2"), ("s-3", "message 3")]
         async for _ in run.steering(wait=False):
             pytest.fail("there is none")
     taken = [e["sendId"] for e in fake.events() if e["type"] == "steering_taken"]
-    assert taken == ["s-1", "s-2"]
+    assert taken == ["s-1", "s-2", "s-3"]
 
 
 async def test_an_invalid_event_is_told_and_the_others_are_written(fake: Fake, make: Make) -> None:
@@ -247,6 +244,9 @@ async def test_an_invalid_event_is_told_and_the_others_are_written(fake: Fake, m
             run.publish({"type": "bad", "invalid": True}, durable=True),
             run.publish({"type": "two", "large": True}, durable=True),
             run.publish({"type": "three"}, durable=True),
+            run.publish({"type": "four", "large": "body"}, durable=True),
+            run.publish({"type": "approval_requested", "approvalId": "a"}, durable=True),
+            run.publish({"type": "approval_requested", "approvalId": "a"}, durable=True),
             return_exceptions=True,
         )
         assert [type(result).__name__ for result in results] == [
@@ -254,12 +254,21 @@ async def test_an_invalid_event_is_told_and_the_others_are_written(fake: Fake, m
             "InvalidEvent",
             "TooLarge",
             "NoneType",
+            "TooLarge",
+            "NoneType",
+            "ApprovalConflict",
         ]
         await run.publish({"type": "bad", "invalid": True})  # nobody waits for this one
         await fake.until(lambda: fake.requests[-1][2]["events"][-1].get("invalid"))
         with pytest.raises(InvalidEvent):
             await run.flush()
-    assert fake.types() == ["agent_started", "one", "three", "agent_completed"]
+    assert fake.types() == [
+        "agent_started",
+        "one",
+        "three",
+        "approval_requested",
+        "agent_completed",
+    ]
 
 
 async def test_a_value_that_json_does_not_know_is_an_error_at_once(fake: Fake, make: Make) -> None:

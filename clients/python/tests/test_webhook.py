@@ -187,6 +187,25 @@ async def test_the_router_says_how_a_handler_without_a_run_ended(fake: Fake, mak
         await bridge.close(grace=0)
 
 
+async def test_a_handler_that_is_stopped_before_its_run_leaves_no_request_open(
+    fake: Fake, make: Make
+) -> None:
+    entered = asyncio.Event()
+    async with make() as bridge:
+
+        @bridge.on_message
+        async def answer(message: UserMessage) -> None:
+            entered.set()
+            await asyncio.Event().wait()
+
+        backend = Backend(bridge, answer_after=60)
+        async with backend.client:
+            posting = asyncio.create_task(backend.post(1))
+            await entered.wait()
+            await bridge.close(grace=0)
+            assert (await posting)[0] == 500  # the server sends it again
+
+
 def test_the_router_checks_its_secrets_at_the_start(make: Make) -> None:
     with pytest.raises(ValueError, match="secret"):
         router(make(), secret="whsec_%")

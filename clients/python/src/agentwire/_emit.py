@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from agentwire._ends import Severity, error_event
 from agentwire._json import given
 from agentwire._parts import Message, Tool
 from agentwire.events import AgentEvent
 
-__all__ = ["Emitter", "Severity", "Urgency"]
+__all__ = ["Emitter", "Urgency"]
 
-Severity = Literal["critical", "high", "medium", "low"]
 Urgency = Literal["low", "medium", "high"]
 
 
@@ -127,31 +127,3 @@ class Emitter(ABC):
     def message(self, message_id: str | None = None) -> Message:
         """A message in pieces: `async with run.message() as m: await m.delta("Hel")`."""
         return Message(self._write, self.id, message_id or f"msg-{uuid.uuid4().hex}")
-
-
-def error_event(
-    run_id: str,
-    code: str,
-    message: str | None,
-    *,
-    severity: Severity,
-    recoverable: bool,
-    suggestions: Sequence[Any] | None = None,
-    retry_after_ms: int | None = None,
-    user_message: str | None = None,
-    details: Any = None,
-) -> dict[str, Any]:
-    return {
-        "type": "agent_error",
-        "runId": run_id,
-        "code": code,
-        "severity": severity,
-        "recoverable": recoverable,
-        **given(
-            message=message,
-            suggestions=None if suggestions is None else list(suggestions),
-            retryAfterMs=retry_after_ms,
-            userMessage=user_message,
-            details=details,
-        ),
-    }

@@ -168,21 +168,19 @@ class Producer:
             try:
                 await self._send(batch)
                 return
-            except InvalidEvent as error:
+            except (InvalidEvent, TooLarge, ApprovalConflict, BadRequest) as error:
                 at = error.index
-                if at is None or not 0 <= at < len(batch):
-                    self.fail(error)
-                    return
-                # It used no number, so those after it move up.
-                self._refuse(batch.pop(at), error)
-            except (TooLarge, ApprovalConflict, BadRequest) as error:
-                # One of the events is the reason: alone it shows which one.
-                if len(batch) > 1:
+                if at is not None and 0 <= at < len(batch):
+                    # It used no number, so those after it move up.
+                    self._refuse(batch.pop(at), error)
+                elif len(batch) > 1:
+                    # One of the events is the reason: alone it shows which one.
                     for item in batch:
                         await self._write([item])
+                    return
                 else:
                     self._refuse(batch[0], error)
-                return
+                    return
             except AgentwireError as error:
                 self.fail(error)
                 return

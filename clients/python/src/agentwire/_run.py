@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from agentwire._cancelled import Cancelled
-from agentwire._describe import describe
-from agentwire._emit import Emitter, Severity, error_event
+from agentwire._ends import (
+    BY_USER,
+    STOPPED,
+    Severity,
+    cancelled_event,
+    completed_event,
+    end_of,
+    error_event,
+)
 from agentwire._json import encode, given
+from agentwire._listen import Listener
 from agentwire._producer import Producer
-from agentwire._signals import Answer, Signals, SteeringMessage
+from agentwire._signals import Signals
 from agentwire._transport import Transport, reason
 from agentwire.deliveries import UserMessage
 from agentwire.errors import (
-    AgentFailed,
     AgentwireError,
     BadRequest,
     InvalidEvent,
@@ -48,7 +55,7 @@ class Host(Protocol):
     def run_closed(self, run: Run) -> None: ...
 
 
-class Run(Emitter):
+class Run(Listener):
     """`async with bridge.run(...) as run`. Made by `Bridge.run` and `Run.child`."""
 
     def __init__(
@@ -77,6 +84,7 @@ class Run(Emitter):
         #: Whether a user has cancelled the run; can be awaited.
         self.cancelled = Cancelled()
         self._host = host
+        self._transport = host.transport
         self._parent = parent if isinstance(parent, Run) else None
         self._message = message
         self._lease = lease
@@ -116,7 +124,7 @@ class Run(Emitter):
             await self._producer.put(encode(self._started), durable=True, extra=extra)
         except asyncio.CancelledError:
             # The server may have the start by now: then it gets the end as well.
-            await self._last_words(self._cancelled_event("stopped"))
+            await self._last_words(cancelled_event(self.id, STOPPED))
             await self._close()
             raise
         except BaseException:
@@ -144,11 +152,13 @@ class Run(Emitter):
                 if error is None:
                     self._producer.raise_unseen()
             elif error is None:
-                event = self._completed_event() if not self.cancelled else self._cancelled_event()
-                await self._end(event)
+                if self.cancelled:
+                    await self._end(cancelled_event(self.id, BY_USER))
+                else:
+                    await self._end(completed_event(self.id))
                 self._producer.raise_unseen()
             else:
-                await self._last_words(self._event_of(error))
+                await self._last_words(end_of(self.id, error, was_cancelled=bool(self.cancelled)))
         finally:
             await self._close()
 
@@ -163,8 +173,8 @@ class Run(Emitter):
         """Ends the run well. `usage`: `inputTokens`, `outputTokens`, `totalTokens`."""
         self._check()
         await self._end(
-            self._completed_event(
-                summary=summary, result=result, durationMs=duration_ms, usage=usage
+            completed_event(
+                self.id, summary=summary, result=result, durationMs=duration_ms, usage=usage
             )
         )
 
@@ -196,72 +206,11 @@ class Run(Emitter):
 
     async def cancel(self, reason: str | None = None) -> None:
         """Ends the run as cancelled."""
-        await self._end(self._cancelled_event(reason))
+        if reason is None and self.cancelled:
+            reason = BY_USER
+        await self._end(cancelled_event(self.id, reason))
 
-    # What users do.
-
-    async def ask(
-        self,
-        prompt: str,
-        *,
-        options: Sequence[Any] | None = None,
-        schema: Mapping[str, Any] | bool | None = None,
-        args: Any = None,
-        editable: bool | None = None,
-        tool_call_id: str | None = None,
-        expires_in: float | None = None,
-        approval_id: str | None = None,
-    ) -> Answer:
-        """Asks a person and waits for the decision; `expires_in` is in seconds.
-
-        `args` are what the person decides about, and with `editable` may change.
-        """
-        approval_id = approval_id or f"ask-{uuid.uuid4().hex}"
-        expires_at = None
-        if expires_in is not None:
-            expires_at = self._host.transport.server_time_ms() + int(expires_in * 1000)
-        await self._write(
-            {
-                "type": "approval_requested",
-                "runId": self.id,
-                "approvalId": approval_id,
-                "prompt": prompt,
-                **given(
-                    toolCallId=tool_call_id,
-                    options=None if options is None else list(options),
-                    schema=schema,
-                    args=args,
-                    editable=editable,
-                    expiresAt=expires_at,
-                ),
-            },
-            durable=True,
-        )
-        answer = self._signals.answer(approval_id)
-        ended = asyncio.ensure_future(self._signals.ended())
-        try:
-            await asyncio.wait((answer, ended), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ended.cancel()
-        if answer.done():
-            return answer.result()
-        self._check()
-        raise run_over(self.id)
-
-    async def steering(self, *, wait: bool = True) -> AsyncIterator[SteeringMessage]:
-        """Messages of users for this run. Each one is taken (`steering_taken`) as it is given.
-
-        Ends with the run, and when it is cancelled; without `wait` as soon as there is none.
-        """
-        while not self._ended:
-            message = await self._signals.next_steering(wait=wait)
-            if message is None:
-                return
-            await self._write(
-                {"type": "steering_taken", "runId": self.id, "sendId": message.send_id},
-                durable=True,
-            )
-            yield message
+    # Parts of a run.
 
     def child(
         self,
@@ -341,35 +290,6 @@ class Run(Emitter):
             self._parent._children.discard(self)
         await self._signals.close()
         await self._producer.close()
-
-    def _event_of(self, error: BaseException) -> dict[str, Any]:
-        if isinstance(error, RunCancelled):
-            return self._cancelled_event()
-        if isinstance(error, AgentFailed):
-            return error_event(
-                self.id,
-                error.code,
-                error.message,
-                severity="high",
-                recoverable=False,
-                user_message=error.user_message,
-                retry_after_ms=error.retry_after_ms,
-                details=error.details,
-            )
-        if isinstance(error, Exception):
-            return error_event(
-                self.id, "agent_failed", describe(error), severity="high", recoverable=False
-            )
-        # CancelledError, and the end of the process: nobody is at fault.
-        return self._cancelled_event("cancelled by a user" if self.cancelled else "stopped")
-
-    def _completed_event(self, **fields: Any) -> dict[str, Any]:
-        return {"type": "agent_completed", "runId": self.id, **given(**fields)}
-
-    def _cancelled_event(self, reason: str | None = None) -> dict[str, Any]:
-        if reason is None and self.cancelled:
-            reason = "cancelled by a user"
-        return {"type": "agent_cancelled", "runId": self.id, **given(reason=reason)}
 
     def _cancelled_by_server(self, run_ids: list[str]) -> None:
         if self.id in run_ids:

@@ -1,4 +1,4 @@
-"""Says to the server, once, what becomes of a delivery."""
+"""Says to the server what becomes of a delivery, each thing once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("agentwire")
 
 
 class Settle(Protocol):
-    """The ways to answer a delivery; one of them is used, once."""
+    """The ways to answer a delivery. `done` and `refuse` can also come after `accept`."""
 
     #: When it is accepted although no run has claimed it yet, in seconds.
     accept_after: float
@@ -76,7 +76,8 @@ class Settlement:
     def __init__(self, delivery: Delivery, settle: Settle) -> None:
         self._delivery = delivery
         self._settle = settle
-        self._is_settled = False
+        self._is_accepted = False
+        self._is_over = False
         self._turn = asyncio.Lock()
 
     async def before_claim(self) -> None:
@@ -84,7 +85,7 @@ class Settlement:
         try:
             await self._once("accept")
         except NotFound as error:
-            self._is_settled = True
+            self._is_over = True
             text = f"another worker has the message {self._delivery.id} by now"
             raise Outdated(409, "outdated", text) from error
 
@@ -96,12 +97,13 @@ class Settlement:
     async def another(self, settle: Settle) -> None:
         """The delivery came again while its handler works."""
         self._settle = settle
-        if self._is_settled:
-            self._is_settled = False
+        self._is_over = False
+        if self._is_accepted:
+            self._is_accepted = False
             await self.tell("accept")
 
     async def tell(self, what: str, *arguments: str) -> None:
-        """Answers, if nothing was answered yet. What fails is logged: the delivery comes again."""
+        """Says it, if it is something new. What fails is logged: the delivery comes again."""
         try:
             await self._once(what, *arguments)
         except NotFound:
@@ -111,7 +113,10 @@ class Settlement:
 
     async def _once(self, what: str, *arguments: str) -> None:
         async with self._turn:
-            if self._is_settled:
+            if self._is_over or (self._is_accepted and what in ("accept", "again")):
                 return
             await getattr(self._settle, what)(*arguments)
-            self._is_settled = True
+            if what == "accept":
+                self._is_accepted = True
+            else:
+                self._is_over = True

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 
 from agentwire._settle import Settle, WorkerSettle
 from agentwire._transport import Transport, can_repeat, reason
 from agentwire.deliveries import Delivery, parse
-from agentwire.errors import ApiError
+from agentwire.errors import AgentwireError, ApiError
 
 __all__ = ["receive"]
 
@@ -30,8 +31,7 @@ async def receive(
                 async for line in lines:
                     failures = 0
                     if line is not None:
-                        delivery = parse(line)
-                        take(delivery, WorkerSettle(transport, delivery))
+                        _take(line, transport, take)
             failures += 1
         except (ApiError, httpx.RequestError) as error:
             if not can_repeat(error):
@@ -39,3 +39,15 @@ async def receive(
             failures += 1
             log.info("deliveries: %s; again", reason(error))
         await asyncio.sleep(transport.retry.wait(failures))
+
+
+def _take(
+    line: dict[str, Any], transport: Transport, take: Callable[[Delivery, Settle], None]
+) -> None:
+    try:
+        delivery = parse(line)
+    except AgentwireError as error:
+        # One that this version does not know must not keep the others away.
+        log.error("a delivery is left: %s", error)
+        return
+    take(delivery, WorkerSettle(transport, delivery))
