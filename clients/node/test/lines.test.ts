@@ -3,25 +3,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lines } from "../src/http/lines.js";
 import { settingsOf } from "../src/settings.js";
-import { fake } from "./support/until.js";
 
-test("an abort while a line is handled ends the stream, also if its connection has ended, and leaves no timer", async (t) => {
-	const server = await fake(t);
-	const run = await server.bridge().start("k", { agent: "a", runId: "r1" });
-	await run.complete();
-	const settings = settingsOf({ url: `http://127.0.0.1:${server.port}`, key: "test-key" });
+test("an abort while a line is handled ends the stream, also if its body does not notice, and leaves no timer", { timeout: 5_000 }, async () => {
+	// As the body of `fetch` in Node.js 20, when the connection has ended meanwhile.
+	const deaf = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new TextEncoder().encode('{"type":"over"}\n')) });
+	const settings = settingsOf({ url: "http://fake", key: "k", fetch: async () => new Response(deaf) });
+	const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+	const before = timers();
 	const stop = new AbortController();
-	const got: unknown[] = [];
-	const before = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
 	const reading = (async () => {
-		for await (const line of lines(settings, "/v1/threads/k/runs/r1/signals", stop.signal)) {
-			got.push(line);
-			stop.abort(new Error("enough"));
-		}
+		for await (const _ of lines(settings, "/", stop.signal)) stop.abort(new Error("enough"));
 	})();
 	await assert.rejects(reading, /enough/);
-	assert.deepEqual(got, [{ type: "over" }]);
-	assert.equal(process.getActiveResourcesInfo().filter((name) => name === "Timeout").length, before);
+	assert.equal(timers(), before);
 });
 
 test("lines that come in pieces are put together, letters of several bytes too", async () => {

@@ -95,6 +95,26 @@ test("not more than `max` handlers work at once, and the signal waits for those"
 	assert.deepEqual([...server.deliveries.keys()], ["dlv-3", "dlv-4"]);
 });
 
+test("all messages are worked on in the end, `max` at once", async (t) => {
+	const server = await fake(t);
+	const stop = new AbortController();
+	let active = 0;
+	let most = 0;
+	for (const n of [1, 2, 3, 4, 5, 6]) server.deliver(message(n));
+	const last = answered(server, "accept", "dlv-6");
+	const working = server.bridge().work({ max: 2, signal: stop.signal }, async () => {
+		most = Math.max(most, ++active);
+		// The work of a handler: the lines of the others are here long before its end.
+		await new Promise((resolve) => setTimeout(resolve, 20));
+		active--;
+	});
+	await last;
+	stop.abort();
+	await working;
+	assert.equal(most, 2);
+	assert.equal(server.deliveries.size, 0);
+});
+
 test("a worker comes back after a restart, and begins a delivery once that comes again", async (t) => {
 	const server = await fake(t);
 	const bridge = server.bridge();

@@ -20,8 +20,8 @@ export interface Handling {
 	readonly ended: Promise<{ readonly left: boolean }>;
 }
 
-/** A handler that has no run by then is accepted: the server waits for 30 seconds at most. */
-export const ACCEPT_AFTER_MS = 10_000;
+/** A handler that has no run by then is accepted: the server waits for 10 seconds for a webhook, and for 30 for a worker. */
+export const ACCEPT_AFTER_MS = 5_000;
 
 export interface HandleOptions {
 	readonly claims: Claims;

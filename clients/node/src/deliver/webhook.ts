@@ -27,7 +27,7 @@ interface Reply {
 	readonly body: object;
 }
 
-/** Makes the handler. It answers when a run has claimed the message, or the message handler has ended, or after 10 seconds. */
+/** Makes the handler. It answers when a run has claimed the message, or the message handler has ended, or after 5 seconds. */
 export function receiver(settings: Settings, claims: Claims, options: WebhookOptions, handler: MessageHandler): FetchHandler {
 	const secrets = (typeof options.secret === "string" ? [options.secret] : options.secret).map(secretOf);
 	if (secrets.length === 0) throw new BridgeError("bad_option", "give `secret`, the secret of the server's webhook");

@@ -21,6 +21,8 @@ export class RealServer {
 	readonly #folder: string = mkdtempSync(join(tmpdir(), "agentwire-node-"));
 	readonly #more: readonly string[];
 	#child: ChildProcess | undefined;
+	/** What `dev` says that backends paste. */
+	#key = "dev";
 	#address = "127.0.0.1:0";
 
 	constructor(binary: string, more: readonly string[] = []) {
@@ -41,7 +43,9 @@ export class RealServer {
 			for await (const chunk of child.stdout ?? []) {
 				said += String(chunk);
 				const found = /listens on http:\/\/(\S+)/.exec(said)?.[1];
-				if (found !== undefined) return found;
+				if (found === undefined) continue;
+				this.#key = /key[=:] ?"([^"]+)"/.exec(said)?.[1] ?? this.#key;
+				return found;
 			}
 			return assert.fail(`the server did not say its address: ${said}`);
 		})();
@@ -63,7 +67,7 @@ export class RealServer {
 	}
 
 	bridge(options: BridgeOptions = {}): Bridge {
-		return new Bridge({ url: `http://${this.#address}`, key: "dev", onError: () => {}, ...options });
+		return new Bridge({ url: `http://${this.#address}`, key: this.#key, onError: () => {}, ...options });
 	}
 
 	/** All events of a thread, from the API. */
@@ -71,7 +75,7 @@ export class RealServer {
 		const all: StoredEvent[] = [];
 		for (;;) {
 			const url = `http://${this.#address}/v1/threads/${encodeURIComponent(key)}/events?from=${all.length + 1}&limit=1000`;
-			const answer = await fetch(url, { headers: { authorization: "Bearer dev" } });
+			const answer = await fetch(url, { headers: { authorization: `Bearer ${this.#key}` } });
 			const text = await answer.text();
 			assert.equal(answer.status, 200, text);
 			const { events, head } = JSON.parse(text) as { readonly events: readonly StoredEvent[]; readonly head: number };
