@@ -178,7 +178,7 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "packaging",
-        about: "the tarball in bundlers, test runners, Node.js and plain pages; the quick start; the READMEs' snippets",
+        about: "the tarball in bundlers, test runners, Node.js and plain pages; the quick start; a backend in Python; the READMEs' snippets",
         needs: in_importers,
         run: packaging::run,
     },
@@ -250,7 +250,7 @@ fn in_pages() -> Needs {
 }
 
 fn in_importers() -> Needs {
-    Needs { importers: true, ..in_pages() }
+    Needs { importers: true, python: true, ..in_pages() }
 }
 
 fn on_the_page() -> Needs {

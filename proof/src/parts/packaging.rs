@@ -1,5 +1,5 @@
 //! The package as a newcomer gets it: the tarball in bundlers, test runners, Node.js and a page without a bundler, the
-//! quick start, and the snippets of the READMEs.
+//! quick start, a backend in Python with the server in front of it, and the snippets of the READMEs.
 
 use std::env;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use xtask::setup;
 use xtask::test::counts;
 use xtask::test::report::{Report, counted};
 
+use super::libraries;
 use super::page::chromium;
 use crate::server::Server;
 use crate::tarball::pack;
@@ -33,12 +34,14 @@ pub(crate) fn run(ctx: &Context) -> Result<Report> {
         .arg("--test")
         // Relative: Node takes these for patterns, in which the names of folders above may mean something else.
         .args(
-            ["packaging", "importers", "quick-start", "persist", "slow"]
+            ["packaging", "importers", "quick-start", "backend", "persist", "slow"]
                 .map(|name| format!("tests/packaging/{name}.test.js")),
         )
         .env("AGENTWIRE_TARBALL", tarball)
         .env("AGENTWIRE_TEST_WS", server.websocket())
         .env("AGENTWIRE_QUICK_START", quick_start)
+        .env("AGENTWIRE_BRIDGE_BIN", libraries::server(ctx)?)
+        .env("AGENTWIRE_PYTHON", setup::python::program(ctx, "python"))
         .env("AGENTWIRE_CHROMIUM", chromium()?)
         .time_limit(LIMIT);
     // Without it the tests in Firefox are skipped, and say so.
