@@ -28,6 +28,7 @@ mod parts;
 mod section;
 mod server;
 mod service;
+mod sidecar;
 mod signals;
 mod simulate;
 mod size;
@@ -59,6 +60,7 @@ enum Cli {
     Load(load::Args),
     Isolation(isolation::Args),
     Mutants(mutants::Args),
+    Sidecar(sidecar::Args),
     Signals(signals::Args),
     Simulate(simulate::Args),
     Size(size::Args),
@@ -102,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Cli::Load(args) => load::run(&args, ctx)?,
         Cli::Isolation(args) => isolation::run(&args, ctx)?,
         Cli::Mutants(args) => mutants::run(&args, ctx)?,
+        Cli::Sidecar(args) => sidecar::run(&args, ctx)?,
         Cli::Signals(args) => signals::run(&args, ctx)?,
         Cli::Simulate(args) => simulate::run(&args, ctx)?,
         Cli::Size(args) => size::run(&args, ctx)?,

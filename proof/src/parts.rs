@@ -25,6 +25,8 @@ mod package;
 mod packaging;
 mod page;
 
+pub(crate) use self::libraries::server;
+
 /// The slice of the demo's check that a test run does; `cargo xtask demo --check` alone does much more.
 const SLICE: [&str; 6] = ["--events", "300", "--cuts", "8", "--reloads", "2"];
 
@@ -163,6 +165,12 @@ pub(crate) const PARTS: &[Part] = &[
         about: "25 and 100 clients at once: nothing lost, nothing of others, each run whole and begun in time",
         needs: Needs::build,
         run: crowd::sessions,
+    },
+    Part {
+        name: "sidecar",
+        about: "backends in Python and Node.js through the server to pages, all of them killed; lies in between are found out",
+        needs: crate::sidecar::needs,
+        run: crowd::sidecar,
     },
     Part {
         name: "page-unit",

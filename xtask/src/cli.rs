@@ -65,6 +65,8 @@ enum Command {
     Mutants(Rest),
     /// Prints what a page loads, beside other clients, and holds it to the budget.
     Size(Rest),
+    /// Lets backends in Python and Node.js publish through the server to pages while all of them are killed; with `--check`.
+    Sidecar(Rest),
     /// Lets pages come and go on one server for a while, and counts its memory, descriptors and handles.
     Soak(Rest),
     /// Runs every check and test, and ends with one line that sums them up.

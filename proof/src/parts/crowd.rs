@@ -33,6 +33,23 @@ pub(super) fn soak(ctx: &Context) -> Result<Report> {
     Ok(judge(&honest, &lost, "soak: ", |line| line.contains(" != ")))
 }
 
+/// A slice of the check of libraries and server; then the same with batches that are dropped, and with some that come twice.
+pub(super) fn sidecar(ctx: &Context) -> Result<Report> {
+    let honest = slice(ctx, "sidecar", &["--check", "--kills", "8"])?;
+    let sabotaged = |kind: &'static str| {
+        slice(ctx, &format!("sidecar-{kind}"), &["--check", "--kills", "2", "--sabotage", kind])
+    };
+    let is_found = |kind: &'static str| {
+        move |line: &str| !line.contains(&format!(" 0 {kind}")) && line.contains(&format!(" {kind}"))
+    };
+    let mut report = judge(&honest, &sabotaged("drop")?, "sidecar: ", is_found("lost"));
+    let twice = judge(&honest, &sabotaged("twice")?, "sidecar: ", is_found("duplicated"));
+    report.counts.passed += twice.counts.passed.saturating_sub(1);
+    report.counts.failed += twice.counts.failed;
+    report.failures.extend(twice.failures);
+    Ok(report)
+}
+
 /// Many real clients on one bridge: the built package, in Node.
 pub(super) fn sessions(ctx: &Context) -> Result<Report> {
     build::package(ctx, Variant::Default, Std::Auto)?;

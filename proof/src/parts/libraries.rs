@@ -40,7 +40,7 @@ pub(super) fn node(ctx: &Context) -> Result<Report> {
 }
 
 /// The server, built.
-pub(super) fn server(ctx: &Context) -> Result<PathBuf> {
+pub(crate) fn server(ctx: &Context) -> Result<PathBuf> {
     ctx.cargo("build-server")
         .args(["build", "--locked", "--package", "agentwire-server", "--bin", "agentwire-bridge"])
         .check("the server can't be built")?;
