@@ -33,6 +33,7 @@ use crate::origins::{OriginError, Origins};
 use crate::outside::changes::Changes;
 use crate::outside::leases::Leases;
 use crate::outside::{self, Batch, BatchError, OpenRun, OutsideRun, Published, RunState};
+use crate::retention::{self, Retention};
 use crate::seal::Seals;
 use crate::stream::{Position, StreamKey};
 use crate::tasks::Tasks;
@@ -416,6 +417,16 @@ impl Bridge {
     /// get a `gap`.
     pub async fn trim(&self, stream: &StreamKey, through: u64) -> Result<u64, LogError> {
         self.context.journal.trim(stream, through).await
+    }
+
+    /// Streams that something was written to: at most `max`, by key, after `after`.
+    pub async fn streams(&self, after: Option<&StreamKey>, max: usize) -> Result<Vec<StreamKey>, LogError> {
+        self.context.journal.log().streams(after, max).await
+    }
+
+    /// Forgets what a stream need not keep, as [`Bridge::trim`] does. Returns its `oldest`.
+    pub async fn retain(&self, stream: &StreamKey, keep: Retention) -> Result<u64, LogError> {
+        retention::retain(&self.context, stream, keep).await
     }
 
     /// Replaces an event by `void`. Returns whether there was one. Pages that have it keep it.

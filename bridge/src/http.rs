@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::json;
+use tracing::Instrument;
 
 use crate::auth::{Access, AuthError, Refusal};
 use crate::context::Context;
@@ -42,7 +43,7 @@ async fn socket(State(context): State<Arc<Context>>, mut request: Request) -> Re
     };
     let admitted = request.extensions_mut().remove::<Arc<Admitted>>();
     let tasks = context.tasks.clone();
-    tasks.spawn(async move {
+    let served = async move {
         match upgrade.await {
             Ok(connection) => {
                 let _admitted = admitted;
@@ -52,7 +53,9 @@ async fn socket(State(context): State<Arc<Context>>, mut request: Request) -> Re
             }
             Err(error) => tracing::debug!(%error, "a socket broke before it began"),
         }
-    });
+    };
+    // What an application knows of the request, such as the address of the client, is in the log lines of the socket, too.
+    tasks.spawn(served.in_current_span());
     response
 }
 

@@ -171,6 +171,11 @@ impl Journal {
         self.with(key, |state| state.ledger.signals(run)).await
     }
 
+    /// Where a stream stands, and the first place that an open run or a message that waits still needs.
+    pub(crate) async fn needed(&self, key: &StreamKey) -> Result<(Head, Option<u64>), LogError> {
+        self.with(key, |state| (state.head.clone(), state.ledger.first_needed())).await
+    }
+
     /// Whether the agent of another process works on a message of a stream.
     pub(crate) async fn is_answered_outside(&self, key: &StreamKey) -> Result<bool, LogError> {
         self.with(key, |state| state.ledger.is_answered_outside()).await

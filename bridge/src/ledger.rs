@@ -265,6 +265,13 @@ impl Ledger {
         self.runs.get(run).filter(|run| run.ended.is_none())?.origin.lease_ms
     }
 
+    /// The first place that somebody still needs: of a run that is open, or of a message that waits.
+    pub(crate) fn first_needed(&self) -> Option<u64> {
+        let run = self.open_runs.first_key_value().map(|(place, _)| *place);
+        let message = self.waiting.first_key_value().map(|(place, _)| *place);
+        run.into_iter().chain(message).min()
+    }
+
     /// Whether the agent of another process works on a message.
     pub(crate) fn is_answered_outside(&self) -> bool {
         let mut open = self.open_runs.values().filter_map(|run| self.runs.get(run));

@@ -88,6 +88,7 @@ mod origins;
 mod outside;
 mod question;
 mod recovery;
+mod retention;
 mod retry;
 mod run;
 mod seal;
@@ -128,6 +129,7 @@ pub use outside::{
     Batch, BatchError, Claim, Given, Idempotency, OpenRun, OutsideRun, Producer, Published, RunSignal,
     RunState, Signals, Taken,
 };
+pub use retention::Retention;
 pub use run::{
     AcceptedRun, AgentError, Completion, Message, Question, Run, RunStart, Severity, Thinking, ToolArgs,
     ToolCall, ToolStart, Urgency,

@@ -221,6 +221,13 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>>;
 
+    /// Streams that something was written to: at most `max`, by key, after `after`.
+    fn streams<'a>(
+        &'a self,
+        after: Option<&'a StreamKey>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>>;
+
     /// A random secret that is kept with the log: the key of its seals (SUB-6). The same after a restart, and for every
     /// process that uses the log.
     fn secret(&self) -> [u8; 32];

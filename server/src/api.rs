@@ -2,6 +2,7 @@
 
 mod access;
 mod body;
+mod client;
 mod deliveries;
 mod health;
 mod lines;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 
@@ -44,10 +46,13 @@ pub(crate) fn router(shared: Arc<Shared>, pages: Router) -> Router {
         .route("/v1/deliveries", get(deliveries::hold))
         .route("/v1/deliveries/{id}/accept", post(deliveries::accept))
         .route("/v1/deliveries/{id}/refuse", post(deliveries::refuse))
+        .route("/v1/users/{user}", delete(users::erase))
+        .route("/v1/users/{user}/export", get(users::export))
         .route("/v1/users/{user}/revoke", post(users::revoke))
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(shared)
+        .with_state(Arc::clone(&shared))
         .fallback_service(pages.fallback(not_found))
+        .layer(from_fn_with_state(shared, client::traced))
 }
 
 async fn method_not_allowed() -> Refused {

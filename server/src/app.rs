@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::auth::Auth;
-use crate::config::{Config, DeliverMode, Problems};
+use crate::config::{Config, DeliverMode, Problems, RetentionSection};
 use crate::deliver::workers::Workers;
 use crate::deliver::{Carrier, Deliverer, DeliveringAgent, Webhook, forward};
 use crate::members::MemberStore;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
+use crate::retention::keep;
 use crate::state::Shared;
 
 /// The largest body when the configuration does not say.
@@ -61,6 +62,7 @@ pub struct Server {
     listener: TcpListener,
     metrics_listener: Option<TcpListener>,
     path_prefix: Option<String>,
+    retention: RetentionSection,
     more: Router,
 }
 
@@ -119,6 +121,7 @@ impl Server {
             metrics,
             closing: CancellationToken::new(),
             rights_mode: config.rights.mode,
+            trusted_proxies: config.server.trusted_proxies.clone(),
             has_metrics_address: metrics_listener.is_some(),
             max_body_bytes: max_body_bytes.unwrap_or(MAX_BODY_BYTES),
             lease: config.runs.lease(),
@@ -126,8 +129,9 @@ impl Server {
             page_events,
             page_bytes,
         };
-        let path_prefix = config.server.path_prefix.clone();
-        Ok(Self { shared: Arc::new(shared), listener, metrics_listener, path_prefix, more: Router::new() })
+        let (path_prefix, retention) = (config.server.path_prefix.clone(), config.retention);
+        let shared = Arc::new(shared);
+        Ok(Self { shared, listener, metrics_listener, path_prefix, retention, more: Router::new() })
     }
 
     /// The address that it listens on.
@@ -144,7 +148,8 @@ impl Server {
 
     /// Serves until `stop` resolves and what is under way has ended.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { shared, listener, metrics_listener, path_prefix, more } = self;
+        let Self { shared, listener, metrics_listener, path_prefix, retention, more } = self;
+        tokio::spawn(keep(Arc::clone(&shared), retention));
         let app = more.merge(api::router(Arc::clone(&shared), shared.pages.clone()));
         let app = match path_prefix {
             Some(prefix) => Router::new().nest(&prefix, app),

@@ -40,6 +40,8 @@ pub struct Config {
     pub limits: LimitsSection,
     /// `[runs]`: the leases of runs.
     pub runs: RunsSection,
+    /// `[retention]`: what is forgotten.
+    pub retention: RetentionSection,
     /// `[auth]`: how tokens of users are checked.
     pub auth: AuthSection,
     /// `[[keys]]`: the keys of backends.
@@ -152,6 +154,24 @@ impl RunsSection {
     /// The lease of a run whose batch names none.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
+    }
+}
+
+/// `[retention]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSection {
+    /// The newest events of a thread that are kept.
+    pub max_events: Option<u64>,
+    /// How old an event of a thread may become.
+    pub max_age_ms: Option<u64>,
+    /// How often all threads are looked through. Defaults to 3,600,000, an hour.
+    pub every_ms: u64,
+}
+
+impl Default for RetentionSection {
+    fn default() -> Self {
+        Self { max_events: None, max_age_ms: None, every_ms: 3_600_000 }
     }
 }
 

@@ -14,6 +14,7 @@ mod logging;
 mod members;
 mod metrics;
 pub mod outbound;
+mod retention;
 mod state;
 
 pub use app::{ReloadHandle, Server, StartError};

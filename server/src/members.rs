@@ -115,6 +115,31 @@ impl MemberStore {
         .await
     }
 
+    /// Threads that a user is a member of, by key.
+    pub(crate) async fn of_user(&self, user: &str) -> Result<Vec<String>, MembersError> {
+        let user = user.to_owned();
+        self.run(move |connection| threads_of(connection, &user)).await
+    }
+
+    /// Takes a user out of all threads. Returns how many there were.
+    pub(crate) async fn remove_user(&self, user: &str) -> Result<usize, MembersError> {
+        let user = user.to_owned();
+        self.run(move |connection| {
+            let change = connection.transaction()?;
+            let threads = threads_of(&change, &user)?;
+            for thread in &threads {
+                let mut members = find(&change, thread)?.unwrap_or_default();
+                members.remove(&user);
+                let text =
+                    serde_json::to_string(&members).map_err(|error| MembersError(error.to_string()))?;
+                change.execute("UPDATE threads SET members = ?2 WHERE key = ?1", params![thread, text])?;
+            }
+            change.commit()?;
+            Ok(threads.len())
+        })
+        .await
+    }
+
     /// Works with the file on a thread that may wait for the disk.
     async fn run<T: Send + 'static>(
         &self,
@@ -163,6 +188,14 @@ fn unavailable(error: MembersError) -> Refusal {
     Refusal::Unavailable
 }
 
+fn threads_of(connection: &Connection, user: &str) -> Result<Vec<String>, MembersError> {
+    let mut rows = connection.prepare_cached(
+        "SELECT key FROM threads WHERE EXISTS (SELECT 1 FROM json_each(members) AS one WHERE one.key = ?1) ORDER BY key",
+    )?;
+    let found = rows.query_map([user], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
 fn find(connection: &Connection, thread: &str) -> Result<Option<Members>, MembersError> {
     let mut row = connection.prepare_cached("SELECT members FROM threads WHERE key = ?1")?;
     let text: Option<String> = row.query_row([thread], |row| row.get(0)).optional()?;
@@ -195,6 +228,12 @@ mod tests {
         let list = store.list(None, 1).await.unwrap();
         assert_eq!(list, [("a".to_owned(), members("ada"))]);
         assert_eq!(store.list(Some("a"), 9).await.unwrap(), [("b".to_owned(), members("bob"))]);
+        assert_eq!(store.of_user("bob").await.unwrap(), ["b"]);
+        assert_eq!(
+            (store.remove_user("bob").await.unwrap(), store.remove_user("bob").await.unwrap()),
+            (1, 0)
+        );
+        assert_eq!(store.of("b").await.unwrap(), Some(Members::new()));
         assert!(store.delete("b").await.unwrap() && !store.delete("b").await.unwrap());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agentwire_bridge::Bridge;
 use axum::Router;
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Auth;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     /// Cancelled when the server stops: long answers end.
     pub(crate) closing: CancellationToken,
     pub(crate) rights_mode: RightsMode,
+    /// Whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// Whether metrics are served elsewhere.
     pub(crate) has_metrics_address: bool,
     pub(crate) max_body_bytes: usize,

@@ -264,6 +264,15 @@ impl Log for FaultyLog {
         self.call(move |store| store.unfinished(after.as_ref(), max))
     }
 
+    fn streams<'a>(
+        &'a self,
+        after: Option<&'a StreamKey>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
+        let after = after.cloned();
+        self.call(move |store| store.streams(after.as_ref(), max))
+    }
+
     fn secret(&self) -> [u8; 32] {
         [7; 32]
     }

@@ -465,6 +465,14 @@ impl Store {
         open.take(max).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Streams that something was written to.
+    pub fn streams(&self, after: Option<&StreamKey>, max: usize) -> Vec<StreamKey> {
+        let inner = self.inner.lock();
+        let later = inner.streams.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
+        let written = later.filter(|(_, stream)| !stream.records.is_empty());
+        written.take(max).map(|(key, _)| key.clone()).collect()
+    }
+
     // --- What happens to a log ---
 
     /// Another process appends a record with an event.

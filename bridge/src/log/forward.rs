@@ -52,6 +52,14 @@ macro_rules! forward_log {
             self.log.unfinished(after, max)
         }
 
+        fn streams<'a>(
+            &'a self,
+            after: Option<&'a StreamKey>,
+            max: usize,
+        ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
+            self.log.streams(after, max)
+        }
+
         fn secret(&self) -> [u8; 32] {
             self.log.secret()
         }

@@ -172,6 +172,16 @@ impl Stream {
     }
 }
 
+impl MemoryLog {
+    /// Streams that were written, and are as `is_it` says.
+    fn list(&self, after: Option<&StreamKey>, max: usize, is_it: fn(&Stream) -> bool) -> Vec<StreamKey> {
+        let streams = self.streams.lock();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = streams.range((from, Bound::Unbounded)).filter(|(_, stream)| is_it(stream));
+        found.take(max).map(|(key, _)| key.clone()).collect()
+    }
+}
+
 impl Log for MemoryLog {
     fn observe(&self, observer: Observer) {
         // A second bridge on one log has no observer: the first one keeps it.
@@ -263,11 +273,15 @@ impl Log for MemoryLog {
         after: Option<&'a StreamKey>,
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
-        let streams = self.streams.lock();
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let open = streams.range((from, Bound::Unbounded)).filter(|(_, stream)| stream.is_open);
-        let open = open.take(max).map(|(key, _)| key.clone()).collect();
-        Box::pin(std::future::ready(Ok(open)))
+        Box::pin(std::future::ready(Ok(self.list(after, max, |stream| stream.is_open))))
+    }
+
+    fn streams<'a>(
+        &'a self,
+        after: Option<&'a StreamKey>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
+        Box::pin(std::future::ready(Ok(self.list(after, max, |stream| stream.head.seq > 0))))
     }
 
     fn secret(&self) -> [u8; 32] {

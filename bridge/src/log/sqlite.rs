@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::open::OpenError;
-use self::reader::Readers;
+use self::reader::{Listed, Readers};
 use self::writer::{Command, Done, Work, Writer};
 use super::incarnation::Incarnation;
 use super::{Append, Head, Log, LogError, Observer, Page, Record, Snapshot};
@@ -241,7 +241,15 @@ impl Log for SqliteLog {
         after: Option<&'a StreamKey>,
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
-        Box::pin(self.readers.unfinished(after.cloned(), max))
+        Box::pin(self.readers.list(Listed::Open, after.cloned(), max))
+    }
+
+    fn streams<'a>(
+        &'a self,
+        after: Option<&'a StreamKey>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
+        Box::pin(self.readers.list(Listed::All, after.cloned(), max))
     }
 
     fn secret(&self) -> [u8; 32] {

@@ -51,6 +51,7 @@ macro_rules! log_tests {
             redacting_leaves_a_void
             an_epoch_begins_once_and_knows_its_head
             open_streams_are_listed_in_pages
+            streams_are_listed_in_pages
             six_writers_share_a_stream
         }
     };
@@ -331,6 +332,21 @@ pub async fn open_streams_are_listed_in_pages(log: impl Log) {
         names.extend(page.iter().map(StreamKey::name));
     }
     assert_eq!(names, ["a", "b", "c"]);
+}
+
+/// Streams are listed when something was written to them, and not when they were only asked for.
+pub async fn streams_are_listed_in_pages(log: impl Log) {
+    assert_eq!(log.streams(None, 10).await.unwrap(), []);
+    for name in ["c", "a", "b"] {
+        append(&log, name, 1).await;
+    }
+    log.head(&key("asked")).await.unwrap();
+    assert_eq!(log.streams(None, 2).await.unwrap(), [key("a"), key("b")]);
+    assert_eq!(log.streams(Some(&key("b")), 2).await.unwrap(), [key("c")]);
+    assert_eq!(log.streams(Some(&key("c")), 2).await.unwrap(), []);
+    // One whose events are gone is a stream all the same.
+    log.trim(&key("a"), u64::MAX).await.unwrap();
+    assert_eq!(log.streams(None, 1).await.unwrap(), [key("a")]);
 }
 
 /// Six writers that know nothing of each other repeat no number and lose nothing.

@@ -296,6 +296,14 @@ impl Log for Double {
         self.0.log.unfinished(after, max)
     }
 
+    fn streams<'a>(
+        &'a self,
+        after: Option<&'a StreamKey>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
+        self.0.log.streams(after, max)
+    }
+
     fn secret(&self) -> [u8; 32] {
         self.0.log.secret()
     }

@@ -1,11 +1,11 @@
 //! Agents in other processes: batches that come again, leases, claims and signals.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agentwire_bridge::{
     Batch, BatchError, Bridge, Claim, Decision, Hs256, Idempotency, MemoryLog, Producer, PublishError,
-    RunSignal, SqliteLog, Taken, Turn,
+    Retention, RunSignal, SqliteLog, Taken, Turn,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -33,6 +33,12 @@ fn answers(run: &str, send_id: &str) -> Value {
 
 fn completed(run: &str) -> Value {
     json!({"type": "agent_completed", "runId": run, "time": 1})
+}
+
+/// Milliseconds since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "events have times of the wall clock")]
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
 async fn publish(server: &Server, batch: Batch) -> Result<(usize, usize), BatchError> {
@@ -270,6 +276,33 @@ async fn a_stream_that_is_deleted_ends_its_subscriptions_and_runs() {
     assert_eq!(server.events("t").await, [Value::Null; 0]);
     assert_eq!(server.bridge.open_runs(&key("t")).await.unwrap(), []);
     assert!(!server.bridge.delete(&key("never")).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_old_is_forgotten_and_what_is_needed_is_kept() {
+    let server = Server::start().await;
+    let retain =
+        async |events, age| server.bridge.retain(&key("t"), Retention { events, age }).await.unwrap();
+    let (now, day) = (now_ms(), 24 * 3_600_000);
+    let timed = |days: u64, n: u64| json!({"type": "note", "n": n, "time": now - days * day});
+    let events = (0..10).map(|n| timed(10 - n, n)).collect();
+    server.bridge.emitter("ada", "t").publish_all(events).await.unwrap();
+    let days = |days| Some(Duration::from_millis(days * day + 60_000));
+    assert_eq!(retain(None, None).await, 1);
+    assert_eq!(retain(Some(100), None).await, 1);
+    assert_eq!(retain(None, days(8)).await, 3);
+    assert_eq!(retain(Some(6), None).await, 5);
+    // Of two limits the one that keeps less counts.
+    assert_eq!(retain(Some(6), days(3)).await, 8);
+    let started = json!({"type": "agent_started", "runId": "r", "agent": "a", "time": now - 9 * day});
+    publish(&server, batch("p", 1, vec![started])).await.unwrap();
+    server.publish("t", 5).await;
+    assert_eq!(retain(Some(1), None).await, 11);
+    publish(&server, batch("p", 2, vec![completed("r")])).await.unwrap();
+    assert_eq!(retain(Some(1), None).await, 17);
+    assert_eq!(server.bridge.streams(None, 1).await.unwrap().len(), 1);
+    let all = server.bridge.streams(None, 10).await.unwrap();
+    assert!(all.contains(&key("t")), "{all:?}");
 }
 
 #[tokio::test]

@@ -193,6 +193,9 @@ impl Log for FileLog {
     fn unfinished<'a>(&'a self, after: Option<&'a StreamKey>, max: usize) -> Answer<'a, Vec<StreamKey>> {
         self.memory.unfinished(after, max)
     }
+    fn streams<'a>(&'a self, after: Option<&'a StreamKey>, max: usize) -> Answer<'a, Vec<StreamKey>> {
+        self.memory.streams(after, max)
+    }
     fn secret(&self) -> [u8; 32] {
         self.memory.secret()
     }

@@ -126,13 +126,23 @@ pub(super) async fn list(
     if !(1..=MAX_LIST).contains(&limit) {
         return Err(Refused::bad_request(format!("`limit` is 1 to {MAX_LIST}")));
     }
-    let threads = shared.members.list(page.after.as_deref(), limit).await.map_err(members_failed)?;
-    let next = (threads.len() == limit).then(|| threads.last().map(|(thread, _)| thread.clone())).flatten();
-    let threads: Vec<_> = threads
-        .into_iter()
-        .filter(|(thread, _)| key.covers(thread))
-        .map(|(thread, members)| json!({ "key": thread, "members": members }))
-        .collect();
+    let after = page.after.as_deref();
+    let after_key = after
+        .map(StreamKey::from_text)
+        .transpose()
+        .map_err(|error| Refused::bad_request(error.to_string()))?;
+    // Those that were put and those that were written, each in order.
+    let put = shared.members.list(after, limit).await.map_err(members_failed)?;
+    let written = shared.bridge.streams(after_key.as_ref(), limit).await?;
+    let mut all: BTreeMap<String, Option<Members>> =
+        written.into_iter().map(|key| (key.as_str().to_owned(), None)).collect();
+    all.extend(put.into_iter().map(|(thread, members)| (thread, Some(members))));
+    let page: Vec<_> = all.into_iter().take(limit).collect();
+    let next = (page.len() == limit).then(|| page.last().map(|(thread, _)| thread.clone())).flatten();
+    let mut threads = Vec::new();
+    for (thread, members) in page.into_iter().filter(|(thread, _)| key.covers(thread)) {
+        threads.push(json!({ "key": thread, "members": members }));
+    }
     Ok(Json(json!({ "threads": threads, "next": next })))
 }
 
@@ -204,7 +214,7 @@ fn no_thread() -> Refused {
     Refused::not_found("there is no such thread: it has no events, and no members were put")
 }
 
-fn members_failed(error: crate::members::MembersError) -> Refused {
+pub(super) fn members_failed(error: crate::members::MembersError) -> Refused {
     tracing::warn!(%error, "the file of threads cannot be used now");
     Refused::new(
         StatusCode::SERVICE_UNAVAILABLE,

@@ -18,6 +18,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     check.files();
     config.limits.check(&mut check.problems);
     check.runs();
+    check.retention();
     check.auth();
     check.keys();
     check.rights();
@@ -98,6 +99,17 @@ impl Check<'_> {
         self.within("runs.max_lease_ms", "milliseconds", runs.max_lease_ms, 1_000..=DAY);
         if runs.lease_ms > runs.max_lease_ms {
             self.wrong("runs.max_lease_ms", "is below `runs.lease_ms`");
+        }
+    }
+
+    fn retention(&mut self) {
+        let retention = &self.config.retention;
+        self.within("retention.every_ms", "milliseconds", retention.every_ms, 1_000..=DAY);
+        if let Some(events) = retention.max_events {
+            self.within("retention.max_events", "events", events, 1..=1_000_000_000);
+        }
+        if let Some(age_ms) = retention.max_age_ms {
+            self.within("retention.max_age_ms", "milliseconds", age_ms, 1_000..=20 * 365 * DAY);
         }
     }
 

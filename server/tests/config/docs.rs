@@ -38,6 +38,7 @@ fn tables() -> Vec<(&'static str, Vec<Row>)> {
         ("log", plain(files)),
         ("threads", plain(threads)),
         ("runs", table("`[runs]`")),
+        ("retention", table("`[retention]`")),
         ("auth", table("Tokens of users")),
         ("keys", table("Service keys")),
         ("rights", table("Rights")),

@@ -31,9 +31,17 @@ async fn members_share_a_thread_and_lose_it_at_once() {
     assert_eq!((&shown["members"]["bob"], &shown["head"]), (&json!(["read"]), &json!(1)));
     put(json!({"ada": ["read", "write"]})).await;
     assert_eq!(bob.until("unsubscribed").await["reason"], "forbidden");
-    let (_, list) = server.get("/v1/threads?limit=1").await;
+    let (_, list) = server.get("/v1/threads?after=inbox&limit=1").await;
     assert_eq!((&list["threads"][0]["key"], &list["next"]), (&json!("plan"), &json!("plan")));
     assert_eq!(server.get("/v1/threads?after=plan").await.1, json!({"threads": [], "next": null}));
+    let exported =
+        server.request(Method::GET, "/v1/users/ada/export").send().await.unwrap().text().await.unwrap();
+    let line: serde_json::Value = serde_json::from_str(exported.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&line["thread"], &line["offset"], &line["event"]["content"]),
+        (&json!("plan"), &json!(1), &json!("hi"))
+    );
+    assert_eq!(answer(server.request(Method::DELETE, "/v1/users/bob")).await.1["left"], 0);
     let (status, _) = answer(server.request(Method::DELETE, PLAN)).await;
     assert_eq!(status, 200);
     assert_eq!(ada.until("unsubscribed").await["reason"], "deleted");
@@ -61,6 +69,43 @@ async fn events_are_redacted_and_trimmed() {
     assert_eq!(server.types().await, ["a", "void", "c"]);
     assert_eq!(server.post("/v1/threads/ada%2Ft/trim", json!({"through": 2})).await.1, json!({"oldest": 3}));
     assert_eq!(server.types().await, ["c"]);
+}
+
+#[tokio::test]
+async fn a_user_is_exported_and_erased() {
+    let server = Running::start().await;
+    for thread in ["ada%2Ft", "ada%2Fu", "adam%2Ft"] {
+        server.post(&format!("/v1/threads/{thread}/events"), json!({"events": [{"type": thread}]})).await;
+    }
+    let export = async || {
+        server.request(Method::GET, "/v1/users/ada/export").send().await.unwrap().text().await.unwrap()
+    };
+    let lines: Vec<serde_json::Value> =
+        export().await.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let threads: Vec<_> = lines.iter().map(|line| line["thread"].as_str().unwrap()).collect();
+    assert_eq!(threads, ["ada/t", "ada/u"]);
+    let mut page = Page::open(&server, "ada", json!([{"name": "t"}])).await;
+    page.until("caughtUp").await;
+    let (status, erased) = answer(server.request(Method::DELETE, "/v1/users/ada")).await;
+    assert_eq!((status, erased), (200, json!({"sockets": 1, "deleted": 2, "left": 0})));
+    assert_eq!(page.until("error").await["code"], "token_invalid");
+    assert_eq!(export().await, "");
+    assert_eq!(server.get("/v1/threads/adam%2Ft/events").await.1["head"], 1);
+    assert_eq!(answer(server.request(Method::DELETE, "/v1/users/a%0Ab")).await.0, 400);
+}
+
+#[tokio::test]
+async fn old_events_are_forgotten() {
+    let server = Running::start().await;
+    let notes: Vec<_> = (0..10).map(|n| json!({"type": "note", "n": n})).collect();
+    server.publish(json!({"events": notes})).await;
+    let server = server.restart("retention.max_events = 3").await;
+    let mut page = Page::open(&server, "ada", json!([{"name": "t", "open": {"from": "live"}}])).await;
+    // The first look is at the start; what it forgets is gone from then on.
+    while page.until("subscribed").await["oldest"] != 8 {
+        page = Page::open(&server, "ada", json!([{"name": "t", "open": {"from": "live"}}])).await;
+    }
+    assert_eq!(server.types().await.len(), 3);
 }
 
 #[tokio::test]

@@ -15,6 +15,14 @@ use crate::stream::StreamKey;
 /// Connections that read at once; one more read waits.
 const CONNECTIONS: usize = 4;
 
+/// Which streams are listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Listed {
+    All,
+    /// Those whose last record is open.
+    Open,
+}
+
 pub(super) struct Readers {
     path: Arc<Path>,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -148,8 +156,9 @@ impl Readers {
         .await
     }
 
-    pub(super) async fn unfinished(
+    pub(super) async fn list(
         &self,
+        listed: Listed,
         after: Option<StreamKey>,
         max: usize,
     ) -> Result<Vec<StreamKey>, LogError> {
@@ -157,9 +166,12 @@ impl Readers {
             .with(move |connection| {
                 let after = after.as_ref().map_or("", StreamKey::as_str);
                 connection
-                    .prepare_cached(
-                        "SELECT key FROM streams WHERE open = 1 AND key > ?1 ORDER BY key LIMIT ?2",
-                    )?
+                    .prepare_cached(match listed {
+                        Listed::All => "SELECT key FROM streams WHERE key > ?1 ORDER BY key LIMIT ?2",
+                        Listed::Open => {
+                            "SELECT key FROM streams WHERE open = 1 AND key > ?1 ORDER BY key LIMIT ?2"
+                        }
+                    })?
                     .query_map(params![after, i64::try_from(max).unwrap_or(i64::MAX)], |row| row.get(0))?
                     .collect()
             })

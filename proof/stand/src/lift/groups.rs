@@ -125,6 +125,14 @@ impl<L: Log> Log for OneForAll<L> {
         self.log.unfinished(after, max)
     }
 
+    fn streams<'a>(
+        &'a self,
+        after: Option<&'a StreamKey>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<StreamKey>, LogError>> {
+        self.log.streams(after, max)
+    }
+
     fn secret(&self) -> [u8; 32] {
         self.log.secret()
     }
