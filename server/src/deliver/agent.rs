@@ -6,7 +6,7 @@ use agentwire_bridge::{Agent, AgentError, Claim, Given, Severity, Taken, Turn, U
 use tokio::time::{Instant, sleep};
 
 use super::delivery::Delivery;
-use super::workers::{Answer, Held};
+use super::workers::{Answer, Held, Slot};
 use super::{Accepted, Deliverer, Failed};
 
 /// Gives messages to the backend.
@@ -43,7 +43,11 @@ impl Agent for DeliveringAgent {
                 brought = self.deliverer.bring(&mut delivery) => brought.map_err(failed)?,
                 taken = given.taken() => {
                     // It may have been given to a backend whose answer is not here yet.
-                    self.tell(taken?, &turn.message, &claim);
+                    let taken = taken?;
+                    if taken == Taken::Claimed {
+                        keep_slot(&given, delivery.slot.lock().take());
+                    }
+                    self.tell(taken, &turn.message, &claim);
                     return Ok(());
                 }
             };
@@ -55,7 +59,7 @@ impl Agent for DeliveringAgent {
                 taken = given.taken() => {
                     let taken = taken?;
                     if taken == Taken::Claimed {
-                        keep_slot(&given, accepted);
+                        keep_slot(&given, accepted.held.map(Held::into_slot));
                     }
                     self.tell(taken, &turn.message, &claim);
                     return Ok(());
@@ -89,8 +93,8 @@ impl DeliveringAgent {
 }
 
 /// A worker has room for another message when the run is over that claimed this one.
-fn keep_slot(given: &Given<'_>, accepted: Accepted) {
-    if let Some(slot) = accepted.held.map(Held::into_slot) {
+fn keep_slot(given: &Given<'_>, slot: Option<Slot>) {
+    if let Some(slot) = slot {
         let free = given.until_free();
         tokio::spawn(async move {
             // What comes instead of the end is the end of the server.

@@ -1,14 +1,16 @@
 //! What a backend is told, as JSON.
 
 use std::fmt::Write;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use agentwire_bridge::{Claim, StreamKey, UserMessage};
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::workers::Slot;
 use crate::clock::now_ms;
 
 /// One thing that a backend is to know, until it has accepted it.
@@ -21,6 +23,8 @@ pub(super) struct Delivery {
     fields: String,
     /// How often it was tried.
     pub(super) attempt: u64,
+    /// The place at the worker that has it and has not answered.
+    pub(super) slot: Arc<Mutex<Option<Slot>>>,
 }
 
 impl Delivery {
@@ -38,7 +42,7 @@ impl Delivery {
         }
         let fields = Value::Object(fields.clone()).to_string();
         let fields = fields[1..fields.len() - 1].to_owned();
-        Self { id, kind, stream: stream.clone(), fields, attempt: 0 }
+        Self { id, kind, stream: stream.clone(), fields, attempt: 0, slot: Arc::default() }
     }
 
     /// It was accepted and came to nothing: it is to be handled again, under another id.

@@ -121,7 +121,13 @@ impl Workers {
         let Ok(Ok(slot)) = timeout(within, &mut taking).await else {
             return Attempt::Again { why: "no worker is there that has room".to_owned(), after: None };
         };
-        match timeout(ACCEPT_WITHIN, answers.recv()).await {
+        // A run can claim the message before the worker has answered: then the place is kept for the run.
+        *delivery.slot.lock() = Some(slot);
+        let answered = timeout(ACCEPT_WITHIN, answers.recv()).await;
+        let Some(slot) = delivery.slot.lock().take() else {
+            return Attempt::Again { why: "its place was taken away".to_owned(), after: None };
+        };
+        match answered {
             Ok(Some(Answer::Accepted { done })) => {
                 Attempt::Accepted(Accepted { done, held: Some(Held { slot, answers, _known: known }) })
             }

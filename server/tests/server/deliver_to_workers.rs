@@ -55,6 +55,26 @@ async fn messages_come_one_after_the_other_and_are_claimed_by_runs() {
 }
 
 #[tokio::test]
+async fn a_run_counts_for_its_worker_also_if_it_claims_before_the_worker_accepts() {
+    let server = Running::with(WORKER).await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    let mut lines = worker(&server, 1).await;
+    page.message("s1").await;
+    let first = lines.next().await.unwrap();
+    let mut begin = claim(&first, "r1");
+    begin["leaseMs"] = json!(60_000);
+    server.publish(begin).await;
+    let mut other = Page::open(&server, "bob", json!([])).await;
+    other.message("s2").await;
+    // The worker has no room; a second one gets the message.
+    let mut second = worker(&server, 1).await;
+    assert_eq!(second.next().await.unwrap()["user"], "bob");
+    server.publish(end("r1")).await;
+    page.message("s3").await;
+    assert_eq!(lines.next().await.unwrap()["content"], "s3");
+}
+
+#[tokio::test]
 async fn a_message_that_nobody_claims_comes_again() {
     let server = Running::with(WORKER).await;
     let mut page = Page::open(&server, "ada", json!([])).await;
