@@ -89,6 +89,8 @@ impl Server {
         };
         let members = members.map_err(|error| StartError::Members(error.to_string()))?;
         let auth = Auth::start(config, Arc::new(members.clone())).await?;
+        let revoked = members.revoked().await.map_err(|error| StartError::Members(error.to_string()))?;
+        auth.restore(revoked);
         let (deliverer, workers) = deliverer(config)?;
         let limits = config.limits.limits();
         let (page_events, page_bytes) = (limits.http_page_events, limits.max_frame_bytes);
@@ -124,6 +126,7 @@ impl Server {
             trusted_proxies: config.server.trusted_proxies.clone(),
             has_metrics_address: metrics_listener.is_some(),
             max_body_bytes: max_body_bytes.unwrap_or(MAX_BODY_BYTES),
+            revoke_ms: config.auth.revoke_ms,
             lease: config.runs.lease(),
             max_lease: Duration::from_millis(config.runs.max_lease_ms),
             page_events,

@@ -1,4 +1,4 @@
-//! Threads and their members, in a SQLite file of their own.
+//! Threads and their members, and users who were revoked, in a SQLite file of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -60,7 +60,8 @@ impl MemberStore {
     fn with(connection: Connection) -> Result<Self, MembersError> {
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;
-             CREATE TABLE IF NOT EXISTS threads (key TEXT PRIMARY KEY, members TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+             CREATE TABLE IF NOT EXISTS threads (key TEXT PRIMARY KEY, members TEXT NOT NULL) STRICT, WITHOUT ROWID;
+             CREATE TABLE IF NOT EXISTS revoked (user TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
         )?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
@@ -136,6 +137,36 @@ impl MemberStore {
             }
             change.commit()?;
             Ok(threads.len())
+        })
+        .await
+    }
+
+    /// Keeps that a user was revoked, and forgets those that were before `since_ms`.
+    pub(crate) async fn note_revoked(
+        &self,
+        user: &str,
+        at_ms: u64,
+        since_ms: u64,
+    ) -> Result<(), MembersError> {
+        let user = user.to_owned();
+        self.run(move |connection| {
+            connection.execute("DELETE FROM revoked WHERE at_ms < ?1", [since_ms])?;
+            connection.execute(
+                "INSERT OR REPLACE INTO revoked (user, at_ms) VALUES (?1, ?2)",
+                params![user, at_ms],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Users who were revoked, and when.
+    pub(crate) async fn revoked(&self) -> Result<Vec<(String, u64)>, MembersError> {
+        self.run(|connection| {
+            let mut rows = connection.prepare_cached("SELECT user, at_ms FROM revoked")?;
+            let found =
+                rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+            Ok(found)
         })
         .await
     }

@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     /// Whether metrics are served elsewhere.
     pub(crate) has_metrics_address: bool,
     pub(crate) max_body_bytes: usize,
+    /// How long a revocation is remembered, in milliseconds.
+    pub(crate) revoke_ms: u64,
     /// The lease of runs whose batch names none, and the longest one.
     pub(crate) lease: Duration,
     pub(crate) max_lease: Duration,

@@ -28,9 +28,7 @@ pub(super) async fn revoke(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refused> {
     let key = whole_key(&shared, &headers, KeyRight::Admin)?;
-    // First: no socket comes back with a token from before.
-    shared.auth.revoke(&user);
-    let sockets = shared.bridge.revoke_user(&user);
+    let sockets = sign_out(&shared, &user).await?;
     tracing::info!(user, sockets, key = key.name(), "a user was revoked");
     Ok(Json(json!({ "sockets": sockets })))
 }
@@ -62,8 +60,7 @@ pub(super) async fn erase(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refused> {
     let key = whole_key(&shared, &headers, KeyRight::Admin)?;
-    shared.auth.revoke(&user);
-    let sockets = shared.bridge.revoke_user(&user);
+    let sockets = sign_out(&shared, &user).await?;
     let left = shared.members.remove_user(&user).await.map_err(members_failed)?;
     let threads = own_threads(&shared, &user).await?;
     for thread in &threads {
@@ -71,6 +68,17 @@ pub(super) async fn erase(
     }
     tracing::info!(user, sockets, deleted = threads.len(), left, key = key.name(), "a user was erased");
     Ok(Json(json!({ "sockets": sockets, "deleted": threads.len(), "left": left })))
+}
+
+/// Refuses the tokens that a user has, also after a restart, and closes the user's sockets. Returns how many.
+async fn sign_out(shared: &Shared, user: &str) -> Result<usize, Refused> {
+    // First: no socket comes back with a token from before.
+    let at_ms = shared.auth.revoke(user);
+    let since_ms = at_ms.saturating_sub(shared.revoke_ms);
+    let kept = shared.members.note_revoked(user, at_ms, since_ms).await;
+    let sockets = shared.bridge.revoke_user(user);
+    kept.map_err(members_failed)?;
+    Ok(sockets)
 }
 
 /// A key that is for all threads: a user can have any of them.

@@ -117,6 +117,7 @@ async fn a_revoked_user_is_out_at_once_and_comes_back_with_a_new_token() {
     page.until("welcome").await;
     assert_eq!(server.post("/v1/users/ada/revoke", json!({})).await, (200, json!({"sockets": 1})));
     assert_eq!(page.until("error").await["code"], "token_invalid");
+    let server = server.restart("").await;
     let mut page = Page::hello(&server, &old, json!([])).await;
     assert_eq!(page.next().await["code"], "token_invalid");
     let mut page = Page::hello(&server, &token("ada", json!({"iat": now + 2})), json!([])).await;
