@@ -243,6 +243,11 @@ impl Turn {
         self.state.is_outdated.store(true, Ordering::Release);
     }
 
+    /// Notes that the log could not be used: the message comes again.
+    pub(crate) fn postpone(&self) {
+        self.state.log_failed.store(true, Ordering::Release);
+    }
+
     fn answers(&self) -> Answers<'_> {
         Answers {
             send_id: &self.message.send_id,
@@ -256,7 +261,7 @@ impl Turn {
     /// Notes why the message was not claimed.
     fn noted<T>(&self, run: Result<T, PublishError>) -> Result<T, PublishError> {
         if matches!(run, Err(PublishError::Log(LogError::Unavailable(_) | LogError::Closed))) {
-            self.state.log_failed.store(true, Ordering::Release);
+            self.postpone();
         }
         if matches!(run, Err(PublishError::Outdated)) {
             self.outdate();

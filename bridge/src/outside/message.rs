@@ -24,7 +24,8 @@ pub enum Taken {
 /// [`Limits::max_concurrent_turns`](crate::Limits::max_concurrent_turns).
 ///
 /// An agent that hands messages on waits until the thread is [free](Given::free), gives the message to another process,
-/// and waits until it is [taken](Given::taken). If it is not in time, the agent gives it to another one.
+/// and waits until it is [taken](Given::taken). If it is not in time, the agent gives it to another one. After an error of
+/// the log the agent returns it: the message comes again after a pause.
 #[derive(Debug)]
 pub struct Given<'a> {
     turn: &'a Turn,
@@ -83,7 +84,12 @@ impl Given<'_> {
         tokio::select! {
             biased;
             taken = self.taken() => taken.map(Err),
-            free = free => free.map(Ok),
+            free = free => {
+                if free.is_err() {
+                    self.turn.postpone();
+                }
+                free.map(Ok)
+            }
         }
     }
 
@@ -109,7 +115,11 @@ impl Given<'_> {
     }
 
     async fn look(&self) -> Result<Option<Taken>, LogError> {
-        Ok(match self.context.journal.fate(&self.stream, self.offset).await? {
+        let fate = self.context.journal.fate(&self.stream, self.offset).await;
+        if fate.is_err() {
+            self.turn.postpone();
+        }
+        Ok(match fate? {
             Fate::Waits { edited } if edited == self.edited => None,
             Fate::Waits { .. } => {
                 self.turn.outdate();

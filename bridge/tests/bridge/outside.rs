@@ -8,8 +8,9 @@ use agentwire_bridge::{
     Retention, RunSignal, SqliteLog, Taken, Turn,
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+use crate::double::Double;
 use crate::support::{Page, SECRET, Server, key, note, within};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -260,6 +261,40 @@ async fn messages_are_handed_on_one_after_the_other_and_claimed_once() {
     assert_eq!(publish(&server, answer("r3", &old)).await, Err(PublishError::Outdated.into()));
     publish(&server, answer("r4", &new)).await.unwrap();
     assert_eq!(within(over.recv()).await.unwrap().1, Err(Taken::Claimed));
+}
+
+#[tokio::test]
+async fn a_message_that_is_handed_on_outlives_a_log_that_cannot_be_read() {
+    let log = Double::new();
+    let (sender, mut given) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let server = Server::with(|builder| {
+        builder.log(log.clone()).agent(move |turn: Turn| {
+            let (sender, opened) = (sender.clone(), Arc::clone(&opened));
+            async move {
+                sender.send(turn.message.send_id.clone()).unwrap();
+                opened.acquire().await.unwrap().forget();
+                turn.give().taken().await?;
+                Ok(())
+            }
+        })
+    })
+    .await;
+    let mut page = Page::open(&server, "ada", json!([])).await;
+    page.send(json!({"type": "send", "id": "s1", "stream": "t", "message": {"type": "user_message", "content": "hi"}})).await;
+    assert_eq!(within(given.recv()).await.unwrap(), "s1");
+    // After a write that failed, the bridge reads again how the stream stands.
+    log.fail("note", 1);
+    server.bridge.emitter("ada", "t").publish(note(1)).await.unwrap_err();
+    log.fail_heads(1);
+    gate.add_permits(1);
+    // The message comes again; no run says that it failed.
+    assert_eq!(within(given.recv()).await.unwrap(), "s1");
+    assert_eq!(server.events("t").await.len(), 1);
+    gate.add_permits(1);
+    publish(&server, batch("p", 1, vec![answers("r", "s1"), completed("r")])).await.unwrap();
+    assert_eq!(server.events("t").await.len(), 3);
 }
 
 // PROTOCOL: SUB-11
