@@ -225,13 +225,17 @@ impl Page {
         }
     }
 
+    /// The next frame of a type. Heartbeats would keep it waiting for ever.
     pub(crate) async fn until(&mut self, kind: &str) -> Value {
-        loop {
-            let frame = self.next().await;
-            if frame["type"] == kind {
-                return frame;
+        within(async {
+            loop {
+                let frame = self.next().await;
+                if frame["type"] == kind {
+                    return frame;
+                }
+                assert!(frame.get("closed").is_none(), "{frame}");
             }
-            assert!(frame.get("closed").is_none(), "{frame}");
-        }
+        })
+        .await
     }
 }
