@@ -171,7 +171,10 @@ async fn admin() -> Api {
     is(&api.ask(Method::DELETE, "/v1/threads/{key}/events/{offset}", &offsets, "").await, 200, "");
     is(&api.give(Method::POST, "/v1/threads/{key}/trim", &thread, json!({"through": 1})).await, 200, "");
     is(&api.ask(Method::GET, EVENTS, &thread, "?from=1&limit=2").await, 200, "");
+    let mut exported = Lines::of(api.server.request(Method::GET, "/v1/users/bob/export")).await;
+    assert_eq!(api.line("/v1/users/{user}/export", &mut exported).await["thread"], "team-7/plan");
     is(&api.ask(Method::POST, "/v1/users/{user}/revoke", &["ada"], "").await, 200, "");
+    is(&api.ask(Method::DELETE, "/v1/users/{user}", &["bob"], "").await, 200, "");
     is(&api.ask(Method::DELETE, "/v1/threads/{key}", &thread, "").await, 200, "");
     is(&api.ask(Method::GET, "/v1/threads/{key}", &["none"], "").await, 404, "not_found");
     api
