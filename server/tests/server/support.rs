@@ -42,10 +42,9 @@ fn config(folder: &Path, more: &str) -> Config {
     let log = folder.join("log.sqlite");
     let text = format!(
         r#"
+        server.listen = "127.0.0.1:0"
+        server.origins = ["*"]
         {more}
-        [server]
-        listen = "127.0.0.1:0"
-        origins = ["*"]
         [log]
         path = {log:?}
         [auth]
