@@ -1,5 +1,6 @@
 //! The configuration: what is read, in which order, and what is said about what is wrong.
 
+mod deploy;
 mod docs;
 mod layers;
 mod limits;
