@@ -89,8 +89,8 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "server",
-        about: "the server for backends in any language: its API, deliveries, tokens, keys and configuration",
-        needs: Needs::default,
+        about: "the server for backends in any language: its API, deliveries, tokens, keys and configuration, also behind nginx",
+        needs: behind_nginx,
         run: basics::server,
     },
     Part {
@@ -243,6 +243,10 @@ fn wasm_target() -> Needs {
 /// The recorder page takes a development tool of the package.
 fn npm() -> Needs {
     Needs { npm: true, ..Needs::default() }
+}
+
+fn behind_nginx() -> Needs {
+    Needs { nginx: true, ..Needs::default() }
 }
 
 fn in_chromium() -> Needs {

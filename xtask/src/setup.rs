@@ -19,7 +19,7 @@ pub(crate) use npm::node;
 use crate::context::Context;
 use crate::lock::lock;
 use crate::page;
-use crate::run::both;
+use crate::run::{both, capture};
 
 /// What a command needs.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +46,8 @@ pub struct Needs {
     pub node_library: bool,
     /// Python, and the packages of `clients/python/`.
     pub python: bool,
+    /// nginx, where it can be installed; elsewhere its tests say that it is missing.
+    pub nginx: bool,
     /// Browsers and their drivers.
     pub browsers: Vec<Browser>,
 }
@@ -73,6 +75,7 @@ enum Piece {
     Tools(Tools),
     Npm(PathBuf),
     Python,
+    Nginx,
     Browser(Browser),
 }
 
@@ -83,6 +86,7 @@ impl Piece {
             Self::Tools(tools) => bindgen::missing(ctx, *tools),
             Self::Npm(folder) => npm::missing(folder),
             Self::Python => python::missing(ctx),
+            Self::Nginx => Ok(apt::is_possible() && capture("nginx", &["-v"]).is_err()),
             Self::Browser(browser) => Ok(browser.missing(ctx)),
         }
     }
@@ -93,6 +97,7 @@ impl Piece {
             Self::Tools(tools) => bindgen::build(ctx, *tools),
             Self::Npm(folder) => npm::install(ctx, folder),
             Self::Python => python::install(ctx),
+            Self::Nginx => apt::install(ctx, &["nginx-light"]),
             Self::Browser(browser) => browser.install(ctx),
         }
     }
@@ -141,6 +146,9 @@ fn missing(ctx: &Context, needs: &Needs) -> Result<Vec<Piece>> {
     }
     if needs.node_library {
         pieces.push(Piece::Npm(ctx.root.join("clients/node")));
+    }
+    if needs.nginx {
+        pieces.push(Piece::Nginx);
     }
     if needs.python {
         pieces.push(Piece::Python);

@@ -130,6 +130,7 @@ fn needs(parts: &[&Part]) -> Needs {
         needs.bench |= of_part.bench;
         needs.node_library |= of_part.node_library;
         needs.python |= of_part.python;
+        needs.nginx |= of_part.nginx;
         needs.npm_tools |= of_part.npm_tools;
         for browser in of_part.browsers {
             if !needs.browsers.contains(&browser) {
