@@ -61,7 +61,8 @@ pub(super) async fn show(
     let (_, stream) = access::thread(&shared, &headers, KeyRight::Read, &thread)?;
     let head = shared.bridge.log().head(&stream).await?;
     let members = shared.members.of(stream.as_str()).await.map_err(members_failed)?;
-    if head.seq == 0 && members.is_none() {
+    // After its deletion a thread has no events, but their numbers are used.
+    if head.oldest > head.offset && members.is_none() {
         return Err(no_thread());
     }
     Ok(Json(json!({
@@ -107,7 +108,9 @@ pub(super) async fn delete(
     let (key, stream) = access::thread(&shared, &headers, KeyRight::Admin, &thread)?;
     // First: nobody subscribes again.
     let had_members = shared.members.delete(stream.as_str()).await.map_err(members_failed)?;
-    let had_events = shared.bridge.delete(&stream).await?;
+    let head = shared.bridge.log().head(&stream).await?;
+    let had_events = head.oldest <= head.offset;
+    shared.bridge.delete(&stream).await?;
     if !had_members && !had_events {
         return Err(no_thread());
     }

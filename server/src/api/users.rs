@@ -28,6 +28,7 @@ pub(super) async fn revoke(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refused> {
     let key = whole_key(&shared, &headers, KeyRight::Admin)?;
+    namespace(&user)?;
     let sockets = sign_out(&shared, &user).await?;
     tracing::info!(user, sockets, key = key.name(), "a user was revoked");
     Ok(Json(json!({ "sockets": sockets })))
@@ -60,6 +61,7 @@ pub(super) async fn erase(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refused> {
     let key = whole_key(&shared, &headers, KeyRight::Admin)?;
+    namespace(&user)?;
     let sockets = sign_out(&shared, &user).await?;
     let left = shared.members.remove_user(&user).await.map_err(members_failed)?;
     let threads = own_threads(&shared, &user).await?;
@@ -91,10 +93,15 @@ fn whole_key(shared: &Shared, headers: &HeaderMap, right: KeyRight) -> Result<Ar
     Err(Refused::new(StatusCode::FORBIDDEN, "forbidden", message))
 }
 
+/// What the keys of a user's own threads begin with. Fails for what can be no user.
+fn namespace(user: &str) -> Result<String, Refused> {
+    let any = StreamKey::new(user, "-").map_err(|error| Refused::bad_request(error.to_string()))?;
+    Ok(any.as_str().strip_suffix('-').unwrap_or_default().to_owned())
+}
+
 /// The threads in the namespace of a user, the inbox among them.
 async fn own_threads(shared: &Shared, user: &str) -> Result<Vec<StreamKey>, Refused> {
-    let any = StreamKey::new(user, "-").map_err(|error| Refused::bad_request(error.to_string()))?;
-    let namespace = any.as_str().strip_suffix('-').unwrap_or_default().to_owned();
+    let namespace = namespace(user)?;
     // The slash is below every character that can follow it.
     let mut after =
         StreamKey::from_text(&namespace).map_err(|error| Refused::bad_request(error.to_string()))?;

@@ -45,7 +45,8 @@ async fn members_share_a_thread_and_lose_it_at_once() {
     let (status, _) = answer(server.request(Method::DELETE, PLAN)).await;
     assert_eq!(status, 200);
     assert_eq!(ada.until("unsubscribed").await["reason"], "deleted");
-    assert_eq!(server.get(PLAN).await.1["members"], json!(null));
+    assert_eq!(server.get(PLAN).await.0, 404);
+    assert_eq!(answer(server.request(Method::DELETE, PLAN)).await.0, 404);
 }
 
 #[tokio::test]
@@ -92,6 +93,7 @@ async fn a_user_is_exported_and_erased() {
     assert_eq!(export().await, "");
     assert_eq!(server.get("/v1/threads/adam%2Ft/events").await.1["head"], 1);
     assert_eq!(answer(server.request(Method::DELETE, "/v1/users/a%0Ab")).await.0, 400);
+    assert_eq!(server.post("/v1/users/%00/revoke", json!({})).await.0, 400);
 }
 
 #[tokio::test]
